@@ -1,0 +1,42 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Both set everything up themselves.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: demo test check format lock clean
+
+demo: $(READY)
+	$(BIN)/python -m jobs.demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Exact versions of everything. Torch is pinned by hand: the newest build is not always the one wanted,
+# and its local suffix (+cpu, +cu130) is left to the machine that installs it.
+lock: $(READY)
+	$(BIN)/pip install -q pip-tools
+	$(BIN)/pip-compile -q --no-header --no-annotate --strip-extras --allow-unsafe \
+	    --no-emit-index-url --no-emit-find-links --extra dev --extra hub \
+	    --upgrade-package torch==2.13.0 -o requirements.lock pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+.*/\1/' requirements.lock
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else \
+	    "Python 3.11 or 3.12 is needed, found %d.%d; try: make PYTHON=python3.12" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q -r requirements.lock
+	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

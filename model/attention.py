@@ -1,0 +1,151 @@
+"""Attention, two ways: packed sequences without weights (fast), and padded with every option (eager).
+
+Shape suffixes: T packed tokens, B batch, S query length, R key length, N heads of this rank, K head size,
+D hidden size (A: this rank's heads times head size).
+"""
+
+import math
+from itertools import groupby
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
+
+from model.config import XLMRobertaXLConfig
+from model.layers import ColumnParallelLinear
+from model.packing import PackedBatch
+from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
+
+KeyValue = tuple[Tensor, Tensor]
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention over this rank's heads; the output projection follows in the layer.
+
+    The same module serves as cross-attention: then keys and values come from `encoder_hidden_states`.
+    Relative positions: Shaw et al. 2018 (https://arxiv.org/abs/1803.02155) for "relative_key", Huang et al.
+    2020, method 4 (https://arxiv.org/abs/2009.13658) for "relative_key_query".
+    """
+
+    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup, position_embedding_type: str) -> None:
+        super().__init__()
+        hidden_size = config.hidden_size
+        self.group = group
+        self.head_size = config.head_size
+        self.num_heads = config.num_attention_heads
+        self.query = ColumnParallelLinear(hidden_size, hidden_size, group, unit_size=self.head_size)
+        self.key = ColumnParallelLinear(hidden_size, hidden_size, group, unit_size=self.head_size)
+        self.value = ColumnParallelLinear(hidden_size, hidden_size, group, unit_size=self.head_size)
+        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
+        self.is_decoder = config.is_decoder
+        self.position_embedding_type = position_embedding_type
+        self.max_position_embeddings = config.max_position_embeddings
+        if position_embedding_type != "absolute":
+            self.distance_embedding = nn.Embedding(2 * config.max_position_embeddings - 1, self.head_size)
+
+    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
+        """Attention of every sequence to itself; returns `[T, A]`."""
+        q_TNK, k_TNK, v_TNK = (
+            projection(hidden_TD).unflatten(-1, (-1, self.head_size))
+            for projection in (self.query, self.key, self.value)
+        )
+        return packed_attention(q_TNK, k_TNK, v_TNK, batch, is_causal=self.is_decoder).flatten(-2)
+
+    def forward(
+        self,
+        hidden_BSD: Tensor,
+        mask_B1SR: Tensor | None = None,
+        head_mask_N: Tensor | None = None,
+        encoder_hidden_BRD: Tensor | None = None,
+        past: KeyValue | None = None,
+    ) -> tuple[Tensor, Tensor, KeyValue]:
+        """Attention with weights.
+
+        Args:
+            mask_B1SR: added to the scores.
+            head_mask_N: factor of each of this rank's heads.
+            encoder_hidden_BRD: what cross-attention attends to; ignored where `past` holds its projections.
+            past: cached keys and values `[B, N, R, K]`, to which self-attention appends.
+
+        Returns:
+            context `[B, S, A]`, attention weights of this rank's heads `[B, N, S, R]`, keys and values.
+        """
+        q_BNSK = self._split_heads(self.query(hidden_BSD))
+        if encoder_hidden_BRD is not None and past is not None:
+            k_BNRK, v_BNRK = past
+        else:
+            source = hidden_BSD if encoder_hidden_BRD is None else encoder_hidden_BRD
+            k_BNRK, v_BNRK = (
+                self._split_heads(self.key(source)),
+                self._split_heads(self.value(source)),
+            )
+            if past is not None:
+                k_BNRK = torch.cat([past[0], k_BNRK], dim=2)
+                v_BNRK = torch.cat([past[1], v_BNRK], dim=2)
+        scores_BNSR = q_BNSK @ k_BNRK.transpose(-1, -2)
+        if self.position_embedding_type != "absolute":
+            scores_BNSR = scores_BNSR + self._relative_scores(q_BNSK, k_BNRK)
+        scores_BNSR = scores_BNSR / math.sqrt(self.head_size)
+        if mask_B1SR is not None:
+            scores_BNSR = scores_BNSR + mask_B1SR
+        probs_BNSR = self.dropout(F.softmax(scores_BNSR, dim=-1, dtype=torch.float32).to(q_BNSK.dtype))
+        if head_mask_N is not None:
+            probs_BNSR = probs_BNSR * head_mask_N.view(1, -1, 1, 1)
+        context_BSA = (probs_BNSR @ v_BNRK).transpose(1, 2).flatten(-2)
+        return context_BSA, probs_BNSR, (k_BNRK, v_BNRK)
+
+    def all_heads(self, probs_BNSR: Tensor) -> Tensor:
+        """Attention weights of the heads of all ranks."""
+        return gather_from_shards(probs_BNSR, self.group, dim=1, full_size=self.num_heads)
+
+    def _split_heads(self, x_BSA: Tensor) -> Tensor:
+        return x_BSA.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+
+    def _relative_scores(self, q_BNSK: Tensor, k_BNRK: Tensor) -> Tensor:
+        num_queries, num_keys = q_BNSK.shape[2], k_BNRK.shape[2]
+        # With a cache, the queries are the last of the keys.
+        query_positions = torch.arange(num_keys - num_queries, num_keys, device=q_BNSK.device)
+        key_positions = torch.arange(num_keys, device=q_BNSK.device)
+        distances_SR = query_positions[:, None] - key_positions[None, :] + self.max_position_embeddings - 1
+        # Every rank sees the gradient of its own heads only.
+        table = copy_to_shards(self.distance_embedding.weight, self.group)
+        distance_SRK = F.embedding(distances_SR, table)
+        scores_BNSR = torch.einsum("bnsk,srk->bnsr", q_BNSK, distance_SRK)
+        if self.position_embedding_type == "relative_key_query":
+            scores_BNSR = scores_BNSR + torch.einsum("bnrk,srk->bnsr", k_BNRK, distance_SRK)
+        return scores_BNSR
+
+
+def packed_attention(
+    q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool = False
+) -> Tensor:
+    """Softmax attention of each packed sequence to itself, `[T, N, K]`.
+
+    On CUDA in half precision this is one variable-length flash attention kernel, with split-KV off so that a
+    sequence's result does not depend on its neighbours; elsewhere neighbours of equal length share a call of
+    scaled dot product attention.
+    """
+    if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
+        context: Tensor = varlen_attn(  # type: ignore[assignment]  # a pair only where aux outputs are asked for
+            q_TNK.contiguous(),
+            k_TNK.contiguous(),
+            v_TNK.contiguous(),
+            batch.cu_seqlens,
+            batch.cu_seqlens,
+            batch.max_seqlen,
+            batch.max_seqlen,
+            window_size=(-1, 0) if is_causal else (-1, -1),
+            num_splits=1,
+        )
+        return context
+    runs = [(length, len(list(run))) for length, run in groupby(batch.lengths)]
+    sizes = [length * count for length, count in runs]
+    outputs = []
+    for (length, count), q, k, v in zip(
+        runs, q_TNK.split(sizes), k_TNK.split(sizes), v_TNK.split(sizes), strict=True
+    ):
+        q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (count, length)).transpose(1, 2) for x in (q, k, v))
+        context = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK, is_causal=is_causal)
+        outputs.append(context.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)

@@ -1,0 +1,98 @@
+"""The task modules on the trunk. Shape suffixes: N positions or sequences, D hidden, V vocabulary, L labels."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.config import XLMRobertaXLConfig
+from model.layers import ColumnParallelLinear, VocabParallelEmbedding
+from model.loss import linear_fp32, vocab_parallel_nll
+from model.packing import PackedBatch
+from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
+
+
+class LMHead(nn.Module):
+    """Dense, GELU, LayerNorm, and a projection onto the vocabulary that is split over the ranks.
+
+    Args:
+        embedding: word embeddings whose weights the projection shares, where the configuration ties them.
+    """
+
+    def __init__(
+        self,
+        config: XLMRobertaXLConfig,
+        group: ShardGroup,
+        embedding: VocabParallelEmbedding | None = None,
+    ) -> None:
+        super().__init__()
+        self.group = group
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.decoder = ColumnParallelLinear(config.hidden_size, config.vocab_size, group)
+        if embedding is not None:
+            self.decoder.weight = embedding.weight
+        # Checkpoints hold the bias under either name, or both.
+        self.bias = self.decoder.bias
+
+    def transform(self, hidden: Tensor) -> Tensor:
+        """What the projection is applied to, `[..., D]`."""
+        return self.layer_norm(F.gelu(self.dense(hidden)))
+
+    def local_logits(self, hidden: Tensor) -> Tensor:
+        """This rank's columns of the logits, fp32 `[..., V of this rank]`."""
+        x = copy_to_shards(self.transform(hidden), self.group)
+        return linear_fp32(x, self.decoder.weight, self.decoder.bias)
+
+    def full_logits(self, local_logits: Tensor) -> Tensor:
+        """The columns of all ranks, `[..., V]`."""
+        return gather_from_shards(local_logits, self.group, dim=-1, full_size=self.decoder.out_features)
+
+    def nll(self, hidden_ND: Tensor, labels_N: Tensor) -> Tensor:
+        """Negative log likelihood of each label in nats, fp32 `[N]`, without gradient and without full logits."""
+        return vocab_parallel_nll(
+            self.transform(hidden_ND),
+            self.decoder.weight,
+            self.decoder.bias,
+            labels_N,
+            self.group,
+            self.decoder.shards["weight"],
+        )
+
+
+class ClassificationHead(nn.Module):
+    """Dropout, dense, tanh, dropout, projection onto the labels; on the state of `<s>`."""
+
+    def __init__(self, config: XLMRobertaXLConfig) -> None:
+        super().__init__()
+        dropout = config.classifier_dropout
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
+        self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, first_token_ND: Tensor) -> Tensor:
+        """`[N, D]` to fp32 logits `[N, L]`."""
+        x = self.dropout(torch.tanh(self.dense(self.dropout(first_token_ND))))
+        return linear_fp32(x, self.out_proj.weight, self.out_proj.bias)
+
+
+class LabelHead(nn.Linear):
+    """One linear layer onto the labels, with fp32 logits."""
+
+    def __init__(self, config: XLMRobertaXLConfig, num_labels: int | None = None) -> None:
+        super().__init__(config.hidden_size, config.num_labels if num_labels is None else num_labels)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """`[..., D]` to fp32 `[..., L]`."""
+        return linear_fp32(hidden, self.weight, self.bias)
+
+
+def pool_mean(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tensor:
+    """Mean over all tokens (`<s>` and `</s>` included) of the chosen sequences, fp32 `[N, D]`."""
+    chunks = hidden_TD.split(list(batch.lengths))
+    return torch.stack([chunks[i].float().mean(dim=0) for i in sequences_N.tolist()])
+
+
+def pool_max(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tensor:
+    """Maximum over all tokens of the chosen sequences, fp32 `[N, D]`."""
+    chunks = hidden_TD.split(list(batch.lengths))
+    return torch.stack([chunks[i].amax(dim=0).float() for i in sequences_N.tolist()])

@@ -1,0 +1,112 @@
+"""Losses: cross entropy over a vocabulary that is split over the ranks, and the tasks' losses.
+
+The vocabulary-parallel form is Megatron-LM's (https://arxiv.org/abs/1909.08053, section 3): a rank sees only
+its own columns of the logits; the maximum, the sum of exponentials and the label's logit are reduced.
+
+Shape suffixes: N labelled positions, D hidden, V this rank's vocabulary rows.
+"""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+from model.layers import Shard
+from model.parallel import ShardGroup, reduce_from_shards
+
+IGNORE_INDEX = -100
+# Vocabulary rows that are projected at a time where no gradient is wanted: bounds memory at
+# block_size * (positions + hidden size) fp32 numbers and keeps a block of the weights in cache.
+VOCAB_BLOCK_SIZE = 8192
+
+
+def linear_fp32(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """`x W^T + b` with fp32 result: bf16 logits near 58 would be a quarter apart."""
+    if x.is_cuda and x.dtype != torch.float32 and not torch.is_grad_enabled():
+        y = torch.mm(x.flatten(0, -2), weight.t(), out_dtype=torch.float32).unflatten(0, x.shape[:-1])
+        return y if bias is None else y + bias.float()
+    return F.linear(x.float(), weight.float(), None if bias is None else bias.float())
+
+
+def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: ShardGroup, shard: Shard) -> Tensor:
+    """Negative log likelihood of each label, fp32 `[N]`; 0 where the label is -100. Differentiable.
+
+    Args:
+        logits_NV: this rank's columns `[shard.start, shard.stop)` of the logits, fp32.
+        labels_N: ids in the full vocabulary, or -100.
+    """
+    maximum_N = group.all_reduce_(logits_NV.detach().amax(dim=-1), op=dist.ReduceOp.MAX)
+    sum_exp_N = reduce_from_shards((logits_NV - maximum_N[:, None]).exp().sum(dim=-1), group)
+    label_logit_N = reduce_from_shards(_label_logits(logits_NV, labels_N, shard.start), group)
+    nll_N = sum_exp_N.log() + maximum_N - label_logit_N
+    return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
+
+
+def _label_logits(logits_NV: Tensor, labels_N: Tensor, start: int) -> Tensor:
+    """The label's logit where this rank holds its column, else 0."""
+    is_here = (labels_N >= start) & (labels_N < start + logits_NV.shape[-1])
+    columns = (labels_N - start).masked_fill(~is_here, 0)
+    return logits_NV.gather(-1, columns[:, None]).squeeze(-1).masked_fill(~is_here, 0.0)
+
+
+@torch.no_grad()
+def vocab_parallel_nll(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+    labels_N: Tensor,
+    group: ShardGroup,
+    shard: Shard,
+    *,
+    block_size: int = VOCAB_BLOCK_SIZE,
+) -> Tensor:
+    """Projection and cross entropy in one, block by block of the vocabulary: no `[N, V]` tensor is made.
+
+    The running maximum and sum are those of online softmax (Milakov and Gimelshein 2018,
+    https://arxiv.org/abs/1805.02867). Same result as `vocab_parallel_cross_entropy` on the full logits.
+
+    Returns:
+        fp32 `[N]`; 0 where the label is -100.
+    """
+    maximum_N = torch.full((len(hidden_ND),), -torch.inf, device=hidden_ND.device)
+    sum_exp_N = torch.zeros_like(maximum_N)
+    label_logit_N = torch.zeros_like(maximum_N)
+    for begin in range(0, len(weight_VD), block_size):
+        rows = slice(begin, begin + block_size)
+        logits = linear_fp32(hidden_ND, weight_VD[rows], bias_V[rows])
+        label_logit_N += _label_logits(logits, labels_N, shard.start + begin)
+        new_maximum_N = torch.maximum(maximum_N, logits.amax(dim=-1))
+        sum_exp_N *= (maximum_N - new_maximum_N).exp_()
+        sum_exp_N += logits.sub_(new_maximum_N[:, None]).exp_().sum(dim=-1)
+        maximum_N = new_maximum_N
+    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
+    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
+    group.all_reduce_(label_logit_N)
+    nll_N = sum_exp_N.log_() + full_maximum_N - label_logit_N
+    return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
+
+
+def mean_over_labels(nll_N: Tensor, labels_N: Tensor) -> Tensor:
+    """Mean over the positions that have a label; NaN where none has, as `torch.nn.CrossEntropyLoss`."""
+    return nll_N.sum() / (labels_N != IGNORE_INDEX).sum()
+
+
+def infer_problem_type(labels: Tensor, num_labels: int) -> str:
+    """regression for one label, single label for integer labels, else multi-label."""
+    if num_labels == 1:
+        return "regression"
+    if labels.dtype in (torch.int64, torch.int32):
+        return "single_label_classification"
+    return "multi_label_classification"
+
+
+def classification_loss(logits: Tensor, labels: Tensor, problem_type: str) -> Tensor:
+    """MSE, cross entropy or binary cross entropy, by problem type; logits fp32 `[batch, num_labels]`."""
+    num_labels = logits.shape[-1]
+    if problem_type == "regression":
+        if num_labels == 1:
+            return F.mse_loss(logits.squeeze(), labels.squeeze())
+        return F.mse_loss(logits, labels)
+    if problem_type == "single_label_classification":
+        return F.cross_entropy(logits.view(-1, num_labels), labels.view(-1).long())
+    return F.binary_cross_entropy_with_logits(logits, labels)

@@ -1,0 +1,274 @@
+"""Classifiers: the trunk with a head for sequences, tokens, choices or answer spans."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.config import XLMRobertaXLConfig
+from model.heads import ClassificationHead, LabelHead
+from model.layers import VocabParallelEmbedding
+from model.loss import IGNORE_INDEX, classification_loss, infer_problem_type
+from model.modeling_lm import as_tuple
+from model.outputs import (
+    MultipleChoiceModelOutput,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+from model.packing import PackedBatch
+from model.parallel import ShardGroup
+from model.pretrained import XLMRobertaXLPreTrainedModel
+from model.trunk import XLMRobertaXLModel
+
+
+class _Classifier(XLMRobertaXLPreTrainedModel):
+    roberta: XLMRobertaXLModel
+
+    def get_input_embeddings(self) -> VocabParallelEmbedding:
+        """The word embeddings (this rank's rows)."""
+        return self.roberta.get_input_embeddings()
+
+    def set_input_embeddings(self, value: VocabParallelEmbedding) -> None:
+        """Replace the word embeddings."""
+        self.roberta.set_input_embeddings(value)
+
+
+class XLMRobertaXLForSequenceClassification(_Classifier):
+    """The trunk with a classification or regression head on `<s>`."""
+
+    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
+        super().__init__(config, group)
+        with torch.device("meta"):
+            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
+            self.classifier = ClassificationHead(config)
+        self.initialize()
+
+    def forward_packed(self, batch: PackedBatch) -> Tensor:
+        """fp32 logits `[num_sequences, num_labels]` of packed sequences."""
+        hidden_TD = self.roberta.forward_packed(batch)
+        logits: Tensor = self.classifier(hidden_TD[batch.first_positions])
+        return logits
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Logits of every sequence, and the loss where there are labels.
+
+        Args:
+            labels: `[batch]` class ids or values, or `[batch, num_labels]` 0 and 1 (float) for several labels.
+                `config.problem_type` chooses mean square, cross entropy or binary cross entropy; where it is
+                not set, it is inferred from the first labels seen, as in Transformers.
+
+        Returns:
+            SequenceClassifierOutput with fp32 loss and logits `[batch, num_labels]`, or a tuple.
+        """
+        return_dict = self.config.use_return_dict if return_dict is None else return_dict
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=return_dict,
+        )
+        logits = self.classifier(outputs[0][:, 0])
+        loss = None
+        if labels is not None:
+            if self.config.problem_type is None:
+                self.config.problem_type = infer_problem_type(labels, self.config.num_labels)
+            loss = classification_loss(logits, labels, self.config.problem_type)
+        if not return_dict:
+            return as_tuple(loss, logits, *outputs[2:])
+        return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class XLMRobertaXLForMultipleChoice(_Classifier):
+    """The trunk (with pooler) and one score a choice."""
+
+    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
+        super().__init__(config, group)
+        with torch.device("meta"):
+            self.roberta = XLMRobertaXLModel(config, group=self.group)
+            self.dropout = nn.Dropout(config.hidden_dropout_prob)
+            self.classifier = LabelHead(config, 1)
+        self.initialize()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Scores of the choices of each row; the argument order is that of Transformers.
+
+        Args:
+            input_ids and the like: `[batch, num_choices, length]`.
+            labels: `[batch]`, index of the right choice.
+
+        Returns:
+            MultipleChoiceModelOutput with fp32 loss and logits `[batch, num_choices]`, or a tuple.
+        """
+        return_dict = self.config.use_return_dict if return_dict is None else return_dict
+        source = input_ids if input_ids is not None else inputs_embeds
+        if source is None:
+            raise ValueError("exactly one of input_ids and inputs_embeds must be given")
+        num_choices = source.shape[1]
+        input_ids, token_type_ids, attention_mask, position_ids, inputs_embeds = (
+            None if x is None else x.flatten(0, 1)
+            for x in (input_ids, token_type_ids, attention_mask, position_ids, inputs_embeds)
+        )
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=return_dict,
+        )
+        logits = self.classifier(self.dropout(outputs[1])).view(-1, num_choices)
+        loss = None if labels is None else F.cross_entropy(logits, labels)
+        if not return_dict:
+            return as_tuple(loss, logits, *outputs[2:])
+        return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class XLMRobertaXLForTokenClassification(_Classifier):
+    """The trunk with one label a token."""
+
+    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
+        super().__init__(config, group)
+        dropout = config.classifier_dropout
+        with torch.device("meta"):
+            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
+            self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
+            self.classifier = LabelHead(config)
+        self.initialize()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Logits of every token, and the loss over tokens with a label that the mask attends to.
+
+        Args:
+            labels: `[batch, length]`, class ids or -100.
+
+        Returns:
+            TokenClassifierOutput with fp32 loss and logits `[batch, length, num_labels]`, or a tuple.
+        """
+        return_dict = self.config.use_return_dict if return_dict is None else return_dict
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=return_dict,
+        )
+        logits = self.classifier(self.dropout(outputs[0]))
+        loss = None
+        if labels is not None:
+            if attention_mask is not None and attention_mask.shape == labels.shape:
+                labels = labels.masked_fill(attention_mask != 1, IGNORE_INDEX)
+            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX)
+        if not return_dict:
+            return as_tuple(loss, logits, *outputs[2:])
+        return TokenClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+
+
+class XLMRobertaXLForQuestionAnswering(_Classifier):
+    """The trunk with start and end scores of an answer span."""
+
+    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
+        super().__init__(config, group)
+        with torch.device("meta"):
+            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
+            self.qa_outputs = LabelHead(config)
+        self.initialize()
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        start_positions: Tensor | None = None,
+        end_positions: Tensor | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Start and end scores of every token, and the mean of both losses where positions are given.
+
+        Args:
+            start_positions, end_positions: `[batch]`, token indices; those outside the sequence are ignored.
+
+        Returns:
+            QuestionAnsweringModelOutput with fp32 loss and scores `[batch, length]`, or a tuple.
+        """
+        return_dict = self.config.use_return_dict if return_dict is None else return_dict
+        outputs = self.roberta(
+            input_ids,
+            attention_mask,
+            token_type_ids,
+            position_ids,
+            head_mask,
+            inputs_embeds,
+            output_attentions=output_attentions,
+            output_hidden_states=output_hidden_states,
+            return_dict=return_dict,
+        )
+        start_logits, end_logits = (x.squeeze(-1).contiguous() for x in self.qa_outputs(outputs[0]).split(1, -1))
+        loss = None
+        if start_positions is not None and end_positions is not None:
+            loss = (_span_loss(start_logits, start_positions) + _span_loss(end_logits, end_positions)) / 2
+        if not return_dict:
+            return as_tuple(loss, start_logits, end_logits, *outputs[2:])
+        return QuestionAnsweringModelOutput(
+            loss, start_logits, end_logits, outputs.hidden_states, outputs.attentions
+        )
+
+
+def _span_loss(logits: Tensor, positions: Tensor) -> Tensor:
+    """Cross entropy over token positions; a position outside the sequence is clamped to its length and ignored."""
+    length = logits.shape[1]
+    return F.cross_entropy(logits, positions.view(-1).clamp(0, length), ignore_index=length)

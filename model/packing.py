@@ -1,0 +1,98 @@
+"""Packed batches: sequences of any length laid end to end, with no padding token between them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PackedBatch:
+    """Token ids of several sequences on one axis.
+
+    Attributes:
+        input_ids: int64 `[num_tokens]`.
+        position_ids: int64 `[num_tokens]`; in every sequence they count from `pad_token_id + 1`.
+        cu_seqlens: int32 `[num_sequences + 1]`, where each sequence begins, and the end of the last.
+        lengths: the sequences' lengths, on the host, so that no kernel has to wait for them.
+    """
+
+    input_ids: Tensor
+    position_ids: Tensor
+    cu_seqlens: Tensor
+    lengths: tuple[int, ...]
+
+    @cached_property
+    def max_seqlen(self) -> int:
+        """Length of the longest sequence."""
+        return max(self.lengths, default=0)
+
+    @property
+    def num_sequences(self) -> int:
+        """How many sequences the batch holds."""
+        return len(self.lengths)
+
+    @property
+    def first_positions(self) -> Tensor:
+        """Index of every sequence's first token (`<s>`), int32 `[num_sequences]`."""
+        return self.cu_seqlens[:-1]
+
+    @classmethod
+    def from_lengths(
+        cls,
+        input_ids: Tensor,
+        lengths: Sequence[int],
+        *,
+        pad_token_id: int,
+        device: torch.device | str = "cpu",
+    ) -> Self:
+        """Lay out `input_ids` `[num_tokens]`, already end to end, as sequences of the given lengths.
+
+        Raises:
+            ValueError: the lengths do not add up to the number of tokens, or one of them is not positive.
+        """
+        lengths_np = np.asarray(lengths, dtype=np.int32)
+        if lengths_np.size and lengths_np.min() < 1:
+            raise ValueError(f"every sequence must hold at least one token, found a length of {lengths_np.min()}")
+        cu_seqlens = np.zeros(len(lengths_np) + 1, dtype=np.int32)
+        np.cumsum(lengths_np, out=cu_seqlens[1:])
+        if cu_seqlens[-1] != input_ids.shape[0]:
+            raise ValueError(f"lengths add up to {cu_seqlens[-1]} tokens, found {input_ids.shape[0]}")
+        starts = np.repeat(cu_seqlens[:-1], lengths_np)
+        position_ids = np.arange(len(starts), dtype=np.int64) - starts + pad_token_id + 1
+        return cls(
+            input_ids.to(device, torch.int64, non_blocking=True),
+            torch.from_numpy(position_ids).to(device, non_blocking=True),
+            torch.from_numpy(cu_seqlens).to(device, non_blocking=True),
+            tuple(lengths_np.tolist()),
+        )
+
+    @classmethod
+    def from_sequences(
+        cls,
+        sequences: Sequence[Sequence[int]],
+        *,
+        pad_token_id: int,
+        device: torch.device | str = "cpu",
+    ) -> Self:
+        """Pack lists of token ids."""
+        flat = torch.tensor([i for sequence in sequences for i in sequence], dtype=torch.int64)
+        return cls.from_lengths(flat, [len(s) for s in sequences], pad_token_id=pad_token_id, device=device)
+
+
+def pack(input_ids: Tensor, attention_mask: Tensor, *, pad_token_id: int) -> PackedBatch:
+    """Drop the padding of a padded batch `[batch, length]`; the mask is 1 for tokens and 0 for padding."""
+    keep = attention_mask.bool()
+    lengths = keep.sum(dim=1).tolist()
+    return PackedBatch.from_lengths(input_ids[keep], lengths, pad_token_id=pad_token_id, device=input_ids.device)
+
+
+def unpack(packed: Tensor, lengths: Sequence[int], *, value: float = 0.0) -> Tensor:
+    """Packed `[num_tokens, ...]` to right-padded `[num_sequences, longest, ...]`, padding filled with `value`."""
+    return torch.nn.utils.rnn.pad_sequence(
+        list(packed.split(list(lengths))), batch_first=True, padding_value=value
+    )

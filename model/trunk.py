@@ -1,0 +1,237 @@
+"""XLMRobertaXLModel: embeddings, encoder and optional pooler, over packed or padded sequences."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.config import XLMRobertaXLConfig
+from model.encoder import Embeddings, Encoder, LayerOutput, Pooler
+from model.layers import VocabParallelEmbedding
+from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
+from model.packing import PackedBatch
+from model.parallel import ShardGroup
+from model.pretrained import XLMRobertaXLPreTrainedModel
+
+
+class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
+    """The trunk without a head; an encoder, or a decoder where `config.is_decoder` says so.
+
+    Args:
+        config: geometry and options.
+        add_pooling_layer: build the pooler (tanh of a linear layer on `<s>`).
+        group: the ranks that share the model; default one rank.
+    """
+
+    def __init__(
+        self,
+        config: XLMRobertaXLConfig,
+        add_pooling_layer: bool = True,
+        *,
+        group: ShardGroup | None = None,
+    ) -> None:
+        super().__init__(config, group)
+        with torch.device("meta"):
+            self.embeddings = Embeddings(config, self.group)
+            self.encoder = Encoder(config, self.group)
+            self.pooler = Pooler(config) if add_pooling_layer else None
+        self.initialize()
+
+    def get_input_embeddings(self) -> VocabParallelEmbedding:
+        """The word embeddings (this rank's rows)."""
+        return self.embeddings.word_embeddings
+
+    def set_input_embeddings(self, value: VocabParallelEmbedding) -> None:
+        """Replace the word embeddings."""
+        self.embeddings.word_embeddings = value
+
+    def forward_packed(self, batch: PackedBatch) -> Tensor:
+        """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.
+
+        Dropout applies in `train()` to the embeddings and residual branches; attention weights are not dropped.
+
+        Raises:
+            ValueError: relative positions, which need the padded forward; or a sequence that is too long.
+        """
+        if self.config.position_embedding_type != "absolute":
+            raise ValueError(
+                "forward_packed needs config.position_embedding_type = 'absolute', found "
+                f"{self.config.position_embedding_type!r}; use forward(input_ids, attention_mask)"
+            )
+        if batch.max_seqlen > self.config.max_num_tokens:
+            raise ValueError(
+                f"a sequence must hold at most {self.config.max_num_tokens} tokens, found {batch.max_seqlen}"
+            )
+        hidden_TD: Tensor = self.embeddings.forward_packed(batch)
+        return self.encoder.forward_packed(hidden_TD, batch)
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        head_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        past_key_values: Cache | None = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> Any:
+        """Hidden states of a padded batch, with every option of the Transformers class.
+
+        Args:
+            input_ids: `[batch, length]`; or `inputs_embeds` `[batch, length, hidden_size]` in its place.
+            attention_mask: 1 for tokens to attend to, 0 for others; `[batch, cached + length]`, or
+                `[batch, length, cached + length]` for a mask of one's own.
+            token_type_ids: `[batch, length]`, default 0.
+            position_ids: `[batch, length]`, default counted from `pad_token_id + 1`.
+            head_mask: `[num_heads]` or `[num_layers, num_heads]`, 1 to keep a head.
+            encoder_hidden_states: `[batch, other length, hidden_size]`, for a decoder with cross-attention.
+            encoder_attention_mask: `[batch, other length]` or `[batch, length, other length]`.
+            past_key_values: the cache of an earlier call: per layer, keys and values `[batch, heads of this
+                rank, cached, head_size]`, then those of cross-attention.
+            use_cache: return the cache (decoders only).
+            output_attentions, output_hidden_states, return_dict: default as in the configuration.
+
+        Returns:
+            BaseModelOutputWithPoolingAndCrossAttentions, or with `return_dict=False` the tuple
+            (last_hidden_state, pooler_output, past_key_values, hidden_states, attentions, cross_attentions)
+            less what was not asked for.
+
+        Raises:
+            ValueError: both or neither of `input_ids` and `inputs_embeds`, or a mask of another shape.
+        """
+        config = self.config
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("exactly one of input_ids and inputs_embeds must be given")
+        if encoder_hidden_states is not None and config.is_decoder and not config.add_cross_attention:
+            raise ValueError("encoder_hidden_states need config.add_cross_attention = True, found False")
+        source = input_ids if input_ids is not None else inputs_embeds
+        assert source is not None
+        batch_size, length = source.shape[:2]
+        num_cached = past_key_values[0][0].shape[2] if past_key_values is not None else 0
+        hidden = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds, num_cached)
+        if attention_mask is None:
+            attention_mask = hidden.new_ones(batch_size, num_cached + length)
+        mask = self_attention_mask(attention_mask, length, is_causal=config.is_decoder, dtype=hidden.dtype)
+        encoder_mask = None
+        if not config.is_decoder:
+            encoder_hidden_states = None
+        if encoder_hidden_states is not None:
+            if encoder_attention_mask is None:
+                encoder_attention_mask = hidden.new_ones(encoder_hidden_states.shape[:2])
+            encoder_mask = additive_mask(broadcast_mask(encoder_attention_mask), hidden.dtype)
+        layers, hidden_states = self._run_layers(
+            hidden, mask, self._local_head_mask(head_mask), encoder_hidden_states, encoder_mask, past_key_values,
+        )  # fmt: skip
+        return self._output(layers, hidden_states, use_cache, output_attentions, output_hidden_states, return_dict)
+
+    def _run_layers(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        head_mask: Tensor | None,
+        encoder_hidden: Tensor | None,
+        encoder_mask: Tensor | None,
+        past: Cache | None,
+    ) -> tuple[list[LayerOutput], tuple[Tensor, ...]]:
+        """Outputs of the layers, and the hidden states before each layer and behind the final LayerNorm."""
+        layers: list[LayerOutput] = []
+        hidden_states = [hidden]
+        for i, layer in enumerate(self.encoder.layers):
+            output = self.encoder.run(
+                layer,
+                hidden_states[-1],
+                mask,
+                None if head_mask is None else head_mask[i],
+                encoder_hidden,
+                encoder_mask,
+                None if past is None else past[i],
+            )
+            layers.append(output)
+            hidden_states.append(output.hidden)
+        hidden_states[-1] = self.encoder.LayerNorm(hidden_states[-1])
+        return layers, tuple(hidden_states)
+
+    def _output(
+        self,
+        layers: list[LayerOutput],
+        hidden_states: tuple[Tensor, ...],
+        use_cache: bool | None,
+        output_attentions: bool | None,
+        output_hidden_states: bool | None,
+        return_dict: bool | None,
+    ) -> Any:
+        config = self.config
+        use_cache = config.is_decoder and (config.use_cache if use_cache is None else use_cache)
+        if self.encoder.gradient_checkpointing and self.training:
+            use_cache = False
+        wants_attentions = config.output_attentions if output_attentions is None else output_attentions
+        wants_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        last = hidden_states[-1]
+        pooled = None if self.pooler is None else self.pooler(last[:, 0])
+        cache = tuple(layer.cache for layer in layers) if use_cache else None
+        states = hidden_states if wants_states else None
+        attentions = cross_attentions = None
+        if wants_attentions:
+            pairs = list(zip(self.encoder.layers, layers, strict=True))
+            attentions = tuple(module.attention.self.all_heads(layer.probs) for module, layer in pairs)
+            if layers[0].cross_probs is not None:
+                cross_attentions = tuple(
+                    module.crossattention.self.all_heads(layer.cross_probs)
+                    for module, layer in pairs
+                    if layer.cross_probs is not None
+                )
+        if not (config.use_return_dict if return_dict is None else return_dict):
+            options = (cache, states, attentions, cross_attentions)
+            return (last, pooled, *(option for option in options if option is not None))
+        return BaseModelOutputWithPoolingAndCrossAttentions(
+            last, pooled, states, cache, attentions, cross_attentions
+        )
+
+    def _local_head_mask(self, head_mask: Tensor | None) -> Tensor | None:
+        """`[num_layers, heads of this rank]`."""
+        if head_mask is None:
+            return None
+        config = self.config
+        if head_mask.dim() == 1:
+            head_mask = head_mask.expand(config.num_hidden_layers, -1)
+        if head_mask.shape != (config.num_hidden_layers, config.num_attention_heads):
+            raise ValueError(
+                f"head_mask must be [{config.num_attention_heads}] or [{config.num_hidden_layers}, "
+                f"{config.num_attention_heads}], found {list(head_mask.shape)}"
+            )
+        start, stop = self.group.bounds(config.num_attention_heads)
+        return head_mask[:, start:stop].to(self.dtype)
+
+
+def broadcast_mask(mask: Tensor) -> Tensor:
+    """`[batch, keys]` or `[batch, queries, keys]` to `[batch, 1, queries or 1, keys]`.
+
+    Raises:
+        ValueError: a mask with another number of dimensions.
+    """
+    if mask.dim() == 3:
+        return mask[:, None]
+    if mask.dim() == 2:
+        return mask[:, None, None]
+    raise ValueError(f"a mask must be [batch, keys] or [batch, queries, keys], found {list(mask.shape)}")
+
+
+def self_attention_mask(mask: Tensor, num_queries: int, *, is_causal: bool, dtype: torch.dtype) -> Tensor:
+    """What is added to the scores of self-attention; a causal mask joins a `[batch, keys]` mask only."""
+    keep = broadcast_mask(mask)
+    if is_causal and mask.dim() == 2:
+        num_keys = mask.shape[-1]
+        causal = torch.ones(num_queries, num_keys, device=mask.device).tril(num_keys - num_queries)
+        keep = keep * causal
+    return additive_mask(keep, dtype)
+
+
+def additive_mask(keep: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where `keep` is 1, the least number of the dtype where it is 0."""
+    return (1.0 - keep.to(dtype)) * torch.finfo(dtype).min
