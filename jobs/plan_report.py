@@ -1,0 +1,54 @@
+"""What `--plan` prints."""
+
+from collections.abc import Sequence
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pipeline.cluster import default_device, resolve_dtype
+from pipeline.config import JobConfig
+from pipeline.fragments import Fragment
+from pipeline.heads import Head
+from pipeline.memory import rank_memory
+from pipeline.planning import Plan
+
+GIB = 2**30
+
+
+def print_plan(job: JobConfig, plan: Plan, heads: Sequence[Head], todo: Sequence[Fragment]) -> None:
+    """Files, fragments, rows, bytes, heads, shard groups and memory per rank."""
+    console = Console(highlight=False, soft_wrap=True)
+    device = default_device() if job.model.device == "auto" else job.model.device
+    dtype = resolve_dtype(job.model, device)
+    memory = rank_memory(
+        heads,
+        tensor_parallel_size=job.model.tensor_parallel_size,
+        token_budget=job.model.token_budget,
+        dtype=getattr(torch, dtype),
+    )
+    summary = Table(show_header=False, box=None, pad_edge=False)
+    for name, value in (
+        ("input", ", ".join(job.input.path)),
+        ("files", f"{plan.num_files:,} ({len(plan.failed_files)} cannot be read)"),
+        ("fragments", f"{len(plan.fragments):,}, of which {len(todo):,} are to do"),
+        ("rows", f"{plan.num_rows:,}, of which {sum(f.num_rows for f in todo):,} are to do"),
+        ("bytes", f"{plan.num_bytes:,} uncompressed, of the columns read"),
+        ("output", job.output.path),
+        ("model", f"{job.model.path}, {dtype} on {device}"),
+        ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
+        (
+            "memory per rank",
+            f"{memory.weights / GIB:.2f} GiB of weights, at most {memory.activations / GIB:.2f} GiB of "
+            f"activations for batches of {job.model.token_budget:,} tokens",
+        ),
+    ):
+        summary.add_row(name, value)
+    console.print(summary)
+    table = Table("head", "task", "reads", "weights", "column type", box=None, pad_edge=False)
+    for head in heads:
+        reads = " + ".join(head.options.text_columns)
+        table.add_row(head.name, head.options.task, reads, head.options.weights, str(head.output_type))
+    console.print(table)
+    for file in plan.failed_files:
+        console.print(f"cannot be read: {file.path}: {file.reason}")

@@ -1,0 +1,76 @@
+"""The cluster a job runs on: joining or starting it, and laying the job out over it."""
+
+import logging
+import os
+
+import ray
+import torch
+
+from pipeline.config import JobConfig, ModelSection
+from pipeline.errors import ConfigError
+from pipeline.graph import Deployment
+from pipeline.heads import read_config
+from pipeline.placement import rank_resources, replicas_that_fit
+from pipeline.shard import ShardSettings
+
+# Ranks own the cores of a local run; tasks that read, tokenize and write come and go beside them.
+_NUM_TASK_CPUS = 2
+
+
+def connect(address: str) -> int:
+    """Join the cluster at `address`, or start one for this process alone with "local".
+
+    Returns:
+        CPU cores that ranks can have on a node.
+    """
+    if address == "local":
+        cores = len(os.sched_getaffinity(0))
+        ray.init(
+            address="local",
+            num_cpus=cores + _NUM_TASK_CPUS,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.WARNING,
+        )
+        return cores
+    ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    smallest = min(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
+    return max(1, smallest - 1)
+
+
+def deploy(job: JobConfig, cores_per_node: int) -> Deployment:
+    """Decide device, dtype, resources of a rank and number of replicas on the connected cluster.
+
+    Raises:
+        ConfigError: GPUs are asked for and there are none, or not one replica fits.
+    """
+    num_gpus = ray.cluster_resources().get("GPU", 0)
+    device = job.model.device
+    if device == "auto":
+        device = "cuda" if num_gpus else "cpu"
+    if device == "cuda" and not num_gpus:
+        raise ConfigError(
+            "model.device: found no GPU on the cluster, expected at least one for 'cuda'; "
+            'use model.device = "cpu", or add nodes with GPUs'
+        )
+    resources = rank_resources(job.model, device, cores_per_node)
+    replicas = job.model.replicas
+    if replicas == "auto":
+        replicas = replicas_that_fit(job.model.tensor_parallel_size, resources)
+    settings = ShardSettings(device, resolve_dtype(job.model, device), resources.num_threads)
+    return Deployment(replicas, resources, settings)
+
+
+def resolve_dtype(model: ModelSection, device: str) -> str:
+    """The weights' dtype. "auto" is bfloat16 on GPUs; on CPUs as stored, with bfloat16 for float16 (slow there)."""
+    if model.dtype != "auto":
+        return model.dtype
+    if device == "cuda":
+        return "bfloat16"
+    stored = read_config(model.path, "model.path").torch_dtype
+    return "bfloat16" if stored in ("bfloat16", "float16") else "float32"
+
+
+def default_device() -> str:
+    """The device that "auto" would choose on a cluster like this machine."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

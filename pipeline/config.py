@@ -1,0 +1,221 @@
+"""JobConfig: what a job is to do, read from a TOML file and validated once."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from pipeline.columns import reserved_name_problem
+from pipeline.config_errors import config_error
+from pipeline.errors import ConfigError
+from pipeline.head_config import HeadConfig, NonEmpty, Section
+
+
+def _one_or_many(value: object) -> object:
+    """A single string as a list of one; lists as tuples, which are frozen."""
+    if isinstance(value, str):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _usable_head_name(name: str) -> str:
+    problem = reserved_name_problem(name)
+    if not name.strip():
+        problem = "is empty"
+    elif "." in name:
+        problem = "holds a dot, which keys and column paths are split at"
+    if problem is not None:
+        raise ValueError(problem)
+    return name
+
+
+class ModelSection(Section):
+    """`[model]`: which model, and how it is laid out over devices."""
+
+    path: NonEmpty = Field(
+        description="a model directory in Hugging Face layout, or a hub id",
+        examples=["models/xlm-roberta-xl"],
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description='"auto", "float32", "bfloat16" or "float16"',
+        examples=["auto"],
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description='"auto", "cpu" or "cuda"', examples=["auto"]
+    )
+    tensor_parallel_size: int = Field(
+        default=1, ge=1, description="the number of ranks of a shard group, 1 or more", examples=[1]
+    )
+    replicas: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default=1,
+        description='the number of shard groups, 1 or more, or "auto"',
+        examples=["auto"],
+    )
+    token_budget: int = Field(default=8192, ge=512, description="tokens per batch, 512 or more", examples=[8192])
+    cpus_per_rank: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="the CPU cores of one rank, 1 or more", examples=[2]
+    )
+
+
+class InputSection(Section):
+    """`[input]`: which files, which of their columns, and how they are cut into fragments."""
+
+    path: Annotated[tuple[NonEmpty, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = Field(
+        description="a file, directory or glob (local, s3://, gs://), or a list of these",
+        examples=["corpus/**/*.parquet"],
+    )
+    text: NonEmpty = Field(default="text", description="the name of the text column", examples=["text"])
+    route: NonEmpty | None = Field(
+        default=None,
+        description="the name of the column that says which heads a row wants",
+        examples=["heads"],
+    )
+    columns: Annotated[tuple[NonEmpty, ...], BeforeValidator(_one_or_many)] | None = Field(
+        default=None,
+        description="a list of names of columns to carry to the output",
+        examples=[["id", "lang"]],
+    )
+    max_fragment_rows: int = Field(default=2048, ge=1, description="rows per fragment, 1 or more", examples=[2048])
+    max_fragment_bytes: int = Field(
+        default=8 * 2**20,
+        ge=1,
+        description="uncompressed bytes per fragment of the columns read, 1 or more",
+        examples=[8 * 2**20],
+    )
+
+
+class OutputSection(Section):
+    """`[output]`: where the parts go."""
+
+    path: NonEmpty = Field(description="a directory (local, s3://, gs://)", examples=["annotated"])
+    compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
+        default="zstd",
+        description='"zstd", "snappy", "gzip", "lz4" or "none"',
+        examples=["zstd"],
+    )
+
+
+class JobConfig(Section):
+    """A whole job. Heads are in the order of the file, which is the order of their columns."""
+
+    model: ModelSection = Field(description="a table [model]")
+    input: InputSection = Field(description="a table [input]")
+    output: OutputSection = Field(description="a table [output]")
+    heads: Annotated[dict[Annotated[str, AfterValidator(_usable_head_name)], HeadConfig], Field(min_length=1)] = (
+        Field(description="one table [heads.NAME] for each head, at least one")
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_heads(cls, data: Any) -> Any:
+        """Give each head without `weights` or `text` those of the model and the input."""
+        if not isinstance(data, dict) or not isinstance(data.get("heads"), dict):
+            return data
+        given = {
+            "weights": _string_at(data, "model", "path"),
+            "text": _string_at(data, "input", "text") or "text",
+        }
+        defaults = {key: value for key, value in given.items() if value}
+        heads = {
+            name: {**defaults, **head} if isinstance(head, dict) else head for name, head in data["heads"].items()
+        }
+        return {**data, "heads": heads}
+
+    @model_validator(mode="after")
+    def _columns_do_not_clash(self) -> Self:
+        columns = self.input.columns or ()
+        problems = [
+            f"input.columns: {name!r} {problem}; rename it in the input, or leave it out"
+            for name in columns
+            if (problem := reserved_name_problem(name)) is not None
+        ]
+        problems += [
+            f"input.columns: {name!r} is listed twice; list it once"
+            for name in dict.fromkeys(columns)
+            if columns.count(name) > 1
+        ]
+        problems += [
+            f"heads.{name}: its column would have the name of a carried column; rename the head, "
+            f"or leave {name!r} out of input.columns"
+            for name in self.heads
+            if name in columns
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+
+def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
+    """Read a job file, apply `key.path=value` overrides to it, and validate the result.
+
+    A value is read as TOML where it is TOML, else taken as a string. Raises ConfigError that names
+    every wrong field at once.
+    """
+    data = _read_toml(path)
+    for override in overrides:
+        _apply_override(data, override)
+    try:
+        return JobConfig.model_validate(data)
+    except ValidationError as error:
+        by_key = {".".join(_key_names(o.partition("=")[0])): o for o in overrides}
+        raise config_error(str(path), error, data, JobConfig, by_key) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: the job file cannot be read: {error.strerror}; check the path") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}; correct it there") from None
+
+
+def _apply_override(data: dict[str, Any], override: str) -> None:
+    """Set one value in `data`, in place, with the tables on the way to it."""
+    key, equals, text = override.partition("=")
+    names = _key_names(key)
+    if not equals or not names:
+        raise ConfigError(
+            f'--set {override}: expected key.path=value; write for example --set output.path="annotated"'
+        )
+    table = data
+    for depth, name in enumerate(names[:-1], start=1):
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"--set {override}: {'.'.join(names[:depth])} is a value, expected a table; set it as a whole"
+            )
+    try:
+        table[names[-1]] = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        table[names[-1]] = text
+
+
+def _key_names(key: str) -> list[str]:
+    """The parts of a dotted TOML key, which may be quoted; nothing where it is no key."""
+    try:
+        table: Any = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return []
+    names = []
+    while isinstance(table, dict):
+        if len(table) != 1:
+            return []
+        [(name, table)] = table.items()
+        names.append(name)
+    return names
+
+
+def _string_at(data: dict[str, Any], section: str, key: str) -> str | None:
+    table = data.get(section)
+    value = table.get(key) if isinstance(table, dict) else None
+    return value if isinstance(value, str) else None

@@ -1,0 +1,134 @@
+"""Validation errors of a job file as messages: field, found, expected, remedy, all at once."""
+
+import json
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from pipeline.errors import ConfigError
+from pipeline.head_config import HEAD_SECTIONS
+
+_TYPE_NAMES = {
+    bool: "boolean",
+    int: "integer",
+    float: "float",
+    str: "string",
+    list: "array",
+    dict: "table",
+}
+
+
+def config_error(
+    file: str,
+    error: ValidationError,
+    data: Mapping[str, Any],
+    root: type[BaseModel],
+    overrides: Mapping[str, str],
+) -> ConfigError:
+    """One ConfigError for all errors of a validation.
+
+    `data` is what was validated, `root` the class that it was validated as, and `overrides` the
+    `key.path=value` strings that went into it, by dotted key.
+    """
+    problems: dict[str, None] = {}
+    for details in error.errors():
+        for key, problem in _problems(details, data, root):
+            source = f" (from --set {overrides[key]})" if key in overrides else ""
+            problems[f"{key}{source}: {problem}" if key else problem] = None
+    lines = list(problems)
+    if len(lines) == 1:
+        return ConfigError(f"{file}: {lines[0]}")
+    return ConfigError("\n  ".join([f"{file}: {len(lines)} problems", *lines]))
+
+
+def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseModel]) -> Iterable[tuple[str, str]]:
+    """(dotted key, problem) of one error of pydantic; the key is empty where the problem has it."""
+    loc = details["loc"]
+    if not loc:
+        return [("", line) for line in str(details["ctx"]["error"]).split("\n")]
+    if loc[-1] == "[key]":
+        reason = details["ctx"]["error"]
+        return [(f"heads.{loc[1]}", f"the name of a head {reason}; rename the head")]
+    # Beyond the field's own name, pydantic adds the members of unions and the indices of lists.
+    keys = [str(part) for part in loc[:2]]
+    if loc[0] == "heads" and len(loc) > 2:
+        keys = ["heads", str(loc[1]), str(loc[3])]
+    dotted = ".".join(keys)
+    found = _lookup(data, keys)
+    if details["type"] == "extra_forbidden":
+        return [(dotted, _unknown_key(keys[-1], _known_keys(keys[:-1], data, root)))]
+    if keys[0] == "heads" and len(keys) == 2 and isinstance(found, dict):
+        return [(f"{dotted}.task", _wrong_task(found))]
+    return [(dotted, _wrong_value(keys, details["type"], found, data, root))]
+
+
+def _unknown_key(key: str, known: list[str]) -> str:
+    nearest = get_close_matches(key, known, n=1)
+    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return f"unknown key; {guess}Known keys: {', '.join(known)}"
+
+
+def _wrong_task(head: Mapping[str, Any]) -> str:
+    tasks = ", ".join(json.dumps(task) for task in HEAD_SECTIONS)
+    if "task" not in head:
+        return f'is missing, expected one of {tasks}; write for example task = "embedding"'
+    found = head["task"]
+    nearest = get_close_matches(str(found), HEAD_SECTIONS, n=1)
+    remedy = f"did you mean {json.dumps(nearest[0])}?" if nearest else "write one of these"
+    return f"found {_shown(found)}, expected one of {tasks}; {remedy}"
+
+
+def _wrong_value(
+    keys: list[str], error_type: str, found: object, data: Mapping[str, Any], root: type[BaseModel]
+) -> str:
+    if keys[0] == "heads" and len(keys) == 2:
+        return f"found {_shown(found)}, expected a table; write [{'.'.join(keys)}] and its keys"
+    field = _field(keys, data, root)
+    if len(keys) == 1:
+        table = "[heads.NAME]" if keys == ["heads"] else f"[{keys[0]}]"
+        state = "is missing" if error_type == "missing" else f"found {_shown(found)}"
+        return f"{state}, expected {field.description}; add {table}"
+    example = f"{keys[-1]} = {json.dumps((field.examples or [''])[0])}"
+    if error_type == "missing":
+        return f"is missing, expected {field.description}; add for example {example} under [{'.'.join(keys[:-1])}]"
+    return f"found {_shown(found)}, expected {field.description}; write for example {example}"
+
+
+def _field(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> FieldInfo:
+    return _section(keys[:-1], data, root).model_fields[keys[-1]]
+
+
+def _known_keys(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> list[str]:
+    return list(_section(keys, data, root).model_fields)
+
+
+def _section(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> type[BaseModel]:
+    """The class of the table at `keys`: the root, a section, or a head of a known task."""
+    if not keys:
+        return root
+    if keys[0] == "heads":
+        return HEAD_SECTIONS[data["heads"][keys[1]]["task"]]
+    annotation = root.model_fields[keys[0]].annotation
+    assert isinstance(annotation, type), get_args(annotation)
+    assert issubclass(annotation, BaseModel)
+    return annotation
+
+
+def _lookup(data: Any, keys: list[str]) -> object:
+    for key in keys:
+        if not isinstance(data, dict) or key not in data:
+            return None
+        data = data[key]
+    return data
+
+
+def _shown(value: object) -> str:
+    """A value as it is written in TOML, with its type; tables by their type alone."""
+    name = _TYPE_NAMES.get(type(value), type(value).__name__)
+    if isinstance(value, dict):
+        return "a table"
+    return f"{json.dumps(value, default=str, ensure_ascii=False)} ({name})"

@@ -1,0 +1,60 @@
+"""The footer of a Parquet file: its metadata, and a digest that tells versions of a file apart."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.errors import UnreadableFileError
+
+_MAGIC = b"PAR1"
+_ENCRYPTED_MAGIC = b"PARE"
+_TAIL_BYTES = 64 * 1024
+_FRAME_BYTES = 8  # length of the footer (little endian, 4 bytes) and magic
+_MIN_FILE_BYTES = len(_MAGIC) + _FRAME_BYTES
+
+
+@dataclass(frozen=True)
+class Footer:
+    """Metadata of one file; `version` is a digest of its size and the footer's bytes.
+
+    The footer holds the place, size and statistics of every column chunk, so files that differ in
+    content differ in version, whatever their modification times say.
+    """
+
+    metadata: pq.FileMetaData
+    version: str
+    file_size: int
+
+
+def read_footer(file: pa.NativeFile) -> Footer:
+    """Read the footer of an open file, in one read where it is under 64 KiB.
+
+    Raises UnreadableFileError where the file is cut short, not Parquet, damaged or encrypted.
+    """
+    file_size = file.size()
+    if file_size < _MIN_FILE_BYTES:
+        raise UnreadableFileError(f"no Parquet file: {file_size} bytes, expected 12 or more")
+    tail = file.read_at(min(file_size, _TAIL_BYTES), max(0, file_size - _TAIL_BYTES))
+    if tail[-4:] == _ENCRYPTED_MAGIC:
+        raise UnreadableFileError("its footer is encrypted, expected a plain one; decrypt the file")
+    if tail[-4:] != _MAGIC:
+        raise UnreadableFileError("no Parquet file, or cut short: it does not end with PAR1")
+    footer_size = int.from_bytes(tail[-8:-4], "little")
+    if footer_size + _MIN_FILE_BYTES > file_size:
+        raise UnreadableFileError(f"damaged: a footer of {footer_size} bytes in a file of {file_size}")
+    needed = footer_size + _FRAME_BYTES
+    if needed > len(tail):
+        tail = file.read_at(needed, file_size - needed)
+    footer = tail[-needed:]
+    digest = hashlib.sha256(file_size.to_bytes(8, "little") + footer).hexdigest()
+    return Footer(_parsed(footer), digest[:16], file_size)
+
+
+def _parsed(footer: bytes) -> pq.FileMetaData:
+    try:
+        return pq.read_metadata(pa.BufferReader(_MAGIC + footer))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UnreadableFileError(f"damaged footer: {reason}") from None

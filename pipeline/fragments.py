@@ -1,0 +1,134 @@
+"""Fragments, the units of input work, and how a file is cut into them. Pure: nothing is read."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
+from typing import Self
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Rows of a row group, and the uncompressed bytes of those of its columns that are read."""
+
+    num_rows: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A run of rows of one file: whole row groups, or a slice of a single one.
+
+    `row_group_offset`: rows of the first row group that come before the cut.
+    """
+
+    row_groups: tuple[int, ...]
+    row_group_offset: int
+    first_row: int
+    num_rows: int
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """One unit of work: consecutive rows of one file, which become one part.
+
+    `path` is a path of the input's file system, `relative_path` relative to the input root.
+    `index` counts the `num_fragments` fragments of the file. Rows count from 0; `num_bytes` are
+    uncompressed bytes of the columns read. `version` tells whether the file is still the same.
+    """
+
+    path: str
+    relative_path: str
+    file_size: int
+    version: str
+    index: int
+    num_fragments: int
+    row_groups: tuple[int, ...]
+    row_group_offset: int
+    first_row: int
+    num_rows: int
+    num_bytes: int
+
+    @property
+    def part_path(self) -> str:
+        """Path of the part, relative to the output root: `news/a.00000-of-00003.parquet`."""
+        stem = part_stem(self.relative_path)
+        return f"{stem}.{self.index:05d}-of-{self.num_fragments:05d}.parquet"
+
+    def to_json(self) -> str:
+        """The fragment as one line of JSON, the same for the same fragment."""
+        return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The fragment of `to_json`."""
+        values = json.loads(text)
+        return cls(**{**values, "row_groups": tuple(values["row_groups"])})
+
+
+def part_stem(relative_path: str) -> str:
+    """What the parts of an input file have in common: its relative path without its suffix."""
+    return str(PurePosixPath(relative_path).with_suffix(""))
+
+
+def cut_file(row_groups: Sequence[RowGroup], *, max_rows: int, max_bytes: int) -> list[Cut]:
+    """Cut a file into runs of at most `max_rows` rows and `max_bytes` bytes, all rows in order.
+
+    Row groups are gathered while they fit; one that is over the bounds alone is cut into slices.
+    A single row is never cut, whatever its size. Row groups without rows are left out.
+    """
+    cuts: list[Cut] = []
+    gathered: list[int] = []
+    first_row = num_rows = num_bytes = 0
+    for index, group in enumerate(row_groups):
+        if group.num_rows == 0:
+            continue
+        if num_rows + group.num_rows > max_rows or num_bytes + group.num_bytes > max_bytes:
+            if gathered:
+                cuts.append(Cut(tuple(gathered), 0, first_row, num_rows, num_bytes))
+            first_row += num_rows
+            gathered, num_rows, num_bytes = [], 0, 0
+            if group.num_rows > max_rows or group.num_bytes > max_bytes:
+                cuts += _slices(index, group, first_row, max_rows, max_bytes)
+                first_row += group.num_rows
+                continue
+        gathered.append(index)
+        num_rows += group.num_rows
+        num_bytes += group.num_bytes
+    if gathered:
+        cuts.append(Cut(tuple(gathered), 0, first_row, num_rows, num_bytes))
+    return cuts
+
+
+def _slices(index: int, group: RowGroup, first_row: int, max_rows: int, max_bytes: int) -> Iterator[Cut]:
+    """Equal slices of one row group (the last may be shorter); bytes by share of rows."""
+    fitting_rows = max_rows
+    if group.num_bytes > 0:
+        fitting_rows = min(max_rows, max(1, max_bytes * group.num_rows // group.num_bytes))
+    num_slices = -(-group.num_rows // fitting_rows)
+    slice_rows = -(-group.num_rows // num_slices)
+    for offset in range(0, group.num_rows, slice_rows):
+        num_rows = min(slice_rows, group.num_rows - offset)
+        num_bytes = group.num_bytes * num_rows // group.num_rows
+        yield Cut((index,), offset, first_row + offset, num_rows, num_bytes)
+
+
+def file_fragments(
+    path: str, relative_path: str, file_size: int, version: str, cuts: Sequence[Cut]
+) -> Iterable[Fragment]:
+    """The fragments of one file, one for each cut."""
+    for index, cut in enumerate(cuts):
+        yield Fragment(
+            path=path,
+            relative_path=relative_path,
+            file_size=file_size,
+            version=version,
+            index=index,
+            num_fragments=len(cuts),
+            row_groups=cut.row_groups,
+            row_group_offset=cut.row_group_offset,
+            first_row=cut.first_row,
+            num_rows=cut.num_rows,
+            num_bytes=cut.num_bytes,
+        )

@@ -1,0 +1,122 @@
+"""Heads as they will be run: configuration joined with what their weights' directories say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pyarrow as pa
+
+from model import CheckpointError, XLMRobertaXLConfig
+from model.checkpoint import Checkpoint
+from pipeline.columns import ProblemType, head_type
+from pipeline.config import JobConfig
+from pipeline.errors import ConfigError
+from pipeline.head_config import EmbeddingHead, HeadConfig, MaskedLMLossHead, TextClassificationHead
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a head's text comes from; heads with equal sources share their sequences."""
+
+    text: str
+    text_pair: str | None = None
+
+
+@dataclass(frozen=True)
+class Head:
+    """One output column: its options, its source, the trunk it sits on, and the weights' own configuration."""
+
+    name: str
+    options: HeadConfig
+    source: Source
+    trunk: str
+    config: XLMRobertaXLConfig
+
+    @property
+    def labels(self) -> list[str]:
+        """Names of a classifier's labels, by class id."""
+        return [self.config.id2label[i] for i in range(self.config.num_labels)]
+
+    @property
+    def problem_type(self) -> ProblemType:
+        """What a classifier predicts; inferred from the number of labels where the weights do not say."""
+        stored = self.config.problem_type
+        if stored is not None:
+            return next(p for p in get_args(ProblemType) if p == stored)
+        return "regression" if self.config.num_labels == 1 else "single_label_classification"
+
+    @property
+    def output_type(self) -> pa.DataType:
+        """Arrow type of the head's column."""
+        return head_type(self.options, hidden_size=self.config.hidden_size, problem_type=self.problem_type)
+
+
+def resolve_heads(job: JobConfig) -> list[Head]:
+    """The heads of a job in the order of its file, checked against their checkpoints.
+
+    Raises:
+        ConfigError: a directory or tensor is missing, or a head does not fit its trunk; names head and field.
+    """
+    return [_resolve_head(name, options, job) for name, options in job.heads.items()]
+
+
+def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
+    trunk = options.trunk or job.model.path
+    trunk_config = read_config(trunk, f"heads.{name}.trunk" if options.trunk else "model.path")
+    config = read_config(options.weights, f"heads.{name}.weights")
+    if config.hidden_size != trunk_config.hidden_size:
+        raise ConfigError(
+            f"heads.{name}.weights: {options.weights} has hidden_size {config.hidden_size}, expected that of the "
+            f"trunk {trunk}, {trunk_config.hidden_size}; name a head that was trained on this trunk"
+        )
+    pair = options.text_pair if isinstance(options, TextClassificationHead) else None
+    head = Head(name, options, Source(options.text, pair), trunk, config)
+    _require_tensors(head)
+    return head
+
+
+def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
+    """`config.json` of a directory that a field of the job names."""
+    try:
+        return XLMRobertaXLConfig.from_pretrained(directory)
+    except ValueError as error:
+        raise ConfigError(f"{field}: {error}") from None
+
+
+def required_tensors(head: Head) -> list[str]:
+    """Names of tensors without which a head would be random numbers; one of each group of other names."""
+    match head.options:
+        case TextClassificationHead():
+            return ["classifier.dense.weight", "classifier.out_proj.weight"]
+        case EmbeddingHead(pooling="pooler"):
+            return ["pooler.dense.weight"]
+        case MaskedLMLossHead():
+            return ["lm_head.dense.weight", "lm_head.layer_norm.weight"]
+    return []
+
+
+def _require_tensors(head: Head) -> None:
+    wanted = required_tensors(head)
+    if not wanted:
+        return
+    try:
+        checkpoint = Checkpoint(Path(head.options.weights))
+    except CheckpointError as error:
+        raise ConfigError(f"heads.{head.name}.weights: {error}") from None
+    missing = [name for name in wanted if name not in checkpoint]
+    if missing:
+        raise ConfigError(
+            f"heads.{head.name}.weights: {head.options.weights} has no {', '.join(missing)}, which task "
+            f"{head.options.task} needs; name the directory of a checkpoint that was fine-tuned for it"
+        )
+
+
+def sources_of(heads: list[Head]) -> list[Source]:
+    """The distinct sources, in the order of the heads."""
+    return list(dict.fromkeys(head.source for head in heads))
+
+
+def output_types(heads: list[Head]) -> Mapping[str, pa.DataType]:
+    """Arrow type of each head's column, by name."""
+    return {head.name: head.output_type for head in heads}

@@ -1,0 +1,131 @@
+"""Where replicas run: their resources, one placement group each, and who holds which.
+
+Placement groups belong to the driver. One made inside an actor would outlive that actor and hold its CPUs and
+GPUs until the job ends; here the driver makes them, a lease actor hands them to leaders, and the driver removes
+them whatever happens.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.actor import ActorHandle
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from pipeline.actors import start_actor
+from pipeline.config import ModelSection
+from pipeline.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RankResources:
+    """What one rank asks Ray for."""
+
+    num_cpus: float
+    num_gpus: float
+
+    @property
+    def bundle(self) -> dict[str, float]:
+        """As a bundle of a placement group."""
+        return {"CPU": self.num_cpus} | ({"GPU": self.num_gpus} if self.num_gpus else {})
+
+    @property
+    def num_threads(self) -> int:
+        """Torch threads of a rank: the whole CPUs it has, at least one."""
+        return max(1, int(self.num_cpus))
+
+
+def rank_resources(model: ModelSection, device: str, cores_per_node: int) -> RankResources:
+    """CPUs and GPUs of a rank.
+
+    On GPUs a rank needs one core to feed its device. On CPUs the ranks of a replica share the cores of a node,
+    unless `model.cpus_per_rank` says otherwise; a rank gets less than a core only if there are more ranks.
+    """
+    if model.cpus_per_rank is not None:
+        num_cpus = float(model.cpus_per_rank)
+    elif device == "cuda":
+        num_cpus = 1.0
+    else:
+        num_local = model.replicas if isinstance(model.replicas, int) else 1
+        share = cores_per_node / (model.tensor_parallel_size * num_local)
+        num_cpus = float(int(share)) if share >= 1 else round(share, 3)
+    return RankResources(num_cpus, 1.0 if device == "cuda" else 0.0)
+
+
+class GroupLease:
+    """An actor that gives each leader a placement group of its own, and the same again when it restarts."""
+
+    def __init__(self, groups: list[PlacementGroup]) -> None:
+        self._free = list(range(len(groups)))
+        self._groups = groups
+        self._held: dict[str, int] = {}
+
+    def acquire(self, leader_id: str) -> PlacementGroup:
+        """The group of the leader with this actor id. Ray restarts an actor under its old id."""
+        if leader_id not in self._held:
+            if not self._free:
+                raise RuntimeError(f"all {len(self._groups)} placement groups are held by other leaders")
+            self._held[leader_id] = self._free.pop(0)
+        return self._groups[self._held[leader_id]]
+
+
+@contextmanager
+def replica_placement(
+    num_replicas: int, tensor_parallel_size: int, resources: RankResources, *, timeout_s: float
+) -> Iterator[ActorHandle[Any]]:
+    """Reserve one placement group per replica, all ranks of a replica on one node; yields the lease.
+
+    Raises:
+        ConfigError: the cluster cannot hold the replicas within `timeout_s`.
+    """
+    groups = [
+        placement_group([resources.bundle] * tensor_parallel_size, strategy="STRICT_PACK")
+        for _ in range(num_replicas)
+    ]
+    lease = None
+    try:
+        _wait_until_ready(groups, tensor_parallel_size, resources, timeout_s)
+        lease = start_actor(GroupLease, groups, num_cpus=0)
+        yield lease
+    finally:
+        if lease is not None:
+            ray.kill(lease)
+        for group in groups:
+            remove_placement_group(group)
+
+
+def _wait_until_ready(groups: list[PlacementGroup], size: int, resources: RankResources, timeout_s: float) -> None:
+    refs = [group.ready() for group in groups]
+    ready, _ = ray.wait(refs, num_returns=len(refs), timeout=timeout_s)
+    if len(ready) < len(refs):
+        free = {k: v for k, v in ray.available_resources().items() if k in ("CPU", "GPU")}
+        raise ConfigError(
+            f"model.replicas, model.tensor_parallel_size: found room for {len(ready)} of {len(groups)} shard "
+            f"groups of {size} ranks with {resources.bundle} each on one node after {timeout_s:.0f} s "
+            f"(free: {free}); lower them, or add nodes"
+        )
+
+
+def replicas_that_fit(tensor_parallel_size: int, resources: RankResources) -> int:
+    """Shard groups that the cluster holds, node by node, with one core a node left for reading and tokenizing.
+
+    Raises:
+        ConfigError: none fits.
+    """
+    count = 0
+    for node in ray.nodes():
+        if not node["Alive"]:
+            continue
+        have = node["Resources"]
+        fits = [(have.get("CPU", 0.0) - 1) / resources.num_cpus] if resources.num_cpus else []
+        if resources.num_gpus:
+            fits.append(have.get("GPU", 0.0) / resources.num_gpus)
+        count += max(0, int(min(fits) / tensor_parallel_size))
+    if count == 0:
+        raise ConfigError(
+            f"model.replicas: no node holds a shard group of {tensor_parallel_size} ranks with {resources.bundle} "
+            "each; lower model.tensor_parallel_size or model.cpus_per_rank, or add larger nodes"
+        )
+    return count

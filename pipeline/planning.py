@@ -1,0 +1,185 @@
+"""What there is to do: the input's files, checked before any work and cut into fragments."""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from pipeline.config import InputSection, JobConfig
+from pipeline.errors import InputError, UnreadableFileError
+from pipeline.footers import read_footer
+from pipeline.fragments import Fragment, RowGroup, cut_file, file_fragments, part_stem
+from pipeline.input_schema import InputSchema, ReadColumns, agree, input_error
+from pipeline.paths import InputFile, Selection, list_input_files, resolve_path
+
+_NUM_THREADS = 32
+
+
+@dataclass(frozen=True)
+class FailedFile:
+    """An input file that cannot be read, and why."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All fragments of a job, in the order of their files.
+
+    `num_files` counts every file, also those that failed or have no rows; `num_rows` and
+    `num_bytes` (uncompressed, of the columns read) are of the fragments. `read_schema` has the
+    columns to read, `carried_schema` those of them that go to the output.
+    """
+
+    filesystem: fs.FileSystem
+    fragments: tuple[Fragment, ...]
+    read_schema: pa.Schema
+    carried_schema: pa.Schema
+    num_files: int
+    num_rows: int
+    num_bytes: int
+    failed_files: tuple[FailedFile, ...]
+
+
+@dataclass(frozen=True)
+class _ReadableFile:
+    file: InputFile
+    file_size: int
+    version: str
+    schema: pa.Schema
+    row_groups: tuple[RowGroup, ...]
+
+
+def plan_fragments(job: JobConfig) -> Plan:
+    """List the input, read the footer of each file, check the columns, cut into fragments.
+
+    A file whose footer cannot be read is listed in `failed_files`; a file without rows makes no
+    fragment. Raises InputError where nothing can be read, a column is missing or of a wrong type,
+    files disagree, two files would have the same parts, or the output lies within the input.
+    """
+    filesystem, files, selections = list_input_files(job.input.path)
+    _refuse_equal_stems(files)
+    columns = ReadColumns.of_job(job)
+    readable, failed = _read_footers(filesystem, files, columns)
+    if not readable:
+        raise InputError(
+            f"input.path: none of {len(files)} files can be read; the first, {failed[0].path}: "
+            f"{failed[0].reason}; check the files and the rights to them"
+        )
+    with_rows = [file for file in readable if any(group.num_rows for group in file.row_groups)]
+    schema = _checked_schema(with_rows, columns, job)
+    fragments = tuple(_cut(with_rows, job.input))
+    _refuse_output_in_input(job, filesystem, selections, fragments)
+    return Plan(
+        filesystem=filesystem,
+        fragments=fragments,
+        read_schema=schema.read,
+        carried_schema=schema.carried,
+        num_files=len(files),
+        num_rows=sum(fragment.num_rows for fragment in fragments),
+        num_bytes=sum(fragment.num_bytes for fragment in fragments),
+        failed_files=tuple(failed),
+    )
+
+
+def _read_footers(
+    filesystem: fs.FileSystem, files: Sequence[InputFile], columns: ReadColumns
+) -> tuple[list[_ReadableFile], list[FailedFile]]:
+    def read(file: InputFile) -> _ReadableFile | FailedFile:
+        try:
+            return _read_file(filesystem, file, columns)
+        except (UnreadableFileError, pa.ArrowException, OSError) as error:
+            return FailedFile(file.path, str(error).partition("\n")[0])
+
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        results = list(pool.map(read, files))
+    readable = [result for result in results if isinstance(result, _ReadableFile)]
+    return readable, [result for result in results if isinstance(result, FailedFile)]
+
+
+def _read_file(filesystem: fs.FileSystem, file: InputFile, columns: ReadColumns) -> _ReadableFile:
+    with filesystem.open_input_file(file.path) as source:
+        footer = read_footer(source)
+    schema = footer.metadata.schema.to_arrow_schema()
+    row_groups = _row_groups(footer.metadata, columns.names(schema.names))
+    return _ReadableFile(file, footer.file_size, footer.version, schema, row_groups)
+
+
+def _row_groups(metadata: pq.FileMetaData, names: Iterable[str]) -> tuple[RowGroup, ...]:
+    """Rows of each row group, and uncompressed bytes of those of its leaves that are in `names`."""
+    wanted = set(names)
+    leaves = [
+        index
+        for index in range(metadata.num_columns)
+        if not wanted.isdisjoint(_prefixes(metadata.schema.column(index).path))
+    ]
+    row_groups = []
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        num_bytes = sum(group.column(leaf).total_uncompressed_size for leaf in leaves)
+        row_groups.append(RowGroup(group.num_rows, num_bytes))
+    return tuple(row_groups)
+
+
+def _prefixes(path: str) -> Iterable[str]:
+    """The names of the columns that the leaf at `path` can belong to: a.b.c gives a, a.b, a.b.c."""
+    return accumulate(path.split("."), "{}.{}".format)
+
+
+def _checked_schema(files: Sequence[_ReadableFile], columns: ReadColumns, job: JobConfig) -> InputSchema:
+    if not files:
+        return InputSchema(pa.schema([]), pa.schema([]))
+    schemas = [(file.file.path, file.schema) for file in files]
+    return agree(schemas, columns, job.heads)
+
+
+def _cut(files: Sequence[_ReadableFile], config: InputSection) -> Iterable[Fragment]:
+    for readable in files:
+        cuts = cut_file(
+            readable.row_groups,
+            max_rows=config.max_fragment_rows,
+            max_bytes=config.max_fragment_bytes,
+        )
+        file = readable.file
+        yield from file_fragments(file.path, file.relative_path, readable.file_size, readable.version, cuts)
+
+
+def _refuse_equal_stems(files: Sequence[InputFile]) -> None:
+    """Raise InputError where the parts of two files would have the same names."""
+    seen: dict[str, InputFile] = {}
+    problems = []
+    for file in files:
+        other = seen.setdefault(part_stem(file.relative_path), file)
+        if other is not file:
+            problems.append(
+                f"input.path: {other.path} and {file.path} would both be written to "
+                f"{part_stem(file.relative_path)}.*.parquet, expected different names; rename one, "
+                "or give a folder above both as input.path"
+            )
+    if problems:
+        raise input_error(problems)
+
+
+def _refuse_output_in_input(
+    job: JobConfig,
+    filesystem: fs.FileSystem,
+    selections: Sequence[Selection],
+    fragments: Iterable[Fragment],
+) -> None:
+    """Raise InputError where the next run would take the parts of this one for input."""
+    output_filesystem, root = resolve_path(job.output.path, "output.path")
+    if not filesystem.equals(output_filesystem):
+        return
+    for fragment in fragments:
+        part = f"{root}/{fragment.part_path}"
+        for selection in selections:
+            if selection.relative_path(part) is not None:
+                raise InputError(
+                    f"output.path: parts like {part} would be input too, as input.path holds "
+                    f"{selection.entry}; expected an output outside the input; choose another"
+                )

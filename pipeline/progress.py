@@ -1,0 +1,176 @@
+"""How far a job is: counted by an actor, shown on a terminal or as plain lines in a log."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from ray.actor import ActorHandle
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pipeline.actors import answer
+
+_TERMINAL_INTERVAL_S = 0.5
+_LOG_INTERVAL_S = 15.0
+# The rate is that of the last minute, so that the estimate follows a cluster that grows or shrinks.
+_RATE_WINDOW_S = 60.0
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What has been done so far.
+
+    Attributes:
+        num_tokens: tokens that have passed a trunk, those of unfinished fragments too.
+        fragment_tokens: by part path, the tokens of fragments that are annotated.
+        num_parts, num_rows, num_errors: of parts that are in place.
+    """
+
+    num_tokens: int
+    fragment_tokens: Mapping[str, int]
+    num_parts: int
+    num_rows: int
+    num_errors: int
+
+
+class ProgressCounter:
+    """An actor that leaders and the sink report to; nobody waits for it."""
+
+    def __init__(self) -> None:
+        self._num_tokens = 0
+        self._fragment_tokens: dict[str, int] = {}
+        self._parts: dict[str, tuple[int, int]] = {}
+
+    def add_tokens(self, num_tokens: int) -> None:
+        """A batch has passed the trunk."""
+        self._num_tokens += num_tokens
+
+    def finish_fragment(self, part_path: str, num_tokens: int) -> None:
+        """A fragment is annotated."""
+        self._fragment_tokens[part_path] = num_tokens
+
+    def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
+        """A part is in place."""
+        self._parts[part_path] = (num_rows, num_errors)
+
+    def counts(self) -> Counts:
+        """All of it."""
+        rows, errors = (sum(part[i] for part in self._parts.values()) for i in (0, 1))
+        return Counts(self._num_tokens, dict(self._fragment_tokens), len(self._parts), rows, errors)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Tokens in all, from the tokens per input byte of the fragments that are annotated; None before the first."""
+
+    num_tokens: int | None
+    tokens_per_s: float
+
+    @property
+    def remaining_s(self) -> float | None:
+        """Seconds to go; None where it cannot be told yet."""
+        if self.num_tokens is None or self.tokens_per_s <= 0:
+            return None
+        return self.num_tokens / self.tokens_per_s
+
+
+def estimate(counts: Counts, fragment_bytes: Mapping[str, int], history: list[tuple[float, int]]) -> Estimate:
+    """Remaining tokens and the present rate.
+
+    Args:
+        fragment_bytes: input bytes of every fragment of the job, by part path.
+        history: (seconds, tokens) seen so far, oldest first.
+    """
+    seconds = history[-1][0] - history[0][0] if history else 0.0
+    rate = (history[-1][1] - history[0][1]) / seconds if seconds > 0 else 0.0
+    done_bytes = sum(fragment_bytes[path] for path in counts.fragment_tokens)
+    if done_bytes == 0:
+        return Estimate(None, rate)
+    tokens_per_byte = sum(counts.fragment_tokens.values()) / done_bytes
+    total = tokens_per_byte * sum(fragment_bytes.values())
+    return Estimate(max(0, round(total) - counts.num_tokens), rate)
+
+
+def duration(seconds: float | None) -> str:
+    """h:mm:ss, or -:--:-- where it is not known."""
+    if seconds is None:
+        return "-:--:--"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+class ProgressDisplay:
+    """A thread of the driver that shows the counter: a live line on a terminal, else a line now and then."""
+
+    def __init__(self, counter: ActorHandle[Any], fragment_bytes: Mapping[str, int], num_rows: int) -> None:
+        self._counter = counter
+        self._fragment_bytes = fragment_bytes
+        self._num_rows = num_rows
+        self._history: list[tuple[float, int]] = []
+        self._stop = threading.Event()
+        self._console = Console(stderr=True)
+        self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _show(self) -> None:
+        with self._output() as (show, interval_s):
+            while not self._stop.wait(interval_s):
+                show(self._line())
+            show(self._line())
+
+    @contextmanager
+    def _output(self) -> Iterator[tuple["_Show", float]]:
+        if not self._console.is_terminal:
+            yield _LogLines(self._console), _LOG_INTERVAL_S
+            return
+        columns = (TextColumn("annotate"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as progress:
+            yield _LiveLine(progress, len(self._fragment_bytes)), _TERMINAL_INTERVAL_S
+
+    def _line(self) -> tuple[str, int]:
+        counts: Counts = answer(self._counter.counts.remote())
+        now = time.monotonic()
+        self._history.append((now, counts.num_tokens))
+        while len(self._history) > 2 and self._history[1][0] < now - _RATE_WINDOW_S:
+            self._history.pop(0)
+        left = estimate(counts, self._fragment_bytes, self._history)
+        text = (
+            f"{counts.num_parts}/{len(self._fragment_bytes)} fragments  "
+            f"{counts.num_rows:,}/{self._num_rows:,} rows  {counts.num_errors:,} errors  "
+            f"{left.tokens_per_s:,.0f} tokens/s  ETA {duration(left.remaining_s)}"
+        )
+        return text, counts.num_parts
+
+
+class _LogLines:
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __call__(self, line: tuple[str, int]) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        self._console.print(f"{stamp}  annotate  {line[0]}", highlight=False, soft_wrap=True)
+
+
+class _LiveLine:
+    def __init__(self, progress: Progress, num_fragments: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task("", total=num_fragments)
+
+    def __call__(self, line: tuple[str, int]) -> None:
+        self._progress.update(self._task, description=line[0], completed=line[1])
+
+
+_Show = _LogLines | _LiveLine
