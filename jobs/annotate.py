@@ -84,7 +84,8 @@ def run_job(job: JobConfig, *, address: str, plan_only: bool = False) -> int:
     print(
         f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {job.output.path}, "
         f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
-        f"in {seconds:.1f} s with start-up" + _skipped(plan, todo)
+        f"in {seconds:.1f} s with start-up; at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank"
+        + _skipped(plan, todo)
     )
     return _report_failed_files(plan)
 

@@ -18,7 +18,9 @@ GIB = 2**30
 
 def print_plan(job: JobConfig, plan: Plan, heads: Sequence[Head], todo: Sequence[Fragment]) -> None:
     """Files, fragments, rows, bytes, heads, shard groups and memory per rank."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=160)
     device = default_device() if job.model.device == "auto" else job.model.device
     dtype = resolve_dtype(job.model, device)
     memory = rank_memory(

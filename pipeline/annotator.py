@@ -89,7 +89,8 @@ class Annotator:
         table = add_errors(table.drop_columns(dropped), routes.errors)
         for name, column in columns.items():
             table = table.append_column(name, column)
-        self._progress.finish_fragment.remote(fragment.part_path, int(sequences.length.sum()))
+        peak = max(self._replica.peak_memory())
+        self._progress.finish_fragment.remote(fragment.part_path, int(sequences.length.sum()), peak)
         seconds = time.monotonic() - started
         return table.append_column(SECONDS, pa.array(np.full(table.num_rows, seconds)))
 

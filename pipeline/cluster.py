@@ -23,7 +23,11 @@ def connect(address: str) -> int:
     Returns:
         CPU cores that ranks can have on a node.
     """
+    # Ray Data says on the terminal what the progress line says already; its own log files keep everything.
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address == "local":
+        # What Ray would choose by itself, with a warning.
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
         cores = len(os.sched_getaffinity(0))
         ray.init(
             address="local",
@@ -62,7 +66,7 @@ def deploy(job: JobConfig, cores_per_node: int) -> Deployment:
 
 
 def resolve_dtype(model: ModelSection, device: str) -> str:
-    """The weights' dtype. "auto" is bfloat16 on GPUs; on CPUs as stored, with bfloat16 for float16 (slow there)."""
+    """The weights' dtype. "auto" is bfloat16 on GPUs; on CPUs as stored, but not float16 (slow there)."""
     if model.dtype != "auto":
         return model.dtype
     if device == "cuda":

@@ -111,6 +111,26 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
+def without_views(type_: pa.DataType) -> pa.DataType:
+    """The type with string, binary and list views replaced, at any depth: Ray cannot send views."""
+    if pa.types.is_struct(type_):
+        return pa.struct([field.with_type(without_views(field.type)) for field in type_])
+    if pa.types.is_map(type_):
+        return pa.map_(without_views(type_.key_type), without_views(type_.item_type))
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(_item_without_views(type_), type_.list_size)
+    if pa.types.is_large_list(type_) or pa.types.is_large_list_view(type_):
+        return pa.large_list(_item_without_views(type_))
+    if pa.types.is_list(type_) or pa.types.is_list_view(type_):
+        return pa.list_(_item_without_views(type_))
+    is_view = pa.types.is_string_view(type_) or pa.types.is_binary_view(type_)
+    return plain_type(type_) if is_view else type_
+
+
+def _item_without_views(type_: pa.DataType) -> pa.Field:
+    return type_.value_field.with_type(without_views(type_.value_type))
+
+
 def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:
     """Type of a column of `file`.
 

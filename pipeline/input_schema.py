@@ -11,6 +11,7 @@ from pipeline.columns import (
     require_route_column,
     require_text_column,
     reserved_name_problem,
+    without_views,
 )
 from pipeline.config import JobConfig
 from pipeline.errors import InputError
@@ -126,9 +127,9 @@ def _agreed_types(
     types: dict[str, pa.DataType] = {}
     problems = []
     for name in names:
-        agreed_file, agreed = files[0][0], files[0][1].field(name).type
+        agreed_file, agreed = files[0][0], without_views(files[0][1].field(name).type)
         for file, schema in files[1:]:
-            found = schema.field(name).type
+            found = without_views(schema.field(name).type)
             common = _common_type(agreed, found)
             if common is None:
                 problems.append(

@@ -1,8 +1,10 @@
-"""What a rank needs: bytes of its shard, and a bound on what a batch takes beside it."""
+"""What a rank needs (bytes of its shard, a bound on what a batch takes beside it), and what it has taken."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -71,3 +73,21 @@ def _loss_bytes(config: XLMRobertaXLConfig, num_tokens: int, num_labelled: int, 
     states = num_tokens * config.hidden_size * dtype.itemsize
     labelled = num_labelled * (3 * config.hidden_size + 2 * VOCAB_BLOCK_SIZE) * 4
     return states + labelled + VOCAB_BLOCK_SIZE * config.hidden_size * 4
+
+
+def peak_memory(device: str) -> int:
+    """Most bytes that this process has held: of the GPU, or resident in memory (mapped files included)."""
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated()
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found[1]) * 1024
+
+
+def reset_peak_memory(device: str) -> None:
+    """Count anew from here: `peak_memory` then tells the peak of computing without that of loading."""
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")

@@ -28,6 +28,7 @@ class Counts:
         num_tokens: tokens that have passed a trunk, those of unfinished fragments too.
         fragment_tokens: by part path, the tokens of fragments that are annotated.
         num_parts, num_rows, num_errors: of parts that are in place.
+        peak_rank_bytes: most memory that a rank has held while it computed.
     """
 
     num_tokens: int
@@ -35,6 +36,7 @@ class Counts:
     num_parts: int
     num_rows: int
     num_errors: int
+    peak_rank_bytes: int
 
 
 class ProgressCounter:
@@ -44,14 +46,16 @@ class ProgressCounter:
         self._num_tokens = 0
         self._fragment_tokens: dict[str, int] = {}
         self._parts: dict[str, tuple[int, int]] = {}
+        self._peak_rank_bytes = 0
 
     def add_tokens(self, num_tokens: int) -> None:
         """A batch has passed the trunk."""
         self._num_tokens += num_tokens
 
-    def finish_fragment(self, part_path: str, num_tokens: int) -> None:
+    def finish_fragment(self, part_path: str, num_tokens: int, peak_rank_bytes: int) -> None:
         """A fragment is annotated."""
         self._fragment_tokens[part_path] = num_tokens
+        self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
     def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
         """A part is in place."""
@@ -60,7 +64,14 @@ class ProgressCounter:
     def counts(self) -> Counts:
         """All of it."""
         rows, errors = (sum(part[i] for part in self._parts.values()) for i in (0, 1))
-        return Counts(self._num_tokens, dict(self._fragment_tokens), len(self._parts), rows, errors)
+        return Counts(
+            num_tokens=self._num_tokens,
+            fragment_tokens=dict(self._fragment_tokens),
+            num_parts=len(self._parts),
+            num_rows=rows,
+            num_errors=errors,
+            peak_rank_bytes=self._peak_rank_bytes,
+        )
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,8 @@ class Shard:
         self._trunks = {path: self._load_trunk(path) for path in dict.fromkeys(h.trunk for h in heads)}
         self._modules = {head.name: self._load_head(head) for head in heads}
         self.unused = {path: c.unused for path, c in self._checkpoints.items() if c.unused}
+        # Closes the files: what was read has been copied, and mapped pages would count as this rank's memory.
+        self._checkpoints.clear()
 
     def _checkpoint(self, path: str) -> Checkpoint:
         if path not in self._checkpoints:

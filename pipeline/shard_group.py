@@ -19,6 +19,7 @@ from model import ShardGroup
 from pipeline.actors import answer, start_actor
 from pipeline.errors import PipelineError
 from pipeline.heads import Head
+from pipeline.memory import peak_memory, reset_peak_memory
 from pipeline.placement import RankResources
 from pipeline.sequences import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
@@ -52,6 +53,7 @@ class Rank:
     def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
         """Join the group and read this rank's slices; returns the stored tensors that nothing has used."""
         self._shard = Shard(heads, self._settings, self._join(address))
+        reset_peak_memory(self._settings.device)
         return self._shard.unused
 
     def _join(self, address: tuple[str, int] | None) -> ShardGroup:
@@ -76,10 +78,9 @@ class Rank:
         results = self._shard.run(batch)
         return results if self._rank == 0 else None
 
-    def num_trunk_tokens(self) -> int:
-        """Tokens that have passed a trunk on this rank."""
-        assert self._shard is not None
-        return self._shard.num_trunk_tokens
+    def peak_memory(self) -> int:
+        """Most bytes that this rank has held since it was loaded, the process itself included."""
+        return peak_memory(self._settings.device)
 
 
 def _interface_of(address: str) -> str:
@@ -184,10 +185,10 @@ class Replica:
             ray.kill(rank)
         self._start()
 
-    def num_trunk_tokens(self) -> int:
-        """Tokens that have passed a trunk since the group was last built."""
-        count: int = answer(self._ranks[0].num_trunk_tokens.remote())
-        return count
+    def peak_memory(self) -> list[int]:
+        """Most bytes that each rank has held since it was loaded."""
+        peaks: list[int] = answer([rank.peak_memory.remote() for rank in self._ranks])
+        return peaks
 
 
 def _get_all(refs: list[Any], timeout_s: float) -> None:

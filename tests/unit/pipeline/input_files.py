@@ -1,0 +1,46 @@
+"""Parquet files and jobs for the tests of the input and output."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config import JobConfig
+
+
+def rows(num_rows: int, first: int = 0) -> pa.Table:
+    """Rows that can be told apart: id int64, lang string, text string."""
+    ids = range(first, first + num_rows)
+    return pa.table(
+        {
+            "id": pa.array(ids, pa.int64()),
+            "lang": pa.array(["de" if i % 2 else "sw" for i in ids], pa.string()),
+            "text": pa.array([f"row {i} " + "ä" * (i % 7) for i in ids], pa.string()),
+        }
+    )
+
+
+def write(path: Path, table: pa.Table, row_group_size: int = 1024, **options: Any) -> Path:
+    """Write a table to a file in a folder that may not be there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, row_group_size=row_group_size, **options)
+    return path
+
+
+def job(
+    path: Path | str | list[str],
+    *,
+    output: Path | str = "/nowhere/out",
+    heads: dict[str, Any] | None = None,
+    **options: Any,
+) -> JobConfig:
+    """A job on some input with one embedding head; `options` are keys of [input]."""
+    return JobConfig.model_validate(
+        {
+            "model": {"path": "m"},
+            "input": {"path": path if isinstance(path, list) else str(path), **options},
+            "output": {"path": str(output)},
+            "heads": heads or {"vector": {"task": "embedding"}},
+        }
+    )

@@ -1,0 +1,186 @@
+import pyarrow as pa
+import pytest
+
+from pipeline.columns import (
+    ProblemType,
+    head_type,
+    is_internal,
+    output_schema,
+    plain_type,
+    require_route_column,
+    require_text_column,
+    reserved_name_problem,
+    sequence_column,
+    text_values,
+    without_views,
+)
+from pipeline.errors import InputError
+from pipeline.head_config import EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+
+CLASSIFIER = TextClassificationHead(task="text-classification")
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "expected"),
+    [
+        ("single_label_classification", "struct<label: string, score: float, logits: list<item: float>>"),
+        (
+            "multi_label_classification",
+            "struct<labels: list<item: string>, scores: list<item: float>, logits: list<item: float>>",
+        ),
+        ("regression", "struct<value: float>"),
+    ],
+)
+def test_types_of_classifiers(problem_type: ProblemType, expected: str) -> None:
+    assert str(head_type(CLASSIFIER, hidden_size=8, problem_type=problem_type)) == expected
+
+
+def test_types_of_embeddings_and_losses() -> None:
+    embedding = EmbeddingHead(task="embedding")
+    assert head_type(embedding, hidden_size=2560) == pa.list_(pa.float32(), 2560)
+    loss = MaskedLMLossHead(task="masked-lm-loss")
+    assert str(head_type(loss, hidden_size=8)) == ("struct<loss: double, nll: double, num_tokens: int32>")
+
+
+def test_output_schema_is_carried_then_reserved_then_heads_in_order() -> None:
+    carried = pa.schema([("id", pa.int64()), ("text", pa.string())])
+    schema = output_schema(carried, {"z": pa.float32(), "a": pa.float64()})
+    assert schema.names == ["id", "text", "num_tokens", "num_windows", "error", "z", "a"]
+    assert [str(type_) for type_ in schema.types] == [
+        "int64", "string", "int32", "int32", "string", "float", "double",
+    ]  # fmt: skip
+
+
+def test_reserved_and_internal_names() -> None:
+    assert is_internal(sequence_column(12))
+    assert is_internal("__fragment")
+    assert not is_internal("__index_level_0__")
+    assert reserved_name_problem("__index_level_0__") is None
+    assert reserved_name_problem("text") is None
+    assert "every output row" in str(reserved_name_problem("error"))
+    assert "internal" in str(reserved_name_problem("__row"))
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.string_view(),
+        pa.binary_view(),
+        pa.list_(pa.string_view()),
+        pa.large_list(pa.list_(pa.binary_view(), 1)),
+        pa.list_view(pa.string_view()),
+        pa.large_list_view(pa.int8()),
+        pa.map_(pa.string_view(), pa.list_view(pa.string_view())),
+        pa.struct([pa.field("a", pa.struct([pa.field("b", pa.string_view())]))]),
+    ],
+    ids=str,
+)
+def test_no_views_are_left_at_any_depth(type_: pa.DataType) -> None:
+    assert "view" not in str(without_views(type_))
+    assert pa.nulls(1, type_).cast(without_views(type_)).type == without_views(type_)
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [
+        pa.int8(),
+        pa.large_string(),
+        pa.dictionary(pa.int8(), pa.string()),
+        pa.list_(pa.field("element", pa.int8(), nullable=False)),
+        pa.map_(pa.string(), pa.int8()),
+        pa.struct([pa.field("a", pa.large_list(pa.string()), nullable=False)]),
+        pa.list_(pa.float32(), 3),
+    ],
+    ids=str,
+)
+def test_types_without_views_stay(type_: pa.DataType) -> None:
+    assert without_views(type_) == type_
+
+
+TEXT_TYPES = [
+    pa.string(),
+    pa.large_string(),
+    pa.string_view(),
+    pa.binary(),
+    pa.large_binary(),
+    pa.binary_view(),
+]
+DICTIONARIES = [pa.dictionary(pa.int32(), type_) for type_ in TEXT_TYPES]
+
+
+@pytest.mark.parametrize("type_", TEXT_TYPES + DICTIONARIES, ids=str)
+def test_text_columns_of_every_encoding_are_accepted(type_: pa.DataType) -> None:
+    require_text_column(pa.schema([("text", type_)]), "text", "a.parquet")
+    assert plain_type(type_) in (pa.string(), pa.binary())
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.int64(), pa.list_(pa.string()), pa.null(), pa.dictionary(pa.int8(), pa.int64()), pa.binary(3)],
+    ids=str,
+)
+def test_other_text_columns_are_refused(type_: pa.DataType) -> None:
+    with pytest.raises(InputError) as caught:
+        require_text_column(pa.schema([("text", type_)]), "text", "dir/a.parquet")
+    message = str(caught.value)
+    assert message.startswith(f"dir/a.parquet: column 'text' has type {type_}, expected string")
+    assert "; name another column" in message
+
+
+def test_missing_columns_name_the_nearest() -> None:
+    schema = pa.schema([("id", pa.int64()), ("texts", pa.string())])
+    with pytest.raises(InputError) as caught:
+        require_text_column(schema, "text", "a.parquet")
+    assert str(caught.value) == (
+        "a.parquet: column 'text' is missing; did you mean 'texts'? The file has: id, texts"
+    )
+    with pytest.raises(InputError, match=r"'zzz' is missing; The file has"):
+        require_text_column(schema, "zzz", "a.parquet")
+
+
+def test_columns_that_are_there_twice_are_refused() -> None:
+    schema = pa.schema([("text", pa.string()), ("text", pa.string())])
+    with pytest.raises(InputError, match="'text' is there 2 times, expected once"):
+        require_text_column(schema, "text", "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "type_",
+    [pa.string(), pa.large_string(), pa.list_(pa.string()), pa.large_list(pa.string()), pa.null()],
+    ids=str,
+)
+def test_route_columns_are_accepted(type_: pa.DataType) -> None:
+    require_route_column(pa.schema([("heads", type_)]), "heads", "a.parquet")
+
+
+@pytest.mark.parametrize("type_", [pa.int64(), pa.list_(pa.int64()), pa.binary()], ids=str)
+def test_other_route_columns_are_refused(type_: pa.DataType) -> None:
+    with pytest.raises(InputError, match=r"'heads' \(input.route\) has type .*, expected string or"):
+        require_route_column(pa.schema([("heads", type_)]), "heads", "a.parquet")
+
+
+@pytest.mark.parametrize("type_", TEXT_TYPES, ids=str)
+@pytest.mark.parametrize("is_dictionary", [False, True])
+def test_text_values(type_: pa.DataType, is_dictionary: bool) -> None:
+    values = ["grün", None, "", "ไทย", "grün"]
+    array = pa.array([v and v.encode() for v in values], pa.binary()).cast(pa.string()).cast(type_)
+    if is_dictionary:
+        dictionary = pa.array(["grün", "", "ไทย"]).cast(type_)
+        array = pa.DictionaryArray.from_arrays(pa.array([0, None, 1, 2, 0]), dictionary)
+    assert text_values(pa.chunked_array([array[:2], array[2:]])) == values
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+@pytest.mark.parametrize("is_text", [False, True])
+def test_invalid_utf8_costs_its_own_row_only(type_: pa.DataType, is_text: bool) -> None:
+    binary = {
+        pa.string(): pa.binary(),
+        pa.large_string(): pa.large_binary(),
+        pa.string_view(): pa.binary_view(),
+    }[type_]
+    array = pa.array([b"good", b"b\xc3", None, b"ok"], binary)
+    column = pa.chunked_array([array.view(type_) if is_text else array])
+    good, bad, missing, other = text_values(column)
+    assert (good, missing, other) == ("good", None, "ok")
+    assert isinstance(bad, UnicodeDecodeError)
+    assert "position 1" in str(bad)

@@ -1,0 +1,191 @@
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.config import JobConfig, load_job_config
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.head_config import EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+
+MINIMAL = """
+[model]
+path = "models/xl"
+[input]
+path = "corpus/**/*.parquet"
+[output]
+path = "annotated"
+[heads.vector]
+task = "embedding"
+"""
+
+
+def load(tmp_path: Path, text: str, *overrides: str) -> JobConfig:
+    path = tmp_path / "job.toml"
+    path.write_text(text, encoding="utf-8")
+    return load_job_config(path, overrides)
+
+
+def test_defaults(tmp_path: Path) -> None:
+    job = load(tmp_path, MINIMAL)
+    assert job.model.dtype == job.model.device == "auto"
+    assert (job.model.tensor_parallel_size, job.model.replicas) == (1, 1)
+    assert (job.model.token_budget, job.model.cpus_per_rank) == (8192, None)
+    assert job.input.path == ("corpus/**/*.parquet",)
+    assert (job.input.text, job.input.route, job.input.columns) == ("text", None, None)
+    assert (job.input.max_fragment_rows, job.input.max_fragment_bytes) == (2048, 8 * 2**20)
+    assert job.output.compression == "zstd"
+    assert job.heads["vector"] == EmbeddingHead(
+        task="embedding", weights="models/xl", text="text", pooling="mean", normalize=True
+    )
+
+
+def test_every_option(tmp_path: Path) -> None:
+    job = load(
+        tmp_path,
+        """
+        [model]
+        path = "m"
+        dtype = "bfloat16"
+        device = "cpu"
+        tensor_parallel_size = 4
+        replicas = "auto"
+        token_budget = 512
+        cpus_per_rank = 2
+        [input]
+        path = ["a", "s3://b/c"]
+        text = "body"
+        route = "heads"
+        columns = ["id", "lang"]
+        max_fragment_rows = 10
+        max_fragment_bytes = 1000
+        [output]
+        path = "o"
+        compression = "none"
+        [heads.topic]
+        task = "text-classification"
+        weights = "w"
+        trunk = "t"
+        text = "premise"
+        text_pair = "hypothesis"
+        truncate = true
+        [heads.loss]
+        task = "masked-lm-loss"
+        mask_probability = 1
+        strategy = "all"
+        seed = 7
+        """,
+    )
+    assert job.model.replicas == "auto"
+    assert job.input.path == ("a", "s3://b/c")
+    assert job.input.columns == ("id", "lang")
+    topic, loss = job.heads["topic"], job.heads["loss"]
+    assert isinstance(topic, TextClassificationHead)
+    assert topic.text_columns == ("premise", "hypothesis")
+    assert (topic.weights, topic.trunk, topic.truncate) == ("w", "t", True)
+    assert isinstance(loss, MaskedLMLossHead)
+    assert loss.text_columns == ("body",)
+    assert (loss.weights, loss.mask_probability, loss.strategy, loss.seed) == ("m", 1, "all", 7)
+
+
+def test_heads_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    heads = "".join(f'[heads.{name}]\ntask = "embedding"\n' for name in "zbya")
+    job = load(tmp_path, MINIMAL + heads)
+    assert list(job.heads) == ["vector", "z", "b", "y", "a"]
+
+
+def test_is_frozen(tmp_path: Path) -> None:
+    job = load(tmp_path, MINIMAL)
+    with pytest.raises(ValidationError):
+        job.model.path = "other"
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "key", "value"),
+    [
+        ("output.path=s3://bucket/out", "output", "path", "s3://bucket/out"),
+        ('output.path="quoted"', "output", "path", "quoted"),
+        ("model.token_budget=1024", "model", "token_budget", 1024),
+        ("model.replicas=auto", "model", "replicas", "auto"),
+        ("input.columns=['id', \"lang\"]", "input", "columns", ("id", "lang")),
+        ("input.route=a=b", "input", "route", "a=b"),
+        ("model.dtype = float16", "model", "dtype", None),
+    ],
+)
+def test_overrides(tmp_path: Path, override: str, section: str, key: str, value: object) -> None:
+    if value is None:  # the space is part of a value that is no TOML
+        with pytest.raises(ConfigError, match='found " float16"'):
+            load(tmp_path, MINIMAL, override)
+        return
+    assert getattr(getattr(load(tmp_path, MINIMAL, override), section), key) == value
+
+
+def test_overrides_make_tables_and_later_ones_win(tmp_path: Path) -> None:
+    job = load(
+        tmp_path,
+        MINIMAL,
+        "heads.loss.task=masked-lm-loss",
+        "heads.loss.seed=1",
+        "heads.loss.seed=2",
+        'heads."näme".task="embedding"',
+    )
+    loss = job.heads["loss"]
+    assert isinstance(loss, MaskedLMLossHead)
+    assert loss.seed == 2
+    assert list(job.heads) == ["vector", "loss", "näme"]
+
+
+@pytest.mark.parametrize("override", ["nothing", "=1", "#=1", "a b=1", "a..b=1", "a\nb=1"])
+def test_refuses_what_is_no_override(tmp_path: Path, override: str) -> None:
+    with pytest.raises(ConfigError, match=r"expected key\.path=value"):
+        load(tmp_path, MINIMAL, override)
+
+
+def test_refuses_an_override_below_a_value(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.path is a value, expected a table"):
+        load(tmp_path, MINIMAL, "model.path.x=1")
+
+
+@pytest.mark.parametrize("name", ["num_tokens", "num_windows", "error", "__row", "__sequences_0"])
+def test_refuses_reserved_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"heads\.{name}: the name of a head is"):
+        load(tmp_path, MINIMAL, f"heads.{name}.task=embedding")
+    with pytest.raises(ConfigError, match=rf"input\.columns: '{name}' is"):
+        load(tmp_path, MINIMAL, f"input.columns=['{name}']")
+
+
+@pytest.mark.parametrize(("name", "reason"), [("", "is empty"), (" ", "empty"), ("a.b", "a dot")])
+def test_refuses_head_names_that_are_no_column_names(tmp_path: Path, name: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        load(tmp_path, MINIMAL + f'[heads."{name}"]\ntask = "embedding"\n')
+
+
+def test_refuses_heads_named_like_carried_columns_and_columns_listed_twice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, MINIMAL, "input.columns=['id', 'vector', 'id']")
+    message = str(caught.value)
+    assert "heads.vector: its column would have the name of a carried column" in message
+    assert "input.columns: 'id' is listed twice" in message
+
+
+def test_refuses_a_job_without_heads(tmp_path: Path) -> None:
+    text = MINIMAL.partition("[heads")[0]
+    for heads in ("", "[heads]\n"):
+        with pytest.raises(ConfigError, match=r"heads: .*at least one; add \[heads\.NAME\]"):
+            load(tmp_path, text + heads)
+
+
+def test_refuses_files_that_are_not_toml_or_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"job\.toml: not a TOML file: .*line 1"):
+        load(tmp_path, "a = ]\n")
+    (tmp_path / "latin.toml").write_bytes(b'a = "\xe4"')
+    with pytest.raises(ConfigError, match=r"latin\.toml: not a TOML file"):
+        load_job_config(tmp_path / "latin.toml")
+    with pytest.raises(ConfigError, match=r"absent\.toml: .*No such file"):
+        load_job_config(tmp_path / "absent.toml")
+
+
+def test_errors_can_be_caught_as_value_errors_and_as_ours(tmp_path: Path) -> None:
+    for kind in (ValueError, PipelineError):
+        with pytest.raises(kind, match=re.escape("model.dtype")):
+            load(tmp_path, MINIMAL, "model.dtype=int3")

@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import load_job_config
+from pipeline.errors import ConfigError
+from tests.unit.pipeline.test_config import MINIMAL
+
+
+def problems(tmp_path: Path, text: str, *overrides: str) -> list[str]:
+    """The lines of the message that refuses a job, without the file's name."""
+    path = tmp_path / "job.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_job_config(path, overrides)
+    first, *others = str(caught.value).split("\n  ")
+    assert first.startswith(f"{path}: ")
+    if others:
+        assert first == f"{path}: {len(others)} problems"
+    return others or [first.removeprefix(f"{path}: ")]
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "found"),
+    [
+        ('model.tensor_parallel_size="8"', "model.tensor_parallel_size", '"8" (string)'),
+        ("model.tensor_parallel_size=0", "model.tensor_parallel_size", "0 (integer)"),
+        ("model.tensor_parallel_size=2.0", "model.tensor_parallel_size", "2.0 (float)"),
+        ("model.tensor_parallel_size=true", "model.tensor_parallel_size", "true (boolean)"),
+        ("model.token_budget=511", "model.token_budget", "511 (integer)"),
+        ("model.replicas=0", "model.replicas", "0 (integer)"),
+        ("model.replicas=many", "model.replicas", '"many" (string)'),
+        ("model.path={a=1}", "model.path", "a table"),
+        ('model.path=""', "model.path", '"" (string)'),
+        ("model.cpus_per_rank=0", "model.cpus_per_rank", "0 (integer)"),
+        ("input.path=[]", "input.path", "[] (array)"),
+        ("input.path=['a', 5]", "input.path", '["a", 5] (array)'),
+        ("input.columns=1979-05-27", "input.columns", '"1979-05-27" (date)'),
+        ("input.max_fragment_rows=0", "input.max_fragment_rows", "0 (integer)"),
+        ("output.compression=brotli", "output.compression", '"brotli" (string)'),
+        ("heads.vector.pooling=median", "heads.vector.pooling", '"median" (string)'),
+        ("heads.vector.normalize=1", "heads.vector.normalize", "1 (integer)"),
+        ('heads.vector.text=""', "heads.vector.text", '"" (string)'),
+    ],
+)
+def test_one_line_for_a_wrong_value(tmp_path: Path, override: str, key: str, found: str) -> None:
+    [line] = problems(tmp_path, MINIMAL, override)
+    assert line.startswith(f"{key} (from --set {override}): found {found}, expected ")
+    assert f"; write for example {key.rpartition('.')[2]} = " in line
+
+
+@pytest.mark.parametrize("value", ["0", "-0.1", "1.5", "nan", "inf"])
+def test_probabilities_are_in_bounds(tmp_path: Path, value: str) -> None:
+    loss = f'[heads.loss]\ntask = "masked-lm-loss"\nmask_probability = {value}\n'
+    [line] = problems(tmp_path, MINIMAL + loss)
+    assert line.startswith("heads.loss.mask_probability: found ")
+    assert "more than 0 and at most 1" in line
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "nearest"),
+    [
+        ("model.token_buget=1024", "model.token_buget", "token_budget"),
+        ("input.tekst=a", "input.tekst", "text"),
+        ("outputs.path=a", "outputs", "output"),
+        ("heads.vector.poling=cls", "heads.vector.poling", "pooling"),
+    ],
+)
+def test_unknown_keys_name_the_nearest(tmp_path: Path, override: str, key: str, nearest: str) -> None:
+    [line] = problems(tmp_path, MINIMAL, override)
+    assert line.startswith(key)
+    assert f"unknown key; did you mean '{nearest}'? Known keys: " in line
+
+
+def test_an_unknown_key_like_no_other_lists_the_known_ones(tmp_path: Path) -> None:
+    [line] = problems(tmp_path, MINIMAL, "output.zzz=1")
+    assert line.endswith("unknown key; Known keys: path, compression")
+
+
+def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:
+    [line] = problems(tmp_path, MINIMAL, "heads.vector.text_pair=b")
+    assert line.startswith("heads.vector.text_pair")
+    assert "Known keys: weights, trunk, text, task, pooling, normalize" in line
+
+
+def test_unknown_and_missing_tasks_list_the_known_ones(tmp_path: Path) -> None:
+    known = '"text-classification", "embedding", "masked-lm-loss"'
+    heads = '[heads.a]\ntask = "embeding"\n[heads.b]\npooling = "cls"\n[heads.c]\ntask = 5\n'
+    a, b, c = problems(tmp_path, MINIMAL + heads)
+    assert a == (f'heads.a.task: found "embeding" (string), expected one of {known}; did you mean "embedding"?')
+    assert b.startswith(f"heads.b.task: is missing, expected one of {known}; write for example ")
+    assert c.startswith(f"heads.c.task: found 5 (integer), expected one of {known}")
+
+
+def test_missing_keys_and_tables_say_what_to_add(tmp_path: Path) -> None:
+    lines = problems(tmp_path, "[model]\n")
+    assert lines[0].startswith("model.path: is missing, expected a model directory")
+    assert lines[0].endswith('add for example path = "models/xlm-roberta-xl" under [model]')
+    assert [line.partition(":")[0] for line in lines[1:]] == ["input", "output", "heads"]
+    assert lines[1].endswith("add [input]")
+
+
+def test_values_in_the_place_of_tables(tmp_path: Path) -> None:
+    lines = problems(tmp_path, 'model = "m"\ninput = 1\noutput = []\nheads = 2\n')
+    assert [line.split(",")[0] for line in lines] == [
+        'model: found "m" (string)',
+        "input: found 1 (integer)",
+        "output: found [] (array)",
+        "heads: found 2 (integer)",
+    ]
+    [line] = problems(tmp_path, MINIMAL, "heads.other=5")
+    assert line.startswith("heads.other (from --set heads.other=5): found 5 (integer), expected a table")
+
+
+def test_all_errors_are_reported_together(tmp_path: Path) -> None:
+    lines = problems(
+        tmp_path,
+        MINIMAL + "[heads.error]\ntask = 'embedding'\n",
+        "model.dtype=int4",
+        "input.path=5",
+        "heads.vector.pooling=2",
+    )
+    assert len(lines) == 4
+    assert {line.split()[0].rstrip(":") for line in lines} == {
+        "model.dtype",
+        "input.path",
+        "heads.vector.pooling",
+        "heads.error",
+    }

@@ -1,0 +1,169 @@
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import InputError
+from pipeline.planning import plan_fragments
+from tests.shared_data import shared_data
+from tests.unit.pipeline.input_files import job, rows, write
+
+
+def test_fragments_are_in_the_order_of_sorted_files(tmp_path: Path) -> None:
+    write(tmp_path / "b.parquet", rows(5))
+    write(tmp_path / "a/z.parquet", rows(25), row_group_size=10)
+    write(tmp_path / "a/c.parquet", rows(3))
+    plan = plan_fragments(job(tmp_path, max_fragment_rows=20))
+    assert [(f.part_path, f.first_row, f.num_rows, f.row_groups) for f in plan.fragments] == [
+        ("a/c.00000-of-00001.parquet", 0, 3, (0,)),
+        ("a/z.00000-of-00002.parquet", 0, 20, (0, 1)),
+        ("a/z.00001-of-00002.parquet", 20, 5, (2,)),
+        ("b.00000-of-00001.parquet", 0, 5, (0,)),
+    ]
+    assert (plan.num_files, plan.num_rows, plan.failed_files) == (3, 33, ())
+    assert plan.read_schema.names == plan.carried_schema.names == ["id", "lang", "text"]
+    assert plan == plan_fragments(job(tmp_path, max_fragment_rows=20))
+
+
+def test_bytes_are_of_the_columns_that_are_read(tmp_path: Path) -> None:
+    table = rows(1000).append_column("big", pa.array([os.urandom(5000) for _ in range(1000)]))
+    nested = pa.array([{"a": [i], "b": {"c": i}} for i in range(1000)])
+    write(tmp_path / "a.parquet", table.append_column("nested", nested))
+    all_bytes = plan_fragments(job(tmp_path)).num_bytes
+    without_big = plan_fragments(job(tmp_path, columns=["id"]))
+    with_nested = plan_fragments(job(tmp_path, columns=["id", "nested"]))
+    assert all_bytes > 5_000_000
+    assert 10_000 < without_big.num_bytes < 200_000
+    assert with_nested.num_bytes > without_big.num_bytes + 2 * 1000
+    bounded = plan_fragments(job(tmp_path, max_fragment_bytes=600_000))
+    assert len(bounded.fragments) == 9
+    assert max(f.num_bytes for f in bounded.fragments) <= 600_000
+    assert len(plan_fragments(job(tmp_path, columns=["id"], max_fragment_bytes=600_000)).fragments) == 1
+
+
+def test_damaged_files_are_listed_and_the_others_go_on(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    whole = write(tmp_path / "b.parquet", rows(50)).read_bytes()
+    (tmp_path / "b.parquet").write_bytes(whole[:-100])
+    (tmp_path / "c.parquet").write_bytes(whole[:-60] + b"\xff" * 52 + whole[-8:])
+    (tmp_path / "d.parquet").write_bytes(b"")
+    (tmp_path / "e.parquet").symlink_to(tmp_path / "gone")
+    write(tmp_path / "f.parquet", rows(7))
+    plan = plan_fragments(job(str(tmp_path / "*.parquet")))
+    assert [f.relative_path for f in plan.fragments] == ["a.parquet", "f.parquet"]
+    reasons = {Path(f.path).name: f.reason for f in plan.failed_files}
+    assert "cut short" in reasons["b.parquet"]
+    assert "damaged footer" in reasons["c.parquet"]
+    assert "0 bytes" in reasons["d.parquet"]
+    assert plan.num_files == 2 + len(plan.failed_files)
+    assert plan.num_rows == 12
+
+
+def test_nothing_readable_at_all_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"x" * 100)
+    (tmp_path / "b.parquet").write_bytes(b"")
+    with pytest.raises(InputError, match=r"none of 2 files can be read; the first, .*a\.parquet: "):
+        plan_fragments(job(tmp_path))
+    with pytest.raises(InputError, match=r"input\.path: .*does not exist"):
+        plan_fragments(job(tmp_path / "nothing"))
+
+
+def test_files_and_row_groups_without_rows_make_no_fragment(tmp_path: Path) -> None:
+    write(tmp_path / "empty.parquet", rows(0))
+    write(tmp_path / "nothing.parquet", pa.table({}))
+    plan = plan_fragments(job(tmp_path))
+    assert (plan.fragments, plan.num_files, plan.num_rows) == ((), 2, 0)
+
+    with pa.parquet.ParquetWriter(tmp_path / "gaps.parquet", rows(0).schema) as writer:
+        for num_rows in (0, 4, 0, 3, 0):
+            writer.write_table(rows(num_rows))
+    [fragment] = plan_fragments(job(tmp_path)).fragments
+    assert (fragment.row_groups, fragment.num_rows) == ((1, 3), 7)
+
+
+def test_columns_are_checked_in_every_file(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    write(tmp_path / "b.parquet", rows(5).drop_columns(["text"]))
+    write(tmp_path / "c.parquet", rows(5).set_column(2, "text", pa.array(range(5))))
+    with pytest.raises(InputError) as caught:
+        plan_fragments(job(tmp_path))
+    message = str(caught.value)
+    assert f"{tmp_path}/b.parquet: column 'text' is missing" in message
+    assert f"{tmp_path}/c.parquet: column 'text' has type int64, expected string" in message
+
+
+def test_columns_of_every_head_are_checked(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    heads = {"topic": {"task": "text-classification", "text_pair": "hypothesis"}}
+    with pytest.raises(InputError, match="column 'hypothesis' is missing"):
+        plan_fragments(job(tmp_path, heads=heads))
+    with pytest.raises(InputError, match="column 'lang' has the name of a head"):
+        plan_fragments(job(tmp_path, heads={"lang": {"task": "embedding"}}))
+
+
+def test_unused_columns_may_differ_and_carried_ones_may_not(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    write(tmp_path / "b.parquet", rows(5).append_column("extra", pa.array(range(5))))
+    plan = plan_fragments(job(tmp_path, columns=["lang"]))
+    assert plan.carried_schema.names == ["lang"]
+    assert plan.read_schema.names == ["lang", "text"]
+    with pytest.raises(InputError, match=r"b\.parquet: has a column 'extra', .*a\.parquet has not"):
+        plan_fragments(job(tmp_path))
+
+
+def test_files_whose_parts_would_have_the_same_names_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "en/train.parquet", rows(5))
+    write(tmp_path / "fr/train.parquet", rows(5))
+    with pytest.raises(InputError) as caught:
+        plan_fragments(job([str(tmp_path / "en"), str(tmp_path / "fr")]))
+    message = str(caught.value)
+    assert f"{tmp_path}/en/train.parquet and {tmp_path}/fr/train.parquet" in message
+    assert "train.*.parquet" in message
+    assert len(plan_fragments(job(tmp_path)).fragments) == 2
+
+    write(tmp_path / "en/train.parq", rows(5))
+    with pytest.raises(InputError, match=r"train\.parq and .*train\.parquet would both"):
+        plan_fragments(job(str(tmp_path / "en" / "*")))
+
+
+@pytest.mark.parametrize(
+    ("path", "output", "is_refused"),
+    [
+        ("in", "in", True),
+        ("in", "in/out", True),
+        ("in/**/*.parquet", "in/news", True),
+        ("in/*", "in/out", True),
+        ("in/*/*.parquet", "in/out", False),
+        ("in/*.parquet", "in/out", False),
+        ("in/a.parquet", "in", False),
+        ("in", "in/_out", False),
+        ("in", "input", False),
+        ("in", "out", False),
+    ],
+)
+def test_an_output_that_would_be_input_is_refused(
+    tmp_path: Path, path: str, output: str, is_refused: bool
+) -> None:
+    write(tmp_path / "in/a.parquet", rows(5))
+    write(tmp_path / "in/x/b.parquet", rows(5))
+    config = job(tmp_path / path, output=tmp_path / output)
+    if is_refused:
+        with pytest.raises(InputError, match=r"output\.path: parts like .* would be input too"):
+            plan_fragments(config)
+    else:
+        plan_fragments(config)
+
+
+def test_an_output_in_an_object_store_is_no_input(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    plan_fragments(job(tmp_path, output="s3://bucket/x?region=eu-west-1"))
+
+
+def test_published_layouts_are_planned() -> None:
+    root = shared_data("xnli")
+    heads = {"nli": {"task": "text-classification", "text": "premise", "text_pair": "hypothesis"}}
+    plan = plan_fragments(job(root, heads=heads, columns=["label"]))
+    assert plan.num_files == 30
+    assert plan.num_rows == 15 * (2490 + 5010)
+    assert plan.fragments[0].part_path == "ar/test-00000-of-00001.00000-of-00003.parquet"
