@@ -1,5 +1,6 @@
 """XLM-RoBERTa-XL in torch: the classes and options of Transformers 4.26, with tensor parallelism."""
 
+from model.batch_encoding import BatchEncoding
 from model.checkpoint import CheckpointError
 from model.config import XLMRobertaXLConfig
 from model.modeling_classification import (
@@ -11,9 +12,11 @@ from model.modeling_classification import (
 from model.modeling_lm import XLMRobertaXLForCausalLM, XLMRobertaXLForMaskedLM
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
+from model.tokenizer import XLMRobertaXLTokenizer
 from model.trunk import XLMRobertaXLModel
 
 __all__ = [
+    "BatchEncoding",
     "CheckpointError",
     "PackedBatch",
     "ShardGroup",
@@ -25,4 +28,5 @@ __all__ = [
     "XLMRobertaXLForSequenceClassification",
     "XLMRobertaXLForTokenClassification",
     "XLMRobertaXLModel",
+    "XLMRobertaXLTokenizer",
 ]

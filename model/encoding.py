@@ -1,0 +1,147 @@
+"""One token sequence with everything that is known of its tokens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+from model.padding import pad_list
+from model.special_tokens import BOS_ID, BOS_TOKEN, EOS_ID, EOS_TOKEN, PAD_ID, PAD_TOKEN
+from model.truncation import Side
+
+
+class CharSpan(NamedTuple):
+    """Half-open span of characters in the original string."""
+
+    start: int
+    end: int
+
+
+class TokenSpan(NamedTuple):
+    """Half-open span of tokens in a sequence."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """One text, or one list of words, without special tokens around it; lists of one length.
+
+    `offsets` are in characters of the text, or of the word that the token is in. `word_ids` number
+    the given words, or the words that the blanks of the text make.
+    """
+
+    ids: list[int]
+    tokens: list[str]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def slice(self, begin: int, end: int) -> "TokenizedText":
+        return TokenizedText(
+            self.ids[begin:end],
+            self.tokens[begin:end],
+            self.offsets[begin:end],
+            self.word_ids[begin:end],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """A sequence as the model takes it; every list has one entry a token.
+
+    `word_ids` and `sequence_ids` (0: the text, 1: its pair) are None for added special tokens and
+    padding, whose offsets are (0, 0).
+    """
+
+    ids: list[int]
+    tokens: list[str]
+    offsets: list[tuple[int, int]]
+    word_ids: list[int | None]
+    sequence_ids: list[int | None]
+    special_tokens_mask: list[int]
+    attention_mask: list[int]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def type_ids(self) -> list[int]:
+        """Zeros: XLM-R knows no token types."""
+        return [0] * len(self.ids)
+
+    @classmethod
+    def join(cls, first: TokenizedText, second: TokenizedText | None, *, add_special_tokens: bool) -> Self:
+        """`<s> A </s>`, or `<s> A </s></s> B </s>`."""
+        bos = _special(BOS_ID, BOS_TOKEN) if add_special_tokens else _NOTHING
+        eos = _special(EOS_ID, EOS_TOKEN) if add_special_tokens else _NOTHING
+        parts = [(bos, None), (first, 0), (eos, None)]
+        if second is not None:
+            parts += [(eos, None), (second, 1), (eos, None)]
+        return cls(
+            ids=[i for part, _ in parts for i in part.ids],
+            tokens=[token for part, _ in parts for token in part.tokens],
+            offsets=[span for part, _ in parts for span in part.offsets],
+            word_ids=[None if sequence is None else word for part, sequence in parts for word in part.word_ids],
+            sequence_ids=[sequence for part, sequence in parts for _ in part.ids],
+            special_tokens_mask=[int(sequence is None) for part, sequence in parts for _ in part.ids],
+            attention_mask=[1 for part, _ in parts for _ in part.ids],
+        )
+
+    def padded(self, length: int, side: Side) -> Self:
+        """With `<pad>` up to `length`; itself if it is that long."""
+        if len(self.ids) >= length:
+            return self
+        return replace(
+            self,
+            ids=pad_list(self.ids, length, PAD_ID, side),
+            tokens=pad_list(self.tokens, length, PAD_TOKEN, side),
+            offsets=pad_list(self.offsets, length, (0, 0), side),
+            word_ids=pad_list(self.word_ids, length, None, side),
+            sequence_ids=pad_list(self.sequence_ids, length, None, side),
+            special_tokens_mask=pad_list(self.special_tokens_mask, length, 1, side),
+            attention_mask=pad_list(self.attention_mask, length, 0, side),
+        )
+
+    def char_to_token(self, char: int, sequence: int = 0) -> int | None:
+        """The first token whose span holds the character; None for a blank, or a cut."""
+        return self._first(sequence, lambda token: self.offsets[token][0] <= char < self.offsets[token][1])
+
+    def token_to_chars(self, token: int) -> CharSpan | None:
+        """The token's span; None for an added special token."""
+        return None if self.sequence_ids[token] is None else CharSpan(*self.offsets[token])
+
+    def word_to_tokens(self, word: int, sequence: int = 0) -> TokenSpan | None:
+        """The tokens of a word; None if it has none."""
+        first = self._first(sequence, lambda token: self.word_ids[token] == word)
+        if first is None:
+            return None
+        end = first
+        while end < len(self) and (self.word_ids[end], self.sequence_ids[end]) == (word, sequence):
+            end += 1
+        return TokenSpan(first, end)
+
+    def word_to_chars(self, word: int, sequence: int = 0) -> CharSpan | None:
+        """The characters from the first to the last token of a word; None if it has none."""
+        tokens = self.word_to_tokens(word, sequence)
+        if tokens is None:
+            return None
+        return CharSpan(self.offsets[tokens.start][0], self.offsets[tokens.end - 1][1])
+
+    def char_to_word(self, char: int, sequence: int = 0) -> int | None:
+        """The word that the character is in; None for a blank, or a cut."""
+        token = self.char_to_token(char, sequence)
+        return None if token is None else self.word_ids[token]
+
+    def _first(self, sequence: int, holds: Callable[[int], bool]) -> int | None:
+        tokens = (i for i, name in enumerate(self.sequence_ids) if name == sequence and holds(i))
+        return next(tokens, None)
+
+
+_NOTHING = TokenizedText([], [], [], [])
+
+
+def _special(token_id: int, token: str) -> TokenizedText:
+    return TokenizedText([token_id], [token], [(0, 0)], [0])

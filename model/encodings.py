@@ -1,0 +1,167 @@
+"""Samples to encodings: what a call of the tokenizer does between its arguments and its result."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model.encoding import Encoding, TokenizedText
+from model.padding import PaddingStrategy, padded_length
+from model.pieces import Pieces
+from model.tokenization import SentencePieceEncoder
+from model.tokenizer_inputs import Sample
+from model.truncation import Side, TruncationStrategy, part_lengths, window_ranges
+
+
+@dataclass(frozen=True, slots=True)
+class EncodingOptions:
+    """How samples become sequences; lengths count special tokens.
+
+    `keeps_overflow`: the windows that truncation cuts off become sequences of their own.
+    """
+
+    add_special_tokens: bool
+    is_split_into_words: bool
+    truncation: TruncationStrategy
+    max_length: int
+    stride: int
+    keeps_overflow: bool
+    padding: PaddingStrategy
+    pad_to_multiple_of: int | None
+    truncation_side: Side
+    padding_side: Side
+
+    def __post_init__(self) -> None:
+        multiple = self.pad_to_multiple_of
+        cuts, pads = self.truncation != "do_not_truncate", self.padding != "do_not_pad"
+        if cuts and pads and multiple and self.max_length % multiple:
+            raise ValueError(
+                f"pad_to_multiple_of: found {multiple}, which does not divide max_length "
+                f"{self.max_length}; both are active, so a row could be neither"
+            )
+
+
+def encode_samples(
+    encoder: SentencePieceEncoder, samples: Sequence[Sample], options: EncodingOptions
+) -> tuple[list[Encoding], list[int]]:
+    """The sequences of all samples, padded, and for each the index of its sample."""
+    parts = [part for sample in samples for part in (sample.first, sample.second) if part is not None]
+    pieces = encoder.encode(
+        [string for part in parts for string in part],
+        return_offsets=True,
+        parse_special_tokens=True,
+    )
+    texts = iter(
+        tokenized_texts(
+            pieces,
+            [len(part) for part in parts],
+            encoder,
+            is_split_into_words=options.is_split_into_words,
+        )
+    )
+    rows: list[Encoding] = []
+    sample_of_row: list[int] = []
+    for index, sample in enumerate(samples):
+        first = next(texts)
+        second = None if sample.second is None else next(texts)
+        encodings = sample_encodings(first, second, options)
+        kept = encodings if options.keeps_overflow else encodings[:1]
+        rows += kept
+        sample_of_row += [index] * len(kept)
+    length = padded_length(
+        [len(row) for row in rows], options.padding, options.max_length, options.pad_to_multiple_of
+    )
+    return [row.padded(length, options.padding_side) for row in rows], sample_of_row
+
+
+def tokenized_texts(
+    pieces: Pieces,
+    num_strings: Sequence[int],
+    encoder: SentencePieceEncoder,
+    *,
+    is_split_into_words: bool,
+) -> list[TokenizedText]:
+    """The pieces of consecutive strings, `num_strings[i]` of them for text i.
+
+    A word is a string where texts came split, and else what a blank begins.
+    """
+    assert pieces.spans is not None
+    ids: list[int] = pieces.ids.tolist()
+    tokens = encoder.ids_to_tokens(ids)
+    for index, surface in pieces.spans.unknown_surfaces.items():
+        tokens[index] = surface
+    spans = list(zip(pieces.spans.begins.tolist(), pieces.spans.ends.tolist(), strict=True))
+    if is_split_into_words:
+        word_of_piece = np.repeat(np.arange(len(pieces.lengths)), pieces.lengths)
+    else:
+        word_of_piece = np.cumsum(pieces.spans.is_word_start) - 1
+
+    texts = []
+    string = 0
+    for count in num_strings:
+        begin, end = pieces.row_offsets[string], pieces.row_offsets[string + count]
+        words = word_of_piece[begin:end]
+        base = string if is_split_into_words else words[:1].sum()
+        word_ids: list[int] = (words - base).tolist()
+        texts.append(TokenizedText(ids[begin:end], tokens[begin:end], spans[begin:end], word_ids))
+        string += count
+    return texts
+
+
+def sample_encodings(
+    first: TokenizedText, second: TokenizedText | None, options: EncodingOptions
+) -> list[Encoding]:
+    """The sequence of a sample, and after it its overflow.
+
+    Of a pair that was cut in both parts, the overflow is every window of the first with every one
+    of the second, in the order of the released fast tokenizer.
+    Raises ValueError where `max_length` leaves no room.
+    """
+    budget = None
+    if options.truncation != "do_not_truncate":
+        num_special = (2 if second is None else 4) if options.add_special_tokens else 0
+        budget = options.max_length - num_special
+        if budget < 0:
+            raise ValueError(
+                f"max_length: found {options.max_length}, expected at least the {num_special} special tokens"
+            )
+    num_second = None if second is None else len(second)
+    kept_first, kept_second = part_lengths(options.truncation, len(first), num_second, budget)
+    firsts = _windows(first, kept_first, options)
+    seconds = [None] if second is None else _windows(second, kept_second, options)
+    order = [
+        (firsts[0], seconds[0]),
+        *((a, b) for a in firsts[1:] for b in seconds),
+        *((firsts[0], b) for b in seconds[1:]),
+    ]
+    return [Encoding.join(a, b, add_special_tokens=options.add_special_tokens) for a, b in order]
+
+
+def _windows(text: TokenizedText, kept: int, options: EncodingOptions) -> list[TokenizedText]:
+    ranges = window_ranges(len(text), kept, options.stride, options.truncation_side)
+    return [text.slice(begin, end) for begin, end in ranges]
+
+
+def model_inputs(
+    rows: Sequence[Encoding],
+    *,
+    token_type_ids: bool,
+    attention_mask: bool,
+    special_tokens_mask: bool,
+    offset_mapping: bool,
+    length: bool,
+) -> dict[str, list[Any]]:
+    """The wanted lists of each row, by the names of Transformers."""
+    inputs: dict[str, list[Any]] = {"input_ids": [row.ids for row in rows]}
+    if token_type_ids:
+        inputs["token_type_ids"] = [row.type_ids for row in rows]
+    if attention_mask:
+        inputs["attention_mask"] = [row.attention_mask for row in rows]
+    if special_tokens_mask:
+        inputs["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
+    if offset_mapping:
+        inputs["offset_mapping"] = [row.offsets for row in rows]
+    if length:
+        inputs["length"] = [len(row) for row in rows]
+    return inputs

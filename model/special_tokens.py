@@ -1,0 +1,44 @@
+"""The five special tokens of XLM-R: their ids, and where they stand in a text."""
+
+import re
+from dataclasses import dataclass
+
+BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
+
+# The order of fairseq's dictionary; `<mask>` is the last id of the vocabulary and so not a constant.
+BOS_ID, PAD_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
+
+_PATTERN = re.compile("|".join((BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN)))
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a text that is one special token, or that holds none.
+
+    `begin` is the character offset of `text` in the whole.
+    """
+
+    text: str
+    begin: int
+    is_special: bool
+
+
+def split_special_tokens(text: str) -> list[Segment]:
+    """Cuts a text around the special tokens written in it; a text without any is one segment.
+
+    `<mask>` takes the blanks before it with it, as in the released tokenizer, so that
+    "a <mask>" and "a<mask>" are the same; its own segment is the bare `<mask>` none the less.
+    """
+    segments = []
+    position = 0
+    for match in _PATTERN.finditer(text):
+        before = text[position : match.start()]
+        if match.group() == MASK_TOKEN:
+            before = before.rstrip()
+        if before:
+            segments.append(Segment(before, position, is_special=False))
+        segments.append(Segment(match.group(), match.start(), is_special=True))
+        position = match.end()
+    if position < len(text) or not segments:
+        segments.append(Segment(text[position:], position, is_special=False))
+    return segments

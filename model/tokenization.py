@@ -1,0 +1,216 @@
+"""Texts to token ids and character offsets: sentencepiece with fairseq's numbering.
+
+Sentencepiece numbers `<unk>` 0, `<s>` 1, `</s>` 2 and its pieces from 3 on. Fairseq put `<s>` 0,
+`<pad>` 1, `</s>` 2, `<unk>` 3 in front instead, so piece i has id i + 1, and added `<mask>` last.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import sentencepiece as spm
+from numpy.typing import NDArray
+
+from model.character_offsets import align, offsets_from_lengths, piece_spans
+from model.pieces import Insertion, Pieces, Spans, regroup
+from model.special_tokens import (
+    BOS_ID,
+    BOS_TOKEN,
+    EOS_ID,
+    EOS_TOKEN,
+    MASK_TOKEN,
+    PAD_ID,
+    PAD_TOKEN,
+    UNK_ID,
+    UNK_TOKEN,
+    split_special_tokens,
+)
+
+FAIRSEQ_OFFSET = 1
+
+# Sentencepiece hands over Python integers, one a token and with offsets one a character: batches are
+# taken in bites of so many characters, which bounds the memory that these take for a moment.
+MAX_CHARS_AT_ONCE = 2_000_000
+
+
+class SentencePieceEncoder:
+    """A sentencepiece model under fairseq's ids. Safe to pickle and to share between threads."""
+
+    def __init__(self, model_file: Path) -> None:
+        """Raises FileNotFoundError, or ValueError if the file is no model of XLM-R's kind."""
+        self._processor = _load(model_file)
+        num_pieces = len(self._processor)
+        pieces: list[str] = self._processor.id_to_piece(list(range(num_pieces)))
+        self._piece_lengths = np.fromiter(map(len, pieces), np.int32, num_pieces)
+        self.mask_id = num_pieces + FAIRSEQ_OFFSET
+        self.vocab_size = self.mask_id + 1
+        self._special_ids = {
+            BOS_TOKEN: BOS_ID,
+            PAD_TOKEN: PAD_ID,
+            EOS_TOKEN: EOS_ID,
+            UNK_TOKEN: UNK_ID,
+            MASK_TOKEN: self.mask_id,
+        }
+        self._special_tokens = {token_id: token for token, token_id in self._special_ids.items()}
+        self._invisible: dict[str, bool] = {}
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        return_offsets: bool = False,
+        parse_special_tokens: bool = False,
+        num_threads: int = 1,
+    ) -> Pieces:
+        """Pieces of each text, without special tokens around them.
+
+        With `parse_special_tokens`, `<mask>` and the like in a text become that token; without,
+        they are characters like any other and never yield a special token's id.
+        """
+        texts = list(texts)
+        _check_texts(texts)
+        parts = []
+        for bite in _bites(texts):
+            if parse_special_tokens and any("<" in text for text in bite):
+                parts.append(self._encode_parsed(bite, return_offsets, num_threads))
+            else:
+                parts.append(self._encode_plain(bite, return_offsets, num_threads))
+        return Pieces.concatenate(parts)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Piece strings of a text; special tokens in it stay whole, unknown pieces stay visible."""
+        _check_texts([text])
+        tokens: list[str] = []
+        for segment in split_special_tokens(text):
+            if segment.is_special:
+                tokens.append(segment.text)
+            else:
+                tokens.extend(self._processor.encode(segment.text, out_type=str))
+        return tokens
+
+    def token_to_id(self, token: str) -> int:
+        """The id of a token; of `<unk>` for a string that is none."""
+        special = self._special_ids.get(token)
+        if special is not None:
+            return special
+        piece_id: int = self._processor.piece_to_id(token)
+        return piece_id + FAIRSEQ_OFFSET if piece_id else UNK_ID
+
+    def ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
+        """Raises ValueError for an id outside the vocabulary."""
+        if ids and not (min(ids) >= 0 and max(ids) < self.vocab_size):
+            wrong = next(i for i in ids if not 0 <= i < self.vocab_size)
+            raise ValueError(f"token id {wrong} is outside the vocabulary [0, {self.vocab_size})")
+        special = self._special_tokens
+        pieces: list[str] = self._processor.id_to_piece([0 if i in special else i - FAIRSEQ_OFFSET for i in ids])
+        return [special.get(i, piece) for i, piece in zip(ids, pieces, strict=True)]
+
+    def serialized_model(self) -> bytes:
+        """The content of the model's file."""
+        content: bytes = self._processor.serialized_model_proto()
+        return content
+
+    def _encode_plain(self, texts: list[str], return_offsets: bool, num_threads: int) -> Pieces:
+        rows: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=num_threads)
+        row_offsets = offsets_from_lengths(np.fromiter(map(len, rows), np.int64, len(rows)))
+        piece_ids = np.fromiter(chain.from_iterable(rows), np.int32, int(row_offsets[-1]))
+        is_unknown = piece_ids == 0
+        ids = piece_ids + np.int32(FAIRSEQ_OFFSET)
+        ids[is_unknown] = UNK_ID
+        if not return_offsets:
+            return Pieces(ids, row_offsets, None)
+
+        unknown = self._unknown_surfaces(texts, np.flatnonzero(is_unknown), row_offsets)
+        lengths = self._piece_lengths[piece_ids]
+        lengths[is_unknown] = [len(surface) for surface in unknown.values()]
+        alignment = align(self._processor.normalize(texts, with_offsets=True))
+        spans = piece_spans(alignment, lengths, row_offsets, texts, self._is_invisible)
+        return Pieces(ids, row_offsets, Spans(*spans, unknown))
+
+    def _unknown_surfaces(
+        self, texts: list[str], unknown: NDArray[np.intp], row_offsets: NDArray[np.int64]
+    ) -> dict[int, str]:
+        """What the unknown pieces are in the normalised text, by flat index, in order."""
+        rows = np.searchsorted(row_offsets, unknown, side="right") - 1
+        known_rows = np.unique(rows).tolist()
+        tokens = self._processor.encode([texts[row] for row in known_rows], out_type=str)
+        tokens_of_row = dict(zip(known_rows, tokens, strict=True))
+        return {
+            index: tokens_of_row[row][index - row_offsets[row]]
+            for index, row in zip(unknown.tolist(), rows.tolist(), strict=True)
+        }
+
+    def _is_invisible(self, char: str) -> bool:
+        """The normaliser makes nothing of this character, or a blank."""
+        known = self._invisible.get(char)
+        if known is None:
+            known = self._invisible[char] = self._processor.normalize(char) == ""
+        return known
+
+    def _encode_parsed(self, texts: list[str], return_offsets: bool, num_threads: int) -> Pieces:
+        segments = [split_special_tokens(text) for text in texts]
+        plain = [segment for row in segments for segment in row if not segment.is_special]
+        pieces = self._encode_plain([segment.text for segment in plain], return_offsets, num_threads)
+        insertions: list[Insertion] = []
+        num_plain = 0
+        row_offsets = np.zeros(len(texts) + 1, dtype=np.int64)
+        plain_offsets = pieces.row_offsets.tolist()
+        for row, row_segments in enumerate(segments):
+            for segment in row_segments:
+                if segment.is_special:
+                    end = segment.begin + len(segment.text)
+                    token_id = self._special_ids[segment.text]
+                    insertions.append(Insertion(plain_offsets[num_plain], token_id, segment.begin, end))
+                else:
+                    num_plain += 1
+            row_offsets[row + 1] = plain_offsets[num_plain] + len(insertions)
+        shifts = np.array([segment.begin for segment in plain], dtype=np.int32)
+        return regroup(pieces, shifts, insertions, row_offsets)
+
+
+def _bites(texts: list[str]) -> Iterator[list[str]]:
+    """Slices of about `MAX_CHARS_AT_ONCE` characters, at least one."""
+    begin = num_chars = 0
+    for index, text in enumerate(texts):
+        num_chars += len(text)
+        if num_chars > MAX_CHARS_AT_ONCE:
+            yield texts[begin : index + 1]
+            begin, num_chars = index + 1, 0
+    if begin < len(texts) or not texts:
+        yield texts[begin:]
+
+
+def _load(model_file: Path) -> spm.SentencePieceProcessor:
+    if not model_file.is_file():
+        raise FileNotFoundError(f"{model_file}: no such file; expected the sentencepiece model of the checkpoint")
+    try:
+        processor = spm.SentencePieceProcessor(model_file=str(model_file))
+    except RuntimeError as error:
+        raise ValueError(
+            f"{model_file}: not a sentencepiece model ({model_file.stat().st_size} bytes); "
+            "a Git LFS pointer or a broken download looks like this, fetch the file again"
+        ) from error
+    found = (processor.unk_id(), processor.bos_id(), processor.eos_id())
+    if found != (0, 1, 2):
+        raise ValueError(
+            f"{model_file}: <unk>, <s>, </s> have the sentencepiece ids {found}, expected "
+            "(0, 1, 2) as in XLM-R's model; this is the model of another tokenizer"
+        )
+    return processor
+
+
+def _check_texts(texts: Sequence[object]) -> None:
+    """Names the text that sentencepiece could not take, and never shows it."""
+    for index, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {index} is of type {type(text).__name__}, expected str")
+        if text.isascii():
+            continue
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"text {index} holds a lone surrogate at character {error.start}, which is no "
+                "Unicode text; text.encode('utf-8', 'replace').decode() replaces such characters"
+            ) from error

@@ -1,0 +1,154 @@
+"""The files of a tokenizer in Hugging Face layout: the sentencepiece model and the settings."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from model.special_tokens import BOS_TOKEN, EOS_TOKEN, MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
+from model.truncation import Side
+
+VOCAB_FILE_NAME = "sentencepiece.bpe.model"
+CONFIG_FILE_NAME = "tokenizer_config.json"
+SPECIAL_TOKENS_FILE_NAME = "special_tokens_map.json"
+ADDED_TOKENS_FILE_NAME = "added_tokens.json"
+
+# Position embeddings of the released models: 514, two of which stand before the first token.
+DEFAULT_MODEL_MAX_LENGTH = 512
+# Transformers writes 10**30 for "not set".
+UNSET_MODEL_MAX_LENGTH = 10**9
+
+SPECIAL_TOKENS_MAP = {
+    "bos_token": BOS_TOKEN,
+    "eos_token": EOS_TOKEN,
+    "unk_token": UNK_TOKEN,
+    "sep_token": EOS_TOKEN,
+    "pad_token": PAD_TOKEN,
+    "cls_token": BOS_TOKEN,
+    "mask_token": MASK_TOKEN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerConfig:
+    """What `tokenizer_config.json` may set."""
+
+    model_max_length: int = DEFAULT_MODEL_MAX_LENGTH
+    padding_side: Side = "right"
+    truncation_side: Side = "right"
+    clean_up_tokenization_spaces: bool = False
+
+
+def find_vocab_file(directory: Path) -> Path:
+    """The sentencepiece model of a checkpoint directory.
+
+    Raises FileNotFoundError that says what is there instead.
+    """
+    vocab_file = directory / VOCAB_FILE_NAME
+    if vocab_file.is_file():
+        return vocab_file
+    if not directory.is_dir():
+        raise FileNotFoundError(f"{directory}: no such directory; expected one that holds {VOCAB_FILE_NAME}")
+    found = sorted(path.name for path in directory.iterdir())
+    raise FileNotFoundError(
+        f"{vocab_file}: no such file; expected the sentencepiece model of XLM-R, found in the "
+        f"directory: {', '.join(found[:8]) or 'nothing'}{', ...' if len(found) > 8 else ''}. "
+        "It comes with the checkpoint; tokenizer.json does not replace it"
+    )
+
+
+def read_tokenizer_config(directory: Path) -> TokenizerConfig:
+    """Settings from `tokenizer_config.json`, defaults where there is none.
+
+    Raises ValueError for settings that would make another tokenizer of it: other or added tokens.
+    """
+    added_file = directory / ADDED_TOKENS_FILE_NAME
+    if added_file.is_file():
+        _refuse_other_tokens(added_file, "the tokens", _read_json(added_file))
+    path = directory / CONFIG_FILE_NAME
+    if not path.is_file():
+        return TokenizerConfig()
+    settings = _read_json(path)
+    for name, token in SPECIAL_TOKENS_MAP.items():
+        found = _content(settings.get(name, token))
+        if found != token:
+            raise ValueError(f"{path}: {name} is {found!r}, expected {token!r} as in XLM-R")
+    added = settings.get("added_tokens_decoder", {}).values()
+    _refuse_other_tokens(path, "added_tokens_decoder", map(_content, added))
+    additional = settings.get("additional_special_tokens") or []
+    _refuse_other_tokens(path, "additional_special_tokens", map(_content, additional))
+
+    max_length = int(settings.get("model_max_length") or DEFAULT_MODEL_MAX_LENGTH)
+    return TokenizerConfig(
+        DEFAULT_MODEL_MAX_LENGTH if max_length > UNSET_MODEL_MAX_LENGTH else max_length,
+        _side(path, settings, "padding_side"),
+        _side(path, settings, "truncation_side"),
+        bool(settings.get("clean_up_tokenization_spaces", False)),
+    )
+
+
+def write_tokenizer_files(directory: Path, vocabulary: bytes, config: TokenizerConfig) -> tuple[Path, ...]:
+    """Writes what `XLMRobertaTokenizer` of Transformers loads; returns the paths."""
+    directory.mkdir(parents=True, exist_ok=True)
+    mask_token = {
+        "__type": "AddedToken",
+        "content": MASK_TOKEN,
+        "lstrip": True,
+        "normalized": False,
+        "rstrip": False,
+        "single_word": False,
+    }
+    settings = {
+        "tokenizer_class": "XLMRobertaTokenizer",
+        **SPECIAL_TOKENS_MAP,
+        "mask_token": mask_token,
+        "model_max_length": config.model_max_length,
+        "padding_side": config.padding_side,
+        "truncation_side": config.truncation_side,
+        "clean_up_tokenization_spaces": config.clean_up_tokenization_spaces,
+    }
+    contents = {
+        VOCAB_FILE_NAME: vocabulary,
+        CONFIG_FILE_NAME: _to_json(settings),
+        SPECIAL_TOKENS_FILE_NAME: _to_json({**SPECIAL_TOKENS_MAP, "mask_token": mask_token}),
+    }
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    return tuple(directory / name for name in contents)
+
+
+def _refuse_other_tokens(path: Path, field: str, tokens: Any) -> None:
+    others = sorted(set(tokens) - set(SPECIAL_TOKENS_MAP.values()))
+    if others:
+        raise ValueError(
+            f"{path}: {field} names {len(others)} tokens beyond XLM-R's own, such as "
+            f"{others[0]!r}; expected none: this tokenizer's vocabulary is fixed"
+        )
+
+
+def _content(token: str | dict[str, Any]) -> str:
+    """A token is written as its string, or as a dictionary with the string in it."""
+    return token["content"] if isinstance(token, dict) else token
+
+
+def _side(path: Path, settings: dict[str, Any], name: str) -> Side:
+    value = settings.get(name, "right")
+    sides: tuple[Side, ...] = get_args(Side)
+    for side in sides:
+        if value == side:
+            return side
+    raise ValueError(f"{path}: {name} is {value!r}, expected 'left' or 'right'")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not valid JSON ({error})") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: holds a {type(content).__name__}, expected an object")
+    return content
+
+
+def _to_json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

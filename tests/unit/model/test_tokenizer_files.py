@@ -1,0 +1,132 @@
+"""Reading and writing a tokenizer's directory."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sentencepiece as spm
+
+from model.tokenizer import XLMRobertaXLTokenizer
+from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    write_tiny_sentencepiece(tmp_path)
+    return tmp_path
+
+
+def write_config(directory: Path, **settings: Any) -> None:
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
+def test_defaults_where_there_is_no_configuration(directory: Path) -> None:
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(str(directory))
+    assert tokenizer.model_max_length == 512
+    assert tokenizer.padding_side == tokenizer.truncation_side == "right"
+    assert tokenizer.clean_up_tokenization_spaces is False
+
+
+def test_settings_survive_saving(directory: Path, tmp_path: Path) -> None:
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(directory)
+    tokenizer.model_max_length = 128
+    tokenizer.padding_side = "left"
+    tokenizer.truncation_side = "left"
+    tokenizer.clean_up_tokenization_spaces = True
+    written = tokenizer.save_pretrained(tmp_path / "new" / "saved")
+    assert sorted(path.name for path in written) == [
+        "sentencepiece.bpe.model",
+        "special_tokens_map.json",
+        "tokenizer_config.json",
+    ]
+    again = XLMRobertaXLTokenizer.from_pretrained(tmp_path / "new" / "saved")
+    assert (again.model_max_length, again.padding_side, again.truncation_side) == (128, "left", "left")
+    assert again.clean_up_tokenization_spaces is True
+    assert again(list(SENTENCES)).data == tokenizer(list(SENTENCES)).data
+
+
+def test_settings_as_transformers_writes_them(directory: Path) -> None:
+    write_config(
+        directory,
+        model_max_length=1000000000000000019884624838656,
+        mask_token={"content": "<mask>", "lstrip": True, "__type": "AddedToken"},
+        added_tokens_decoder={"0": {"content": "<s>"}, "601": {"content": "<mask>"}},
+        additional_special_tokens=[],
+        clean_up_tokenization_spaces=True,
+    )
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(directory)
+    assert tokenizer.model_max_length == 512
+    assert tokenizer.clean_up_tokenization_spaces is True
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"mask_token": "[MASK]"}, r"mask_token is '\[MASK\]', expected '<mask>'"),
+        ({"padding_side": "top"}, "padding_side is 'top', expected 'left' or 'right'"),
+        (
+            {"added_tokens_decoder": {"602": {"content": "<ent>"}}},
+            "added_tokens_decoder names 1 tokens beyond XLM-R's own, such as '<ent>'",
+        ),
+        ({"additional_special_tokens": ["<a>", "<b>"]}, "additional_special_tokens names 2 tokens"),
+    ],
+)
+def test_settings_of_another_tokenizer_are_refused(
+    directory: Path, settings: dict[str, Any], message: str
+) -> None:
+    write_config(directory, **settings)
+    with pytest.raises(ValueError, match=message):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+def test_added_tokens_are_refused(directory: Path) -> None:
+    (directory / "added_tokens.json").write_text('{"<mask>": 601, "<new>": 602}', encoding="utf-8")
+    with pytest.raises(ValueError, match="names 1 tokens beyond XLM-R's own, such as '<new>'"):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [("{", "not valid JSON"), ("[]", "holds a list, expected an object")]
+)
+def test_a_broken_configuration_is_refused(directory: Path, content: str, message: str) -> None:
+    (directory / "tokenizer_config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=message):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+def test_a_missing_file_names_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="absent: no such directory; expected one that holds"):
+        XLMRobertaXLTokenizer.from_pretrained(tmp_path / "absent")
+    (tmp_path / "tokenizer.json").touch()
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"sentencepiece\.bpe\.model: no such file; .* found in the directory: tokenizer\.json\.",
+    ):
+        XLMRobertaXLTokenizer.from_pretrained(tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"other\.model: no such file"):
+        XLMRobertaXLTokenizer(tmp_path / "other.model")
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sentencepiece.bpe.model"
+    path.write_text("version https://git-lfs.github.com/spec/v1\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"not a sentencepiece model \(43 bytes\); a Git LFS pointer"):
+        XLMRobertaXLTokenizer.from_pretrained(tmp_path)
+
+
+def test_a_model_of_another_numbering_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sentencepiece.bpe.model"
+    with path.open("wb") as file:
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=iter(SENTENCES),
+            model_writer=file,
+            vocab_size=500,
+            pad_id=0,
+            unk_id=3,
+            character_coverage=1.0,
+            num_threads=1,
+            minloglevel=2,
+        )
+    with pytest.raises(ValueError, match=r"have the sentencepiece ids \(3, 1, 2\), expected \(0, 1, 2\)"):
+        XLMRobertaXLTokenizer(path)
