@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.attention.varlen import varlen_attn
 
 from model.config import XLMRobertaXLConfig
+from model.dropout import DropoutSeed, dropout_heads
 from model.layers import ColumnParallelLinear
 from model.packing import PackedBatch
 from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
@@ -26,23 +27,34 @@ class SelfAttention(nn.Module):
     The same module serves as cross-attention: then keys and values come from `encoder_hidden_states`.
     Relative positions: Shaw et al. 2018 (https://arxiv.org/abs/1803.02155) for "relative_key", Huang et al.
     2020, method 4 (https://arxiv.org/abs/2009.13658) for "relative_key_query".
+
+    Args:
+        heads: numbers of the heads that are there; others were pruned.
     """
 
-    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup, position_embedding_type: str) -> None:
+    def __init__(
+        self, config: XLMRobertaXLConfig, group: ShardGroup, position_embedding_type: str, heads: list[int]
+    ) -> None:
         super().__init__()
-        hidden_size = config.hidden_size
+        hidden_size, attention_size = config.hidden_size, len(heads) * config.head_size
         self.group = group
         self.head_size = config.head_size
-        self.num_heads = config.num_attention_heads
-        self.query = ColumnParallelLinear(hidden_size, hidden_size, group, unit_size=self.head_size)
-        self.key = ColumnParallelLinear(hidden_size, hidden_size, group, unit_size=self.head_size)
-        self.value = ColumnParallelLinear(hidden_size, hidden_size, group, unit_size=self.head_size)
-        self.dropout = nn.Dropout(config.attention_probs_dropout_prob)
+        self.heads = heads
+        self.query = ColumnParallelLinear(hidden_size, attention_size, group, unit_size=self.head_size)
+        self.key = ColumnParallelLinear(hidden_size, attention_size, group, unit_size=self.head_size)
+        self.value = ColumnParallelLinear(hidden_size, attention_size, group, unit_size=self.head_size)
+        self.dropout_prob = config.attention_probs_dropout_prob
         self.is_decoder = config.is_decoder
         self.position_embedding_type = position_embedding_type
         self.max_position_embeddings = config.max_position_embeddings
         if position_embedding_type != "absolute":
             self.distance_embedding = nn.Embedding(2 * config.max_position_embeddings - 1, self.head_size)
+
+    @property
+    def local_heads(self) -> list[int]:
+        """Numbers of this rank's heads."""
+        start, stop = self.group.bounds(len(self.heads))
+        return self.heads[start:stop]
 
     def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
         """Attention of every sequence to itself; returns `[T, A]`."""
@@ -56,17 +68,19 @@ class SelfAttention(nn.Module):
         self,
         hidden_BSD: Tensor,
         mask_B1SR: Tensor | None = None,
-        head_mask_N: Tensor | None = None,
+        head_mask: Tensor | None = None,
         encoder_hidden_BRD: Tensor | None = None,
         past: KeyValue | None = None,
+        seed: DropoutSeed | None = None,
     ) -> tuple[Tensor, Tensor, KeyValue]:
         """Attention with weights.
 
         Args:
             mask_B1SR: added to the scores.
-            head_mask_N: factor of each of this rank's heads.
+            head_mask: factor of each head of the configuration, `[num_attention_heads]`.
             encoder_hidden_BRD: what cross-attention attends to; ignored where `past` holds its projections.
             past: cached keys and values `[B, N, R, K]`, to which self-attention appends.
+            seed: of dropout; None for none.
 
         Returns:
             context `[B, S, A]`, attention weights of this rank's heads `[B, N, S, R]`, keys and values.
@@ -89,21 +103,27 @@ class SelfAttention(nn.Module):
         scores_BNSR = scores_BNSR / math.sqrt(self.head_size)
         if mask_B1SR is not None:
             scores_BNSR = scores_BNSR + mask_B1SR
-        probs_BNSR = self.dropout(F.softmax(scores_BNSR, dim=-1, dtype=torch.float32).to(q_BNSK.dtype))
-        if head_mask_N is not None:
-            probs_BNSR = probs_BNSR * head_mask_N.view(1, -1, 1, 1)
+        probs_BNSR = F.softmax(scores_BNSR, dim=-1, dtype=torch.float32).to(q_BNSK.dtype)
+        probs_BNSR = dropout_heads(probs_BNSR, self.dropout_prob, seed, self.local_heads)
+        if head_mask is not None:
+            probs_BNSR = probs_BNSR * head_mask[self.local_heads].view(1, -1, 1, 1)
         context_BSA = (probs_BNSR @ v_BNRK).transpose(1, 2).flatten(-2)
         return context_BSA, probs_BNSR, (k_BNRK, v_BNRK)
 
     def all_heads(self, probs_BNSR: Tensor) -> Tensor:
         """Attention weights of the heads of all ranks."""
-        return gather_from_shards(probs_BNSR, self.group, dim=1, full_size=self.num_heads)
+        return gather_from_shards(probs_BNSR, self.group, dim=1, full_size=len(self.heads))
 
     def _split_heads(self, x_BSA: Tensor) -> Tensor:
         return x_BSA.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
 
     def _relative_scores(self, q_BNSK: Tensor, k_BNRK: Tensor) -> Tensor:
         num_queries, num_keys = q_BNSK.shape[2], k_BNRK.shape[2]
+        if num_keys > self.max_position_embeddings:
+            raise ValueError(
+                f"relative positions reach over at most {self.max_position_embeddings} tokens "
+                f"(config.max_position_embeddings), found {num_keys}"
+            )
         # With a cache, the queries are the last of the keys.
         query_positions = torch.arange(num_keys - num_queries, num_keys, device=q_BNSK.device)
         key_positions = torch.arange(num_keys, device=q_BNSK.device)

@@ -1,29 +1,41 @@
 """Reading checkpoints in Hugging Face layout: each rank reads its own slices, and everything is accounted for."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from model.layers import Shard
+from model.tensor_files import (
+    INDEX_FILE,
+    PICKLED_FILE,
+    PICKLED_INDEX_FILE,
+    SINGLE_FILE,
+    CheckpointError,
+    TensorFile,
+    open_tensor_file,
+    read_index,
+)
 
-SINGLE_FILE = "model.safetensors"
-INDEX_FILE = "model.safetensors.index.json"
+__all__ = [
+    "Checkpoint",
+    "CheckpointError",
+    "LoadReport",
+    "canonical",
+    "load_parameters",
+    "parameters_of",
+    "place_parameter",
+]
+
 # Buffers that some versions of Transformers wrote; they hold no weights.
 _BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")
 
 
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or does not fit the model; the message names file and tensor."""
-
-
 class Checkpoint:
-    """The tensors of a directory with `model.safetensors` or a sharded index.
+    """The tensors of a directory with `model.safetensors`, else `pytorch_model.bin`, or a sharded index of either.
 
     Names are compared without the prefix `roberta.`, so that the trunk alone and a trunk within a task's
     model read each other's files. `unused` names what nobody has read.
@@ -34,31 +46,29 @@ class Checkpoint:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
-        self._files = {canonical(name): (name, file) for name, file in self._locate().items()}
-        self._open_files: dict[Path, safe_open] = {}
+        self._open_files: dict[Path, TensorFile] = {}
         self._used: set[str] = set()
+        self._files = {canonical(name): (name, file) for name, file in self._locate().items()}
 
     def _locate(self) -> dict[str, Path]:
         """Stored name of every tensor, and the file that holds it."""
-        index, single = self.directory / INDEX_FILE, self.directory / SINGLE_FILE
-        if index.is_file():
-            return self._read_index(index)
-        if single.is_file():
-            return dict.fromkeys(_tensor_names(single), single)
-        raise CheckpointError(f"{self.directory}: expected {SINGLE_FILE} or {INDEX_FILE}, found neither")
+        for single_name, index_name in ((SINGLE_FILE, INDEX_FILE), (PICKLED_FILE, PICKLED_INDEX_FILE)):
+            single, index = self.directory / single_name, self.directory / index_name
+            if index.is_file():
+                return self._read_index(index)
+            if single.is_file():
+                return dict.fromkeys(self._open(single).names, single)
+        raise CheckpointError(
+            f"{self.directory}: expected {SINGLE_FILE} or {PICKLED_FILE}, or an index ({INDEX_FILE}, "
+            f"{PICKLED_INDEX_FILE}); found none of them"
+        )
 
     def _read_index(self, index: Path) -> dict[str, Path]:
-        try:
-            weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-            entries = {str(name): str(file) for name, file in weight_map.items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{index} must hold a JSON object with 'weight_map': {error!r}") from error
+        entries = read_index(index)
         for file in sorted(set(entries.values())):
-            if Path(file).name != file:
-                raise CheckpointError(f"{index} must name files of its own directory, found {file!r}")
             if not (self.directory / file).is_file():
                 raise CheckpointError(f"{index} names {file}, which is not there; download it again")
-        stored = {file: set(_tensor_names(self.directory / file)) for file in set(entries.values())}
+        stored = {file: set(self._open(self.directory / file).names) for file in set(entries.values())}
         for name, file in entries.items():
             if name not in stored[file]:
                 raise CheckpointError(f"{index} places tensor {name} in {file}, which does not hold it")
@@ -82,40 +92,38 @@ class Checkpoint:
         """Count these tensors as read: they are other names of one that was."""
         self._used.update(canonical(name) for name in names)
 
-    def read(self, name: str, full_shape: torch.Size, shard: Shard | None) -> Tensor:
-        """One tensor, or this rank's slice of it, in the stored dtype.
+    @property
+    def names(self) -> list[str]:
+        """Stored names of all tensors; buffers without weights are left out."""
+        return [stored for stored, _ in self._files.values() if not _BUFFERS.search(stored)]
+
+    def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        stored_name, file = self._files[canonical(name)]
+        return self._open(file).shape(stored_name)
+
+    def read(self, name: str, full_shape: torch.Size | None = None, shard: Shard | None = None) -> Tensor:
+        """One tensor, or this rank's slice of it, in the stored dtype; a view of the mapped file.
 
         Raises:
             CheckpointError: the stored shape is not `full_shape`.
         """
-        stored_name, path = self._files[canonical(name)]
-        stored = self._open(path).get_slice(stored_name)
-        found = stored.get_shape()
-        if found != list(full_shape):
-            raise CheckpointError(f"{path}: tensor {stored_name} must be {list(full_shape)}, found {found}")
+        stored_name, file = self._files[canonical(name)]
+        found = self._open(file).shape(stored_name)
+        if full_shape is not None and found != list(full_shape):
+            raise CheckpointError(f"{file}: tensor {stored_name} must be {list(full_shape)}, found {found}")
         self._used.add(canonical(name))
-        if shard is None or shard.stop - shard.start == shard.full_size:
-            return stored[...]
-        index = (slice(None),) * shard.dim + (slice(shard.start, shard.stop),)
-        return stored[index]
+        return self._open(file).read(stored_name, shard)
 
-    def _open(self, path: Path) -> safe_open:
-        if path not in self._open_files:
-            self._open_files[path] = safe_open(path, framework="pt")
-        return self._open_files[path]
+    def _open(self, file: Path) -> TensorFile:
+        if file not in self._open_files:
+            self._open_files[file] = open_tensor_file(file)
+        return self._open_files[file]
 
 
 def canonical(name: str) -> str:
     """A tensor's name without the prefix that task models put before the trunk's."""
     return name.removeprefix("roberta.")
-
-
-def _tensor_names(file: Path) -> list[str]:
-    try:
-        with safe_open(file, framework="pt") as tensors:
-            return list(tensors.keys())
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{file} is not a readable safetensors file (truncated?): {error}") from error
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,12 @@ class _Parameter:
     @property
     def names(self) -> list[str]:
         return [name for _, _, name in self.places]
+
+    @property
+    def stored_names(self) -> list[str]:
+        """Names to write it under: the first, and the one under which Transformers looks for the bias of the
+        LM head (it loses `lm_head.bias` on loading)."""
+        return [name for i, name in enumerate(self.names) if i == 0 or name == "lm_head.decoder.bias"]
 
     @property
     def full_shape(self) -> torch.Size:
@@ -195,7 +209,9 @@ def load_parameters(
         if not entry.parameter.is_meta:
             continue
         tensor = checkpoint.read(name, entry.full_shape, entry.shard)
-        place_parameter(entry, tensor.to(device=device, dtype=dtype))
+        # What was read is a view of the mapped file: a copy outlives the file, and is no wider than the slice.
+        copied = tensor.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
+        place_parameter(entry, copied)
     return missing
 
 

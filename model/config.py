@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import torch
 
+from model.hub import CONFIG_FILE, config_directory
+
 MODEL_TYPE = "xlm-roberta-xl"
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
 HIDDEN_ACTS = ("gelu", "relu", "silu", "gelu_new")
@@ -142,6 +144,16 @@ class XLMRobertaXLConfig:
         return self.hidden_size // self.num_attention_heads
 
     @property
+    def head_dropout_prob(self) -> float:
+        """Dropout of the classification heads: `classifier_dropout`, else `hidden_dropout_prob`."""
+        return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
+
+    def kept_heads(self, layer: int) -> list[int]:
+        """Numbers of the attention heads of a layer that are not pruned."""
+        pruned = set(self.pruned_heads.get(layer, ()))
+        return [head for head in range(self.num_attention_heads) if head not in pruned]
+
+    @property
     def max_num_tokens(self) -> int:
         """Longest sequence, in tokens: positions start behind the padding index (512 of 514)."""
         return self.max_position_embeddings - self.pad_token_id - 1
@@ -185,8 +197,24 @@ class XLMRobertaXLConfig:
                 f"config.max_position_embeddings ({self.max_position_embeddings}) leaves no position behind "
                 f"config.pad_token_id ({self.pad_token_id})"
             )
+        self._validate_pruned_heads()
         if self.add_cross_attention and not self.is_decoder:
             raise ValueError("config.add_cross_attention needs config.is_decoder = True, found False")
+
+    def _validate_pruned_heads(self) -> None:
+        for layer, heads in self.pruned_heads.items():
+            if not 0 <= layer < self.num_hidden_layers:
+                raise ValueError(
+                    f"config.pruned_heads must name layers in [0, {self.num_hidden_layers}), found {layer}"
+                )
+            wrong = [head for head in heads if not 0 <= head < self.num_attention_heads]
+            if wrong:
+                raise ValueError(
+                    f"config.pruned_heads must name heads in [0, {self.num_attention_heads}), "
+                    f"found {wrong[0]} in layer {layer}"
+                )
+            if not self.kept_heads(layer):
+                raise ValueError(f"config.pruned_heads must leave a head in every layer, found none in {layer}")
 
     def _validate_choice(self, name: str, choices: tuple[str, ...]) -> None:
         if getattr(self, name) not in choices:
@@ -207,10 +235,11 @@ class XLMRobertaXLConfig:
         return cls(**merged)
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, **overrides: Any) -> Self:
-        """Read `config.json` from a directory in Hugging Face layout (or the file itself)."""
+    def from_pretrained(cls, path: str | Path, *, revision: str | None = None, **overrides: Any) -> Self:
+        """Read `config.json` from a directory in Hugging Face layout (or the file itself), or from a hub id."""
         file = Path(path)
-        file = file if file.is_file() else file / "config.json"
+        if not file.is_file():
+            file = config_directory(path, revision=revision) / CONFIG_FILE
         if not file.is_file():
             raise ValueError(f"{file} is not there: a checkpoint directory in Hugging Face layout is expected")
         try:
@@ -242,7 +271,7 @@ class XLMRobertaXLConfig:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False)
-        (directory / "config.json").write_text(text + "\n", encoding="utf-8")
+        (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
 
     def copy(self, **changes: Any) -> Self:
         """An independent copy with some values changed."""

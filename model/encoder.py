@@ -14,6 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from model.attention import KeyValue, SelfAttention
 from model.config import Activation, XLMRobertaXLConfig
+from model.dropout import DropoutSeed, dropout
 from model.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
@@ -35,18 +36,19 @@ class Embeddings(nn.Module):
         super().__init__()
         size, pad = config.hidden_size, config.pad_token_id
         self.pad_token_id = pad
+        self.max_num_tokens = config.max_num_tokens
         self.is_absolute = config.position_embedding_type == "absolute"
         self.word_embeddings = VocabParallelEmbedding(config.vocab_size, size, group, padding_idx=pad)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, size, padding_idx=pad)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout_prob = config.hidden_dropout_prob
 
-    def forward_packed(self, batch: PackedBatch) -> Tensor:
+    def forward_packed(self, batch: PackedBatch, seed: DropoutSeed | None = None) -> Tensor:
         """Embeddings `[T, D]` of a packed batch, token type 0 throughout."""
         hidden_TD: Tensor = self.word_embeddings(batch.input_ids) + self.token_type_embeddings.weight[0]
         if self.is_absolute:
             hidden_TD = hidden_TD + self.position_embeddings(batch.position_ids)
-        return self.dropout(hidden_TD)
+        return dropout(hidden_TD, self.dropout_prob, seed)
 
     def forward(
         self,
@@ -55,6 +57,7 @@ class Embeddings(nn.Module):
         position_ids: Tensor | None,
         inputs_embeds: Tensor | None,
         num_cached: int = 0,
+        seed: DropoutSeed | None = None,
     ) -> Tensor:
         """Embeddings `[B, S, D]`; `num_cached` tokens came before these."""
         if inputs_embeds is None:
@@ -68,44 +71,51 @@ class Embeddings(nn.Module):
             if position_ids is None:
                 position_ids = self._position_ids(input_ids, inputs_embeds, num_cached)
             hidden_BSD = hidden_BSD + self.position_embeddings(position_ids)
-        return self.dropout(hidden_BSD)
+        return dropout(hidden_BSD, self.dropout_prob, seed)
 
     def _position_ids(self, input_ids: Tensor | None, inputs_embeds: Tensor, num_cached: int) -> Tensor:
         """Positions count the tokens that are not padding, from `pad_token_id + 1` (fairseq's make_positions)."""
+        length = num_cached + inputs_embeds.shape[1]
         if input_ids is None:
-            length = inputs_embeds.shape[1]
-            first = self.pad_token_id + 1
-            return torch.arange(first, first + length, device=inputs_embeds.device)[None, :]
-        is_token = input_ids.ne(self.pad_token_id).long()
-        return (is_token.cumsum(dim=1) + num_cached) * is_token + self.pad_token_id
+            counts = torch.arange(num_cached + 1, length + 1, device=inputs_embeds.device)[None, :]
+        else:
+            is_token = input_ids.ne(self.pad_token_id).long()
+            counts = (is_token.cumsum(dim=1) + num_cached) * is_token
+        # The maximum is asked for only where it can matter: on a GPU it is waited for.
+        if length > self.max_num_tokens and (num_tokens := int(counts.max())) > self.max_num_tokens:
+            raise ValueError(f"a sequence must hold at most {self.max_num_tokens} tokens, found {num_tokens}")
+        return counts + self.pad_token_id
 
 
 class SelfOutput(nn.Module):
     """Projection of the attention context, dropout, residual."""
 
-    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup) -> None:
+    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup, num_heads: int) -> None:
         super().__init__()
-        self.dense = RowParallelLinear(config.hidden_size, config.hidden_size, group, unit_size=config.head_size)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        head_size = config.head_size
+        self.dense = RowParallelLinear(num_heads * head_size, config.hidden_size, group, unit_size=head_size)
+        self.dropout_prob = config.hidden_dropout_prob
 
-    def forward(self, context: Tensor, residual: Tensor) -> Tensor:
+    def forward(self, context: Tensor, residual: Tensor, seed: DropoutSeed | None = None) -> Tensor:
         """`[..., A]` and `[..., D]` to `[..., D]`."""
-        return self.dropout(self.dense(context)) + residual
+        return dropout(self.dense(context), self.dropout_prob, seed) + residual
 
 
 class Attention(nn.Module):
     """LayerNorm, attention, projection, residual."""
 
-    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup, position_embedding_type: str) -> None:
+    def __init__(
+        self, config: XLMRobertaXLConfig, group: ShardGroup, position_embedding_type: str, heads: list[int]
+    ) -> None:
         super().__init__()
         self.self_attn_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.self = SelfAttention(config, group, position_embedding_type)
-        self.output = SelfOutput(config, group)
+        self.self = SelfAttention(config, group, position_embedding_type, heads)
+        self.output = SelfOutput(config, group, len(heads))
 
-    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
+    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch, seed: DropoutSeed | None = None) -> Tensor:
         """Self-attention of each packed sequence, `[T, D]`."""
         context = self.self.forward_packed(self.self_attn_layer_norm(hidden_TD), batch)
-        return self.output(context, hidden_TD)
+        return self.output(context, hidden_TD, seed and seed.child("output"))
 
     def forward(
         self,
@@ -114,12 +124,14 @@ class Attention(nn.Module):
         head_mask: Tensor | None,
         encoder_hidden: Tensor | None,
         past: KeyValue | None,
+        seed: DropoutSeed | None,
     ) -> tuple[Tensor, Tensor, KeyValue]:
         """As `SelfAttention.forward`, with the projected context added to the input."""
+        normed = self.self_attn_layer_norm(hidden_BSD)
         context, probs, key_value = self.self(
-            self.self_attn_layer_norm(hidden_BSD), mask, head_mask, encoder_hidden, past
+            normed, mask, head_mask, encoder_hidden, past, seed and seed.child("weights")
         )
-        return self.output(context, hidden_BSD), probs, key_value
+        return self.output(context, hidden_BSD, seed and seed.child("output")), probs, key_value
 
 
 class Intermediate(nn.Module):
@@ -159,20 +171,26 @@ class LayerOutput:
 
 
 class Layer(nn.Module):
-    """One pre-LayerNorm transformer layer, with cross-attention for decoders that ask for it."""
+    """One pre-LayerNorm transformer layer, with cross-attention for decoders that ask for it.
 
-    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup) -> None:
+    Pruning heads concerns self-attention only, as in Transformers.
+    """
+
+    def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup, index: int) -> None:
         super().__init__()
-        self.attention = Attention(config, group, config.position_embedding_type)
+        heads = config.kept_heads(index)
+        self.attention = Attention(config, group, config.position_embedding_type, heads)
         if config.add_cross_attention:
-            self.crossattention = Attention(config, group, "absolute")
+            all_heads = list(range(config.num_attention_heads))
+            self.crossattention = Attention(config, group, "absolute", all_heads)
         self.intermediate = Intermediate(config, group)
         self.output = Output(config, group)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
-    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
+    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch, seed: DropoutSeed | None = None) -> Tensor:
         """`[T, D]` to `[T, D]`."""
-        return self._feed_forward(self.attention.forward_packed(hidden_TD, batch))
+        attention_seed = seed and seed.child("attention")
+        return self._feed_forward(self.attention.forward_packed(hidden_TD, batch, attention_seed))
 
     def forward(
         self,
@@ -182,15 +200,18 @@ class Layer(nn.Module):
         encoder_hidden: Tensor | None = None,
         encoder_mask: Tensor | None = None,
         past: tuple[Tensor, ...] | None = None,
+        seed: DropoutSeed | None = None,
     ) -> LayerOutput:
         """`past` holds keys and values of self-attention, then those of cross-attention."""
         self_past = None if past is None else (past[0], past[1])
-        hidden, probs, self_cache = self.attention(hidden_BSD, mask, head_mask, None, self_past)
+        hidden, probs, self_cache = self.attention(
+            hidden_BSD, mask, head_mask, None, self_past, seed and seed.child("attention")
+        )
         cross_probs, cache = None, tuple(self_cache)
         if encoder_hidden is not None:
             cross_past = None if past is None or len(past) < 4 else (past[2], past[3])
             hidden, cross_probs, cross_cache = self.crossattention(
-                hidden, encoder_mask, head_mask, encoder_hidden, cross_past
+                hidden, encoder_mask, head_mask, encoder_hidden, cross_past, seed and seed.child("crossattention")
             )
             cache += tuple(cross_cache)
         return LayerOutput(self._feed_forward(hidden), probs, cross_probs, cache)
@@ -204,7 +225,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(Layer(config, group) for _ in range(config.num_hidden_layers))
+        self.layer = nn.ModuleList(Layer(config, group, index) for index in range(config.num_hidden_layers))
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.gradient_checkpointing = False
 
@@ -213,10 +234,10 @@ class Encoder(nn.Module):
         """The layers, first to last."""
         return cast(list[Layer], list(self.layer))
 
-    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
+    def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch, seed: DropoutSeed | None = None) -> Tensor:
         """`[T, D]` to normalised `[T, D]`."""
-        for layer in self.layers:
-            hidden_TD = self.run(layer.forward_packed, hidden_TD, batch)
+        for index, layer in enumerate(self.layers):
+            hidden_TD = self.run(layer.forward_packed, hidden_TD, batch, seed and seed.child(index))
         return self.LayerNorm(hidden_TD)
 
     def run(self, function: Callable[..., R], *args: object) -> R:

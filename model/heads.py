@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
+from model.dropout import DropoutSeed, dropout
 from model.layers import ColumnParallelLinear, VocabParallelEmbedding
 from model.loss import linear_fp32, vocab_parallel_nll
 from model.packing import PackedBatch
@@ -64,14 +65,14 @@ class ClassificationHead(nn.Module):
 
     def __init__(self, config: XLMRobertaXLConfig) -> None:
         super().__init__()
-        dropout = config.classifier_dropout
         self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
+        self.dropout_prob = config.head_dropout_prob
         self.out_proj = nn.Linear(config.hidden_size, config.num_labels)
 
-    def forward(self, first_token_ND: Tensor) -> Tensor:
-        """`[N, D]` to fp32 logits `[N, L]`."""
-        x = self.dropout(torch.tanh(self.dense(self.dropout(first_token_ND))))
+    def forward(self, first_token_ND: Tensor, seed: DropoutSeed | None = None) -> Tensor:
+        """`[N, D]` to fp32 logits `[N, L]`; without a seed nothing is dropped."""
+        x = dropout(first_token_ND, self.dropout_prob, seed and seed.child("dense"))
+        x = dropout(torch.tanh(self.dense(x)), self.dropout_prob, seed and seed.child("out_proj"))
         return linear_fp32(x, self.out_proj.weight, self.out_proj.bias)
 
 

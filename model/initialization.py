@@ -6,33 +6,36 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoint import parameters_of, place_parameter
+from model.parallel import ShardGroup
 
 
 def initialize_parameters(
     module: nn.Module,
     *,
     initializer_range: float,
+    group: ShardGroup,
     dtype: torch.dtype | None = None,
     device: str = "cpu",
 ) -> list[str]:
     """Give every parameter that is on the meta device its initial value: normal weights, zero biases.
 
-    Each tensor is drawn whole from a generator of its own, seeded by the global torch seed and the tensor's
-    name, and then cut: ranks that were seeded alike agree on replicated tensors and hold slices of one model.
+    Each tensor is drawn whole from a generator of its own, seeded by the tensor's name and a number that rank 0
+    takes from torch's default generator, and then cut: the ranks hold slices of one model.
 
     Returns:
         names of the parameters that were initialised.
     """
-    base_seed = int(torch.randint(2**31, (1,)))
+    entries = [entry for entry in parameters_of(module) if entry.parameter.is_meta]
+    if not entries:
+        return []
+    base_seed = group.common_seed()
     names = []
-    for entry in parameters_of(module):
-        if not entry.parameter.is_meta:
-            continue
+    for entry in entries:
         owner, attribute, name = entry.places[0]
         generator = torch.Generator().manual_seed(base_seed + zlib.crc32(name.encode()))
         tensor = _initial_value(owner, attribute, entry.full_shape, initializer_range, generator)
         if entry.shard is not None:
-            tensor = tensor.narrow(entry.shard.dim, entry.shard.start, entry.shard.stop - entry.shard.start)
+            tensor = entry.shard.cut(tensor)
         place_parameter(entry, tensor.to(device=device, dtype=dtype or torch.get_default_dtype()).contiguous())
         names.append(name)
     return names

@@ -10,17 +10,40 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.parallel import ShardGroup, copy_to_shards, gather_from_shards, reduce_from_shards
+from model.parallel import ShardGroup, copy_to_shards, reduce_from_shards
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of a full tensor a parameter is: rows [start, stop) of `full_size` along `dim`."""
+    """Which part of a full tensor a parameter is: rows [start, stop) of `full_size` along `dim`.
+
+    Rows are handed out in units of `unit_size` (the width of an attention head), which stay together.
+    """
 
     dim: int
     start: int
     stop: int
     full_size: int
+    unit_size: int = 1
+
+    @classmethod
+    def of(cls, group: ShardGroup, dim: int, full_size: int, unit_size: int = 1) -> "Shard":
+        """The part of a rank."""
+        start, stop = (unit_size * bound for bound in group.bounds(full_size // unit_size))
+        return cls(dim, start, stop, full_size, unit_size)
+
+    @property
+    def size(self) -> int:
+        """How many rows the rank holds."""
+        return self.stop - self.start
+
+    def cut(self, full: Tensor) -> Tensor:
+        """The rank's part of the full tensor, a view."""
+        return full.narrow(self.dim, self.start, self.size)
+
+    def gather(self, part: Tensor, group: ShardGroup) -> Tensor:
+        """The full tensor from the parts of all ranks, outside autograd."""
+        return group.all_gather(part.detach(), self.dim, self.full_size, self.unit_size)
 
 
 class ColumnParallelLinear(nn.Module):
@@ -30,7 +53,6 @@ class ColumnParallelLinear(nn.Module):
         in_features: width of the input, which every rank holds whole.
         out_features: full width of the output; a rank computes the part that `shards["weight"]` names.
         unit_size: features that stay together (the width of an attention head).
-        gather_output: give every rank the full output.
     """
 
     def __init__(
@@ -40,24 +62,18 @@ class ColumnParallelLinear(nn.Module):
         group: ShardGroup,
         *,
         unit_size: int = 1,
-        gather_output: bool = False,
     ) -> None:
         super().__init__()
-        start, stop = (unit_size * bound for bound in group.bounds(out_features // unit_size))
+        shard = Shard.of(group, 0, out_features, unit_size)
         self.group = group
         self.out_features = out_features
-        self.gather_output = gather_output
-        self.weight = nn.Parameter(torch.empty(stop - start, in_features))
-        self.bias = nn.Parameter(torch.empty(stop - start))
-        shard = Shard(0, start, stop, out_features)
+        self.weight = nn.Parameter(torch.empty(shard.size, in_features))
+        self.bias = nn.Parameter(torch.empty(shard.size))
         self.shards = {"weight": shard, "bias": shard}
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[..., in_features]` to `[..., local out_features]`, or all of them with `gather_output`."""
-        y = F.linear(copy_to_shards(x, self.group), self.weight, self.bias)
-        if self.gather_output:
-            y = gather_from_shards(y, self.group, dim=-1, full_size=self.out_features)
-        return y
+        """`[..., in_features]` to `[..., local out_features]`."""
+        return F.linear(copy_to_shards(x, self.group), self.weight, self.bias)
 
 
 class RowParallelLinear(nn.Module):
@@ -68,11 +84,11 @@ class RowParallelLinear(nn.Module):
 
     def __init__(self, in_features: int, out_features: int, group: ShardGroup, *, unit_size: int = 1) -> None:
         super().__init__()
-        start, stop = (unit_size * bound for bound in group.bounds(in_features // unit_size))
+        shard = Shard.of(group, 1, in_features, unit_size)
         self.group = group
-        self.weight = nn.Parameter(torch.empty(out_features, stop - start))
+        self.weight = nn.Parameter(torch.empty(out_features, shard.size))
         self.bias = nn.Parameter(torch.empty(out_features))
-        self.shards = {"weight": Shard(1, start, stop, in_features)}
+        self.shards = {"weight": shard}
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., local in_features]` to `[..., out_features]`."""
@@ -99,16 +115,33 @@ class VocabParallelEmbedding(nn.Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
-        start, stop = group.bounds(num_embeddings)
-        self.weight = nn.Parameter(torch.empty(stop - start, embedding_dim))
-        self.shards = {"weight": Shard(0, start, stop, num_embeddings)}
+        shard = Shard.of(group, 0, num_embeddings)
+        self.weight = nn.Parameter(torch.empty(shard.size, embedding_dim))
+        self.shards = {"weight": shard}
+
+    @classmethod
+    def from_embedding(
+        cls, embedding: nn.Embedding, group: ShardGroup, *, padding_idx: int | None
+    ) -> "VocabParallelEmbedding":
+        """A rank's rows of a whole table; on one rank the very same parameter."""
+        with torch.device("meta"):
+            table = cls(embedding.num_embeddings, embedding.embedding_dim, group, padding_idx)
+        weight = embedding.get_parameter("weight")
+        rows = table.shards["weight"].cut(weight.detach())
+        table.weight = weight if group.size == 1 else nn.Parameter(rows.clone())
+        return table
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Token ids `[...]` to embeddings `[..., embedding_dim]`."""
         if self.group.size == 1:
             return F.embedding(input_ids, self.weight, self.padding_idx)
         shard = self.shards["weight"]
-        is_foreign = (input_ids < shard.start) | (input_ids >= shard.stop)
+        # Ids outside the vocabulary belong to the outer ranks, where the lookup refuses them.
+        is_foreign = torch.zeros_like(input_ids, dtype=torch.bool)
+        if shard.start > 0:
+            is_foreign |= input_ids < shard.start
+        if shard.stop < self.num_embeddings:
+            is_foreign |= input_ids >= shard.stop
         local_ids = (input_ids - shard.start).masked_fill(is_foreign, 0)
         holds_padding = self.padding_idx is not None and shard.start <= self.padding_idx < shard.stop
         padding_idx = self.padding_idx - shard.start if holds_padding and self.padding_idx is not None else None

@@ -38,7 +38,8 @@ def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: Sha
     maximum_N = group.all_reduce_(logits_NV.detach().amax(dim=-1), op=dist.ReduceOp.MAX)
     sum_exp_N = reduce_from_shards((logits_NV - maximum_N[:, None]).exp().sum(dim=-1), group)
     label_logit_N = reduce_from_shards(_label_logits(logits_NV, labels_N, shard.start), group)
-    nll_N = sum_exp_N.log() + maximum_N - label_logit_N
+    # The difference of two near logits is exact; log + maximum would round it away where logits are large.
+    nll_N = sum_exp_N.log() + (maximum_N - label_logit_N)
     return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
 
 
@@ -82,7 +83,7 @@ def vocab_parallel_nll(
     full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
     group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
     group.all_reduce_(label_logit_N)
-    nll_N = sum_exp_N.log_() + full_maximum_N - label_logit_N
+    nll_N = sum_exp_N.log_() + (full_maximum_N - label_logit_N)
     return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
+from model.dropout import dropout
 from model.heads import ClassificationHead, LabelHead
-from model.layers import VocabParallelEmbedding
 from model.loss import IGNORE_INDEX, classification_loss, infer_problem_type
 from model.modeling_lm import as_tuple
 from model.outputs import (
@@ -23,19 +23,7 @@ from model.pretrained import XLMRobertaXLPreTrainedModel
 from model.trunk import XLMRobertaXLModel
 
 
-class _Classifier(XLMRobertaXLPreTrainedModel):
-    roberta: XLMRobertaXLModel
-
-    def get_input_embeddings(self) -> VocabParallelEmbedding:
-        """The word embeddings (this rank's rows)."""
-        return self.roberta.get_input_embeddings()
-
-    def set_input_embeddings(self, value: VocabParallelEmbedding) -> None:
-        """Replace the word embeddings."""
-        self.roberta.set_input_embeddings(value)
-
-
-class XLMRobertaXLForSequenceClassification(_Classifier):
+class XLMRobertaXLForSequenceClassification(XLMRobertaXLPreTrainedModel):
     """The trunk with a classification or regression head on `<s>`."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
@@ -48,7 +36,7 @@ class XLMRobertaXLForSequenceClassification(_Classifier):
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """fp32 logits `[num_sequences, num_labels]` of packed sequences."""
         hidden_TD = self.roberta.forward_packed(batch)
-        logits: Tensor = self.classifier(hidden_TD[batch.first_positions])
+        logits: Tensor = self.classifier(hidden_TD[batch.first_positions], self.dropout_seed())
         return logits
 
     def forward(
@@ -86,7 +74,7 @@ class XLMRobertaXLForSequenceClassification(_Classifier):
             output_hidden_states=output_hidden_states,
             return_dict=return_dict,
         )
-        logits = self.classifier(outputs[0][:, 0])
+        logits = self.classifier(outputs[0][:, 0], self.dropout_seed())
         loss = None
         if labels is not None:
             if self.config.problem_type is None:
@@ -97,14 +85,13 @@ class XLMRobertaXLForSequenceClassification(_Classifier):
         return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
-class XLMRobertaXLForMultipleChoice(_Classifier):
+class XLMRobertaXLForMultipleChoice(XLMRobertaXLPreTrainedModel):
     """The trunk (with pooler) and one score a choice."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
         with torch.device("meta"):
             self.roberta = XLMRobertaXLModel(config, group=self.group)
-            self.dropout = nn.Dropout(config.hidden_dropout_prob)
             self.classifier = LabelHead(config, 1)
         self.initialize()
 
@@ -150,22 +137,21 @@ class XLMRobertaXLForMultipleChoice(_Classifier):
             output_hidden_states=output_hidden_states,
             return_dict=return_dict,
         )
-        logits = self.classifier(self.dropout(outputs[1])).view(-1, num_choices)
+        pooled = dropout(outputs[1], self.config.hidden_dropout_prob, self.dropout_seed())
+        logits = self.classifier(pooled).view(-1, num_choices)
         loss = None if labels is None else F.cross_entropy(logits, labels)
         if not return_dict:
             return as_tuple(loss, logits, *outputs[2:])
         return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
-class XLMRobertaXLForTokenClassification(_Classifier):
+class XLMRobertaXLForTokenClassification(XLMRobertaXLPreTrainedModel):
     """The trunk with one label a token."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
-        dropout = config.classifier_dropout
         with torch.device("meta"):
             self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
-            self.dropout = nn.Dropout(config.hidden_dropout_prob if dropout is None else dropout)
             self.classifier = LabelHead(config)
         self.initialize()
 
@@ -202,7 +188,7 @@ class XLMRobertaXLForTokenClassification(_Classifier):
             output_hidden_states=output_hidden_states,
             return_dict=return_dict,
         )
-        logits = self.classifier(self.dropout(outputs[0]))
+        logits = self.classifier(dropout(outputs[0], self.config.head_dropout_prob, self.dropout_seed()))
         loss = None
         if labels is not None:
             if attention_mask is not None and attention_mask.shape == labels.shape:
@@ -213,7 +199,7 @@ class XLMRobertaXLForTokenClassification(_Classifier):
         return TokenClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
 
 
-class XLMRobertaXLForQuestionAnswering(_Classifier):
+class XLMRobertaXLForQuestionAnswering(XLMRobertaXLPreTrainedModel):
     """The trunk with start and end scores of an answer span."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:

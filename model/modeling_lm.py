@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
+from model.generation import generate
+from model.generation_options import GenerationOptions
 from model.heads import LMHead
-from model.layers import ColumnParallelLinear, VocabParallelEmbedding
+from model.layers import ColumnParallelLinear
 from model.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
 from model.pretrained import XLMRobertaXLPreTrainedModel
+from model.resizing import resize_lm_head
 from model.trunk import XLMRobertaXLModel
 
 
@@ -25,19 +28,24 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
             self.lm_head = LMHead(config, self.group, tied)
         self.initialize()
 
-    def get_input_embeddings(self) -> VocabParallelEmbedding:
-        """The word embeddings (this rank's rows)."""
-        return self.roberta.get_input_embeddings()
-
-    def set_input_embeddings(self, value: VocabParallelEmbedding) -> None:
-        """Replace the word embeddings; a tied projection follows."""
-        self.roberta.set_input_embeddings(value)
+    def tie_weights(self) -> None:
+        """Let the projection share the word embeddings, where the configuration ties them."""
         if self.config.tie_word_embeddings:
-            self.lm_head.decoder.weight = value.weight
+            self.lm_head.decoder.weight = self.get_input_embeddings().weight
 
     def get_output_embeddings(self) -> ColumnParallelLinear:
         """The projection onto the vocabulary (this rank's rows)."""
         return self.lm_head.decoder
+
+    def set_output_embeddings(self, value: ColumnParallelLinear) -> None:
+        """Replace the projection onto the vocabulary, bias included."""
+        self.lm_head.decoder = value
+        self.lm_head.bias = value.bias
+
+    def resize_output_embeddings(self, num_tokens: int) -> None:
+        """Follow a new size of the vocabulary; new biases are 0."""
+        tied = self.get_input_embeddings() if self.config.tie_word_embeddings else None
+        resize_lm_head(self.lm_head, num_tokens, std=self.config.initializer_range, tied=tied)
 
     def _loss(self, local_logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy over the labelled positions; the logits stay split over the ranks."""
@@ -169,6 +177,54 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             outputs.hidden_states,
             outputs.attentions,
             outputs.cross_attentions,
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        *,
+        encoder_hidden_states: Tensor | None = None,
+        encoder_attention_mask: Tensor | None = None,
+        generator: torch.Generator | None = None,
+        seed: int | None = None,
+        **options: Any,
+    ) -> Tensor:
+        """Continue prompts: greedily, by sampling (`do_sample=True`) or by beam search (`num_beams=4`).
+
+        A row's continuation is that of the row alone: padding may stand left, right or in between.
+
+        Args:
+            input_ids: `[batch, length]`.
+            attention_mask: `[batch, length]`, 0 for padding; default where the padding token is not.
+            encoder_hidden_states, encoder_attention_mask: for cross-attention, one row a prompt.
+            generator: where sampling takes its numbers; default torch's own (under tensor parallelism rank 0's).
+            seed: in place of a generator.
+            options: see `model.generation_options.GenerationOptions`.
+
+        Returns:
+            `[batch * num_return_sequences, length + up to max_new_tokens]`: the prompt as it was given, then the
+            continuation with its end token, then padding. In a group every rank gets the same.
+
+        Raises:
+            ValueError: `config.is_decoder` is False, options that make no sense, an empty prompt, or more tokens
+                than the position embeddings reach.
+        """
+        if not self.config.is_decoder:
+            raise ValueError("generate needs config.is_decoder = True, found False")
+        if attention_mask is None:
+            attention_mask = input_ids.ne(self.config.pad_token_id)
+        if seed is not None:
+            generator = torch.Generator().manual_seed(seed)
+        return generate(
+            self,
+            input_ids,
+            attention_mask,
+            GenerationOptions(**options),
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=encoder_attention_mask,
+            generator=generator,
         )
 
 

@@ -38,12 +38,36 @@ class ShardGroup:
             dist.all_reduce(tensor, op=op, group=self.process_group)
         return tensor
 
-    def all_gather(self, tensor: Tensor, dim: int, full_size: int) -> Tensor:
-        """Concatenate the ranks' shards of `full_size` units along `dim`, outside autograd."""
+    def broadcast_(self, tensor: Tensor) -> Tensor:
+        """Overwrite with the values of rank 0, outside autograd."""
+        if self.size > 1:
+            dist.broadcast(tensor, group=self.process_group, group_src=0)
+        return tensor
+
+    def barrier(self) -> None:
+        """Wait for all ranks."""
+        if self.size > 1:
+            dist.barrier(group=self.process_group)
+
+    def common_seed(self) -> int:
+        """A number from the default generator of rank 0, the same on all ranks."""
+        if self.size == 1:
+            return int(torch.randint(2**31, (1,)))
+        device = "cuda" if dist.get_backend(self.process_group) == "nccl" else "cpu"
+        return int(self.broadcast_(torch.randint(2**31, (1,), device=device)))
+
+    def all_gather(self, tensor: Tensor, dim: int, full_size: int, unit_size: int = 1) -> Tensor:
+        """Concatenate the ranks' shards along `dim`, outside autograd.
+
+        Args:
+            full_size: length of the result along `dim`; the ranks hold balanced numbers of units.
+            unit_size: rows that stay together.
+        """
         if self.size == 1:
             return tensor
         dim = dim % tensor.dim()
-        sizes = [stop - start for start, stop in (self.bounds(full_size, r) for r in range(self.size))]
+        bounds = [self.bounds(full_size // unit_size, rank) for rank in range(self.size)]
+        sizes = [(stop - start) * unit_size for start, stop in bounds]
         # Shards may differ by one unit, and all_gather wants equal shapes.
         shape = list(tensor.shape)
         shape[dim] = max(sizes)

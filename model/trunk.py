@@ -1,13 +1,14 @@
 """XLMRobertaXLModel: embeddings, encoder and optional pooler, over packed or padded sequences."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
-from model.encoder import Embeddings, Encoder, LayerOutput, Pooler
-from model.layers import VocabParallelEmbedding
+from model.dropout import DropoutSeed
+from model.encoder import Embeddings, Encoder, Pooler
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
@@ -37,14 +38,6 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             self.pooler = Pooler(config) if add_pooling_layer else None
         self.initialize()
 
-    def get_input_embeddings(self) -> VocabParallelEmbedding:
-        """The word embeddings (this rank's rows)."""
-        return self.embeddings.word_embeddings
-
-    def set_input_embeddings(self, value: VocabParallelEmbedding) -> None:
-        """Replace the word embeddings."""
-        self.embeddings.word_embeddings = value
-
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.
 
@@ -62,8 +55,9 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             raise ValueError(
                 f"a sequence must hold at most {self.config.max_num_tokens} tokens, found {batch.max_seqlen}"
             )
-        hidden_TD: Tensor = self.embeddings.forward_packed(batch)
-        return self.encoder.forward_packed(hidden_TD, batch)
+        seed = self.dropout_seed()
+        hidden_TD: Tensor = self.embeddings.forward_packed(batch, seed and seed.child("embeddings"))
+        return self.encoder.forward_packed(hidden_TD, batch, seed)
 
     def forward(
         self,
@@ -89,7 +83,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
                 `[batch, length, cached + length]` for a mask of one's own.
             token_type_ids: `[batch, length]`, default 0.
             position_ids: `[batch, length]`, default counted from `pad_token_id + 1`.
-            head_mask: `[num_heads]` or `[num_layers, num_heads]`, 1 to keep a head.
+            head_mask: `[num_heads]` or `[num_layers, num_heads]`, 1 to keep a head; pruned heads are counted.
             encoder_hidden_states: `[batch, other length, hidden_size]`, for a decoder with cross-attention.
             encoder_attention_mask: `[batch, other length]` or `[batch, length, other length]`.
             past_key_values: the cache of an earlier call: per layer, keys and values `[batch, heads of this
@@ -103,98 +97,78 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             less what was not asked for.
 
         Raises:
-            ValueError: both or neither of `input_ids` and `inputs_embeds`, or a mask of another shape.
+            ValueError: both or neither of `input_ids` and `inputs_embeds`, a mask of another shape, or a
+                sequence that is too long for the position embeddings.
         """
         config = self.config
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
         if encoder_hidden_states is not None and config.is_decoder and not config.add_cross_attention:
             raise ValueError("encoder_hidden_states need config.add_cross_attention = True, found False")
-        source = input_ids if input_ids is not None else inputs_embeds
-        assert source is not None
-        batch_size, length = source.shape[:2]
+        seed = self.dropout_seed()
         num_cached = past_key_values[0][0].shape[2] if past_key_values is not None else 0
-        hidden = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds, num_cached)
+        hidden = self.embeddings(
+            input_ids, token_type_ids, position_ids, inputs_embeds, num_cached, seed and seed.child("embeddings")
+        )
         if attention_mask is None:
-            attention_mask = hidden.new_ones(batch_size, num_cached + length)
-        mask = self_attention_mask(attention_mask, length, is_causal=config.is_decoder, dtype=hidden.dtype)
-        encoder_mask = None
+            attention_mask = hidden.new_ones(hidden.shape[0], num_cached + hidden.shape[1])
+        mask = self_attention_mask(
+            attention_mask, hidden.shape[1], is_causal=config.is_decoder, dtype=hidden.dtype
+        )
         if not config.is_decoder:
             encoder_hidden_states = None
-        if encoder_hidden_states is not None:
-            if encoder_attention_mask is None:
-                encoder_attention_mask = hidden.new_ones(encoder_hidden_states.shape[:2])
-            encoder_mask = additive_mask(broadcast_mask(encoder_attention_mask), hidden.dtype)
-        layers, hidden_states = self._run_layers(
-            hidden, mask, self._local_head_mask(head_mask), encoder_hidden_states, encoder_mask, past_key_values,
-        )  # fmt: skip
-        return self._output(layers, hidden_states, use_cache, output_attentions, output_hidden_states, return_dict)
+        encoder_mask = cross_attention_mask(encoder_hidden_states, encoder_attention_mask, dtype=hidden.dtype)
+        inputs = _LayerInputs(
+            mask, self._head_mask(head_mask), encoder_hidden_states, encoder_mask, past_key_values, seed
+        )
+        wanted = self._wanted(use_cache, output_attentions, output_hidden_states)
+        output = self._run_layers(hidden, inputs, wanted)
+        if config.use_return_dict if return_dict is None else return_dict:
+            return output
+        options = (output.past_key_values, output.hidden_states, output.attentions, output.cross_attentions)
+        return (output.last_hidden_state, output.pooler_output, *(o for o in options if o is not None))
 
-    def _run_layers(
-        self,
-        hidden: Tensor,
-        mask: Tensor,
-        head_mask: Tensor | None,
-        encoder_hidden: Tensor | None,
-        encoder_mask: Tensor | None,
-        past: Cache | None,
-    ) -> tuple[list[LayerOutput], tuple[Tensor, ...]]:
-        """Outputs of the layers, and the hidden states before each layer and behind the final LayerNorm."""
-        layers: list[LayerOutput] = []
-        hidden_states = [hidden]
-        for i, layer in enumerate(self.encoder.layers):
-            output = self.encoder.run(
-                layer,
-                hidden_states[-1],
-                mask,
-                None if head_mask is None else head_mask[i],
-                encoder_hidden,
-                encoder_mask,
-                None if past is None else past[i],
-            )
-            layers.append(output)
-            hidden_states.append(output.hidden)
-        hidden_states[-1] = self.encoder.LayerNorm(hidden_states[-1])
-        return layers, tuple(hidden_states)
-
-    def _output(
-        self,
-        layers: list[LayerOutput],
-        hidden_states: tuple[Tensor, ...],
-        use_cache: bool | None,
-        output_attentions: bool | None,
-        output_hidden_states: bool | None,
-        return_dict: bool | None,
-    ) -> Any:
+    def _wanted(
+        self, use_cache: bool | None, output_attentions: bool | None, output_hidden_states: bool | None
+    ) -> "_Wanted":
         config = self.config
         use_cache = config.is_decoder and (config.use_cache if use_cache is None else use_cache)
         if self.encoder.gradient_checkpointing and self.training:
             use_cache = False
-        wants_attentions = config.output_attentions if output_attentions is None else output_attentions
-        wants_states = config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        last = hidden_states[-1]
-        pooled = None if self.pooler is None else self.pooler(last[:, 0])
-        cache = tuple(layer.cache for layer in layers) if use_cache else None
-        states = hidden_states if wants_states else None
-        attentions = cross_attentions = None
-        if wants_attentions:
-            pairs = list(zip(self.encoder.layers, layers, strict=True))
-            attentions = tuple(module.attention.self.all_heads(layer.probs) for module, layer in pairs)
-            if layers[0].cross_probs is not None:
-                cross_attentions = tuple(
-                    module.crossattention.self.all_heads(layer.cross_probs)
-                    for module, layer in pairs
-                    if layer.cross_probs is not None
-                )
-        if not (config.use_return_dict if return_dict is None else return_dict):
-            options = (cache, states, attentions, cross_attentions)
-            return (last, pooled, *(option for option in options if option is not None))
-        return BaseModelOutputWithPoolingAndCrossAttentions(
-            last, pooled, states, cache, attentions, cross_attentions
+        return _Wanted(
+            use_cache,
+            config.output_attentions if output_attentions is None else output_attentions,
+            config.output_hidden_states if output_hidden_states is None else output_hidden_states,
         )
 
-    def _local_head_mask(self, head_mask: Tensor | None) -> Tensor | None:
-        """`[num_layers, heads of this rank]`."""
+    def _run_layers(
+        self, hidden: Tensor, inputs: "_LayerInputs", wanted: "_Wanted"
+    ) -> BaseModelOutputWithPoolingAndCrossAttentions:
+        """The layers in turn, keeping of each what is wanted; the final LayerNorm; the pooler."""
+        states, attentions, cross_attentions, caches = [], [], [], []
+        for index, layer in enumerate(self.encoder.layers):
+            if wanted.hidden_states:
+                states.append(hidden)
+            output = self.encoder.run(layer, hidden, *inputs.of_layer(index))
+            hidden = output.hidden
+            if wanted.attentions:
+                attentions.append(layer.attention.self.all_heads(output.probs))
+                if output.cross_probs is not None:
+                    cross_attentions.append(layer.crossattention.self.all_heads(output.cross_probs))
+            if wanted.cache:
+                caches.append(output.cache)
+        hidden = self.encoder.LayerNorm(hidden)
+        return BaseModelOutputWithPoolingAndCrossAttentions(
+            last_hidden_state=hidden,
+            pooler_output=None if self.pooler is None else self.pooler(hidden[:, 0]),
+            hidden_states=(*states, hidden) if wanted.hidden_states else None,
+            past_key_values=tuple(caches) if wanted.cache else None,
+            attentions=tuple(attentions) if wanted.attentions else None,
+            cross_attentions=tuple(cross_attentions) if cross_attentions else None,
+        )
+
+    def _head_mask(self, head_mask: Tensor | None) -> Tensor | None:
+        """`[num_layers, num_heads]`."""
         if head_mask is None:
             return None
         config = self.config
@@ -205,8 +179,39 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
                 f"head_mask must be [{config.num_attention_heads}] or [{config.num_hidden_layers}, "
                 f"{config.num_attention_heads}], found {list(head_mask.shape)}"
             )
-        start, stop = self.group.bounds(config.num_attention_heads)
-        return head_mask[:, start:stop].to(self.dtype)
+        return head_mask.to(self.dtype)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which options of the output to keep."""
+
+    cache: bool
+    attentions: bool
+    hidden_states: bool
+
+
+@dataclass(frozen=True)
+class _LayerInputs:
+    """What the layers take beside the hidden states."""
+
+    mask: Tensor
+    head_mask: Tensor | None
+    encoder_hidden: Tensor | None
+    encoder_mask: Tensor | None
+    past: Cache | None
+    seed: DropoutSeed | None
+
+    def of_layer(self, index: int) -> tuple[object, ...]:
+        """The arguments of `Layer.forward` behind the hidden states."""
+        return (
+            self.mask,
+            None if self.head_mask is None else self.head_mask[index],
+            self.encoder_hidden,
+            self.encoder_mask,
+            None if self.past is None else self.past[index],
+            self.seed and self.seed.child(index),
+        )
 
 
 def broadcast_mask(mask: Tensor) -> Tensor:
@@ -230,6 +235,17 @@ def self_attention_mask(mask: Tensor, num_queries: int, *, is_causal: bool, dtyp
         causal = torch.ones(num_queries, num_keys, device=mask.device).tril(num_keys - num_queries)
         keep = keep * causal
     return additive_mask(keep, dtype)
+
+
+def cross_attention_mask(
+    encoder_hidden: Tensor | None, mask: Tensor | None, *, dtype: torch.dtype
+) -> Tensor | None:
+    """What is added to the scores of cross-attention; without a mask, every state is attended to."""
+    if encoder_hidden is None:
+        return None
+    if mask is None:
+        mask = encoder_hidden.new_ones(encoder_hidden.shape[:2])
+    return additive_mask(broadcast_mask(mask), dtype)
 
 
 def additive_mask(keep: Tensor, dtype: torch.dtype) -> Tensor:

@@ -58,7 +58,8 @@ def tensor_shapes(config: XLMRobertaXLConfig, heads: frozenset[str]) -> Iterator
         if prefix == "roberta" or prefix in heads:
             stored_prefix = "roberta.pooler" if prefix == "pooler" else prefix
             for entry in parameters_of(module, stored_prefix):
-                if not any(name == "lm_head.decoder.weight" for name in entry.names):
+                is_tied = config.tie_word_embeddings and entry.names[0] == "lm_head.decoder.weight"
+                if not is_tied:
                     yield entry.names[0], list(entry.full_shape)
 
 

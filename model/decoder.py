@@ -1,0 +1,77 @@
+"""The causal model fed token by token."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from model.generation_options import GenerationOptions
+from model.outputs import Cache
+
+if TYPE_CHECKING:
+    from model.modeling_lm import XLMRobertaXLForCausalLM
+
+
+class Decoder:
+    """Feeds tokens to the model, and keeps its cache, the mask and what cross-attention attends to."""
+
+    def __init__(
+        self,
+        model: "XLMRobertaXLForCausalLM",
+        mask_BS: Tensor,
+        options: GenerationOptions,
+        encoder_hidden: Tensor | None = None,
+        encoder_mask: Tensor | None = None,
+    ) -> None:
+        self.model = model
+        self._mask = mask_BS
+        self._num_usable = options.num_usable(model.config)
+        self._uses_cache = options.use_cache and not (model.is_gradient_checkpointing and model.training)
+        self._fed: Tensor | None = None
+        self._cache: Cache | None = None
+        self._encoder_hidden = encoder_hidden
+        self._encoder_mask = encoder_mask
+
+    def next_logits(self, new_ids: Tensor) -> Tensor:
+        """fp32 `[B, V]` of the token behind `new_ids` `[B, n]`, which follow what was fed before.
+
+        The first call feeds the prompt; ids that must not be chosen have -inf.
+        """
+        if self._fed is None:
+            self._fed = new_ids
+        else:
+            self._mask = torch.cat([self._mask, self._mask.new_ones(new_ids.shape)], dim=1)
+            self._fed = torch.cat([self._fed, new_ids], dim=1)
+            new_ids = new_ids if self._uses_cache else self._fed
+        # As in the forward pass by default: a padding token has no place of its own, even where one was chosen.
+        pad_token_id = self.model.config.pad_token_id
+        is_token = self._mask * self._fed.ne(pad_token_id)
+        position_ids = is_token.cumsum(dim=1) * is_token + pad_token_id
+        outputs = self.model.roberta(
+            new_ids,
+            attention_mask=self._mask,
+            position_ids=position_ids[:, -new_ids.shape[1] :],
+            encoder_hidden_states=self._encoder_hidden,
+            encoder_attention_mask=self._encoder_mask,
+            past_key_values=self._cache,
+            use_cache=self._uses_cache,
+            output_attentions=False,
+            output_hidden_states=False,
+            return_dict=True,
+        )
+        self._cache = outputs.past_key_values
+        head = self.model.lm_head
+        logits_BV = head.full_logits(head.local_logits(outputs[0][:, -1])).clone()
+        logits_BV[:, self._num_usable :] = -torch.inf
+        return logits_BV
+
+    def select(self, rows: Tensor) -> None:
+        """Go on with these rows only, in this order; a row may go on several times."""
+        assert self._fed is not None
+        self._fed, self._mask = self._fed[rows], self._mask[rows]
+        if self._cache is not None:
+            self._cache = tuple(tuple(x.index_select(0, rows) for x in layer) for layer in self._cache)
+        if self._encoder_hidden is not None:
+            self._encoder_hidden = self._encoder_hidden[rows]
+        if self._encoder_mask is not None:
+            self._encoder_mask = self._encoder_mask[rows]

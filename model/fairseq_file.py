@@ -1,0 +1,86 @@
+"""Reading the file that fairseq writes: tensors, and the training configuration as Python objects.
+
+Of these objects stand-ins without any behaviour are made: nothing of the file is run.
+"""
+
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.tensor_files import CheckpointError, load_pickle
+
+# Classes whose objects hold the training configuration.
+_CONFIGURATION = re.compile(r"^(?:argparse\.Namespace$|omegaconf\.|fairseq\.)")
+
+
+class _StandIn:
+    """Takes the place of a class of the file: keeps what it was given, and does nothing."""
+
+    state: object = None
+
+    def __init__(self, *arguments: object) -> None:
+        self.arguments = arguments
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+def load_fairseq_file(path: Path) -> Any:
+    """The contents of a `model.pt`, with stand-ins for the objects of its training configuration.
+
+    Raises:
+        CheckpointError: the file is damaged, or holds objects of other classes.
+    """
+    try:
+        names = sorted(name for name in _pickled_classes(path) if _CONFIGURATION.match(name))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise CheckpointError(f"{path} is not a readable torch file (truncated?): {error}") from error
+    with torch.serialization.safe_globals([(_StandIn, name) for name in names]):
+        return load_pickle(path)
+
+
+def _pickled_classes(path: Path) -> Iterator[str]:
+    """Full names of the classes and functions that a file refers to; nothing of it is run."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for name in archive.namelist():
+                if name.endswith("/data.pkl"):
+                    with archive.open(name) as member:
+                        yield from _global_names(member)
+        return
+    with path.open("rb") as file:
+        # Before torch 1.6: magic number, protocol version, system, then the object itself.
+        for _ in range(4):
+            yield from _global_names(file)
+
+
+def _global_names(file: Any) -> Iterator[str]:
+    for opcode, argument, _ in pickletools.genops(file):
+        if opcode.name == "GLOBAL":
+            yield str(argument).replace(" ", ".")
+
+
+def stored_num_heads(state: Mapping[str, Any]) -> int | None:
+    """Number of attention heads in the training configuration, under `cfg.model` or `args`."""
+    for configuration in (_entry(state.get("cfg"), "model"), state.get("args")):
+        heads = _entry(configuration, "encoder_attention_heads")
+        if isinstance(heads, int):
+            return heads
+    return None
+
+
+def _entry(container: Any, key: str) -> Any:
+    """A value of a dictionary, of a Namespace, or of omegaconf's containers and nodes."""
+    values = container.state if isinstance(container, _StandIn) else container
+    if not isinstance(values, dict):
+        return None
+    content = values.get("_content")
+    value = (content if isinstance(content, dict) else values).get(key)
+    if isinstance(value, _StandIn) and isinstance(value.state, dict) and "_val" in value.state:
+        return value.state["_val"]
+    return value

@@ -1,0 +1,57 @@
+"""Text generation with the causal model: greedy, sampling, beam search; cached, over batches of any padding."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from model.beam_search import beam_search
+from model.decoder import Decoder
+from model.generation_options import GenerationOptions
+from model.sampling import continue_rows
+
+if TYPE_CHECKING:
+    from model.modeling_lm import XLMRobertaXLForCausalLM
+
+
+def generate(
+    model: "XLMRobertaXLForCausalLM",
+    input_ids: Tensor,
+    attention_mask: Tensor,
+    options: GenerationOptions,
+    *,
+    encoder_hidden_states: Tensor | None = None,
+    encoder_attention_mask: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Prompts and their continuations; see `XLMRobertaXLForCausalLM.generate`."""
+    num_new_tokens = options.num_new_tokens(model.config, attention_mask)
+    ids, mask = align_right(input_ids, attention_mask)
+    # Beams begin with the same prompt, and so do several samples of it.
+    num_copies = max(options.num_beams, options.num_return_sequences)
+    encoder_hidden, encoder_mask = (
+        None if x is None else x.repeat_interleave(num_copies, dim=0)
+        for x in (encoder_hidden_states, encoder_attention_mask)
+    )
+    decoder = Decoder(model, mask.repeat_interleave(num_copies, dim=0), options, encoder_hidden, encoder_mask)
+    ids = ids.repeat_interleave(num_copies, dim=0)
+    if options.num_beams > 1:
+        continuation = beam_search(decoder, ids, options, num_new_tokens)
+    else:
+        continuation = continue_rows(decoder, ids, options, num_new_tokens, generator)
+    return torch.cat([input_ids.repeat_interleave(options.num_return_sequences, dim=0), continuation], dim=1)
+
+
+def align_right(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Move what the mask leaves out to the left, so that every row ends with its last token.
+
+    Raises:
+        ValueError: a row without any token.
+    """
+    mask = mask.bool().long()
+    if not bool(mask.any(dim=1).all()):
+        raise ValueError(
+            "every prompt must hold at least one token that attention_mask keeps, found none in a row"
+        )
+    order = mask.argsort(dim=1, stable=True)
+    return input_ids.gather(1, order), mask.gather(1, order)

@@ -1,0 +1,90 @@
+"""Directories of checkpoints: local ones, and repositories of the Hugging Face hub by their id.
+
+Files of the hub come through `huggingface_hub` (the optional extra `hub`), which keeps them in its local cache and
+finds them there without a network (`HF_HUB_OFFLINE=1`).
+"""
+
+import re
+from pathlib import Path
+
+from model.tensor_files import (
+    INDEX_FILE,
+    PICKLED_FILE,
+    PICKLED_INDEX_FILE,
+    SINGLE_FILE,
+    CheckpointError,
+    read_index,
+)
+
+CONFIG_FILE = "config.json"
+# "name" or "organisation/name", as the hub allows them.
+_HUB_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
+
+
+def is_hub_id(path: str | Path) -> bool:
+    """Whether this names a repository of the hub: it is no existing path, and has the form of an id."""
+    return isinstance(path, str) and not Path(path).exists() and _HUB_ID.fullmatch(path) is not None
+
+
+def config_directory(path: str | Path, *, revision: str | None = None) -> Path:
+    """The directory itself, or the cached one of a hub id, with `config.json` in it.
+
+    Raises:
+        CheckpointError: the hub id cannot be resolved; the message tells why.
+    """
+    if not is_hub_id(path):
+        return Path(path)
+    file = _download(str(path), CONFIG_FILE, revision)
+    if file is None:
+        raise CheckpointError(_not_there(str(path), CONFIG_FILE))
+    return file.parent
+
+
+def checkpoint_directory(path: str | Path, *, revision: str | None = None) -> Path:
+    """The directory itself, or the cached one of a hub id, with `config.json` and all weight files in it.
+
+    Raises:
+        CheckpointError: the hub id cannot be resolved; the message tells why.
+    """
+    directory = config_directory(path, revision=revision)
+    if not is_hub_id(path):
+        return directory
+    # The cached directory is named by the commit: all files are then of the same one.
+    repository, commit = str(path), directory.name
+    for single, index in ((SINGLE_FILE, INDEX_FILE), (PICKLED_FILE, PICKLED_INDEX_FILE)):
+        index_file = _download(repository, index, commit)
+        if index_file is not None:
+            for file in sorted(set(read_index(index_file).values())):
+                if _download(repository, file, commit) is None:
+                    raise CheckpointError(_not_there(repository, f"{file}, which {index} names"))
+            return directory
+        if _download(repository, single, commit) is not None:
+            return directory
+    raise CheckpointError(
+        _not_there(repository, f"{SINGLE_FILE} or {PICKLED_FILE}, nor an index of several files")
+    )
+
+
+def _download(repository: str, file: str, revision: str | None) -> Path | None:
+    """The cached file; None where neither the hub nor the cache holds it."""
+    try:
+        from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415  # an optional extra
+    except ImportError as error:
+        raise CheckpointError(
+            f"{repository} is no directory here; to read it from the Hugging Face hub, install xlmr-ray[hub]"
+        ) from error
+    try:
+        return Path(hf_hub_download(repository, file, revision=revision))
+    except errors.EntryNotFoundError:  # also what is raised offline for a file that the cache lacks
+        return None
+    except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
+        raise CheckpointError(
+            f"{repository} is no directory here, and the Hugging Face hub refused it: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _not_there(repository: str, what: str) -> str:
+    return (
+        f"{repository} is no directory here, and neither the Hugging Face hub nor its local cache "
+        f"(all there is without a network) holds its {what}"
+    )

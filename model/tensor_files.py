@@ -1,0 +1,140 @@
+"""Files that hold named tensors: safetensors, and the pickled `.bin` files of older checkpoints.
+
+Both are mapped into memory: what is read is a view, and only the pages that are copied from are touched.
+"""
+
+import json
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from model.layers import Shard
+
+SINGLE_FILE = "model.safetensors"
+INDEX_FILE = "model.safetensors.index.json"
+PICKLED_FILE = "pytorch_model.bin"
+PICKLED_INDEX_FILE = "pytorch_model.bin.index.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, damaged or does not fit the model; the message names file and tensor."""
+
+
+class TensorFile(Protocol):
+    """One open file."""
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tensors, in the order of the file."""
+        ...
+
+    def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        ...
+
+    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        ...
+
+
+class SafetensorsFile:
+    """A `.safetensors` file.
+
+    Raises:
+        CheckpointError: it cannot be read, or is shorter than its header says.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            self._file = safe_open(path, framework="pt")
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path} is not a readable safetensors file (truncated?): {error}") from error
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tensors, in the order of the file."""
+        return list(self._file.keys())
+
+    def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        return self._file.get_slice(name).get_shape()
+
+    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        stored = self._file.get_slice(name)
+        if shard is None or shard.size == shard.full_size:
+            return stored[...]
+        return stored[(slice(None),) * shard.dim + (slice(shard.start, shard.stop),)]
+
+
+class PickledFile:
+    """A `.bin` file of `torch.save`, of which nothing but tensors is accepted.
+
+    Raises:
+        CheckpointError: it cannot be read, or holds anything but named tensors.
+    """
+
+    def __init__(self, path: Path) -> None:
+        state = load_pickle(path)
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+            raise CheckpointError(f"{path} must hold a dictionary of tensors, found something else")
+        self._tensors: dict[str, Tensor] = {str(name): tensor for name, tensor in state.items()}
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the tensors, in the order of the file."""
+        return list(self._tensors)
+
+    def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        return list(self._tensors[name].shape)
+
+    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        tensor = self._tensors[name]
+        return tensor if shard is None else shard.cut(tensor)
+
+
+def open_tensor_file(path: Path) -> TensorFile:
+    """Open a file by its suffix: `.safetensors`, else pickled."""
+    return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
+
+
+def read_index(index: Path) -> dict[str, str]:
+    """By name of the tensor, the file that an index places it in: always one beside the index.
+
+    Raises:
+        CheckpointError: the index is damaged, or names a path outside its directory.
+    """
+    try:
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        entries = {str(name): str(file) for name, file in weight_map.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CheckpointError(f"{index} must hold a JSON object with 'weight_map': {error!r}") from error
+    for file in sorted(set(entries.values())):
+        if Path(file).name != file:
+            raise CheckpointError(f"{index} must name files of its own directory, found {file!r}")
+    return entries
+
+
+def load_pickle(path: Path) -> Any:
+    """What `torch.save` wrote, without running any code of the file; tensors are mapped, not read.
+
+    Raises:
+        CheckpointError: the file is damaged, or needs code to be run.
+    """
+    try:
+        # Files of torch < 1.6 are no zip archives, and cannot be mapped.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        raise CheckpointError(
+            f"{path} is not a plain file of tensors: it is damaged, or wants to run code, which is refused; "
+            f"convert it where it is trusted ({str(error).splitlines()[0]})"
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        raise CheckpointError(f"{path} is not a readable torch file (truncated?): {error}") from error

@@ -1,0 +1,70 @@
+"""The likeliest tokens of a vocabulary that is split over the ranks, without a `[N, V]` tensor of logits.
+
+Shape suffixes: N positions, D hidden, V this rank's vocabulary rows, K tokens asked for.
+"""
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from model.layers import Shard
+from model.loss import VOCAB_BLOCK_SIZE, linear_fp32
+from model.parallel import ShardGroup
+
+
+@torch.no_grad()
+def vocab_parallel_top_k(
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    bias_V: Tensor,
+    group: ShardGroup,
+    shard: Shard,
+    *,
+    k: int,
+    num_usable: int,
+    block_size: int = VOCAB_BLOCK_SIZE,
+) -> tuple[Tensor, Tensor]:
+    """The k likeliest of the first `num_usable` tokens, likeliest first; of equals, the lower id.
+
+    Rows of the vocabulary beyond the tokenizer's take part in the softmax, and are never chosen.
+
+    Returns:
+        token ids int64 `[N, K]` and their log probabilities fp32 `[N, K]`; K is `min(k, num_usable)`.
+    """
+    num_positions, device = len(hidden_ND), hidden_ND.device
+    k = min(k, num_usable)
+    best = torch.full((num_positions, k), -torch.inf, device=device)
+    ids = torch.full((num_positions, k), shard.full_size, device=device)
+    maximum_N = torch.full((num_positions,), -torch.inf, device=device)
+    sum_exp_N = torch.zeros_like(maximum_N)
+    for begin in range(0, len(weight_VD), block_size):
+        rows = slice(begin, begin + block_size)
+        logits = linear_fp32(hidden_ND, weight_VD[rows], bias_V[rows])
+        new_maximum_N = torch.maximum(maximum_N, logits.amax(dim=-1))
+        sum_exp_N = sum_exp_N * (maximum_N - new_maximum_N).exp()
+        sum_exp_N += (logits - new_maximum_N[:, None]).exp().sum(dim=-1)
+        maximum_N = new_maximum_N
+        block_ids = torch.arange(logits.shape[1], device=device) + shard.start + begin
+        logits[:, block_ids >= num_usable] = -torch.inf
+        best, ids = _merge(best, ids, logits, block_ids.expand_as(logits), k)
+    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
+    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
+    if group.size > 1:
+        all_best = group.all_gather(best, dim=-1, full_size=k * group.size)
+        all_ids = group.all_gather(ids, dim=-1, full_size=k * group.size)
+        best, ids = _merge(best[:, :0], ids[:, :0], all_best, all_ids, k)
+    return ids, best - (full_maximum_N + sum_exp_N.log())[:, None]
+
+
+def _merge(best: Tensor, ids: Tensor, logits: Tensor, logit_ids: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of both; ties go to the lower id, which comes first."""
+    values = torch.cat([best, logits], dim=-1)
+    candidates = torch.cat([ids, logit_ids], dim=-1)
+    if values.shape[1] > 4 * k:
+        # A stable sort of few candidates in place of many; those that tie with the last are kept with it.
+        threshold = values.topk(k, dim=-1).values[:, -1:]
+        num_kept = int((values >= threshold).sum(dim=-1).max())
+        kept = (values >= threshold).byte().sort(dim=-1, descending=True, stable=True).indices[:, :num_kept]
+        values, candidates = values.gather(-1, kept), candidates.gather(-1, kept)
+    order = values.sort(dim=-1, descending=True, stable=True).indices[:, :k]
+    return values.gather(-1, order), candidates.gather(-1, order)

@@ -1,0 +1,168 @@
+"""What only a CUDA device can show: its kernels against the CPU's numbers, and NCCL between two devices."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from model import (
+    PackedBatch,
+    ShardGroup,
+    XLMRobertaXLConfig,
+    XLMRobertaXLForMaskedLM,
+    XLMRobertaXLForSequenceClassification,
+)
+from model.attention import packed_attention
+from model.loss import IGNORE_INDEX, linear_fp32
+from model.packing import pack
+from tests.checkpoints import write_random_checkpoint
+from tests.distributed.processes import run_on_ranks
+from tests.oracle import assert_close, oracle_of, padded_batch, random_ids
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+LENGTHS = [40, 3, 64, 1, 40, 17]
+CONFIG = XLMRobertaXLConfig(
+    vocab_size=1003, hidden_size=320, num_hidden_layers=3, num_attention_heads=4, intermediate_size=512,
+    max_position_embeddings=130, num_labels=3,
+)  # fmt: skip
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    return write_random_checkpoint(tmp_path, CONFIG, std=0.06)
+
+
+@pytest.fixture(autouse=True)
+def exact_fp32() -> Iterator[None]:
+    """fp32 products in full precision, as on the CPU."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision(before)
+
+
+def batch_with_labels() -> tuple[Tensor, Tensor, Tensor]:
+    input_ids, mask = padded_batch(CONFIG, LENGTHS)
+    chosen = (torch.arange(input_ids.numel()).view(input_ids.shape) % 3 == 0) & mask.bool()
+    return input_ids, mask, torch.where(chosen, input_ids, IGNORE_INDEX)
+
+
+def to_cuda(batch: PackedBatch) -> PackedBatch:
+    return PackedBatch.from_lengths(batch.input_ids, batch.lengths, pad_token_id=1, device="cuda")
+
+
+def test_fp32_equals_the_cpu(directory: Path) -> None:
+    cpu = XLMRobertaXLForMaskedLM.from_pretrained(directory)
+    cuda = XLMRobertaXLForMaskedLM.from_pretrained(directory, device="cuda")
+    input_ids, mask, labels = batch_with_labels()
+    batch = pack(input_ids, mask, pad_token_id=1)
+    packed_labels = labels[mask.bool()]
+    with torch.inference_mode():
+        expected = cpu(input_ids, mask, labels=labels)
+        found = cuda(input_ids.cuda(), mask.cuda(), labels=labels.cuda())
+        assert_close(found.logits.cpu()[mask.bool()], expected.logits[mask.bool()])
+        assert_close(found.loss.cpu(), expected.loss)
+        hidden = cuda.roberta.forward_packed(to_cuda(batch))
+        assert_close(hidden.cpu(), cpu.roberta.forward_packed(batch))
+        nll = cuda.lm_head.nll(hidden, packed_labels.cuda())
+        assert_close(nll.cpu(), cpu.lm_head.nll(hidden.cpu(), packed_labels))
+
+
+def test_gradients_equal_the_cpu(directory: Path) -> None:
+    cpu = XLMRobertaXLForSequenceClassification.from_pretrained(directory)
+    cuda = XLMRobertaXLForSequenceClassification.from_pretrained(directory, device="cuda")
+    input_ids, mask, _ = batch_with_labels()
+    labels = torch.arange(len(LENGTHS)) % 3
+    cpu(input_ids, mask, labels=labels).loss.backward()
+    cuda(input_ids.cuda(), mask.cuda(), labels=labels.cuda()).loss.backward()
+    for (name, mine), theirs in zip(cuda.named_parameters(), cpu.parameters(), strict=True):
+        assert mine.grad is not None
+        assert_close(mine.grad.cpu(), theirs.grad, name=name)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_no_worse_than_the_oracle(directory: Path, dtype: torch.dtype) -> None:
+    whole = XLMRobertaXLForMaskedLM.from_pretrained(directory)
+    half = XLMRobertaXLForMaskedLM.from_pretrained(directory, device="cuda", dtype=dtype)
+    input_ids, mask, _ = batch_with_labels()
+    keep = mask.bool()
+    with torch.inference_mode():
+        expected = whole(input_ids, mask).logits[keep]
+        theirs = oracle_of(half).cuda()(input_ids.cuda(), mask.cuda()).logits.float().cpu()[keep]
+        padded = half(input_ids.cuda(), mask.cuda()).logits
+        assert padded.dtype == torch.float32
+        packed = half.roberta.forward_packed(to_cuda(pack(input_ids, mask, pad_token_id=1)))
+        packed_logits = half.lm_head.local_logits(packed).cpu()
+    their_error = (theirs - expected).abs().mean()
+    assert (padded.cpu()[keep] - expected).abs().mean() < 2 * their_error
+    assert (packed_logits - expected).abs().mean() < 2 * their_error
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("head_size", [80, 128])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_the_varlen_kernel_equals_the_other_path(
+    dtype: torch.dtype, head_size: int, is_causal: bool
+) -> None:
+    num_tokens = sum(LENGTHS)
+    generator = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(num_tokens, 4, head_size, generator=generator).to(dtype) for _ in range(3))
+    batch = PackedBatch.from_lengths(torch.zeros(num_tokens, dtype=torch.long), LENGTHS, pad_token_id=1)
+    with torch.inference_mode():
+        found = packed_attention(q.cuda(), k.cuda(), v.cuda(), to_cuda(batch), is_causal=is_causal)
+        expected = packed_attention(q.float(), k.float(), v.float(), batch, is_causal=is_causal)
+    assert found.dtype == dtype
+    assert_close(found.float().cpu(), expected, tolerance=0.02 if dtype == torch.bfloat16 else 0.004)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_sequence_does_not_depend_on_its_neighbours(directory: Path, dtype: torch.dtype) -> None:
+    model = XLMRobertaXLForMaskedLM.from_pretrained(directory, device="cuda", dtype=dtype).roberta
+    sequence = random_ids(CONFIG, 64).tolist()
+    others = [random_ids(CONFIG, n, seed=n).tolist() for n in (64, 64, 5)]
+    with torch.inference_mode():
+        batches = [
+            PackedBatch.from_sequences(sequences, pad_token_id=1, device="cuda")
+            for sequences in ([sequence, *others], [sequence, *reversed(others)])
+        ]
+        first, second = (model.forward_packed(batch)[:64] for batch in batches)
+    assert_close(first, second, tolerance=0.0 if dtype == torch.bfloat16 else 1e-5)
+
+
+def test_projection_to_fp32_keeps_what_bf16_would_round() -> None:
+    x = torch.randn(5, 320, dtype=torch.bfloat16, device="cuda")
+    weight = torch.randn(70, 320, dtype=torch.bfloat16, device="cuda")
+    bias = torch.randn(70, dtype=torch.bfloat16, device="cuda")
+    expected = x.double() @ weight.double().T + bias.double()
+    with torch.inference_mode():
+        fast = linear_fp32(x, weight, bias)
+    slow = linear_fp32(x.requires_grad_(), weight, bias)
+    assert fast.dtype == slow.dtype == torch.float32
+    assert_close(fast.double(), expected, tolerance=1e-3)
+    assert_close(slow.double(), expected, tolerance=1e-3)
+
+
+def _compare_over_nccl(group: ShardGroup, directory: Path) -> None:
+    device = f"cuda:{group.rank}"
+    whole = XLMRobertaXLForMaskedLM.from_pretrained(directory, device=device)
+    sharded = XLMRobertaXLForMaskedLM.from_pretrained(directory, device=device, group=group)
+    input_ids, mask, labels = (x.to(device) for x in batch_with_labels())
+    expected, found = whole(input_ids, mask, labels=labels), sharded(input_ids, mask, labels=labels)
+    assert_close(found.to_tuple(), expected.to_tuple())
+    found.loss.backward()
+    expected.loss.backward()
+    name = "roberta.encoder.layer.0.attention.self_attn_layer_norm.weight"
+    assert_close(sharded.get_parameter(name).grad, whole.get_parameter(name).grad)
+    seed = torch.tensor([group.common_seed()], device=device)
+    assert torch.equal(group.all_gather(seed, 0, group.size), seed.expand(group.size))
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="fewer than two CUDA devices")
+def test_tensor_parallel_over_nccl(directory: Path) -> None:
+    run_on_ranks(2, _compare_over_nccl, directory, backend="nccl", timeout_s=180)
