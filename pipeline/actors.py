@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import ray
 from ray.actor import ActorHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _get: Callable[..., Any] = ray.get
 
@@ -12,6 +13,13 @@ _get: Callable[..., Any] = ray.get
 def start_actor(actor_class: type, *args: object, **options: object) -> ActorHandle[Any]:
     """An actor of `actor_class(*args)`; `options` are those of Ray (num_cpus, scheduling_strategy, …)."""
     return cast(ActorHandle[Any], ray.remote(actor_class).options(**options).remote(*args))
+
+
+def start_actor_here(actor_class: type, *args: object) -> ActorHandle[Any]:
+    """An actor without CPUs on the node of the caller, so that the loss of another node does not take it."""
+    node_id = ray.get_runtime_context().get_node_id()
+    strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
+    return start_actor(actor_class, *args, num_cpus=0, scheduling_strategy=strategy)
 
 
 def answer(ref: object, *, timeout_s: float | None = None) -> Any:

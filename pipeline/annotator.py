@@ -15,7 +15,7 @@ from ray.actor import ActorHandle
 from pipeline.actors import answer
 from pipeline.batching import plan_batches
 from pipeline.blocks import whole_fragment
-from pipeline.columns import ERROR, SECONDS, SEQUENCE_PREFIX, sequence_column
+from pipeline.columns import SECONDS, SEQUENCE_PREFIX, sequence_column
 from pipeline.decoding import decode_head
 from pipeline.draws import row_hashes
 from pipeline.heads import Head, sources_of
@@ -48,7 +48,7 @@ class AnnotatorSettings:
     @property
     def num_sources(self) -> int:
         """How many columns of token ids the rows come with."""
-        return len(sources_of(list(self.heads)))
+        return len(sources_of(self.heads))
 
 
 class Annotator:
@@ -86,10 +86,10 @@ class Annotator:
         dropped = [name for name in table.column_names if name.startswith(SEQUENCE_PREFIX)]
         if settings.route and not settings.carries_route:
             dropped.append(settings.route)
-        table = add_errors(table.drop_columns(dropped), routes.errors)
+        table = table.drop_columns(dropped)
         for name, column in columns.items():
             table = table.append_column(name, column)
-        peak = max(self._replica.peak_memory())
+        peak = max(self._replica.peak_memory(), default=0)
         self._progress.finish_fragment.remote(fragment.part_path, int(sequences.length.sum()), peak)
         seconds = time.monotonic() - started
         return table.append_column(SECONDS, pa.array(np.full(table.num_rows, seconds)))
@@ -140,14 +140,3 @@ def _join(
     if not values:
         return np.zeros((0, head.config.num_labels), dtype=np.float32), np.zeros(0, dtype=np.int32)
     return np.concatenate(values), np.concatenate(rows)
-
-
-def add_errors(table: pa.Table, errors: dict[int, str]) -> pa.Table:
-    """Join what is wrong with rows' routes to the error column."""
-    if not errors:
-        return table
-    found = table.column(ERROR).to_pylist()
-    for row, problem in errors.items():
-        found[row] = problem if found[row] is None else f"{found[row]}; {problem}"
-    index = table.column_names.index(ERROR)
-    return table.set_column(index, ERROR, pa.array(found, pa.string()))

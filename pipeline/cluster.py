@@ -26,8 +26,8 @@ def connect(address: str) -> int:
     # Ray Data says on the terminal what the progress line says already; its own log files keep everything.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address == "local":
-        # What Ray would choose by itself, with a warning.
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+        # Says that tokens are on, which is as it should be.
+        logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         cores = len(os.sched_getaffinity(0))
         ray.init(
             address="local",

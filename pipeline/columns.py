@@ -2,16 +2,14 @@
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Literal, assert_never
+from textwrap import shorten
+from typing import Literal
 
 import pyarrow as pa
 
+from pipeline.column_paths import all_paths, find_path, is_list_like, nearest_parent, path_type
 from pipeline.errors import InputError
-from pipeline.head_config import (
-    EmbeddingHead,
-    MaskedLMLossHead,
-    TextClassificationHead,
-)
+from pipeline.head_config import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
 
 NUM_TOKENS = "num_tokens"
 NUM_WINDOWS = "num_windows"
@@ -34,45 +32,67 @@ RESERVED_FIELDS = (
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """What a classifier predicts, by the names of `problem_type` in a Hugging Face config.json."""
 
-_LOGITS = pa.field("logits", pa.list_(pa.float32()))
+
+def _struct(**types: pa.DataType) -> pa.StructType:
+    return pa.struct(list(types.items()))
+
+
+_STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
 _CLASSIFICATION_TYPES: dict[ProblemType, pa.DataType] = {
-    "single_label_classification": pa.struct(
-        [pa.field("label", pa.string()), pa.field("score", pa.float32()), _LOGITS]
-    ),
-    "multi_label_classification": pa.struct(
-        [
-            pa.field("labels", pa.list_(pa.string())),
-            pa.field("scores", pa.list_(pa.float32())),
-            _LOGITS,
-        ]
-    ),
-    "regression": pa.struct([pa.field("value", pa.float32())]),
+    "single_label_classification": _struct(label=pa.string(), score=pa.float32(), logits=_FLOATS),
+    "multi_label_classification": _struct(labels=_STRINGS, scores=_FLOATS, logits=_FLOATS),
+    "regression": _struct(value=pa.float32()),
 }
-_LOSS_TYPE = pa.struct(
-    [
-        pa.field("loss", pa.float64()),
-        pa.field("nll", pa.float64()),
-        pa.field("num_tokens", pa.int32()),
-    ]
+_ENTITIES_TYPE = pa.list_(
+    _struct(entity=pa.string(), start=pa.int32(), end=pa.int32(), text=pa.string(), score=pa.float32())
 )
+_WORD_LABELS_TYPE = pa.list_(_struct(label=pa.string(), score=pa.float32()))
+_VECTOR_ITEM_TYPES = {
+    "float32": pa.float32(),
+    "float16": pa.float16(),
+    "int8": pa.int8(),
+    "ubinary": pa.uint8(),
+}
+_LOSS_TYPE = _struct(loss=pa.float64(), nll=pa.float64(), num_tokens=pa.int32())
+_TASK_TYPES: dict[str, pa.DataType] = {
+    "question-answering": _struct(
+        answer=pa.string(), start=pa.int32(), end=pa.int32(), score=pa.float32(), null_score=pa.float32()
+    ),
+    "multiple-choice": _struct(choice=pa.int32(), scores=_FLOATS, logits=_FLOATS),
+    "fill-mask": pa.list_(pa.list_(_struct(token=pa.string(), token_id=pa.int32(), score=pa.float32()))),
+    "masked-lm-loss": _LOSS_TYPE,
+    "causal-lm-loss": _LOSS_TYPE,
+    "text-generation": _struct(text=pa.string(), num_tokens=pa.int32()),
+    "zero-shot-classification": _struct(labels=_STRINGS, scores=_FLOATS),
+}
+"""Types of the columns of those tasks whose options do not change them."""
 
 
 def head_type(
-    head: TextClassificationHead | EmbeddingHead | MaskedLMLossHead,
+    head: HeadConfig,
     *,
     hidden_size: int,
     problem_type: ProblemType = "single_label_classification",
 ) -> pa.DataType:
-    """Arrow type of a head's column. `problem_type` matters to text-classification only."""
+    """Arrow type of a head's column. `problem_type` matters to text-classification only.
+
+    Raises ValueError where the dimensions of an embedding do not fit the trunk.
+    """
     match head:
         case TextClassificationHead():
             return _CLASSIFICATION_TYPES[problem_type]
+        case TokenClassificationHead():
+            return _ENTITIES_TYPE if head.words is None else _WORD_LABELS_TYPE
         case EmbeddingHead():
-            return pa.list_(pa.float32(), hidden_size)
-        case MaskedLMLossHead():
-            return _LOSS_TYPE
-        case _:
-            assert_never(head)
+            return _vectors_type(head, hidden_size)
+    return _TASK_TYPES[head.task]
+
+
+def _vectors_type(head: EmbeddingHead, hidden_size: int) -> pa.DataType:
+    num_dimensions = head.num_dimensions(hidden_size)
+    size = num_dimensions // 8 if head.dtype == "ubinary" else num_dimensions
+    vector = pa.list_(_VECTOR_ITEM_TYPES[head.dtype], size)
+    return vector if head.level == "sentence" else pa.list_(vector)
 
 
 def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> pa.Schema:
@@ -111,6 +131,11 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
+def is_text(type_: pa.DataType) -> bool:
+    """Whether values are strings, or bytes that may be UTF-8, in any encoding."""
+    return plain_type(type_) in (pa.string(), pa.binary())
+
+
 def without_views(type_: pa.DataType) -> pa.DataType:
     """The type with string, binary and list views replaced, at any depth: Ray cannot send views."""
     if pa.types.is_struct(type_):
@@ -132,21 +157,30 @@ def _item_without_views(type_: pa.DataType) -> pa.Field:
 
 
 def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:
-    """Type of a column of `file`.
+    """Type of a column of `file`, or of the field that a dotted path leads to.
 
-    Raises InputError where it is missing, naming the nearest column, or there twice.
+    Raises InputError where it is missing, naming the nearest, or there twice.
     """
-    indices = schema.get_all_field_indices(column)
-    if len(indices) == 1:
-        return schema.field(indices[0]).type
-    if indices:
+    steps = find_path(schema, column)
+    if steps is None:
+        raise InputError(f"{file}: column {column!r} is missing; {_what_is_there(schema, column)}")
+    num_columns = len(schema.get_all_field_indices(schema.field(steps[0]).name))
+    if num_columns > 1:
         raise InputError(
-            f"{file}: column {column!r} is there {len(indices)} times, expected once; "
+            f"{file}: column {schema.field(steps[0]).name!r} is there {num_columns} times, expected once; "
             "rename the others in the file"
         )
-    nearest = get_close_matches(column, schema.names, n=1)
+    return path_type(schema, steps)
+
+
+def _what_is_there(schema: pa.Schema, column: str) -> str:
+    """The nearest columns to one that is missing."""
+    nearest = get_close_matches(column, list(all_paths(schema)), n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    raise InputError(f"{file}: column {column!r} is missing; {guess}The file has: {', '.join(schema.names)}")
+    above = nearest_parent(schema, column)
+    if above is None:
+        return f"{guess}The file has: {', '.join(schema.names)}"
+    return f"{guess}{above[0]!r} has type {shorten(str(above[1]), 200, placeholder=' ...>')}"
 
 
 def require_text_column(schema: pa.Schema, column: str, file: str) -> None:
@@ -155,10 +189,23 @@ def require_text_column(schema: pa.Schema, column: str, file: str) -> None:
     Raises InputError where it is missing or of another type.
     """
     found = require_column(schema, column, file)
-    if plain_type(found) not in (pa.string(), pa.binary()):
+    if not is_text(found):
         raise InputError(
             f"{file}: column {column!r} has type {found}, expected string (or binary holding "
             "UTF-8); name another column, or cast it when the file is written"
+        )
+
+
+def require_text_list_column(schema: pa.Schema, column: str, file: str) -> None:
+    """Check that a column holds lists (plain, large, fixed-size or view) of text.
+
+    Raises InputError where it is missing or of another type.
+    """
+    found = require_column(schema, column, file)
+    if not is_list_like(found) or not is_text(found.value_type):
+        raise InputError(
+            f"{file}: column {column!r} has type {found}, expected list<string> (or lists of binary "
+            "holding UTF-8); name another column, or cast it when the file is written"
         )
 
 
@@ -168,8 +215,7 @@ def require_route_column(schema: pa.Schema, column: str, file: str) -> None:
     Raises InputError where it is missing or of another type.
     """
     found = require_column(schema, column, file)
-    is_list = pa.types.is_list(found) or pa.types.is_large_list(found) or pa.types.is_fixed_size_list(found)
-    item = plain_type(found.value_type if is_list else found)
+    item = plain_type(found.value_type if is_list_like(found) else found)
     if item not in (pa.string(), pa.null()):
         raise InputError(
             f"{file}: column {column!r} (input.route) has type {found}, expected string or "

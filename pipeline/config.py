@@ -16,14 +16,13 @@ from pydantic import (
 from pipeline.columns import reserved_name_problem
 from pipeline.config_errors import config_error
 from pipeline.errors import ConfigError
-from pipeline.head_config import HeadConfig, NonEmpty, Section
+from pipeline.head_config import HEAD_SECTIONS, HeadConfig
+from pipeline.head_sections import NonEmpty, Section, as_tuple
 
 
 def _one_or_many(value: object) -> object:
     """A single string as a list of one; lists as tuples, which are frozen."""
-    if isinstance(value, str):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
+    return (value,) if isinstance(value, str) else as_tuple(value)
 
 
 def _usable_head_name(name: str) -> str:
@@ -73,15 +72,23 @@ class InputSection(Section):
         description="a file, directory or glob (local, s3://, gs://), or a list of these",
         examples=["corpus/**/*.parquet"],
     )
-    text: NonEmpty = Field(default="text", description="the name of the text column", examples=["text"])
+    hive: Literal["auto"] | bool = Field(
+        default="auto",
+        description='"auto" (folders KEY=VALUE are columns that can be named, and are folders of the output too), '
+        "true (all of them are also written as columns of every part) or false (they are plain folders)",
+        examples=["auto"],
+    )
+    text: NonEmpty = Field(
+        default="text", description="the name or dotted path of the text column", examples=["text"]
+    )
     route: NonEmpty | None = Field(
         default=None,
-        description="the name of the column that says which heads a row wants",
+        description="the name or dotted path of the column that says which heads a row wants",
         examples=["heads"],
     )
     columns: Annotated[tuple[NonEmpty, ...], BeforeValidator(_one_or_many)] | None = Field(
         default=None,
-        description="a list of names of columns to carry to the output",
+        description="a list of names or dotted paths of columns to carry to the output",
         examples=[["id", "lang"]],
     )
     max_fragment_rows: int = Field(default=2048, ge=1, description="rows per fragment, 1 or more", examples=[2048])
@@ -117,16 +124,13 @@ class JobConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_heads(cls, data: Any) -> Any:
-        """Give each head without `weights` or `text` those of the model and the input."""
+        """Give each head without `weights` or `text` those of its trunk, the model and the input."""
         if not isinstance(data, dict) or not isinstance(data.get("heads"), dict):
             return data
-        given = {
-            "weights": _string_at(data, "model", "path"),
-            "text": _string_at(data, "input", "text") or "text",
-        }
-        defaults = {key: value for key, value in given.items() if value}
+        path, text = _string_at(data, "model", "path"), _string_at(data, "input", "text")
         heads = {
-            name: {**defaults, **head} if isinstance(head, dict) else head for name, head in data["heads"].items()
+            name: _with_defaults(head, path, text or "text") if isinstance(head, dict) else head
+            for name, head in data["heads"].items()
         }
         return {**data, "heads": heads}
 
@@ -213,6 +217,20 @@ def _key_names(key: str) -> list[str]:
         [(name, table)] = table.items()
         names.append(name)
     return names
+
+
+def _with_defaults(head: dict[str, Any], model_path: str | None, text: str) -> dict[str, Any]:
+    """The options of a head with `weights`, and with `text` where its task reads one."""
+    defaults = {}
+    trunk = head.get("trunk")
+    weights = trunk if isinstance(trunk, str) and trunk else model_path
+    if weights:
+        defaults["weights"] = weights
+    task = head.get("task")
+    section = HEAD_SECTIONS.get(task) if isinstance(task, str) else None
+    if section is not None and "text" in section.model_fields and "words" not in head:
+        defaults["text"] = text
+    return {**defaults, **head}
 
 
 def _string_at(data: dict[str, Any], section: str, key: str) -> str | None:

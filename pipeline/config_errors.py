@@ -53,6 +53,9 @@ def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseMod
     if loc[-1] == "[key]":
         reason = details["ctx"]["error"]
         return [(f"heads.{loc[1]}", f"the name of a head {reason}; rename the head")]
+    if loc[0] == "heads" and len(loc) == 3 and details["type"] == "value_error":
+        lines = [line.partition(": ") for line in str(details["ctx"]["error"]).split("\n")]
+        return [(f"heads.{loc[1]}.{option}", problem) for option, _, problem in lines]
     # Beyond the field's own name, pydantic adds the members of unions and the indices of lists.
     keys = [str(part) for part in loc[:2]]
     if loc[0] == "heads" and len(loc) > 2:

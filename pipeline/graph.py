@@ -9,13 +9,13 @@ import ray
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext
 
-from pipeline.actors import answer, start_actor
+from pipeline.actors import answer, start_actor_here
 from pipeline.annotator import Annotator, AnnotatorSettings
 from pipeline.columns import is_internal, output_schema
 from pipeline.config import JobConfig
 from pipeline.encoding import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
-from pipeline.heads import Head, output_types, sources_of
+from pipeline.heads import Head, output_types, read_config
 from pipeline.manifest import PartRecord
 from pipeline.masking import Vocabulary
 from pipeline.paths import resolve_path
@@ -62,7 +62,7 @@ def annotate_fragments(
         carries_route=job.input.route in carried.names,
     )
     size = job.model.tensor_parallel_size
-    counter = start_actor(ProgressCounter, num_cpus=0)
+    counter = start_actor_here(ProgressCounter)
     fragment_bytes = {fragment.part_path: max(1, fragment.num_bytes) for fragment in fragments}
     num_rows = sum(fragment.num_rows for fragment in fragments)
     with (
@@ -91,16 +91,16 @@ def annotate_fragments(
 
 def _encoder(job: JobConfig, heads: list[Head], carried: pa.Schema) -> Callable[[pa.Table], pa.Table]:
     """The function that encodes a block; what it closes over is sent to the workers."""
-    sources = sources_of(heads)
-    max_num_tokens = min(head.config.max_num_tokens for head in heads)
-    kept = list(dict.fromkeys([*carried.names, *([job.input.route] if job.input.route else [])]))
-    directory = job.model.path
+    max_num_tokens = min(read_config(head.trunk, "trunk").max_num_tokens for head in heads)
+    route, directory = job.input.route, job.model.path
+    kept = list(dict.fromkeys([*carried.names, *([route] if route else [])]))
 
     def encode(table: pa.Table) -> pa.Table:
         return encode_fragment(
             table,
-            sources,
+            heads,
             load_tokenizer(directory),
+            route=route,
             max_num_tokens=max_num_tokens,
             kept_columns=[*kept, *(name for name in table.column_names if is_internal(name))],
         )
@@ -112,7 +112,8 @@ def _sink(job: JobConfig, carried: pa.Schema, heads: list[Head], counter: ActorH
     filesystem, root = resolve_path(job.output.path, "output.path")
 
     def report(part: PartRecord) -> None:
-        counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors)
+        # Waited for, so that the count is complete when the last part is in place.
+        answer(counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors))
 
     schema = output_schema(carried, output_types(heads))
     return PartSink(filesystem, root, schema, job.output.compression, on_part=report)

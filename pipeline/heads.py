@@ -1,6 +1,6 @@
 """Heads as they will be run: configuration joined with what their weights' directories say."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -72,8 +72,24 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
         )
     pair = options.text_pair if isinstance(options, TextClassificationHead) else None
     head = Head(name, options, Source(options.text, pair), trunk, config)
+    if isinstance(options, TextClassificationHead):
+        _require_labels(head)
     _require_tensors(head)
     return head
+
+
+def _require_labels(head: Head) -> None:
+    field, config = f"heads.{head.name}.weights: {head.options.weights}", head.config
+    if head.problem_type == "regression" and config.num_labels > 1:
+        raise ConfigError(
+            f"{field} has problem_type 'regression' with {config.num_labels} labels, expected one; name a head "
+            "that predicts a single value"
+        )
+    if sorted(config.id2label) != list(range(config.num_labels)):
+        raise ConfigError(
+            f"{field} has an id2label with the ids {sorted(config.id2label)}, expected 0 to "
+            f"{config.num_labels - 1}; correct it in config.json"
+        )
 
 
 def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
@@ -112,11 +128,11 @@ def _require_tensors(head: Head) -> None:
         )
 
 
-def sources_of(heads: list[Head]) -> list[Source]:
+def sources_of(heads: Sequence[Head]) -> list[Source]:
     """The distinct sources, in the order of the heads."""
     return list(dict.fromkeys(head.source for head in heads))
 
 
-def output_types(heads: list[Head]) -> Mapping[str, pa.DataType]:
+def output_types(heads: Sequence[Head]) -> Mapping[str, pa.DataType]:
     """Arrow type of each head's column, by name."""
     return {head.name: head.output_type for head in heads}

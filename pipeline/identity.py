@@ -1,34 +1,44 @@
 """What makes two runs the same: if any of this differs, their parts do not belong side by side."""
 
-import hashlib
+import json
+from collections.abc import Set
 from importlib.metadata import version
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from model.checkpoint import Checkpoint
+from model.tokenizer_files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config import JobConfig
 from pipeline.heads import Head
 from pipeline.manifest import content_digest
 
-# How many replicas there are changes no byte of the output; how a batch is cut and spread changes its rounding.
+# How many replicas there are changes no value; how a batch is cut and spread changes its rounding.
 _WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank"}
 
 
 def run_identity(job: JobConfig, heads: list[Head]) -> dict[str, str]:
-    """Named digests of what the output depends on: options, weights by content, tokenizer, code version."""
+    """What the output depends on, by name: options as JSON; digests of weights and tokenizer; code version."""
     identity = {
         "code": version("xlmr-ray"),
-        "input": _text_digest(job.input.model_dump_json(exclude={"path"})),
-        "output": _text_digest(job.output.model_dump_json(exclude={"path"})),
-        "model": _text_digest(job.model.model_dump_json(exclude=_WITHOUT_EFFECT)),
-        "tokenizer": content_digest([Path(job.model.path) / "sentencepiece.bpe.model"]),
+        "tokenizer": tokenizer_digest(job.model.path),
+        "heads": json.dumps(list(job.heads)),
+        **_options("model", job.model, _WITHOUT_EFFECT),
+        **_options("input", job.input, {"path"}),
+        **_options("output", job.output, {"path"}),
     }
     weights = {path: weights_digest(path) for path in _directories(heads)}
     for head in heads:
-        options = head.options.model_dump_json(exclude={"weights", "trunk"})
-        identity[f"heads.{head.name}"] = _text_digest(options)
-        identity[f"heads.{head.name}.weights"] = weights[head.options.weights]
-        identity[f"heads.{head.name}.trunk"] = weights[head.trunk]
+        name = f"heads.{head.name}"
+        identity |= _options(name, head.options, {"weights", "trunk"})
+        identity[f"{name}.weights"] = weights[head.options.weights]
+        identity[f"{name}.trunk"] = weights[head.trunk]
     return identity
+
+
+def _options(name: str, section: BaseModel, left_out: Set[str]) -> dict[str, str]:
+    values = section.model_dump(mode="json", exclude=set(left_out))
+    return {f"{name}.{key}": json.dumps(value, ensure_ascii=False) for key, value in values.items()}
 
 
 def _directories(heads: list[Head]) -> list[str]:
@@ -40,5 +50,7 @@ def weights_digest(directory: str) -> str:
     return content_digest([Path(directory) / "config.json", *Checkpoint(directory).files])
 
 
-def _text_digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def tokenizer_digest(directory: str) -> str:
+    """Of the contents of the sentencepiece model and, if there, the settings."""
+    files = [Path(directory) / name for name in (VOCAB_FILE_NAME, CONFIG_FILE_NAME)]
+    return content_digest(file for file in files if file.is_file())

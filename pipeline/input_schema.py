@@ -1,43 +1,98 @@
 """Which columns a job reads, and the one schema that all its input files must agree on."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from pipeline.column_paths import find_path, is_list_like, path_type
 from pipeline.columns import (
     plain_type,
     require_column,
     require_route_column,
     require_text_column,
+    require_text_list_column,
     reserved_name_problem,
     without_views,
 )
 from pipeline.config import JobConfig
 from pipeline.errors import InputError
+from pipeline.partitions import with_partition
 
 _MAX_PROBLEMS = 10
+
+_Check = Callable[[pa.Schema, str, str], object]
 
 
 @dataclass(frozen=True)
 class ReadColumns:
-    """Names of the columns that a job reads; `carried` is None where it carries all of them."""
+    """Names or dotted paths of the columns that a job reads.
+
+    Attributes:
+        texts: columns of texts.
+        carried: None where the job carries all columns of the files.
+        text_lists: columns of lists of texts.
+        carries_partition: whether the keys of the files' folders are carried too.
+    """
 
     texts: tuple[str, ...]
     route: str | None
     carried: tuple[str, ...] | None
+    text_lists: tuple[str, ...] = ()
+    carries_partition: bool = False
 
     @classmethod
     def of_job(cls, job: JobConfig) -> "ReadColumns":
         """The columns that the heads and `[input]` of a job name."""
-        texts = [column for head in job.heads.values() for column in head.text_columns]
-        return cls(tuple(dict.fromkeys(texts)), job.input.route, job.input.columns)
+        read = [column for head in job.heads.values() for column in head.input_columns]
+        texts = dict.fromkeys(column.path for column in read if column.shape == "text")
+        text_lists = dict.fromkeys(column.path for column in read if column.shape == "list of text")
+        config = job.input
+        return cls(tuple(texts), config.route, config.columns, tuple(text_lists), config.hive is True)
 
-    def names(self, available: Iterable[str]) -> tuple[str, ...]:
-        """Every column to read of a file that has `available`: carried ones first, each once."""
-        carried = tuple(available) if self.carried is None else self.carried
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Every column that the job names, once: carried ones first."""
         route = () if self.route is None else (self.route,)
-        return tuple(dict.fromkeys([*carried, *self.texts, *route]))
+        return tuple(dict.fromkeys([*(self.carried or ()), *self.texts, *self.text_lists, *route]))
+
+    def carried_of(self, available: Iterable[str], keys: Iterable[str] = ()) -> tuple[str, ...]:
+        """The columns to carry, each once, of a file that has `available` and lies in folders with `keys`."""
+        carried = available if self.carried is None else self.carried
+        return tuple(dict.fromkeys([*carried, *(keys if self.carries_partition else ())]))
+
+    def names(self, available: Iterable[str], keys: Iterable[str] = ()) -> tuple[str, ...]:
+        """Every column to read of such a file, once: carried ones first."""
+        return tuple(dict.fromkeys([*self.carried_of(available, keys), *self.named]))
+
+    def checks(self, name: str) -> list[_Check]:
+        """What the type of a column must pass for all that the job reads it as."""
+        checks: list[_Check] = []
+        if name in self.texts:
+            checks.append(require_text_column)
+        if name in self.text_lists:
+            checks.append(require_text_list_column)
+        if name == self.route:
+            checks.append(require_route_column)
+        return checks
+
+
+@dataclass(frozen=True)
+class FileSchema:
+    """Columns of a file, and the keys and values of the Hive-partitioned folders that it lies in.
+
+    `conflicts`: keys that are columns of the file too, and may have other values there.
+    """
+
+    path: str
+    columns: pa.Schema
+    partition: Mapping[str, str | None] = field(default_factory=dict)
+    conflicts: tuple[str, ...] = ()
+
+    @property
+    def available(self) -> pa.Schema:
+        """All columns that can be read: those of the file, then those of its folders."""
+        return with_partition(self.columns, self.partition)
 
 
 @dataclass(frozen=True)
@@ -48,26 +103,27 @@ class InputSchema:
     carried: pa.Schema
 
 
-def agree(files: Sequence[tuple[str, pa.Schema]], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
-    """The schema that a job reads from `files`, (path, schema) each.
+def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
+    """The schema that a job reads from files, one or more.
 
-    Types may differ in encoding (dictionary, large, view) and may be null in some files. Raises
+    Types may differ in encoding (dictionary, large, view, kind of list) and may be null in some files. Raises
     InputError with every problem, up to ten.
     """
-    problems = [problem for file in files for problem in _file_problems(*file, columns)]
+    first = files[0]
+    carried = columns.carried_of(first.columns.names, first.partition)
+    problems = [problem for file in files for problem in _file_problems(file, columns)]
     if not problems:
-        first_file, first = files[0]
-        carried = first.names if columns.carried is None else columns.carried
-        problems += _name_problems(carried, first_file, head_names)
-        if columns.carried is None:
-            for file, schema in files[1:]:
-                problems += _difference(first_file, first.names, file, schema.names)
+        problems += _name_problems(files, carried, head_names)
+        for file in files[1:]:
+            others = columns.carried_of(file.columns.names, file.partition)
+            problems += _difference(first.path, carried, file.path, others)
+    types: dict[str, pa.DataType] = {}
     if not problems:
-        names = columns.names(first.names)
-        types, problems = _agreed_types(files, names)
+        types, problems = _agreed_types(files, columns.names(first.columns.names, first.partition))
+        problems += _type_problems(pa.schema(list(types.items())), types, columns, first.path)
     if problems:
-        raise input_error(problems)
-    fields = {name: pa.field(name, types[name]) for name in names}
+        raise input_error(list(dict.fromkeys(problems)))
+    fields = {name: pa.field(name, type_) for name, type_ in types.items()}
     return InputSchema(pa.schema(fields.values()), pa.schema([fields[name] for name in carried]))
 
 
@@ -81,33 +137,62 @@ def input_error(problems: Sequence[str]) -> InputError:
     return InputError("\n  ".join([f"{len(problems)} problems with the input", *shown]))
 
 
-def _file_problems(file: str, schema: pa.Schema, columns: ReadColumns) -> list[str]:
-    """Columns that the job reads and one file lacks, or has with an unusable type."""
-    problems: dict[str, None] = {}
-    for name in columns.names(schema.names):
+def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
+    """Columns that the job reads and one file lacks, or has with an unusable type or twice over."""
+    available = file.available
+    problems = []
+    typed = []
+    for name in columns.names(file.columns.names, file.partition):
         try:
-            if name in columns.texts:
-                require_text_column(schema, name, file)
-            elif name == columns.route:
-                require_route_column(schema, name, file)
-            else:
-                require_column(schema, name, file)
+            found = require_column(available, name, file.path)
         except InputError as error:
-            problems[str(error)] = None
-    return list(problems)
+            problems.append(str(error))
+            continue
+        if name in file.conflicts and (name in columns.named or columns.carries_partition):
+            folder = f"{name}={file.partition[name]}"
+            problems.append(
+                f"{file.path}: column {name!r} is in the file and in the name of its folder, {folder}, and the "
+                "footer does not show that they are equal; set input.hive = false to read the file's"
+            )
+        # In a file without any value; others may tell its type.
+        elif not pa.types.is_null(found.value_type if is_list_like(found) else found):
+            typed.append(name)
+    if columns.carries_partition and not file.partition:
+        problems.append(
+            f'{file.path}: input.hive is true, expected a folder KEY=VALUE above the file; set it to "auto"'
+        )
+    return problems + _type_problems(available, typed, columns, file.path)
 
 
-def _name_problems(carried: Iterable[str], file: str, head_names: Iterable[str]) -> list[str]:
-    """Carried columns whose names the output needs for its own."""
+def _type_problems(schema: pa.Schema, names: Iterable[str], columns: ReadColumns, file: str) -> list[str]:
+    problems = []
+    for name in names:
+        for check in columns.checks(name):
+            try:
+                check(schema, name, file)
+            except InputError as error:
+                problems.append(str(error))
+    return problems
+
+
+def _name_problems(files: Sequence[FileSchema], carried: Iterable[str], head_names: Iterable[str]) -> list[str]:
+    """Carried columns and folders whose names the output needs for its own."""
     remedy = "list the columns to carry, without it, in input.columns"
     heads = set(head_names)
     problems = []
     for name in carried:
         reserved = reserved_name_problem(name)
         if reserved is not None:
-            problems.append(f"{file}: column {name!r} {reserved}; {remedy}")
+            problems.append(f"{files[0].path}: column {name!r} {reserved}; {remedy}")
         elif name in heads:
-            problems.append(f"{file}: column {name!r} has the name of a head; rename it or {remedy}")
+            problems.append(f"{files[0].path}: column {name!r} has the name of a head; rename it or {remedy}")
+    keys = dict.fromkeys(key for file in files for key in file.partition)
+    problems += [
+        f"heads.{key}: readers of the output would take the folders {key}=... for its column; rename the head, "
+        "or set input.hive = false"
+        for key in keys
+        if key in heads and key not in carried
+    ]
     return problems
 
 
@@ -121,15 +206,14 @@ def _difference(first_file: str, first: Sequence[str], file: str, names: Sequenc
             yield f"{file}: has a column {name!r}, {first_file} has not; {remedy}"
 
 
-def _agreed_types(
-    files: Sequence[tuple[str, pa.Schema]], names: Iterable[str]
-) -> tuple[dict[str, pa.DataType], list[str]]:
+def _agreed_types(files: Sequence[FileSchema], names: Iterable[str]) -> tuple[dict[str, pa.DataType], list[str]]:
+    schemas = [(file.path, file.available) for file in files]
     types: dict[str, pa.DataType] = {}
     problems = []
     for name in names:
-        agreed_file, agreed = files[0][0], without_views(files[0][1].field(name).type)
-        for file, schema in files[1:]:
-            found = without_views(schema.field(name).type)
+        agreed_file, agreed = schemas[0][0], _type_at(schemas[0][1], name)
+        for file, schema in schemas[1:]:
+            found = _type_at(schema, name)
             common = _common_type(agreed, found)
             if common is None:
                 problems.append(
@@ -143,11 +227,23 @@ def _agreed_types(
     return types, problems
 
 
+def _type_at(schema: pa.Schema, name: str) -> pa.DataType:
+    steps = find_path(schema, name)
+    assert steps is not None, name
+    return without_views(path_type(schema, steps))
+
+
 def _common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
     """The type that columns of both types are read as, or None where there is none."""
     if a == b or pa.types.is_null(b):
         return a
     if pa.types.is_null(a):
         return b
+    if is_list_like(a) and is_list_like(b):
+        item = _common_type(a.value_type, b.value_type)
+        if item is None:
+            return None
+        sizes = {t.list_size if pa.types.is_fixed_size_list(t) else -1 for t in (a, b)}
+        return pa.list_(item, sizes.pop()) if len(sizes) == 1 else pa.list_(item)
     plain = plain_type(a)
     return plain if plain == plain_type(b) else None

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
-from model import XLMRobertaXLConfig, XLMRobertaXLModel
-from model.checkpoint import parameters_of
-from model.heads import LMHead
+from model import ShardGroup, XLMRobertaXLConfig
 from model.loss import VOCAB_BLOCK_SIZE
 from pipeline.head_config import MaskedLMLossHead
 from pipeline.heads import Head, read_config
+from pipeline.shard import build_head, build_trunk
 
 
 @dataclass(frozen=True)
@@ -28,36 +28,30 @@ def rank_memory(
     heads: Sequence[Head], *, tensor_parallel_size: int, token_budget: int, dtype: torch.dtype
 ) -> RankMemory:
     """Bytes of weights, and a bound on the activations of a batch, for the rank that holds most."""
-    weights = activations = 0
+    activations = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
         config = read_config(trunk, "trunk")
-        weights += _trunk_parameters(config, tensor_parallel_size) * dtype.itemsize
-        layer = _layer_bytes(config, tensor_parallel_size, token_budget, dtype)
-        activations = max(activations, layer)
+        activations = max(activations, _layer_bytes(config, tensor_parallel_size, token_budget, dtype))
     for head in heads:
         if isinstance(head.options, MaskedLMLossHead):
-            weights += _lm_head_parameters(head.config, tensor_parallel_size) * dtype.itemsize
-            num_labelled = math.ceil(token_budget * head.options.mask_probability)
+            # A row has a label at least, and no less than three tokens.
+            share = max(head.options.mask_probability, 1 / 3)
+            num_labelled = math.ceil(token_budget * share)
             activations = max(activations, _loss_bytes(head.config, token_budget, num_labelled, dtype))
-    return RankMemory(weights, activations)
+    return RankMemory(_num_parameters(heads, tensor_parallel_size) * dtype.itemsize, activations)
 
 
-def _trunk_parameters(config: XLMRobertaXLConfig, size: int) -> int:
-    with torch.device("meta"):
-        model = XLMRobertaXLModel(config, add_pooling_layer=False)
-    entries = parameters_of(model)
-    return sum(
-        math.ceil(e.parameter.numel() / size) if e.shard is not None else e.parameter.numel() for e in entries
-    )
-
-
-def _lm_head_parameters(config: XLMRobertaXLConfig, size: int) -> int:
-    """Dense, LayerNorm and bias; and the projection, unless it is tied to the embeddings."""
-    with torch.device("meta"):
-        head = LMHead(config, XLMRobertaXLModel(config).group)
-    projection = 0 if config.tie_word_embeddings else head.decoder.weight.numel()
-    replicated = head.dense.weight.numel() + 3 * config.hidden_size
-    return replicated + math.ceil((projection + config.vocab_size) / size)
+def _num_parameters(heads: Sequence[Head], size: int) -> int:
+    """Of the last rank: where parts cannot be equal, it has the larger one."""
+    group = ShardGroup()
+    if size > 1:
+        # Nothing is sent: the modules stay on the meta device.
+        group = ShardGroup(size - 1, size, dist.ProcessGroup(dist.HashStore(), size - 1, size))
+    trunks = {path: build_trunk(path, group) for path in dict.fromkeys(head.trunk for head in heads)}
+    modules = [*trunks.values(), *(build_head(head, trunks[head.trunk])[0] for head in heads)]
+    # Tied weights are one parameter.
+    parameters = {id(p): p.numel() for module in modules if module is not None for p in module.parameters()}
+    return sum(parameters.values())
 
 
 def _layer_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: torch.dtype) -> int:

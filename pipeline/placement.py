@@ -14,7 +14,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from pipeline.actors import start_actor
+from pipeline.actors import start_actor_here
 from pipeline.config import ModelSection
 from pipeline.errors import ConfigError
 
@@ -87,7 +87,7 @@ def replica_placement(
     lease = None
     try:
         _wait_until_ready(groups, tensor_parallel_size, resources, timeout_s)
-        lease = start_actor(GroupLease, groups, num_cpus=0)
+        lease = start_actor_here(GroupLease, groups)
         yield lease
     finally:
         if lease is not None:

@@ -1,19 +1,20 @@
 """What there is to do: the input's files, checked before any work and cut into fragments."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from pipeline.column_paths import leaf_indices
 from pipeline.config import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
 from pipeline.footers import read_footer
 from pipeline.fragments import Fragment, RowGroup, cut_file, file_fragments, part_stem
-from pipeline.input_schema import InputSchema, ReadColumns, agree, input_error
+from pipeline.input_schema import FileSchema, InputSchema, ReadColumns, agree, input_error
+from pipeline.partitions import holds_only, partition_values
 from pipeline.paths import InputFile, Selection, list_input_files, resolve_path
 
 _NUM_THREADS = 32
@@ -51,7 +52,7 @@ class _ReadableFile:
     file: InputFile
     file_size: int
     version: str
-    schema: pa.Schema
+    schema: FileSchema
     row_groups: tuple[RowGroup, ...]
 
 
@@ -65,7 +66,8 @@ def plan_fragments(job: JobConfig) -> Plan:
     filesystem, files, selections = list_input_files(job.input.path)
     _refuse_equal_stems(files)
     columns = ReadColumns.of_job(job)
-    readable, failed = _read_footers(filesystem, files, columns)
+    partitions = [partition_values(file.relative_path) if job.input.hive else {} for file in files]
+    readable, failed = _read_footers(filesystem, files, partitions, columns)
     if not readable:
         raise InputError(
             f"input.path: none of {len(files)} files can be read; the first, {failed[0].path}: "
@@ -88,36 +90,37 @@ def plan_fragments(job: JobConfig) -> Plan:
 
 
 def _read_footers(
-    filesystem: fs.FileSystem, files: Sequence[InputFile], columns: ReadColumns
+    filesystem: fs.FileSystem,
+    files: Sequence[InputFile],
+    partitions: Sequence[Mapping[str, str | None]],
+    columns: ReadColumns,
 ) -> tuple[list[_ReadableFile], list[FailedFile]]:
-    def read(file: InputFile) -> _ReadableFile | FailedFile:
+    def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
         try:
-            return _read_file(filesystem, file, columns)
+            return _read_file(filesystem, file, partition, columns)
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
             return FailedFile(file.path, str(error).partition("\n")[0])
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = list(pool.map(read, files))
+        results = list(pool.map(read, files, partitions))
     readable = [result for result in results if isinstance(result, _ReadableFile)]
     return readable, [result for result in results if isinstance(result, FailedFile)]
 
 
-def _read_file(filesystem: fs.FileSystem, file: InputFile, columns: ReadColumns) -> _ReadableFile:
+def _read_file(
+    filesystem: fs.FileSystem, file: InputFile, partition: Mapping[str, str | None], columns: ReadColumns
+) -> _ReadableFile:
     with filesystem.open_input_file(file.path) as source:
         footer = read_footer(source)
-    schema = footer.metadata.schema.to_arrow_schema()
-    row_groups = _row_groups(footer.metadata, columns.names(schema.names))
+    found = footer.metadata.schema.to_arrow_schema()
+    row_groups = _row_groups(footer.metadata, leaf_indices(found, columns.names(found.names)))
+    conflicts = _conflicts(footer.metadata, found, partition)
+    schema = FileSchema(file.path, found, partition, conflicts)
     return _ReadableFile(file, footer.file_size, footer.version, schema, row_groups)
 
 
-def _row_groups(metadata: pq.FileMetaData, names: Iterable[str]) -> tuple[RowGroup, ...]:
-    """Rows of each row group, and uncompressed bytes of those of its leaves that are in `names`."""
-    wanted = set(names)
-    leaves = [
-        index
-        for index in range(metadata.num_columns)
-        if not wanted.isdisjoint(_prefixes(metadata.schema.column(index).path))
-    ]
+def _row_groups(metadata: pq.FileMetaData, leaves: Sequence[int]) -> tuple[RowGroup, ...]:
+    """Rows of each row group, and uncompressed bytes of some of its leaves."""
     row_groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
@@ -126,16 +129,21 @@ def _row_groups(metadata: pq.FileMetaData, names: Iterable[str]) -> tuple[RowGro
     return tuple(row_groups)
 
 
-def _prefixes(path: str) -> Iterable[str]:
-    """The names of the columns that the leaf at `path` can belong to: a.b.c gives a, a.b, a.b.c."""
-    return accumulate(path.split("."), "{}.{}".format)
+def _conflicts(
+    metadata: pq.FileMetaData, schema: pa.Schema, partition: Mapping[str, str | None]
+) -> tuple[str, ...]:
+    """Keys of the folders that are columns of the file, where the footer does not show equal values."""
+    return tuple(
+        key
+        for key, value in partition.items()
+        if not all(holds_only(metadata, leaf, value) for leaf in leaf_indices(schema, [key]))
+    )
 
 
 def _checked_schema(files: Sequence[_ReadableFile], columns: ReadColumns, job: JobConfig) -> InputSchema:
     if not files:
         return InputSchema(pa.schema([]), pa.schema([]))
-    schemas = [(file.file.path, file.schema) for file in files]
-    return agree(schemas, columns, job.heads)
+    return agree([file.schema for file in files], columns, job.heads)
 
 
 def _cut(files: Sequence[_ReadableFile], config: InputSection) -> Iterable[Fragment]:

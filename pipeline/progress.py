@@ -121,7 +121,7 @@ class ProgressDisplay:
         self._counter = counter
         self._fragment_bytes = fragment_bytes
         self._num_rows = num_rows
-        self._history: list[tuple[float, int]] = []
+        self._history = [(time.monotonic(), 0)]
         self._stop = threading.Event()
         self._console = Console(stderr=True)
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)

@@ -1,12 +1,16 @@
 """Reads the rows of one fragment, and no other bytes of columns that are not wanted."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from pipeline.column_paths import column_at, find_path, leaf_indices, without_list_views
 from pipeline.errors import FragmentError, UnreadableFileError
 from pipeline.footers import read_footer
 from pipeline.fragments import Fragment
+from pipeline.partitions import partition_values
 
 _BUFFER_BYTES = 2**20
 
@@ -25,8 +29,8 @@ def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSyst
                     f"{footer.file_size} bytes and {footer.metadata.num_rows} rows, and had "
                     f"{fragment.file_size} bytes; run the job again on files that stay as they are"
                 )
-            table = _read_rows(source, footer.metadata, fragment, schema.names)
-        return table.select(schema.names).cast(schema).combine_chunks()
+            columns = _read_columns(source, footer.metadata, fragment, schema.names)
+        return pa.table(columns, names=schema.names).cast(schema).combine_chunks()
     except (UnreadableFileError, pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise FragmentError(
@@ -36,8 +40,25 @@ def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSyst
         ) from None
 
 
+def _read_columns(
+    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, names: Sequence[str]
+) -> list[pa.ChunkedArray | pa.Array]:
+    """The columns of a fragment by name or dotted path: from its file, or else from the names of its folders."""
+    own = metadata.schema.to_arrow_schema()
+    in_file = {name for name in names if find_path(own, name) is not None}
+    leaves = [metadata.schema.column(leaf).path for leaf in leaf_indices(own, in_file)]
+    table = _read_rows(source, metadata, fragment, leaves)
+    folders = {} if len(in_file) == len(names) else partition_values(fragment.relative_path)
+    return [
+        without_list_views(column_at(table, name))
+        if name in in_file
+        else pa.repeat(pa.scalar(folders[name], pa.string()), fragment.num_rows)
+        for name in names
+    ]
+
+
 def _read_rows(
-    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, columns: list[str]
+    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, leaves: list[str]
 ) -> pa.Table:
     """Decode the row groups of a fragment from their start, up to its last row and no further.
 
@@ -56,7 +77,7 @@ def _read_rows(
     for batch in file.iter_batches(
         batch_size=fragment.num_rows,
         row_groups=list(fragment.row_groups),
-        columns=columns,
+        columns=leaves,
         use_threads=False,
     ):
         piece = batch.slice(num_skipped, num_wanted)

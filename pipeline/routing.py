@@ -30,7 +30,7 @@ class Stream:
 
 def streams_of(heads: Sequence[Head]) -> list[Stream]:
     """Heads with equal trunk, source and masking share a stream."""
-    sources = sources_of(list(heads))
+    sources = sources_of(heads)
     members: dict[tuple[str, int, tuple[float, str, int] | None], list[int]] = {}
     maskings: dict[tuple[float, str, int] | None, MaskedLMLossHead | None] = {None: None}
     for i, head in enumerate(heads):

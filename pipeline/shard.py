@@ -76,27 +76,15 @@ class Shard:
         )
 
     def _load_trunk(self, path: str) -> XLMRobertaXLModel:
-        with torch.device("meta"):
-            trunk = XLMRobertaXLModel(read_config(path, "trunk"), add_pooling_layer=False, group=self.group)
+        trunk = build_trunk(path, self.group)
         refuse_missing_trunk(self._load(trunk, path), self._checkpoint(path))
         return trunk.eval()
 
     def _load_head(self, head: Head) -> nn.Module | None:
         """The head's module with its weights; None for a head that only pools."""
-        module: nn.Module
-        with torch.device("meta"):
-            match head.options:
-                case TextClassificationHead():
-                    module, prefix = ClassificationHead(head.config), "classifier"
-                case MaskedLMLossHead():
-                    embedding = self._trunks[head.trunk].get_input_embeddings()
-                    is_tied = head.config.tie_word_embeddings
-                    module = LMHead(head.config, self.group, embedding if is_tied else None)
-                    prefix = "lm_head"
-                case EmbeddingHead(pooling="pooler"):
-                    module, prefix = Pooler(head.config), "pooler"
-                case EmbeddingHead():
-                    return None
+        module, prefix = build_head(head, self._trunks[head.trunk])
+        if module is None:
+            return None
         missing = self._load(module, head.options.weights, prefix)
         if missing:
             raise CheckpointError(
@@ -143,6 +131,27 @@ class Shard:
             case EmbeddingHead():
                 vectors = _pool(head.options.pooling, hidden_TD, packed, index, module)
                 return nn.functional.normalize(vectors, dim=-1) if head.options.normalize else vectors
+
+
+def build_trunk(path: str, group: ShardGroup) -> XLMRobertaXLModel:
+    """A rank's part of a trunk, without its weights (on the meta device)."""
+    with torch.device("meta"):
+        return XLMRobertaXLModel(read_config(path, "trunk"), add_pooling_layer=False, group=group)
+
+
+def build_head(head: Head, trunk: XLMRobertaXLModel) -> tuple[nn.Module | None, str]:
+    """A head's module without its weights, and its name in checkpoints; None for a head that only pools."""
+    with torch.device("meta"):
+        match head.options:
+            case TextClassificationHead():
+                return ClassificationHead(head.config), "classifier"
+            case MaskedLMLossHead():
+                embedding = trunk.get_input_embeddings() if head.config.tie_word_embeddings else None
+                return LMHead(head.config, trunk.group, embedding), "lm_head"
+            case EmbeddingHead(pooling="pooler"):
+                return Pooler(head.config), "pooler"
+            case EmbeddingHead():
+                return None, ""
 
 
 def _pool(pooling: str, hidden_TD: Tensor, packed: PackedBatch, index: Tensor, pooler: nn.Module | None) -> Tensor:

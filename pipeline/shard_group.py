@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -11,7 +12,7 @@ import ray
 import torch
 import torch.distributed as dist
 from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayActorError
+from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
@@ -28,6 +29,8 @@ START_TIMEOUT_S = 1800.0
 BATCH_TIMEOUT_S = 1800.0
 NUM_BATCHES_IN_FLIGHT = 2
 MAX_REBUILDS = 3
+# A rank that loses a peer raises an error of its own, often before the peer's death is known to the leader.
+DEATH_NOTICE_S = 10.0
 
 
 class ShardGroupError(PipelineError):
@@ -119,7 +122,10 @@ class Replica:
         self._size = size
         self._placement = placement
         self._ranks: list[ActorHandle[Any]] = []
-        self._start()
+        try:
+            self._start()
+        except (RayActorError, GetTimeoutError) as error:
+            self._rebuild(0, error)
 
     def run(self, batches: Iterable[ShardBatch]) -> Iterator[Results]:
         """Results of each batch, in order; a few batches are under way at once.
@@ -138,13 +144,7 @@ class Replica:
             try:
                 results = self._receive(in_flight[0][1])
             except (RayActorError, GetTimeoutError) as error:
-                num_rebuilds += 1
-                if num_rebuilds > MAX_REBUILDS:
-                    raise ShardGroupError(
-                        f"a shard group of {self._size} ranks was rebuilt {MAX_REBUILDS} times and failed "
-                        f"again: {error}"
-                    ) from error
-                self._rebuild()
+                num_rebuilds = self._rebuild(num_rebuilds, error)
                 in_flight = [(batch, self._send(batch)) for batch, _ in in_flight]
                 continue
             in_flight.pop(0)
@@ -180,22 +180,57 @@ class Replica:
             ),
         )
 
-    def _rebuild(self) -> None:
-        for rank in self._ranks:
-            ray.kill(rank)
-        self._start()
+    def _rebuild(self, num_rebuilds: int, error: Exception) -> int:
+        """Kill what is left of the group and start it anew, until it stands; returns how often it was tried."""
+        while num_rebuilds < MAX_REBUILDS:
+            num_rebuilds += 1
+            for rank in self._ranks:
+                ray.kill(rank)
+            try:
+                self._start()
+            except (RayActorError, GetTimeoutError) as next_error:
+                error = next_error
+            else:
+                return num_rebuilds
+        raise ShardGroupError(
+            f"a shard group of {self._size} ranks was rebuilt {MAX_REBUILDS} times and failed again: {error}"
+        ) from error
 
     def peak_memory(self) -> list[int]:
-        """Most bytes that each rank has held since it was loaded."""
-        peaks: list[int] = answer([rank.peak_memory.remote() for rank in self._ranks])
+        """Most bytes that each rank has held since it was loaded; nothing if a rank has died meanwhile."""
+        peaks: list[int] = []
+        with suppress(RayActorError, GetTimeoutError):
+            peaks = answer([rank.peak_memory.remote() for rank in self._ranks], timeout_s=BATCH_TIMEOUT_S)
         return peaks
 
 
 def _get_all(refs: list[Any], timeout_s: float) -> None:
-    """Wait for all of `refs`; raises what the first of them to fail raises, or GetTimeoutError."""
+    """Wait for all of `refs`.
+
+    Raises:
+        RayActorError: a rank has died.
+        GetTimeoutError: a rank has not answered in time.
+        RayTaskError: a rank has raised an error, though all are alive.
+    """
     pending = list(refs)
     while pending:
         done, pending = ray.wait(pending, num_returns=1, timeout=timeout_s)
         if not done:
             raise GetTimeoutError(f"no answer from a rank within {timeout_s:.0f} s")
-        answer(done[0])
+        try:
+            answer(done[0])
+        except RayTaskError:
+            _raise_death(pending)
+            raise
+
+
+def _raise_death(refs: list[Any]) -> None:
+    """Raise RayActorError if one of the ranks that are to answer `refs` turns out to have died."""
+    pending = list(refs)
+    deadline = time.monotonic() + DEATH_NOTICE_S
+    while pending:
+        done, pending = ray.wait(pending, num_returns=1, timeout=max(0.0, deadline - time.monotonic()))
+        if not done:
+            return
+        with suppress(RayTaskError):
+            answer(done[0])

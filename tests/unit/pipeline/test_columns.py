@@ -1,5 +1,8 @@
+from typing import Any
+
 import pyarrow as pa
 import pytest
+from pydantic import TypeAdapter
 
 from pipeline.columns import (
     ProblemType,
@@ -7,15 +10,17 @@ from pipeline.columns import (
     is_internal,
     output_schema,
     plain_type,
+    require_column,
     require_route_column,
     require_text_column,
+    require_text_list_column,
     reserved_name_problem,
     sequence_column,
     text_values,
     without_views,
 )
 from pipeline.errors import InputError
-from pipeline.head_config import EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+from pipeline.head_config import HEAD_SECTIONS, EmbeddingHead, HeadConfig, TextClassificationHead
 
 CLASSIFIER = TextClassificationHead(task="text-classification")
 
@@ -35,11 +40,73 @@ def test_types_of_classifiers(problem_type: ProblemType, expected: str) -> None:
     assert str(head_type(CLASSIFIER, hidden_size=8, problem_type=problem_type)) == expected
 
 
-def test_types_of_embeddings_and_losses() -> None:
-    embedding = EmbeddingHead(task="embedding")
-    assert head_type(embedding, hidden_size=2560) == pa.list_(pa.float32(), 2560)
-    loss = MaskedLMLossHead(task="masked-lm-loss")
-    assert str(head_type(loss, hidden_size=8)) == ("struct<loss: double, nll: double, num_tokens: int32>")
+FLOATS = "list<item: float>"
+STRINGS = "list<item: string>"
+LOSS = "struct<loss: double, nll: double, num_tokens: int32>"
+
+
+def type_of(hidden_size: int = 16, **options: Any) -> str:
+    head: HeadConfig = TypeAdapter(HeadConfig).validate_python(options)
+    return str(head_type(head, hidden_size=hidden_size))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {"task": "token-classification"},
+            "list<item: struct<entity: string, start: int32, end: int32, text: string, score: float>>",
+        ),
+        (
+            {"task": "token-classification", "words": "tokens"},
+            "list<item: struct<label: string, score: float>>",
+        ),
+        (
+            {"task": "question-answering"},
+            "struct<answer: string, start: int32, end: int32, score: float, null_score: float>",
+        ),
+        ({"task": "multiple-choice"}, f"struct<choice: int32, scores: {FLOATS}, logits: {FLOATS}>"),
+        (
+            {"task": "fill-mask"},
+            "list<item: list<item: struct<token: string, token_id: int32, score: float>>>",
+        ),
+        ({"task": "masked-lm-loss"}, LOSS),
+        ({"task": "causal-lm-loss"}, LOSS),
+        ({"task": "text-generation"}, "struct<text: string, num_tokens: int32>"),
+        (
+            {"task": "zero-shot-classification", "labels": ["a"]},
+            f"struct<labels: {STRINGS}, scores: {FLOATS}>",
+        ),
+    ],
+)
+def test_types_of_the_other_tasks(options: dict[str, Any], expected: str) -> None:
+    assert type_of(**options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "fixed_size_list<item: float>[16]"),
+        ({"dtype": "float16"}, "fixed_size_list<item: halffloat>[16]"),
+        ({"dtype": "int8", "dimensions": 5}, "fixed_size_list<item: int8>[5]"),
+        ({"dtype": "ubinary"}, "fixed_size_list<item: uint8>[2]"),
+        ({"dtype": "ubinary", "dimensions": 8}, "fixed_size_list<item: uint8>[1]"),
+        ({"level": "token", "dimensions": 3}, "list<item: fixed_size_list<item: float>[3]>"),
+    ],
+)
+def test_types_of_embeddings(options: dict[str, Any], expected: str) -> None:
+    assert type_of(task="embedding", **options) == expected
+
+
+def test_a_vector_of_more_dimensions_than_the_model_has_no_type() -> None:
+    with pytest.raises(ValueError, match=r"^dimensions: found 17, expected at most .* 16"):
+        head_type(EmbeddingHead(task="embedding", dimensions=17), hidden_size=16)
+
+
+def test_every_task_has_a_type() -> None:
+    for task in HEAD_SECTIONS:
+        labels: dict[str, Any] = {"labels": ["a"]} if task.startswith("zero") else {}
+        assert type_of(task=task, **labels)
 
 
 def test_output_schema_is_carried_then_reserved_then_heads_in_order() -> None:
@@ -144,11 +211,61 @@ def test_columns_that_are_there_twice_are_refused() -> None:
         require_text_column(schema, "text", "a.parquet")
 
 
+LISTS = [pa.list_, pa.large_list, pa.list_view, pa.large_list_view, lambda item: pa.list_(item, 2)]
+LISTS_OF_TEXT = [kind(type_) for kind in LISTS for type_ in (*TEXT_TYPES, *DICTIONARIES)]
+
+
+@pytest.mark.parametrize("type_", LISTS_OF_TEXT, ids=str)
+def test_lists_of_text_of_every_encoding_are_accepted(type_: pa.DataType) -> None:
+    require_text_list_column(pa.schema([("tokens", type_)]), "tokens", "a.parquet")
+
+
 @pytest.mark.parametrize(
     "type_",
-    [pa.string(), pa.large_string(), pa.list_(pa.string()), pa.large_list(pa.string()), pa.null()],
+    [pa.string(), pa.list_(pa.int8()), pa.list_(pa.list_(pa.string())), pa.map_(pa.string(), pa.string())],
     ids=str,
 )
+def test_other_lists_are_refused(type_: pa.DataType) -> None:
+    with pytest.raises(InputError) as caught:
+        require_text_list_column(pa.schema([("tokens", type_)]), "tokens", "dir/a.parquet")
+    assert str(caught.value).startswith(f"dir/a.parquet: column 'tokens' has type {type_}, expected list<string>")
+
+
+DOCUMENT = pa.struct([("title", pa.int8()), ("body", pa.large_string()), ("tags", pa.list_(pa.string()))])
+NESTED = pa.schema([("id", pa.int64()), ("doc", DOCUMENT), ("doc.title", pa.string())])
+
+
+def test_nested_fields_are_found_by_path_and_names_with_dots_come_first() -> None:
+    assert require_column(NESTED, "doc.body", "f") == pa.large_string()
+    assert require_column(NESTED, "doc.title", "f") == pa.string()
+    require_text_column(NESTED, "doc.body", "f")
+    require_text_column(NESTED, "doc.title", "f")
+    require_text_list_column(NESTED, "doc.tags", "f")
+    require_route_column(NESTED, "doc.tags", "f")
+    with pytest.raises(InputError, match=r"f: column 'doc\.tags' has type list<.*>, expected string"):
+        require_text_column(NESTED, "doc.tags", "f")
+
+
+def test_missing_fields_name_the_nearest_and_what_is_above() -> None:
+    with pytest.raises(InputError) as caught:
+        require_column(NESTED, "doc.bdy", "f")
+    assert str(caught.value) == (
+        f"f: column 'doc.bdy' is missing; did you mean 'doc.body'? 'doc' has type {DOCUMENT}"
+    )
+    with pytest.raises(InputError, match=r"'id\.x' is missing; (did .*\? )?'id' has type int64"):
+        require_column(NESTED, "id.x", "f")
+    with pytest.raises(InputError, match=r"'x\.y' is missing; The file has: id, doc, doc\.title$"):
+        require_column(NESTED, "x.y", "f")
+    wide = pa.schema([("doc", pa.struct([(f"field{i}", pa.string()) for i in range(1000)]))])
+    with pytest.raises(InputError) as caught:
+        require_column(wide, "doc.zzz", "f")
+    assert len(str(caught.value)) < 300
+
+
+ROUTE_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.string()), pa.null()]
+
+
+@pytest.mark.parametrize("type_", ROUTE_TYPES + [kind(t) for kind in LISTS for t in ROUTE_TYPES], ids=str)
 def test_route_columns_are_accepted(type_: pa.DataType) -> None:
     require_route_column(pa.schema([("heads", type_)]), "heads", "a.parquet")
 

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from pipeline.config import JobConfig, load_job_config
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.head_config import EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+from pipeline.head_config import HEAD_SECTIONS, EmbeddingHead, MaskedLMLossHead, TextClassificationHead
 
 MINIMAL = """
 [model]
@@ -34,6 +34,7 @@ def test_defaults(tmp_path: Path) -> None:
     assert job.input.path == ("corpus/**/*.parquet",)
     assert (job.input.text, job.input.route, job.input.columns) == ("text", None, None)
     assert (job.input.max_fragment_rows, job.input.max_fragment_bytes) == (2048, 8 * 2**20)
+    assert job.input.hive == "auto"
     assert job.output.compression == "zstd"
     assert job.heads["vector"] == EmbeddingHead(
         task="embedding", weights="models/xl", text="text", pooling="mean", normalize=True
@@ -56,7 +57,8 @@ def test_every_option(tmp_path: Path) -> None:
         path = ["a", "s3://b/c"]
         text = "body"
         route = "heads"
-        columns = ["id", "lang"]
+        hive = false
+        columns = ["id", "lang", "doc.title"]
         max_fragment_rows = 10
         max_fragment_bytes = 1000
         [output]
@@ -78,7 +80,8 @@ def test_every_option(tmp_path: Path) -> None:
     )
     assert job.model.replicas == "auto"
     assert job.input.path == ("a", "s3://b/c")
-    assert job.input.columns == ("id", "lang")
+    assert job.input.columns == ("id", "lang", "doc.title")
+    assert job.input.hive is False
     topic, loss = job.heads["topic"], job.heads["loss"]
     assert isinstance(topic, TextClassificationHead)
     assert topic.text_columns == ("premise", "hypothesis")
@@ -86,6 +89,81 @@ def test_every_option(tmp_path: Path) -> None:
     assert isinstance(loss, MaskedLMLossHead)
     assert loss.text_columns == ("body",)
     assert (loss.weights, loss.mask_probability, loss.strategy, loss.seed) == ("m", 1, "all", 7)
+
+
+EVERY_TASK = (
+    MINIMAL
+    + """
+[heads.nli]
+task = "text-classification"
+trunk = "t"
+text_pair = "doc.hypothesis"
+[heads.own]
+task = "text-classification"
+trunk = "t"
+weights = "w"
+[heads.ner]
+task = "token-classification"
+aggregation = "first"
+[heads.pos]
+task = "token-classification"
+words = "tokens"
+[heads.qa]
+task = "question-answering"
+context = "doc.body"
+[heads.copa]
+task = "multiple-choice"
+choices = ["choice1", "choice2"]
+[heads.race]
+task = "multiple-choice"
+prompt = "article"
+[heads.fill]
+task = "fill-mask"
+[heads.loss]
+task = "masked-lm-loss"
+[heads.causal]
+task = "causal-lm-loss"
+text = "title"
+[heads.more]
+task = "text-generation"
+temperature = 1
+top_k = 50
+[heads.zero]
+task = "zero-shot-classification"
+labels = ["sports", "politics"]
+[heads.zero2]
+task = "zero-shot-classification"
+labels_column = "doc.labels"
+"""
+)
+
+
+def test_heads_of_every_task_read_their_columns(tmp_path: Path) -> None:
+    job = load(tmp_path, EVERY_TASK, "input.text=body")
+    assert {head.task for head in job.heads.values()} == set(HEAD_SECTIONS)
+    assert {name: head.text_columns for name, head in job.heads.items()} == {
+        "vector": ("body",),
+        "nli": ("body", "doc.hypothesis"),
+        "own": ("body",),
+        "ner": ("body",),
+        "pos": ("tokens",),
+        "qa": ("question", "doc.body"),
+        "copa": ("prompt", "choice1", "choice2"),
+        "race": ("article", "choices"),
+        "fill": ("body",),
+        "loss": ("body",),
+        "causal": ("title",),
+        "more": ("body",),
+        "zero": ("body",),
+        "zero2": ("body", "doc.labels"),
+    }
+    lists = [c.path for head in job.heads.values() for c in head.input_columns if c.shape == "list of text"]
+    assert lists == ["tokens", "choices", "doc.labels"]
+
+
+def test_weights_are_those_of_the_trunk_of_a_head_and_else_of_the_model(tmp_path: Path) -> None:
+    heads = load(tmp_path, EVERY_TASK).heads
+    assert [heads[name].weights for name in ("vector", "nli", "own")] == ["models/xl", "t", "w"]
 
 
 def test_heads_keep_the_order_of_the_file(tmp_path: Path) -> None:

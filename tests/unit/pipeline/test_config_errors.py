@@ -41,6 +41,10 @@ def problems(tmp_path: Path, text: str, *overrides: str) -> list[str]:
         ("heads.vector.pooling=median", "heads.vector.pooling", '"median" (string)'),
         ("heads.vector.normalize=1", "heads.vector.normalize", "1 (integer)"),
         ('heads.vector.text=""', "heads.vector.text", '"" (string)'),
+        ("heads.vector.window=15", "heads.vector.window", "15 (integer)"),
+        ("heads.vector.stride=-1", "heads.vector.stride", "-1 (integer)"),
+        ("heads.vector.dimensions=0", "heads.vector.dimensions", "0 (integer)"),
+        ("input.hive=yes", "input.hive", '"yes" (string)'),
     ],
 )
 def test_one_line_for_a_wrong_value(tmp_path: Path, override: str, key: str, found: str) -> None:
@@ -80,11 +84,17 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(tmp_path: Path) -> No
 def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:
     [line] = problems(tmp_path, MINIMAL, "heads.vector.text_pair=b")
     assert line.startswith("heads.vector.text_pair")
-    assert "Known keys: weights, trunk, text, task, pooling, normalize" in line
+    assert line.endswith(
+        "Known keys: weights, trunk, window, stride, truncate, text, task, pooling, normalize, level, dimensions, "
+        "dtype"
+    )
 
 
 def test_unknown_and_missing_tasks_list_the_known_ones(tmp_path: Path) -> None:
-    known = '"text-classification", "embedding", "masked-lm-loss"'
+    known = (
+        '"text-classification", "token-classification", "question-answering", "multiple-choice", "embedding", '
+        '"fill-mask", "masked-lm-loss", "causal-lm-loss", "text-generation", "zero-shot-classification"'
+    )
     heads = '[heads.a]\ntask = "embeding"\n[heads.b]\npooling = "cls"\n[heads.c]\ntask = 5\n'
     a, b, c = problems(tmp_path, MINIMAL + heads)
     assert a == (f'heads.a.task: found "embeding" (string), expected one of {known}; did you mean "embedding"?')
@@ -127,3 +137,54 @@ def test_all_errors_are_reported_together(tmp_path: Path) -> None:
         "heads.vector.pooling",
         "heads.error",
     }
+
+
+ZERO_SHOT = '[heads.zero]\ntask = "zero-shot-classification"\n'
+CHOICE = '[heads.choice]\ntask = "multiple-choice"\n'
+
+
+@pytest.mark.parametrize(
+    ("heads", "key"),
+    [
+        (ZERO_SHOT + "labels = []", "heads.zero.labels"),
+        (ZERO_SHOT + 'labels = "sports"', "heads.zero.labels"),
+        (ZERO_SHOT + 'labels = ["a", " "]', "heads.zero.labels"),
+        (ZERO_SHOT + 'labels = ["a", "b", "a"]', "heads.zero.labels"),
+        (ZERO_SHOT + 'labels_column = ""', "heads.zero.labels_column"),
+        (ZERO_SHOT + 'labels = ["a"]\nhypothesis_template = "This is it."', "heads.zero.hypothesis_template"),
+        (ZERO_SHOT + 'labels = ["a"]\nhypothesis_template = "{} or {}."', "heads.zero.hypothesis_template"),
+        (CHOICE + 'choices = ["only"]', "heads.choice.choices"),
+        (CHOICE + 'choices = ["same", "same"]', "heads.choice.choices"),
+        (CHOICE + "choices = 3", "heads.choice.choices"),
+    ],
+)
+def test_one_line_for_a_wrong_list_or_template(tmp_path: Path, heads: str, key: str) -> None:
+    [line] = problems(tmp_path, MINIMAL + heads)
+    assert line.startswith(f"{key}: found ")
+    assert f"; write for example {key.rpartition('.')[2]} = " in line
+
+
+def test_options_that_do_not_go_together_are_named_with_what_set_them(tmp_path: Path) -> None:
+    override = 'heads.vector.dtype="ubinary"'
+    lines = problems(
+        tmp_path,
+        MINIMAL + 'dimensions = 100\nlevel = "token"\npooling = "cls"\nwindow = 64\n' + ZERO_SHOT,
+        override,
+        "heads.vector.stride=32",
+    )
+    assert lines == [
+        "heads.vector.stride (from --set heads.vector.stride=32): found 32, expected less than half of the window "
+        "of 64 tokens; write for example stride = 16",
+        'heads.vector.pooling: found "cls", expected none where level is token, as every token keeps its vector; '
+        "remove it",
+        "heads.vector.dimensions: found 100, expected a multiple of 8 where dtype is ubinary, which packs 8 "
+        "dimensions in a byte; write for example dimensions = 256",
+        "heads.zero.labels: is missing, expected it or labels_column; add for example "
+        'labels = ["sports", "politics"], or labels_column = "labels"',
+    ]
+
+
+@pytest.mark.parametrize("task", ["question-answering", "multiple-choice"])
+def test_a_text_is_an_unknown_key_where_the_task_has_columns_of_its_own(tmp_path: Path, task: str) -> None:
+    [line] = problems(tmp_path, MINIMAL + f'[heads.x]\ntask = "{task}"\ntext = "body"\n')
+    assert line.startswith("heads.x.text: unknown key; ")

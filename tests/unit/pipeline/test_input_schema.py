@@ -1,8 +1,10 @@
+from typing import Any
+
 import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.input_schema import InputSchema, ReadColumns, agree
+from pipeline.input_schema import FileSchema, InputSchema, ReadColumns, agree
 from tests.unit.pipeline.input_files import job
 
 
@@ -15,7 +17,7 @@ def columns(carried: tuple[str, ...] | None = None, route: str | None = None) ->
 
 
 def agreed(*schemas: pa.Schema, carried: tuple[str, ...] | None = None) -> InputSchema:
-    files = [(f"f{i}", schema) for i, schema in enumerate(schemas)]
+    files = [FileSchema(f"f{i}", schema) for i, schema in enumerate(schemas)]
     return agree(files, columns(carried), ["topic"])
 
 
@@ -69,6 +71,13 @@ def test_all_columns_carried_must_be_the_same() -> None:
         ([pa.null(), pa.null()], pa.null()),
         ([pa.string_view()], pa.string()),
         ([pa.list_(pa.string_view()), pa.list_(pa.string())], pa.list_(pa.string())),
+        ([pa.list_(pa.null()), pa.list_(pa.string())], pa.list_(pa.string())),
+        ([pa.list_(pa.string(), 2), pa.large_list(pa.large_string())], pa.list_(pa.string())),
+        ([pa.list_(pa.dictionary(pa.int8(), pa.string())), pa.list_(pa.string())], pa.list_(pa.string())),
+        (
+            [pa.list_(pa.float32(), 3), pa.list_(pa.field("e", pa.float32(), nullable=False), 3)],
+            pa.list_(pa.float32(), 3),
+        ),
     ],
 )
 def test_types_that_differ_in_encoding_agree(types: list[pa.DataType], expected: pa.DataType) -> None:
@@ -98,7 +107,8 @@ def test_carried_columns_cannot_have_the_names_of_ours(name: str) -> None:
 
 def test_missing_and_mistyped_columns_of_every_file_are_reported() -> None:
     good = schema(text=pa.string(), r=pa.string())
-    files = [("a", good), ("b", schema(text=pa.int8(), r=pa.string())), ("c", schema(text=pa.string()))]
+    bad = schema(text=pa.int8(), r=pa.string())
+    files = [FileSchema("a", good), FileSchema("b", bad), FileSchema("c", schema(text=pa.string()))]
     with pytest.raises(InputError) as caught:
         agree(files, columns(("text",), route="r"), [])
     lines = str(caught.value).split("\n  ")
@@ -109,12 +119,103 @@ def test_missing_and_mistyped_columns_of_every_file_are_reported() -> None:
 
 def test_a_route_of_a_wrong_type_is_refused() -> None:
     with pytest.raises(InputError, match=r"'r' \(input.route\) has type int8"):
-        agree([("a", schema(text=pa.string(), r=pa.int8()))], columns(("r",), route="r"), [])
+        agree([FileSchema("a", schema(text=pa.string(), r=pa.int8()))], columns(("r",), route="r"), [])
 
 
 def test_ten_problems_are_shown() -> None:
-    files = [(f"f{i}", schema(id=pa.int64())) for i in range(13)]
+    files = [FileSchema(f"f{i}", schema(id=pa.int64())) for i in range(13)]
     with pytest.raises(InputError) as caught:
         agree(files, columns(), [])
     lines = str(caught.value).split("\n  ")
     assert (lines[0], len(lines), lines[-1]) == ("13 problems with the input", 12, "and 3 more")
+
+
+DOCUMENT = pa.struct([("body", pa.string()), ("words", pa.list_(pa.string()))])
+
+
+def test_fields_are_read_by_path_each_once() -> None:
+    read = ReadColumns(("doc.body", "title"), None, ("id", "doc.body"), ("doc.words",))
+    flat = pa.schema(
+        [("id", pa.int64()), ("title", pa.string()), ("doc.body", pa.large_string()), ("doc.words", pa.null())]
+    )
+    nested = schema(doc=DOCUMENT, title=pa.string(), id=pa.int64())
+    found = agree([FileSchema("f0", nested), FileSchema("f1", flat)], read, [])
+    assert found.carried == pa.schema([("id", pa.int64()), ("doc.body", pa.string())])
+    assert found.read == pa.schema([*found.carried, ("title", pa.string()), ("doc.words", pa.list_(pa.string()))])
+
+
+def test_a_whole_column_can_be_carried_next_to_its_field() -> None:
+    found = agree([FileSchema("f0", schema(doc=DOCUMENT))], ReadColumns(("doc.body",), None, None), [])
+    assert found.carried == schema(doc=DOCUMENT)
+    assert found.read == pa.schema([("doc", DOCUMENT), ("doc.body", pa.string())])
+
+
+def test_a_column_that_is_read_in_two_ways_must_fit_both() -> None:
+    read = ReadColumns(("x",), "x", None, ("x",))
+    with pytest.raises(InputError, match=r"f: column 'x' has type list<.*>, expected string"):
+        agree([FileSchema("f", schema(x=pa.list_(pa.string())))], read, [])
+
+
+@pytest.mark.parametrize("empty", [pa.null(), pa.list_(pa.null())], ids=str)
+def test_files_without_a_value_follow_the_others(empty: pa.DataType) -> None:
+    read = ReadColumns((), None, (), ("w",))
+    files = [FileSchema("f0", schema(w=empty)), FileSchema("f1", schema(w=pa.list_(pa.string())))]
+    assert agree(files, read, []).read == schema(w=pa.list_(pa.string()))
+    with pytest.raises(InputError, match=r"f0: column 'w' has type .*null.*, expected list<string>"):
+        agree(files[:1], read, [])
+
+
+def test_a_text_without_a_value_in_any_file_is_refused() -> None:
+    with pytest.raises(InputError, match="f0: column 'text' has type null, expected string"):
+        agreed(schema(text=pa.null()), schema(text=pa.null()))
+    assert agreed(schema(text=pa.null()), schema(text=pa.string())).read == schema(text=pa.string())
+
+
+LANG: dict[str, str | None] = {"lang": "de"}
+TEXT = schema(text=pa.string())
+
+
+def in_folders(*partitions: dict[str, str | None], hive: bool | str = "auto", **options: Any) -> InputSchema:
+    files = [FileSchema(f"f{i}", TEXT, partition) for i, partition in enumerate(partitions)]
+    return agree(files, ReadColumns.of_job(job("x", hive=hive, **options)), ["vector"])
+
+
+def test_keys_of_folders_can_be_named_anywhere() -> None:
+    assert in_folders(LANG) == InputSchema(TEXT, TEXT)
+    assert in_folders(LANG, columns=["lang"]).carried == schema(lang=pa.string())
+    assert in_folders(LANG, route="lang") == InputSchema(schema(text=pa.string(), lang=pa.string()), TEXT)
+    heads = {"vector": {"task": "embedding", "text": "lang"}}
+    assert in_folders(LANG, heads=heads, columns=[]).read == schema(lang=pa.string())
+    with pytest.raises(InputError, match="f1: column 'lang' is missing"):
+        in_folders(LANG, {}, route="lang")
+
+
+def test_keys_of_folders_are_carried_where_asked_for() -> None:
+    everything = schema(text=pa.string(), lang=pa.string(), year=pa.string())
+    assert in_folders({**LANG, "year": None}, hive=True) == InputSchema(everything, everything)
+    assert in_folders(LANG, hive=True, columns=["text"]).carried == schema(text=pa.string(), lang=pa.string())
+    with pytest.raises(InputError, match="f1: has a column 'year', f0 has not"):
+        in_folders(LANG, {**LANG, "year": "2024"}, hive=True)
+    with pytest.raises(InputError, match=r"f0: input\.hive is true, expected a folder KEY=VALUE"):
+        in_folders({}, hive=True)
+
+
+def test_a_head_named_like_a_folder_is_refused() -> None:
+    with pytest.raises(InputError, match=r"heads\.vector: readers of the output would take the folders vector="):
+        in_folders({"vector": "x"})
+
+
+@pytest.mark.parametrize("options", [{"columns": ["text", "lang"]}, {"route": "lang"}, {"hive": True}])
+def test_a_key_that_may_differ_from_a_column_of_the_file_is_refused_where_it_is_named(
+    options: dict[str, Any],
+) -> None:
+    own = schema(text=pa.string(), lang=pa.string())
+    file = FileSchema("f", own, LANG, ("lang",))
+    with pytest.raises(InputError) as caught:
+        agree([file], ReadColumns.of_job(job("x", **options)), [])
+    assert str(caught.value) == (
+        "f: column 'lang' is in the file and in the name of its folder, lang=de, and the footer does not show "
+        "that they are equal; set input.hive = false to read the file's"
+    )
+    assert agree([file], ReadColumns.of_job(job("x")), []).carried == own
+    assert agree([FileSchema("f", own, LANG)], ReadColumns.of_job(job("x", **options)), []).read == own

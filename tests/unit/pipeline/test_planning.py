@@ -112,6 +112,76 @@ def test_unused_columns_may_differ_and_carried_ones_may_not(tmp_path: Path) -> N
         plan_fragments(job(tmp_path))
 
 
+def test_bytes_of_a_field_are_those_of_its_leaf(tmp_path: Path) -> None:
+    docs = [
+        {"body": f"{i:08}", "raw": os.urandom(5000), "words": [{"w": "x" * 10, "raw": b"y" * 90}]}
+        for i in range(100)
+    ]
+    write(tmp_path / "a.parquet", pa.table({"id": range(100), "doc": docs}), use_dictionary=False)
+    body = plan_fragments(job(tmp_path, columns=["id"], text="doc.body"))
+    assert 100 * (8 + 8) < body.num_bytes < 100 * 50
+    assert body.read_schema == pa.schema([("id", pa.int64()), ("doc.body", pa.string())])
+    heads = {"pos": {"task": "token-classification", "words": "doc.words.w"}}
+    words = plan_fragments(job(tmp_path, columns=[], heads=heads))
+    assert 100 * 10 < words.num_bytes < 100 * 50
+    assert words.read_schema == pa.schema([("doc.words.w", pa.list_(pa.string()))])
+    assert plan_fragments(job(tmp_path, text="doc.body")).num_bytes > 500_000
+
+
+def test_partitioned_folders(tmp_path: Path) -> None:
+    for lang, year in (("de", 2024), ("sw", 2023)):
+        write(tmp_path / f"lang={lang}/year={year}/a.parquet", rows(5).drop_columns(["lang"]))
+    plan = plan_fragments(job(tmp_path, columns=["id", "year"], route="lang"))
+    assert plan.carried_schema == pa.schema([("id", pa.int64()), ("year", pa.string())])
+    assert plan.read_schema.names == ["id", "year", "text", "lang"]
+    assert plan.fragments[0].part_path == "lang=de/year=2024/a.00000-of-00001.parquet"
+    assert plan_fragments(job(tmp_path)).read_schema.names == ["id", "text"]
+    assert plan_fragments(job(tmp_path, hive=True)).carried_schema.names == ["id", "text", "lang", "year"]
+    # Only folders below the root count.
+    with pytest.raises(InputError, match="column 'lang' is missing"):
+        plan_fragments(job(tmp_path / "lang=de", route="lang"))
+    assert plan_fragments(job(f"{tmp_path}/lang=d*", route="lang")).num_files == 1
+    with pytest.raises(InputError, match="column 'lang' is missing"):
+        plan_fragments(job(tmp_path, route="lang", hive=False))
+
+
+def test_folders_that_differ_are_refused_where_their_keys_are_needed(tmp_path: Path) -> None:
+    table = rows(5).drop_columns(["lang"])
+    write(tmp_path / "lang=de/a.parquet", table)
+    write(tmp_path / "b.parquet", table)
+    assert plan_fragments(job(tmp_path)).num_files == 2
+    with pytest.raises(InputError, match=r"/b\.parquet: column 'lang' is missing"):
+        plan_fragments(job(tmp_path, route="lang"))
+    with pytest.raises(InputError, match=r"/b\.parquet: input\.hive is true, expected a folder"):
+        plan_fragments(job(tmp_path, hive=True))
+
+
+def test_a_column_of_the_file_wins_over_its_folder_where_both_are_equal(tmp_path: Path) -> None:
+    table = rows(5).drop_columns(["lang"])
+    languages = pa.array(["de"] * 5)
+    years = pa.array([7] * 5, pa.int16())
+    write(
+        tmp_path / "lang=de/year=07/a.parquet", table.append_column("lang", languages).append_column("year", years)
+    )
+    plan = plan_fragments(job(tmp_path, columns=["lang", "year"]))
+    assert plan.carried_schema == pa.schema([("lang", pa.string()), ("year", pa.int16())])
+    write(
+        tmp_path / "lang=sw/year=07/a.parquet", table.append_column("lang", languages).append_column("year", years)
+    )
+    with pytest.raises(
+        InputError, match=r"lang=sw/.*: column 'lang' is in the file and in the name of its folder"
+    ):
+        plan_fragments(job(tmp_path, columns=["lang", "year"]))
+    assert plan_fragments(job(tmp_path, columns=["lang", "year"], hive=False)).num_files == 2
+
+
+def test_a_key_that_is_there_twice_matters_only_where_folders_have_keys(tmp_path: Path) -> None:
+    write(tmp_path / "a=1/a=2/b.parquet", rows(5))
+    with pytest.raises(InputError, match="two folders have the key 'a'"):
+        plan_fragments(job(tmp_path))
+    assert plan_fragments(job(tmp_path, hive=False)).num_rows == 5
+
+
 def test_files_whose_parts_would_have_the_same_names_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "en/train.parquet", rows(5))
     write(tmp_path / "fr/train.parquet", rows(5))

@@ -1,0 +1,167 @@
+"""Convert a checkpoint to sharded safetensors: `python -m jobs.convert SOURCE OUT [--dtype bfloat16]`.
+
+SOURCE is a directory in Hugging Face layout (safetensors or `.bin`), a hub id such as facebook/xlm-roberta-xl,
+or the `model.pt` of fairseq's XLM-R XL or XXL (or its directory). OUT gets `model.safetensors` or several files
+with an index, `config.json` and the files of the tokenizer; this package and Transformers both load it.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from model.checkpoint import Checkpoint, canonical, parameters_of
+from model.config import XLMRobertaXLConfig
+from model.fairseq import MODEL_FILE, FairseqCheckpoint
+from model.hub import CONFIG_FILE, checkpoint_directory
+from model.modeling_classification import XLMRobertaXLForSequenceClassification
+from model.modeling_lm import XLMRobertaXLForMaskedLM
+from model.saving import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
+from model.tensor_files import CheckpointError
+
+DONE, REFUSED = 0, 2
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+TOKENIZER_FILES = (
+    "sentencepiece.bpe.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.json",
+)
+
+
+class Source(Protocol):
+    """Named tensors, whatever the layout."""
+
+    @property
+    def names(self) -> list[str]:
+        """Hugging Face names."""
+        ...
+
+    def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        ...
+
+    def read(self, name: str) -> Tensor:
+        """One tensor in the stored dtype."""
+        ...
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", metavar="SOURCE", help="directory, hub id, or fairseq's model.pt")
+    parser.add_argument("out", type=Path, metavar="OUT", help="directory to write; must be new or empty")
+    parser.add_argument("--dtype", choices=("keep", *DTYPES), default="keep", help="default: as stored")
+    parser.add_argument("--max-shard-size", default=DEFAULT_MAX_SHARD_SIZE, help="most bytes a file; default 5GB")
+    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is in OUT")
+    parser.add_argument("--head", help="fairseq: which classification head to take, where there are several")
+    parser.add_argument("--num-attention-heads", type=int, help="fairseq: where the file does not tell")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_arguments(arguments)
+    try:
+        convert(options)
+    except (ValueError, OSError) as error:
+        print(f"refused: {error}", file=sys.stderr)
+        return REFUSED
+    return DONE
+
+
+def convert(options: argparse.Namespace) -> None:
+    """Read, check, write."""
+    out: Path = options.out
+    max_shard_size = parse_size(options.max_shard_size)
+    source, config, directory = open_source(options)
+    if out.resolve() == directory.resolve():
+        raise ValueError(f"OUT must be another directory than SOURCE, found {out} for both")
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not options.overwrite:
+        raise ValueError(f"{out} must be new or empty; --overwrite replaces the checkpoint in it")
+    check_coverage(source, config)
+    dtype = None if options.dtype == "keep" else DTYPES[options.dtype]
+    specs, stored_names = plan(source, dtype)
+    write_checkpoint(out, specs, lambda name: source.read(stored_names[name]), max_shard_size=max_shard_size)
+    written = specs[0].dtype
+    changes = {} if hasattr(config, "architectures") else {"architectures": architectures(source)}
+    config.copy(torch_dtype=written, **changes).save_pretrained(out)
+    for name in TOKENIZER_FILES:
+        if (directory / name).is_file():
+            shutil.copyfile(directory / name, out / name)
+    num_bytes = sum(spec.num_bytes for spec in specs)
+    print(f"{out}: {len(specs)} tensors, {num_bytes / 1e9:.2f} GB, {str(written).removeprefix('torch.')}")
+
+
+def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig, Path]:
+    """The tensors, their configuration, and the directory where files of the tokenizer may be."""
+    path = Path(options.source)
+    file = path if path.is_file() else path / MODEL_FILE
+    if file.is_file() and not (path / CONFIG_FILE).is_file():
+        fairseq = FairseqCheckpoint(file, head=options.head, num_attention_heads=options.num_attention_heads)
+        return fairseq, fairseq.config, file.parent
+    if options.head is not None or options.num_attention_heads is not None:
+        raise ValueError(
+            f"--head and --num-attention-heads are for fairseq's {MODEL_FILE}, found {options.source}"
+        )
+    directory = checkpoint_directory(options.source)
+    config = XLMRobertaXLConfig.from_pretrained(directory)
+    return Checkpoint(directory), config, directory
+
+
+def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
+    """Raise CheckpointError unless trunk and heads are whole, and every shape fits the configuration."""
+    with torch.device("meta"):
+        masked_lm = XLMRobertaXLForMaskedLM(config)
+        classifier = XLMRobertaXLForSequenceClassification(config).classifier
+    stored = {canonical(name): name for name in source.names}
+    entries = parameters_of(masked_lm)
+    if "classifier.out_proj.weight" in stored:
+        entries += parameters_of(classifier, "classifier")
+    has_lm_head = any(name.startswith("lm_head.") for name in stored)
+    missing = []
+    for entry in entries:
+        name = next((stored[canonical(name)] for name in entry.names if canonical(name) in stored), None)
+        if name is None:
+            if has_lm_head or not entry.names[0].startswith("lm_head."):
+                missing.append(entry.names[0])
+        elif source.shape(name) != list(entry.full_shape):
+            raise CheckpointError(f"tensor {name} must be {list(entry.full_shape)}, found {source.shape(name)}")
+    if missing:
+        raise CheckpointError(f"{len(missing)} tensors are missing: {', '.join(missing[:5])}")
+
+
+def plan(source: Source, dtype: torch.dtype | None) -> tuple[list[TensorSpec], dict[str, str]]:
+    """What to write, and by the name in the file the name in the source.
+
+    The bias of the LM head is written under both of its names: Transformers loses it under the one it saves.
+    """
+    stored_names = {name: name for name in source.names}
+    for one, other in (("lm_head.bias", "lm_head.decoder.bias"), ("lm_head.decoder.bias", "lm_head.bias")):
+        if one in stored_names:
+            stored_names.setdefault(other, stored_names[one])
+    specs = [
+        TensorSpec(name, tuple(source.shape(stored)), dtype or source.read(stored).dtype)
+        for name, stored in stored_names.items()
+    ]
+    return specs, stored_names
+
+
+def architectures(source: Source) -> list[str]:
+    """The class that the tensors make up, as `config.json` names it."""
+    names = set(source.names)
+    if "classifier.out_proj.weight" in names:
+        return ["XLMRobertaXLForSequenceClassification"]
+    return ["XLMRobertaXLForMaskedLM" if "lm_head.dense.weight" in names else "XLMRobertaXLModel"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

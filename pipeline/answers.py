@@ -1,0 +1,108 @@
+"""Extractive question answering: logits of where an answer starts and ends -> the best span of the context."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.segments import segment_of
+
+DEFAULT_MAX_ANSWER_TOKENS = 30
+"""As in the reference code of SQuAD and BERT."""
+
+
+@dataclass(frozen=True)
+class AnswerWindows:
+    """What the model says of w windows with t tokens of context in all.
+
+    Attributes:
+        row: int32 `[w]`, the row that each window is of; windows are in any order.
+        window_offsets: int64 `[w + 1]`, the tokens of each window that are of the context.
+        begins, ends: int32 `[t]`, their characters in the context, half-open.
+        start_logits, end_logits: float32 `[t]`.
+        owned: bool `[t]`, no other window shows more context around the token; each token of a context
+            is owned once.
+        null_scores: float32 `[w]`, of each window's `<s>` the start logit plus the end logit.
+    """
+
+    row: NDArray[np.int32]
+    window_offsets: NDArray[np.int64]
+    begins: NDArray[np.int32]
+    ends: NDArray[np.int32]
+    start_logits: NDArray[np.float32]
+    end_logits: NDArray[np.float32]
+    owned: NDArray[np.bool_]
+    null_scores: NDArray[np.float32]
+
+
+def answers_column(
+    windows: AnswerWindows,
+    contexts: Sequence[str | None],
+    max_answer_tokens: int = DEFAULT_MAX_ANSWER_TOKENS,
+) -> tuple[pa.StructArray, NDArray[np.int32]]:
+    """`struct<answer: string, start: int32, end: int32, score: float, null_score: float>`, and the rows.
+
+    The best span of each row over all of its windows: it starts at a token that its window owns (the
+    maximal context of SQuAD's reference code), ends in the same window, and has at most
+    `max_answer_tokens` tokens. Of equally good spans it is the earliest, then the shortest.
+
+    `score` is the start logit plus the end logit, as in SQuAD 2 and unlike the product of
+    probabilities of Transformers' pipeline: sums can be compared between windows, and with
+    `null_score`, the smallest over the row's windows of the same sum for "no answer". The question has
+    no answer where `null_score - score` exceeds a threshold, 0 or one chosen on development data;
+    `answer` is the best span also then.
+
+    Args:
+        contexts: of all rows of the fragment, `windows.row` counts them.
+        max_answer_tokens: 1 or more.
+
+    Returns:
+        one value for each row with a token of context, and these rows, int32, ascending.
+    """
+    starts, last, score = _best_spans(windows, max_answer_tokens)
+    rows = windows.row[segment_of(windows.window_offsets)[starts]]
+    begins, ends = windows.begins[starts], windows.ends[last]
+    null_scores = np.full(len(contexts), np.inf, dtype=np.float32)
+    np.minimum.at(null_scores, windows.row, windows.null_scores)
+    spans = zip(rows.tolist(), begins.tolist(), ends.tolist(), strict=True)
+    columns = [
+        pa.array([(contexts[row] or "")[begin:end] for row, begin, end in spans], pa.string()),
+        pa.array(begins),
+        pa.array(ends),
+        pa.array(score.astype(np.float32)),
+        pa.array(null_scores[rows]),
+    ]
+    return pa.StructArray.from_arrays(columns, ["answer", "start", "end", "score", "null_score"]), rows
+
+
+def _best_spans(
+    windows: AnswerWindows, max_answer_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """First and last token (flat) of the best span of each row, and its score; rows ascending."""
+    last, score = _best_ends(windows, max_answer_tokens)
+    starts = np.flatnonzero(windows.owned)
+    row = windows.row[segment_of(windows.window_offsets)[starts]]
+    # The last key counts most; the first tells spans apart that start in the same character.
+    order = np.lexsort((windows.ends[last[starts]], windows.begins[starts], -score[starts], row))
+    best = starts[order[np.diff(row[order], prepend=-1) > 0]]
+    return best, last[best], score[best]
+
+
+def _best_ends(windows: AnswerWindows, max_answer_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Of spans from each token on, the last token (flat) and the score of the best, the shortest of equals."""
+    start_logits = windows.start_logits.astype(np.float64)
+    end_logits = windows.end_logits.astype(np.float64)
+    num_tokens = len(start_logits)
+    lengths = np.diff(windows.window_offsets)
+    window_end = np.repeat(windows.window_offsets[1:], lengths)
+    last = np.arange(num_tokens)
+    score = start_logits + end_logits
+    for further in range(1, min(max_answer_tokens, int(lengths.max(initial=0)))):
+        fits = window_end[:-further] > np.arange(further, num_tokens)
+        candidate = start_logits[:-further] + end_logits[further:]
+        better = fits & (candidate > score[:-further])
+        score[:-further][better] = candidate[better]
+        last[:-further][better] = np.flatnonzero(better) + further
+    return last, score

@@ -1,0 +1,179 @@
+"""Dotted paths to nested fields: `doc.body` is the field `body` of the struct column `doc`.
+
+A column or field whose own name is the whole path wins, then longer names win over shorter ones. A path
+leads through lists: where `choices` is a list of structs, `choices.text` is a list of their texts. A
+column of nulls has every field, and all of them are null.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_LISTS = (
+    pa.types.is_list,
+    pa.types.is_large_list,
+    pa.types.is_fixed_size_list,
+    pa.types.is_list_view,
+    pa.types.is_large_list_view,
+)
+
+
+def is_list_like(type_: pa.DataType) -> bool:
+    """Whether values are lists of any kind (maps are not)."""
+    return any(is_kind(type_) for is_kind in _LISTS)
+
+
+def find_path(fields: pa.Schema | pa.StructType, path: str) -> tuple[int, ...] | None:
+    """Indices of the fields on the way to the one at `path`, or None where there is none."""
+    exact = fields.get_all_field_indices(path)
+    if exact:
+        return (exact[0],)
+    for name, rest in _splits(path):
+        for index in fields.get_all_field_indices(name):
+            inner = _item_type(fields.field(index).type)
+            if pa.types.is_null(inner):
+                return (index,)
+            steps = find_path(inner, rest) if pa.types.is_struct(inner) else None
+            if steps is not None:
+                return (index, *steps)
+    return None
+
+
+def nearest_parent(fields: pa.Schema, path: str) -> tuple[str, pa.DataType] | None:
+    """The longest path above `path` that is there, and its type; None where there is none."""
+    for parent, _ in _splits(path):
+        steps = find_path(fields, parent)
+        if steps is not None:
+            return parent, path_type(fields, steps)
+    return None
+
+
+def path_type(fields: pa.Schema | pa.StructType, steps: tuple[int, ...]) -> pa.DataType:
+    """Type of what `find_path` has found."""
+    return _inner_type(fields.field(steps[0]).type, steps[1:])
+
+
+def all_paths(fields: pa.Schema | pa.StructType) -> Iterator[str]:
+    """The path of every column and every field within one."""
+    for index in range(len(fields) if isinstance(fields, pa.Schema) else fields.num_fields):
+        field = fields.field(index)
+        yield field.name
+        inner = _item_type(field.type)
+        if pa.types.is_struct(inner):
+            yield from (f"{field.name}.{path}" for path in all_paths(inner))
+
+
+def leaf_indices(schema: pa.Schema, paths: Iterable[str]) -> list[int]:
+    """Indices of the Parquet columns that hold the fields at `paths`, in order, of a file with this schema.
+
+    Parquet stores the leaves of the columns, in the order of the schema. Paths that lead nowhere have none.
+    """
+    starts = list(accumulate((_num_leaves(field.type) for field in schema), initial=0))
+    leaves: set[int] = set()
+    for path in paths:
+        steps = find_path(schema, path)
+        if steps is None:
+            continue
+        first, type_ = starts[steps[0]], schema.field(steps[0]).type
+        for step in steps[1:]:
+            struct = _item_type(type_)
+            first += sum(_num_leaves(struct.field(i).type) for i in range(step))
+            type_ = struct.field(step).type
+        leaves.update(range(first, first + _num_leaves(type_)))
+    return sorted(leaves)
+
+
+def column_at(table: pa.Table, path: str) -> pa.ChunkedArray:
+    """The values at `path`, null where anything above them is null. Raises KeyError where there are none."""
+    steps = find_path(table.schema, path)
+    if steps is None:
+        raise KeyError(path)
+    column = table.column(steps[0])
+    if len(steps) == 1:
+        return column
+    return pa.chunked_array([_inner(chunk, steps[1:]) for chunk in column.chunks], path_type(table.schema, steps))
+
+
+def without_list_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column with list views as plain lists, at any depth but within maps.
+
+    Arrow's own cast from list views makes lists that lack their last offset.
+    """
+    if not _holds_list_views(column.type):
+        return column
+    return pa.chunked_array([_without_list_views(chunk) for chunk in column.chunks])
+
+
+def _splits(path: str) -> Iterator[tuple[str, str]]:
+    """(name, rest) for every dot of a path, from the last to the first."""
+    parts = path.split(".")
+    for size in range(len(parts) - 1, 0, -1):
+        yield ".".join(parts[:size]), ".".join(parts[size:])
+
+
+def _item_type(type_: pa.DataType) -> pa.DataType:
+    while is_list_like(type_):
+        type_ = type_.value_type
+    return type_
+
+
+def _inner_type(type_: pa.DataType, steps: tuple[int, ...]) -> pa.DataType:
+    if not steps:
+        return type_
+    if is_list_like(type_):
+        item = _inner_type(type_.value_type, steps)
+        return pa.large_list(item) if _has_large_offsets(type_) else pa.list_(item)
+    return _inner_type(type_.field(steps[0]).type, steps[1:])
+
+
+def _inner(array: pa.Array, steps: tuple[int, ...]) -> pa.Array:
+    if not steps:
+        return array
+    if is_list_like(array.type):
+        return _lists_of(array, _inner(pc.list_flatten(array), steps))
+    return _inner(pc.struct_field(array, [steps[0]]), steps[1:])
+
+
+def _lists_of(array: pa.Array, items: pa.Array) -> pa.Array:
+    """Lists as long as those of `array`, null where they are, of other items: as many as `list_flatten` gives."""
+    lengths = pc.list_value_length(array)
+    is_large = _has_large_offsets(array.type)
+    offsets = np.zeros(len(array) + 1, dtype=np.int64 if is_large else np.int32)
+    np.cumsum(pc.fill_null(lengths, 0), out=offsets[1:])
+    lists = pa.LargeListArray if is_large else pa.ListArray
+    return lists.from_arrays(pa.array(offsets), items, mask=lengths.is_null())
+
+
+def _holds_list_views(type_: pa.DataType) -> bool:
+    if pa.types.is_struct(type_):
+        return any(_holds_list_views(field.type) for field in type_)
+    if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
+        return True
+    return is_list_like(type_) and _holds_list_views(type_.value_type)
+
+
+def _without_list_views(array: pa.Array) -> pa.Array:
+    if not _holds_list_views(array.type):
+        return array
+    if pa.types.is_struct(array.type):
+        children = [_without_list_views(array.field(i)) for i in range(array.type.num_fields)]
+        return pa.StructArray.from_arrays(children, [field.name for field in array.type], mask=array.is_null())
+    return _lists_of(array, _without_list_views(pc.list_flatten(array)))
+
+
+def _has_large_offsets(type_: pa.DataType) -> bool:
+    return pa.types.is_large_list(type_) or pa.types.is_large_list_view(type_)
+
+
+def _num_leaves(type_: pa.DataType) -> int:
+    """How many Parquet columns hold the values of a type."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return _num_leaves(type_.storage_type)
+    if pa.types.is_struct(type_):
+        return sum(_num_leaves(field.type) for field in type_)
+    if pa.types.is_map(type_):
+        return _num_leaves(type_.key_type) + _num_leaves(type_.item_type)
+    return _num_leaves(type_.value_type) if is_list_like(type_) else 1

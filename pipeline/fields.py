@@ -1,0 +1,134 @@
+"""Reads the texts and lists of texts of a fragment's columns, row by row, and says what is wrong with a row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.column_paths import column_at, is_list_like
+from pipeline.columns import is_text, text_values
+
+_TEXT = "text"
+_TEXTS = "a list of texts"
+_ROUTE = "names of heads"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one row of a column. Names the column, and never shows what the row holds.
+
+    Attributes:
+        column: name or dotted path.
+        found: a predicate: "is null".
+    """
+
+    column: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"column {self.column!r} {self.found}, expected {self.expected}"
+
+
+def text_field(table: pa.Table, path: str) -> list[str | Problem]:
+    """The text of each row at `path`; a Problem where it is null, empty, blank, not UTF-8 or no text at all.
+
+    Raises KeyError where the table has no such column.
+    """
+    column = column_at(table, path)
+    if not _is_text_or_null(column.type):
+        return [Problem(path, f"has type {column.type}", _TEXT)] * len(column)
+    return [_checked(value, path) for value in text_values(column)]
+
+
+def text_list_field(table: pa.Table, path: str, *, allow_blank: bool = False) -> list[list[str] | Problem]:
+    """The list of texts of each row at `path`.
+
+    A Problem where a list is null or empty, or one of its texts is null, not UTF-8 or, unless `allow_blank`,
+    empty or blank. Raises KeyError where the table has no such column.
+    """
+    column = column_at(table, path)
+    if pa.types.is_null(column.type):
+        return [Problem(path, "is null", _TEXTS)] * len(column)
+    if not is_list_like(column.type) or not _is_text_or_null(column.type.value_type):
+        return [Problem(path, f"has type {column.type}", "list<string>")] * len(column)
+    return [_checked_list(values, path, allow_blank) for values in _lists(column)]
+
+
+def text_columns_field(table: pa.Table, paths: Sequence[str]) -> list[list[str] | Problem]:
+    """The texts of several columns as one list a row; the first Problem where a row has any."""
+    rows = zip(*(text_field(table, path) for path in paths), strict=True)
+    return [
+        next((value for value in row if isinstance(value, Problem)), [v for v in row if isinstance(v, str)])
+        for row in rows
+    ]
+
+
+def route_field(table: pa.Table, path: str) -> list[list[str] | Problem | None]:
+    """The heads that each row names at `path`, a string or a list of strings; None where it is null.
+
+    A Problem where a name is null or not UTF-8. Raises KeyError where the table has no such column.
+    """
+    column = column_at(table, path)
+    if pa.types.is_null(column.type):
+        return [None] * len(column)
+    if is_list_like(column.type):
+        lists = _lists(column)
+    else:
+        lists = [None if value is None else [value] for value in text_values(column)]
+    return [None if names is None else _checked_names(names, path) for names in lists]
+
+
+def _is_text_or_null(type_: pa.DataType) -> bool:
+    return is_text(type_) or pa.types.is_null(type_)
+
+
+def _lists(column: pa.ChunkedArray) -> list[list[str | UnicodeDecodeError | None] | None]:
+    """The lists of a column, value by value; None for a null."""
+    lists: list[list[str | UnicodeDecodeError | None] | None] = []
+    for chunk in column.chunks:
+        items = iter(text_values(pa.chunked_array([pc.list_flatten(chunk)])))
+        lengths = pc.list_value_length(chunk).to_pylist()
+        lists += [None if length is None else list(islice(items, length)) for length in lengths]
+    return lists
+
+
+def _checked(value: str | UnicodeDecodeError | None, path: str) -> str | Problem:
+    if isinstance(value, str) and value.strip():
+        return value
+    return Problem(path, f"is {_fault(value)}", _TEXT)
+
+
+def _checked_list(
+    values: list[str | UnicodeDecodeError | None] | None, path: str, allow_blank: bool
+) -> list[str] | Problem:
+    if values is None:
+        return Problem(path, "is null", _TEXTS)
+    if not values:
+        return Problem(path, "is an empty list", _TEXTS)
+    texts: list[str] = []
+    for index, value in enumerate(values):
+        if not isinstance(value, str) or not (allow_blank or value.strip()):
+            return Problem(path, f"is {_fault(value)} at index {index}", _TEXTS)
+        texts.append(value)
+    return texts
+
+
+def _checked_names(names: list[str | UnicodeDecodeError | None], path: str) -> list[str] | Problem:
+    checked: list[str] = []
+    for name in names:
+        if not isinstance(name, str):
+            return Problem(path, f"holds a name that is {_fault(name)}", _ROUTE)
+        checked.append(name)
+    return checked
+
+
+def _fault(value: str | UnicodeDecodeError | None) -> str:
+    """What is wrong with a value that is no text, or only blanks."""
+    if value is None:
+        return "null"
+    if isinstance(value, UnicodeDecodeError):
+        return f"not UTF-8 (byte {value.start})"
+    return "blank" if value else "empty"

@@ -1,0 +1,150 @@
+"""What the options of all heads have in common: where weights, texts and windows come from.
+
+A field's `description` says what is expected and its example how to write it: the messages of
+`pipeline.config_errors` are made of both.
+"""
+
+from abc import abstractmethod
+from typing import Annotated, Literal, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+DEFAULT_STRIDE = 128
+MIN_WINDOW = 16
+
+Shape = Literal["text", "list of text"]
+"""What a head reads in one row of a column."""
+
+
+def as_tuple(value: object) -> object:
+    """Lists of the job file as tuples, which are frozen."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+FromList = BeforeValidator(as_tuple)
+
+
+class Section(BaseModel):
+    """A table of the job file: read only, no unknown keys, no conversions (`"8"` is not 8)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class InputColumn(NamedTuple):
+    """An input column that a head reads: its name or dotted path, and what it must hold."""
+
+    path: str
+    shape: Shape
+
+
+class Window(NamedTuple):
+    """How a long text is cut: tokens of a window, special ones included, and of the overlap of neighbours."""
+
+    num_tokens: int
+    stride: int
+
+
+class HeadSection(Section):
+    """What every head has. Left out, `weights` is the head's `trunk`, and without one `model.path`."""
+
+    weights: NonEmpty = Field(
+        default="",
+        description="a directory with the weights (and labels) of this head",
+        examples=["heads/topic"],
+    )
+    trunk: NonEmpty | None = Field(
+        default=None,
+        description="a directory with the trunk that this head was fine-tuned with",
+        examples=["models/xlm-roberta-xl-topic"],
+    )
+
+    @model_validator(mode="after")
+    def _options_agree(self) -> Self:
+        problems = self._disagreements()
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _disagreements(self) -> list[str]:
+        """What is wrong with options that do not go together, a line `option: problem` each."""
+        return []
+
+    @property
+    @abstractmethod
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The input columns that this head reads, the first text first, with the shape that each must have."""
+
+    @property
+    def text_columns(self) -> tuple[str, ...]:
+        """Names or paths of the input columns that this head reads, the first text first."""
+        return tuple(column.path for column in self.input_columns)
+
+
+class WindowedHeadSection(HeadSection):
+    """A head that reads a long text in windows, or cuts it to one."""
+
+    window: int | None = Field(
+        default=None,
+        ge=MIN_WINDOW,
+        description=f"the most tokens of a window, {MIN_WINDOW} or more and no more than the model can take",
+        examples=[512],
+    )
+    stride: int | None = Field(
+        default=None,
+        ge=0,
+        description="the tokens by which neighbouring windows overlap, 0 or more, less than half of `window`",
+        examples=[DEFAULT_STRIDE],
+    )
+    truncate: bool = Field(
+        default=False,
+        description="true (cut a long text to one window) or false (read it in several windows)",
+        examples=[True],
+    )
+
+    def _disagreements(self) -> list[str]:
+        if self.window is None or self.stride is None:
+            return super()._disagreements()
+        return [*super()._disagreements(), *_stride_problem(self.window, self.stride)]
+
+    def resolve_window(self, max_num_tokens: int) -> Window:
+        """The window over a model that takes `max_num_tokens` tokens.
+
+        Left out, `window` is `max_num_tokens`, and `stride` 128, or a quarter of the window where that is less.
+
+        Raises:
+            ValueError: `window` or `stride` does not fit the model; the message begins with its name.
+        """
+        if self.window is not None and self.window > max_num_tokens:
+            raise ValueError(
+                f"window: found {self.window}, expected at most {max_num_tokens}, which the model can take; "
+                "write less, or leave it out"
+            )
+        num_tokens = self.window or max_num_tokens
+        stride = min(DEFAULT_STRIDE, num_tokens // 4) if self.stride is None else self.stride
+        for problem in _stride_problem(num_tokens, stride):
+            raise ValueError(problem)
+        return Window(num_tokens, stride)
+
+
+def _stride_problem(num_tokens: int, stride: int) -> list[str]:
+    if 2 * stride < num_tokens:
+        return []
+    return [
+        f"stride: found {stride}, expected less than half of the window of {num_tokens} tokens; "
+        f"write for example stride = {num_tokens // 4}"
+    ]
+
+
+class TextHeadSection(WindowedHeadSection):
+    """A head that reads one text. Left out, `text` is `input.text`."""
+
+    text: NonEmpty = Field(
+        default="", description="the name or dotted path of a text column of the input", examples=["text"]
+    )
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The text."""
+        return (InputColumn(self.text, "text"),)

@@ -1,0 +1,72 @@
+"""The windows of a long document -> one value a row."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Columns taken at once: float64 copies of so few stay in the processor's cache.
+COLUMN_BLOCK = 16
+MANTISSA_BITS = 52
+
+
+def weighted_mean(
+    values: NDArray[np.float32], row: NDArray[np.int32], weight: NDArray[np.int32], num_rows: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Mean over the windows of each row, weighted by the tokens that each window stands for.
+
+    The same bits whatever the order of the windows, and whatever rows stand beside them. The value
+    of a row with a single window comes back untouched, whatever its weight.
+
+    Args:
+        values: float32 `[n, d]`, logits or vectors of n windows in any order.
+        row: int32 `[n]`, the row of each, below `num_rows`.
+        weight: int32 `[n]`, the tokens that the window owns; of several windows not all 0.
+
+    Returns:
+        float32 `[m, d]` and the rows that have any window, int32 `[m]`, ascending.
+    """
+    count = np.bincount(row, minlength=num_rows)
+    present = np.flatnonzero(count)
+    order = np.argsort(row, kind="stable")
+    starts = np.cumsum(count[present]) - count[present]
+    means = values[order[starts]]
+
+    is_merged = count[present] > 1
+    if is_merged.any():
+        windows = order[np.repeat(is_merged, count[present])]
+        means[is_merged] = _means(values, windows, weight[windows], count[present][is_merged])
+    return means, present.astype(np.int32)
+
+
+def _means(
+    values: NDArray[np.float32],
+    windows: NDArray[np.int64],
+    weight: NDArray[np.int32],
+    lengths: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Means of segments of `lengths` windows: `values[windows]` weighted, and rows of `weight` with them."""
+    starts = np.cumsum(lengths) - lengths
+    total = np.add.reduceat(weight.astype(np.int64), starts)
+    assert (total > 0).all(), "the windows of a row own its tokens"
+    means = np.empty((len(lengths), values.shape[1]), dtype=np.float32)
+    for begin in range(0, values.shape[1], COLUMN_BLOCK):
+        columns = slice(begin, begin + COLUMN_BLOCK)
+        weighted = values[windows, columns].astype(np.float64) * weight[:, None]
+        means[:, columns] = _exact_sums(weighted, starts, lengths) / total[:, None]
+    return means
+
+
+def _exact_sums(
+    values: NDArray[np.float64], starts: NDArray[np.int64], lengths: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Sums over segments of the first axis that do not depend on the order of the summands.
+
+    They are rounded to a common grid, so coarse that no sum can need rounding, and so fine that
+    52 - log2(windows) bits below the largest summand remain (reproducible summation by
+    pre-rounding: Demmel and Nguyen, "Fast Reproducible Floating-Point Summation", 2013).
+    """
+    largest = np.maximum.reduceat(np.abs(values), starts)
+    headroom = np.ceil(np.log2(lengths)).astype(np.int64)[:, None]
+    exponent = np.frexp(largest)[1] + headroom - MANTISSA_BITS
+    # Powers of 2, so that multiplying by them is exact.
+    steps = np.rint(values * np.repeat(np.ldexp(1.0, -exponent), lengths, axis=0))
+    return np.asarray(np.add.reduceat(steps, starts) * np.ldexp(1.0, exponent))

@@ -1,0 +1,78 @@
+"""Hive-partitioned folders: in `lang=de/year=2024/a.parquet` every row has lang "de" and year "2024".
+
+Values are strings, whatever they look like, with %XX read as in a URI; a null is written as
+`__HIVE_DEFAULT_PARTITION__`. Only folders below the input root count.
+"""
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.column_paths import find_path
+from pipeline.errors import InputError
+
+_INTEGER = re.compile(r"[+-]?[0-9]+")
+_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+
+def partition_values(relative_path: str) -> dict[str, str | None]:
+    """Keys and values of the folders of a file, the outermost first.
+
+    Raises InputError where two of its folders have one key.
+    """
+    values: dict[str, str | None] = {}
+    for folder in relative_path.split("/")[:-1]:
+        name, mark, value = folder.partition("=")
+        if not name or not mark:
+            continue
+        key = unquote(name)
+        if key in values:
+            raise InputError(
+                f"{relative_path}: two folders have the key {key!r}, expected one; rename one, or set "
+                "input.hive = false, which takes folders for folders only"
+            )
+        values[key] = None if value == _NULL else unquote(value)
+    return values
+
+
+def with_partition(schema: pa.Schema, keys: Iterable[str]) -> pa.Schema:
+    """The columns of a file, then the keys of its folders, as strings; what the file has itself comes first."""
+    missing = [key for key in keys if find_path(schema, key) is None]
+    return pa.schema([*schema, *(pa.field(key, pa.string()) for key in missing)])
+
+
+def holds_only(metadata: pq.FileMetaData, leaf: int, value: str | None) -> bool:
+    """Whether the footer shows that each row of a Parquet column holds the value of a folder."""
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        if group.num_rows == 0:
+            continue
+        statistics = group.column(leaf).statistics
+        if statistics is None or not statistics.has_null_count:
+            return False
+        if value is None:
+            is_equal = statistics.null_count == group.num_rows
+        else:
+            is_equal = (
+                statistics.null_count == 0
+                and statistics.has_min_max
+                and statistics.min == statistics.max
+                and _is_written_as(statistics.min, value)
+            )
+        if not is_equal:
+            return False
+    return True
+
+
+def _is_written_as(found: object, value: str) -> bool:
+    """Whether a value of a column would be written so in the name of a folder; numbers may have zeros before."""
+    if isinstance(found, bool):
+        return str(found).lower() == value.lower()
+    if isinstance(found, int):
+        return _INTEGER.fullmatch(value) is not None and int(value) == found
+    if isinstance(found, bytes):
+        return found == value.encode()
+    return str(found) == value

@@ -1,0 +1,60 @@
+"""Whether a job's trunks and tokenizer can do what it asks of them: found out before any work."""
+
+from collections.abc import Sequence
+
+from model import CheckpointError, ShardGroup
+from model.checkpoint import Checkpoint, parameters_of
+from model.pretrained import refuse_missing_trunk
+from pipeline.config import JobConfig
+from pipeline.encoding import load_tokenizer
+from pipeline.errors import ConfigError
+from pipeline.heads import Head, read_config
+from pipeline.shard import build_trunk
+
+
+def require_runnable(job: JobConfig, heads: Sequence[Head]) -> None:
+    """Check what a rank would otherwise stumble over when it loads its shard or gets its first batch.
+
+    Raises:
+        ConfigError: names the field of the trunk or tokenizer, what was found and what is needed.
+    """
+    num_tokens = _vocab_size(job.model.path)
+    fields = {head.trunk: f"heads.{head.name}.trunk" for head in heads if head.options.trunk is not None}
+    for trunk in dict.fromkeys(head.trunk for head in heads):
+        _require_trunk(trunk, fields.get(trunk, "model.path"), num_tokens, job.model.tensor_parallel_size)
+
+
+def _vocab_size(directory: str) -> int:
+    try:
+        return load_tokenizer(directory).vocab_size
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"model.path: {error}") from None
+
+
+def _require_trunk(directory: str, field: str, num_tokens: int, tensor_parallel_size: int) -> None:
+    config = read_config(directory, field)
+    if config.position_embedding_type != "absolute":
+        raise ConfigError(
+            f"{field}: {directory} has position_embedding_type {config.position_embedding_type!r}, expected "
+            "'absolute', as all released models have; packed batches know no other; name another model"
+        )
+    if tensor_parallel_size > config.num_attention_heads:
+        raise ConfigError(
+            f"model.tensor_parallel_size: found {tensor_parallel_size}, expected at most the "
+            f"{config.num_attention_heads} attention heads of {directory}; lower it"
+        )
+    if num_tokens > config.vocab_size:
+        raise ConfigError(
+            f"{field}: {directory} has embeddings for {config.vocab_size} tokens, the tokenizer of model.path "
+            f"has {num_tokens}; use the tokenizer that belongs to the model"
+        )
+    try:
+        checkpoint = Checkpoint(directory)
+        missing = []
+        for parameter in parameters_of(build_trunk(directory, ShardGroup())):
+            checkpoint.mark_used(parameter.names)
+            if not any(name in checkpoint for name in parameter.names):
+                missing.append(parameter.names[0])
+        refuse_missing_trunk(missing, checkpoint)
+    except CheckpointError as error:
+        raise ConfigError(f"{field}: {error}") from None

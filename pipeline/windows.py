@@ -1,0 +1,64 @@
+"""Long texts in windows that overlap, and which window each token belongs to. Pure functions."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.ragged import ranges
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Slices of texts, text by text and in order; int64 `[num_windows]` each.
+
+    Attributes:
+        text: which text.
+        begin, end: the tokens of the text that the window shows.
+        owned_begin, owned_end: those for which no other window shows more context; each token of a text is
+            owned by one of its windows.
+    """
+
+    text: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+    owned_begin: NDArray[np.int64]
+    owned_end: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+
+def cut_windows(lengths: NDArray[np.int64], capacities: NDArray[np.int64], stride: int) -> Windows:
+    """Cut texts of `lengths` tokens into windows of at most `capacities` tokens.
+
+    Neighbours overlap by `stride` tokens (by half of a window at most); the last window of a text is moved back
+    to be full, so that it overlaps more. A token in an overlap is owned by the window in which it is farther from
+    an inner border: the overlap is shared at its middle. A text without tokens gets one empty window.
+    """
+    overlap = np.minimum(stride, capacities // 2)
+    step = capacities - overlap
+    num_windows = 1 + np.maximum(0, -(-(lengths - capacities) // step))
+    text = np.repeat(np.arange(len(lengths), dtype=np.int64), num_windows)
+    number = ranges(np.zeros(len(lengths), dtype=np.int64), num_windows)
+    begin = np.minimum(number * step[text], np.maximum(0, lengths[text] - capacities[text]))
+    end = np.minimum(begin + capacities[text], lengths[text])
+    is_first, is_last = number == 0, number == num_windows[text] - 1
+    middle = (np.roll(begin, -1) + end) // 2
+    owned_end = np.where(is_last, lengths[text], middle)
+    owned_begin = np.where(is_first, 0, np.roll(owned_end, 1))
+    return Windows(text, begin, end, owned_begin, owned_end)
+
+
+def pieces_of_text(text: str, max_chars: int) -> list[int]:
+    """Where to cut a long text before it is tokenized: offsets that begin with 0 and end with its length.
+
+    Cuts fall before white space where there is any in the last tenth of a piece: the tokenizer marks the
+    beginning of a piece as it marks white space, so that the tokens stay those of the whole text.
+    """
+    cuts = [0]
+    while len(text) - cuts[-1] > max_chars:
+        limit = cuts[-1] + max_chars
+        cut = next((i for i in range(limit, limit - max_chars // 10, -1) if text[i].isspace()), limit)
+        cuts.append(cut)
+    return [*cuts, len(text)]

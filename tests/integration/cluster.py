@@ -1,0 +1,78 @@
+"""A Ray cluster that runs join by its address, so that what they leave on it can be seen when they are gone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+
+from tests.integration.processes import Process, descendants
+from tests.integration.runs import ROOT
+
+NUM_CPUS = 4
+# Titles of processes that belong to a run and must end with it.
+OF_RUNS = ("ray::Rank", "ray::MapWorker", "ray::GroupLease", "ray::ProgressCounter")
+
+
+@dataclass(frozen=True)
+class LeftOver:
+    """What is on the cluster: states of placement groups that are not removed, and CPUs that nobody holds."""
+
+    groups: list[str]
+    free_cpus: float
+
+
+class Cluster:
+    """The process that holds the cluster, and the cluster's address."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.address = self._stdout.readline().strip()
+
+    @property
+    def _stdout(self) -> IO[str]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def left_over(self) -> LeftOver:
+        """As the cluster tells it."""
+        assert self._process.stdin is not None
+        print(file=self._process.stdin, flush=True)
+        return LeftOver(**json.loads(self._stdout.readline()))
+
+    def is_free(self) -> bool:
+        """Whether no run holds anything: no placement group, no CPU, no actor."""
+        left_over = self.left_over()
+        return left_over == LeftOver([], NUM_CPUS) and not self.actors(*OF_RUNS)
+
+    def actors(self, *titles: str) -> list[Process]:
+        """Its worker processes whose titles begin with one of `titles`."""
+        return [p for p in descendants(self._process.pid) if p.title.startswith(titles)]
+
+
+@contextmanager
+def running_cluster() -> Iterator[Cluster]:
+    """A cluster of one node; ended with the block."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.cluster_host", str(NUM_CPUS)],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Cluster(process)
+    finally:
+        processes = descendants(process.pid)
+        assert process.stdin is not None
+        process.stdin.close()
+        process.wait(60)
+        assert process.stdout is not None
+        process.stdout.close()
+        for left_over in processes:
+            left_over.kill()

@@ -1,0 +1,69 @@
+"""What the corpus's rows should get: a plain loop over Transformers, tokenizer and all, one row at a time."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import XLMRobertaTokenizer
+
+from model import XLMRobertaXLForMaskedLM, XLMRobertaXLForSequenceClassification, XLMRobertaXLModel
+from pipeline.draws import row_hashes
+from pipeline.masking import Vocabulary, sample_masks
+from tests.integration.corpus import Corpus
+from tests.oracle import oracle_of
+from tests.tiny_tokenizer import VOCAB_FILE_NAME
+
+MAX_NUM_TOKENS = 512
+Values = dict[str, NDArray[np.float64]]
+
+
+class Oracle:
+    """The heads of `corpus.job_of`, on Transformers' own classes."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._tokenizer = XLMRobertaTokenizer(str(corpus.model / VOCAB_FILE_NAME))
+        self._topic = oracle_of(XLMRobertaXLForSequenceClassification.from_pretrained(corpus.model))
+        self._genres = oracle_of(XLMRobertaXLForSequenceClassification.from_pretrained(corpus.other_model))
+        # A head with its own weights on the trunk of the job.
+        self._genres.roberta = self._topic.roberta
+        self._trunk = oracle_of(XLMRobertaXLModel.from_pretrained(corpus.model))
+        self._other = oracle_of(XLMRobertaXLModel.from_pretrained(corpus.other_model))
+        self._masked_lm = oracle_of(XLMRobertaXLForMaskedLM.from_pretrained(corpus.model))
+
+    def encode(self, *texts: str, is_cut: bool = True) -> list[int]:
+        """Token ids of a text or a pair."""
+        ids: list[int] = self._tokenizer(*texts, truncation=is_cut, max_length=MAX_NUM_TOKENS)["input_ids"]
+        return ids
+
+    @torch.inference_mode()
+    def values(self, row: dict[str, Any], file: str, index: int) -> Values:
+        """By head, the logits, the vector or the losses of the masked tokens; no entry where there is no text."""
+        text = row["text"]
+        if text is None or not text.strip():
+            return {}
+        pair = self.encode(text, row["hypothesis"])
+        tensors = {"genres": self._genres(torch.tensor([pair])).logits[0]}
+        ids = self.encode(text)
+        if len(ids) > 2:
+            mean = self._trunk(torch.tensor([ids])).last_hidden_state[0].mean(dim=0)
+            tensors["topic"] = self._topic(torch.tensor([ids])).logits[0]
+            tensors["vector"] = mean / mean.norm()
+            tensors["pooled"] = self._other(torch.tensor([ids])).pooler_output[0]
+            tensors["loss"] = self._losses(ids, file, index)
+        return {name: tensor.double().numpy() for name, tensor in tensors.items()}
+
+    def _losses(self, ids: list[int], file: str, index: int) -> torch.Tensor:
+        """Which tokens are masked is ours to say; what they cost is not."""
+        masked, labels = sample_masks(
+            np.array(ids, dtype=np.int32),
+            np.array([0, len(ids)]),
+            row_hashes(file, index, 1),
+            probability=0.3,
+            seed=5,
+            vocabulary=Vocabulary(self._tokenizer.mask_token_id),
+        )
+        logits = self._masked_lm(torch.tensor(masked[None])).logits[0]
+        chosen = torch.from_numpy(np.flatnonzero(labels != -100))
+        expected = torch.from_numpy(labels)[chosen].long()
+        return torch.nn.functional.cross_entropy(logits[chosen], expected, reduction="none")

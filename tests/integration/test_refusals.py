@@ -1,0 +1,188 @@
+"""What is refused before any work: exit code 2, a message that names the field, no Ray, and nothing written."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.annotate import main
+from tests.integration.conftest import Annotated, Workbench, forbid_ray
+from tests.integration.corpus import Corpus
+from tests.integration.runs import parts
+
+pytestmark = pytest.mark.usefixtures("no_ray")
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    forbid_ray(monkeypatch)
+
+
+def files_below(folder: Path) -> dict[Path, int]:
+    """Every file, with the time of its last change."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def refusal(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a refused command says; nothing on its standard output."""
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("refused: ")
+    return err.removeprefix("refused: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"dtpye": "auto"}}, "model.dtpye: unknown key; did you mean 'dtype'?"),
+        ({"model": {"path": "/nowhere"}}, "model.path: /nowhere"),
+        ({"model": {"tensor_parallel_size": 0}}, "model.tensor_parallel_size: found 0 (integer), expected"),
+        ({"model": {"tensor_parallel_size": 8}}, "model.tensor_parallel_size: found 8, expected at most the 4"),
+        ({"input": {"path": "/nowhere"}}, "input.path: /nowhere"),
+        ({"input": {"text": "txet"}}, "column 'txet' is missing; did you mean 'text'?"),
+        ({"input": {"text": "id"}}, "column 'id' has type int64, expected string"),
+        ({"input": {"route": "lang2"}}, "column 'lang2' is missing"),
+        (
+            {"input": {"columns": ["id", "error"]}},
+            "input.columns: 'error' is one of the columns that every output",
+        ),
+        (
+            {"heads": {"topic": {"task": "embeding"}}},
+            'heads.topic.task: found "embeding" (string), expected one of',
+        ),
+        ({"heads": {"lang": {"task": "embedding"}}}, "column 'lang' has the name of a head"),
+        ({"heads": {"topic": {"task": "embedding", "weights": "/nowhere"}}}, "heads.topic.weights: /nowhere"),
+    ],
+)
+def test_a_bad_configuration(
+    changes: dict[str, Any],
+    message: str,
+    workbench: Workbench,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    job_file = workbench.job("refused", output={"path": str(tmp_path / "out")}, **changes)
+    for options in ([], ["--plan"]):
+        assert message in refusal([str(job_file), *options], capsys)
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_job_file_that_is_not_there_or_no_toml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "cannot be read" in refusal([str(tmp_path / "job.toml")], capsys)
+    (tmp_path / "job.toml").write_text("[model", encoding="utf-8")
+    assert "not a TOML file" in refusal([str(tmp_path / "job.toml")], capsys)
+
+
+def test_a_bad_override_says_that_it_is_one(workbench: Workbench, capsys: pytest.CaptureFixture[str]) -> None:
+    job_file = workbench.job("refused")
+    found = refusal([str(job_file), "--set", "model.token_budget=8"], capsys)
+    assert "model.token_budget (from --set model.token_budget=8): found 8 (integer), expected" in found
+
+
+def test_an_output_within_the_input(
+    workbench: Workbench, corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_file = workbench.job("refused", output={"path": str(corpus.inputs / "annotated")})
+    assert "expected an output outside the input" in refusal([str(job_file)], capsys)
+    assert not (corpus.inputs / "annotated").exists()
+
+
+def test_a_model_without_tokenizer_or_with_damaged_weights(
+    workbench: Workbench, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = dict.fromkeys(("topic", "genres", "pooled", "loss"))
+    model = shutil.copytree(corpus.model, tmp_path / "model")
+    output = {"path": str(tmp_path / "out")}
+    job_file = workbench.job("refused", model={"path": str(model)}, output=output, heads=heads)
+    (model / "sentencepiece.bpe.model").unlink()
+    assert f"model.path: {model}/sentencepiece.bpe.model: no such file" in refusal([str(job_file)], capsys)
+    shutil.copy(corpus.model / "sentencepiece.bpe.model", model)
+    weights = (model / "model.safetensors").read_bytes()
+    (model / "model.safetensors").write_bytes(weights[: len(weights) // 2])
+    assert f"model.path: {model}/model.safetensors" in refusal([str(job_file)], capsys)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"model": {"token_budget": 2048}}, "model.token_budget"),
+        ({"input": {"columns": ["id"]}}, "input.columns"),
+        ({"output": {"compression": "snappy"}}, "output.compression"),
+        (
+            {"heads": {"loss": {"task": "masked-lm-loss", "mask_probability": 0.3, "seed": 6, "truncate": True}}},
+            "heads.loss.seed",
+        ),
+    ],
+)
+def test_a_changed_configuration_for_an_output_that_is_there(
+    changes: dict[str, Any],
+    fields: str,
+    one_rank: Annotated,
+    workbench: Workbench,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = files_below(one_rank.output)
+    output = {"path": str(one_rank.output), **changes.pop("output", {})}
+    job_file = workbench.job("changed", output=output, **changes)
+    found = refusal([str(job_file)], capsys)
+    assert found.startswith(f"output.path: {one_rank.output} belongs to another run, which differs in {fields};")
+    assert files_below(one_rank.output) == before
+
+
+def test_a_changed_input_file_for_an_output_that_is_there(
+    one_rank: Annotated, workbench: Workbench, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = shutil.copytree(corpus.inputs, tmp_path / "in")
+    output = shutil.copytree(one_rank.output, tmp_path / "out")
+    table = corpus.files["news/2024/a.parquet"]
+    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), inputs / "news" / "2024" / "a.parquet")
+    job_file = workbench.job("changed", input={"path": str(inputs)}, output={"path": str(output)})
+    found = refusal([str(job_file)], capsys)
+    assert "input.path: 1 files have changed" in found
+    assert "news/2024/a.parquet" in found
+
+
+def test_the_plan_says_what_would_be_done_and_writes_nothing(
+    workbench: Workbench, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job_file = workbench.job("planned", output={"path": str(tmp_path / "out")})
+    before = files_below(corpus.root)
+    assert main([str(job_file), "--plan"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    for text in (
+        "4 (0 cannot be read)",
+        f"{corpus.num_rows}, of which {corpus.num_rows} are to do",
+        f"{corpus.model}, float32 on cpu",
+        "1 of 1 ranks",
+        "batches of 1,024 tokens",
+        "text + hypothesis",
+        "fixed_size_list<item: float>[32]",
+    ):
+        assert text in out
+    assert list(tmp_path.iterdir()) == []
+    assert files_below(corpus.root) == before
+
+
+def test_the_plan_of_a_finished_run(one_rank: Annotated, capsys: pytest.CaptureFixture[str]) -> None:
+    before = files_below(one_rank.output)
+    assert main([str(one_rank.job_file), "--plan"]) == 0
+    assert f"{len(parts(one_rank.output))}, of which 0 are to do" in capsys.readouterr().out
+    assert files_below(one_rank.output) == before
+
+
+def test_a_file_that_cannot_be_read_is_in_the_plan(
+    workbench: Workbench, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = shutil.copytree(corpus.inputs, tmp_path / "in")
+    (inputs / "web" / "garbage.parquet").write_bytes(b"PAR1" + bytes(100))
+    job_file = workbench.job("planned", input={"path": str(inputs)}, output={"path": str(tmp_path / "out")})
+    assert main([str(job_file), "--plan"]) == 0
+    out = capsys.readouterr().out
+    assert "5 (1 cannot be read)" in out
+    assert f"cannot be read: {inputs}/web/garbage.parquet: " in out

@@ -1,0 +1,147 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipeline.errors import ConfigError
+from pipeline.heads import Head, Source, output_types, resolve_heads, sources_of
+from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
+
+TOPIC = {"task": "text-classification"}
+VECTOR = {"task": "embedding"}
+POOLED = {"task": "embedding", "pooling": "pooler"}
+LOSS = {"task": "masked-lm-loss"}
+
+
+def resolve_one(model: Path, options: dict[str, Any]) -> Head:
+    [head] = resolve_heads(job_of(model, {"topic": options}))
+    return head
+
+
+def test_heads_come_in_order_with_their_sources_trunks_and_types(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path / "model", id2label={0: "no", 1: "yes"})
+    other = tiny_checkpoint(tmp_path / "other", num_labels=1)
+    job = job_of(
+        model,
+        {
+            "vector": VECTOR,
+            "topic": TOPIC,
+            "quality": {**TOPIC, "weights": str(other), "text_pair": "summary"},
+            "loss": {**LOSS, "trunk": str(other), "weights": str(other), "text": "title"},
+        },
+        input={"text": "body"},
+    )
+    heads = resolve_heads(job)
+    assert [head.name for head in heads] == ["vector", "topic", "quality", "loss"]
+    assert [head.source for head in heads] == [
+        Source("body"),
+        Source("body"),
+        Source("body", "summary"),
+        Source("title"),
+    ]
+    assert [head.trunk for head in heads] == [str(model)] * 3 + [str(other)]
+    assert sources_of(heads) == [Source("body"), Source("body", "summary"), Source("title")]
+    assert heads[1].labels == ["no", "yes"]
+    types = output_types(heads)
+    assert list(types) == ["vector", "topic", "quality", "loss"]
+    assert types["vector"] == pa.list_(pa.float32(), 32)
+    assert types["quality"] == pa.struct([("value", pa.float32())])
+    assert types["topic"].names == ["label", "score", "logits"]
+    assert types["loss"].names == ["loss", "nll", "num_tokens"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "num_labels", "expected"),
+    [
+        (None, 1, "regression"),
+        (None, 3, "single_label_classification"),
+        ("multi_label_classification", 3, "multi_label_classification"),
+        ("multi_label_classification", 1, "multi_label_classification"),
+        ("single_label_classification", 1, "single_label_classification"),
+    ],
+)
+def test_the_problem_is_as_stored_or_as_the_labels_tell(
+    stored: str | None, num_labels: int, expected: str, tmp_path: Path
+) -> None:
+    model = tiny_checkpoint(tmp_path, problem_type=stored, num_labels=num_labels)
+    assert resolve_one(model, TOPIC).problem_type == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "held", "missing"),
+    [
+        (TOPIC, {"lm_head", "pooler"}, "classifier.dense.weight, classifier.out_proj.weight"),
+        (POOLED, {"lm_head", "classifier"}, "pooler.dense.weight"),
+        (LOSS, {"classifier", "pooler"}, "lm_head.dense.weight, lm_head.layer_norm.weight"),
+    ],
+)
+def test_a_head_without_its_tensors_is_refused(
+    options: dict[str, Any], held: set[str], missing: str, tmp_path: Path
+) -> None:
+    model = tiny_checkpoint(tmp_path, heads=frozenset(held))
+    with pytest.raises(ConfigError, match=r"^heads\.topic\.weights: ") as caught:
+        resolve_one(model, options)
+    assert f"has no {missing}, which task {options['task']} needs" in str(caught.value)
+
+
+def test_pooling_without_weights_needs_none(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path, heads=frozenset())
+    assert resolve_one(model, VECTOR).options.task == "embedding"
+
+
+def test_a_head_of_another_width_is_refused(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path / "model")
+    wide = tiny_checkpoint(tmp_path / "wide", hidden_size=40)
+    with pytest.raises(ConfigError, match=r"heads\.topic\.weights: .* hidden_size 40, expected .* 32"):
+        resolve_one(model, {**TOPIC, "weights": str(wide)})
+
+
+def test_regression_onto_several_values_is_refused(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path, problem_type="regression", num_labels=3)
+    with pytest.raises(ConfigError, match=r"heads\.topic\.weights: .*'regression' with 3 labels, expected one"):
+        resolve_one(model, TOPIC)
+    assert resolve_one(model, VECTOR).labels
+
+
+def test_labels_with_gaps_are_refused(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path, id2label={1: "a", 2: "b"})
+    with pytest.raises(ConfigError, match=r"heads\.topic\.weights: .*ids \[1, 2\], expected 0 to 1"):
+        resolve_one(model, TOPIC)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({}, "model.path"),
+        ({"weights": "WEIGHTS"}, "heads.topic.weights"),
+        ({"trunk": "TRUNK"}, "heads.topic.trunk"),
+    ],
+)
+@pytest.mark.parametrize("damage", ["absent", "no JSON", "another model"])
+def test_a_damaged_config_is_refused_under_the_field_that_names_it(
+    options: dict[str, str], field: str, damage: str, tmp_path: Path
+) -> None:
+    model = tiny_checkpoint(tmp_path / "model")
+    damaged = tiny_checkpoint(tmp_path / "damaged")
+    match damage:
+        case "absent":
+            (damaged / "config.json").unlink()
+        case "no JSON":
+            (damaged / "config.json").write_text("{", encoding="utf-8")
+        case "another model":
+            (damaged / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
+    options = {key: str(damaged) for key in options}
+    with pytest.raises(ConfigError) as caught:
+        resolve_one(model if options else damaged, {**TOPIC, **options})
+    assert str(caught.value).startswith(f"{field}: ")
+    assert str(damaged / "config.json") in str(caught.value)
+
+
+def test_damaged_weights_are_refused(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path)
+    file = model / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(ConfigError, match=r"heads\.topic\.weights: .*model\.safetensors"):
+        resolve_one(model, TOPIC)

@@ -1,0 +1,134 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import JobConfig
+from pipeline.heads import resolve_heads
+from pipeline.identity import run_identity
+from tests.tiny_tokenizer import write_tiny_sentencepiece
+from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
+
+HEADS: dict[str, Any] = {"topic": {"task": "text-classification"}, "loss": {"task": "masked-lm-loss"}}
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_checkpoint(tmp_path / "model")
+
+
+def identity(job: JobConfig) -> dict[str, str]:
+    return run_identity(job, resolve_heads(job))
+
+
+def changes(model: Path, heads: dict[str, Any] | None = None, /, **sections: dict[str, Any]) -> list[str]:
+    """Names that differ from the job as it was."""
+    before = identity(job_of(model, HEADS))
+    after = identity(job_of(model, heads or HEADS, **sections))
+    return [name for name in {**before, **after} if before.get(name) != after.get(name)]
+
+
+def test_the_same_job_is_the_same_run(model: Path, tmp_path: Path) -> None:
+    assert changes(model) == []
+    copy = tiny_checkpoint(tmp_path / "copy")
+    assert identity(job_of(copy, HEADS)) == identity(job_of(model, HEADS))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("model", "dtype", "float32"),
+        ("model", "device", "cpu"),
+        ("model", "tensor_parallel_size", 2),
+        ("model", "token_budget", 1024),
+        ("input", "route", "heads"),
+        ("input", "columns", ["id"]),
+        ("input", "max_fragment_rows", 10),
+        ("input", "max_fragment_bytes", 10),
+        ("output", "compression", "snappy"),
+    ],
+)
+def test_an_option_that_shows_in_the_output_is_named(section: str, key: str, value: Any, model: Path) -> None:
+    assert changes(model, **{section: {key: value}}) == [f"{section}.{key}"]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("model", "replicas", 3),
+        ("model", "cpus_per_rank", 2),
+        ("input", "path", "elsewhere"),
+        ("output", "path", "elsewhere"),
+    ],
+)
+def test_where_things_are_and_how_many_work_on_them_is_left_out(
+    section: str, key: str, value: Any, model: Path
+) -> None:
+    assert changes(model, **{section: {key: value}}) == []
+
+
+@pytest.mark.parametrize(
+    ("head", "key", "value"),
+    [("topic", "text_pair", "b"), ("topic", "text", "b"), ("loss", "mask_probability", 0.5), ("loss", "seed", 9)],
+)
+def test_an_option_of_a_head_is_named(head: str, key: str, value: Any, model: Path) -> None:
+    heads = {name: {**options} for name, options in HEADS.items()}
+    heads[head][key] = value
+    assert changes(model, heads) == [f"heads.{head}.{key}"]
+
+
+def test_heads_and_their_order_are_columns_of_the_output(model: Path) -> None:
+    assert changes(model, dict(reversed(HEADS.items()))) == ["heads"]
+    more = changes(model, {**HEADS, "vector": {"task": "embedding"}})
+    assert more[0] == "heads"
+    assert all(name.startswith("heads.vector.") for name in more[1:])
+
+
+def touch_weights(model: Path) -> None:
+    file = model / "model.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def rename_label(model: Path) -> None:
+    config = json.loads((model / "config.json").read_text(encoding="utf-8"))
+    config["id2label"]["0"] = "another"
+    (model / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def change_tokenizer(model: Path) -> None:
+    write_tiny_sentencepiece(model, vocab_size=599)
+
+
+def change_settings(model: Path) -> None:
+    (model / "tokenizer_config.json").write_text('{"truncation_side": "left"}', encoding="utf-8")
+
+
+WEIGHTS = [f"heads.{name}.{part}" for name in HEADS for part in ("weights", "trunk")]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (touch_weights, WEIGHTS),
+        (rename_label, WEIGHTS),
+        (change_tokenizer, ["tokenizer"]),
+        (change_settings, ["tokenizer"]),
+    ],
+)
+def test_a_changed_file_is_named(change: Callable[[Path], None], expected: list[str], model: Path) -> None:
+    before = identity(job_of(model, HEADS))
+    change(model)
+    after = identity(job_of(model, HEADS))
+    assert [name for name in before if before[name] != after[name]] == expected
+
+
+def test_a_head_of_its_own_directory_is_told_apart_from_the_trunk(model: Path, tmp_path: Path) -> None:
+    other = tiny_checkpoint(tmp_path / "other", seed=1)
+    heads = {**HEADS, "topic": {**HEADS["topic"], "weights": str(other)}}
+    assert changes(model, heads) == ["heads.topic.weights"]
+    heads["topic"]["trunk"] = str(other)
+    assert changes(model, heads) == ["heads.topic.weights", "heads.topic.trunk"]

@@ -1,0 +1,102 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from model import (
+    ShardGroup,
+    XLMRobertaXLConfig,
+    XLMRobertaXLForMaskedLM,
+    XLMRobertaXLForSequenceClassification,
+)
+from pipeline.heads import Head, read_config
+from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.shard import Shard, ShardSettings
+from tests.distributed.processes import run_on_ranks
+from tests.unit.pipeline.compute_fixtures import make_head, tiny_checkpoint
+
+MIB = 2**20
+
+
+def heads_on(directory: Path, *tasks: str, **options: Any) -> list[Head]:
+    config = read_config(str(directory), "weights")
+    return [
+        make_head(f"{task} {i}", task, trunk=str(directory), config=config, **options)
+        for i, task in enumerate(tasks)
+    ]
+
+
+def weights_of(heads: list[Head], size: int = 1, dtype: torch.dtype = torch.float32) -> int:
+    return rank_memory(heads, tensor_parallel_size=size, token_budget=512, dtype=dtype).weights
+
+
+def num_parameters(model: nn.Module) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_weights_are_those_of_the_model_classes(tmp_path: Path) -> None:
+    directory = tiny_checkpoint(tmp_path)
+    classifier = num_parameters(XLMRobertaXLForSequenceClassification.from_pretrained(directory))
+    masked_lm = num_parameters(XLMRobertaXLForMaskedLM.from_pretrained(directory))
+    assert weights_of(heads_on(directory, "text-classification")) == 4 * classifier
+    assert weights_of(heads_on(directory, "masked-lm-loss"), dtype=torch.bfloat16) == 2 * masked_lm
+
+
+def test_equal_trunks_count_once_and_others_beside_them(tmp_path: Path) -> None:
+    first, second = tiny_checkpoint(tmp_path / "a"), tiny_checkpoint(tmp_path / "b", num_hidden_layers=1)
+    one, other = heads_on(first, "embedding"), heads_on(second, "embedding")
+    assert weights_of([*one, *heads_on(first, "embedding")]) == weights_of(one)
+    assert weights_of([*one, *other]) == weights_of(one) + weights_of(other)
+
+
+def held_bytes(group: ShardGroup, heads: list[Head]) -> int:
+    """What the modules of a rank really hold."""
+    shard = Shard(heads, ShardSettings("cpu", "float32", 1), group)
+    modules = [*shard._trunks.values(), *(m for m in shard._modules.values() if m is not None)]
+    parameters = {p.data_ptr(): p.nbytes for module in modules for p in module.parameters()}
+    return sum(parameters.values())
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_weights_are_those_of_the_rank_that_holds_most(size: int, is_tied: bool, tmp_path: Path) -> None:
+    """Four heads and 608 tokens do not divide by three."""
+    directory = tiny_checkpoint(tmp_path, tie_word_embeddings=is_tied)
+    heads = heads_on(directory, "text-classification", "embedding", "masked-lm-loss")
+    held = [held_bytes(ShardGroup(), heads)] if size == 1 else run_on_ranks(size, held_bytes, heads)
+    assert weights_of(heads, size) == max(held)
+
+
+def test_the_released_models_need_what_is_known(tmp_path: Path) -> None:
+    """3.5B parameters in two bytes each: 6.5 GiB, of which two ranks hold about half each."""
+    XLMRobertaXLConfig().save_pretrained(tmp_path)
+    heads = heads_on(tmp_path, "embedding")
+    whole, half = (weights_of(heads, size, torch.bfloat16) for size in (1, 2))
+    assert whole == pytest.approx(3.48e9 * 2, rel=0.01)
+    assert half == pytest.approx(whole / 2, rel=0.01)
+
+
+def activations(heads: list[Head], *, token_budget: int, size: int = 1) -> int:
+    return rank_memory(
+        heads, tensor_parallel_size=size, token_budget=token_budget, dtype=torch.float32
+    ).activations
+
+
+def test_activations_grow_with_the_budget_and_shrink_with_the_ranks(tmp_path: Path) -> None:
+    heads = heads_on(tiny_checkpoint(tmp_path), "embedding")
+    small, large = (activations(heads, token_budget=budget) for budget in (512, 8192))
+    assert large == 16 * small
+    assert activations(heads, token_budget=8192, size=2) < large
+
+
+def test_peak_memory_sees_what_was_held_and_let_go() -> None:
+    reset_peak_memory("cpu")
+    before = peak_memory("cpu")
+    assert before > 50 * MIB
+    tensor = torch.ones(64 * MIB)
+    del tensor
+    assert peak_memory("cpu") >= before + 250 * MIB
+    reset_peak_memory("cpu")
+    assert peak_memory("cpu") < before + 128 * MIB

@@ -1,0 +1,102 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.progress import Counts, ProgressCounter, duration, estimate
+
+NOTHING = Counts(num_tokens=0, fragment_tokens={}, num_parts=0, num_rows=0, num_errors=0, peak_rank_bytes=0)
+BYTES = {"a": 1000, "b": 3000, "c": 6000}
+
+
+def test_the_counter_adds_up_what_it_is_told() -> None:
+    counter = ProgressCounter()
+    assert counter.counts() == NOTHING
+    counter.add_tokens(5)
+    counter.add_tokens(7)
+    counter.finish_fragment("a", 12, 300)
+    counter.finish_part("a", 10, 1)
+    counter.finish_fragment("b", 8, 200)
+    counter.finish_part("b", 4, 0)
+    assert counter.counts() == Counts(
+        num_tokens=12,
+        fragment_tokens={"a": 12, "b": 8},
+        num_parts=2,
+        num_rows=14,
+        num_errors=1,
+        peak_rank_bytes=300,
+    )
+
+
+def test_a_part_that_is_written_again_counts_once() -> None:
+    """After a death Ray runs tasks again, those of parts in place too."""
+    counter = ProgressCounter()
+    for _ in range(2):
+        counter.finish_fragment("a", 12, 0)
+        counter.finish_part("a", 10, 1)
+    counts = counter.counts()
+    assert (counts.num_parts, counts.num_rows, counts.num_errors) == (1, 10, 1)
+    assert counts.fragment_tokens == {"a": 12}
+
+
+def test_counts_are_not_changed_by_what_comes_later() -> None:
+    counter = ProgressCounter()
+    counter.finish_fragment("a", 12, 0)
+    before = counter.counts()
+    counter.finish_fragment("b", 8, 0)
+    assert before.fragment_tokens == {"a": 12}
+
+
+def test_the_estimate_takes_the_rest_to_be_like_the_fragments_that_are_done() -> None:
+    counts = replace(NOTHING, num_tokens=700, fragment_tokens={"a": 400})
+    left = estimate(counts, BYTES, [(0.0, 0), (10.0, 500)])
+    # 0.4 tokens a byte, of 10,000 bytes; 700 of them have passed.
+    assert left.num_tokens == 4000 - 700
+    assert left.tokens_per_s == 50
+    assert left.remaining_s == pytest.approx(66)
+
+
+def test_before_the_first_fragment_nothing_is_known() -> None:
+    left = estimate(replace(NOTHING, num_tokens=50), BYTES, [(0.0, 0), (1.0, 50)])
+    assert left.num_tokens is None
+    assert left.remaining_s is None
+    assert left.tokens_per_s == 50
+
+
+@pytest.mark.parametrize("history", [[], [(3.0, 0)], [(3.0, 10), (3.0, 20)], [(3.0, 10), (9.0, 10)]])
+def test_without_a_rate_there_is_no_end_in_sight(history: list[tuple[float, int]]) -> None:
+    left = estimate(replace(NOTHING, fragment_tokens={"a": 400}), BYTES, history)
+    assert left.tokens_per_s == 0
+    assert left.remaining_s is None
+
+
+def test_tokens_that_passed_twice_do_not_make_the_rest_negative() -> None:
+    counts = replace(NOTHING, num_tokens=9000, fragment_tokens={"a": 400})
+    assert estimate(counts, BYTES, []).num_tokens == 0
+
+
+@given(st.dictionaries(st.sampled_from(sorted(BYTES)), st.integers(0, 10**6)))
+def test_when_all_is_done_nothing_is_left(tokens: dict[str, int]) -> None:
+    counts = replace(NOTHING, num_tokens=sum(tokens.values()), fragment_tokens=tokens)
+    left = estimate(counts, BYTES, [])
+    if tokens.keys() == BYTES.keys():
+        assert left.num_tokens == 0
+    elif tokens:
+        assert left.num_tokens is not None
+        assert left.num_tokens >= 0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (None, "-:--:--"),
+        (0, "0:00:00"),
+        (59.6, "0:01:00"),
+        (3599, "0:59:59"),
+        (3600, "1:00:00"),
+        (360000, "100:00:00"),
+    ],
+)
+def test_duration(seconds: float | None, expected: str) -> None:
+    assert duration(seconds) == expected

@@ -1,0 +1,90 @@
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.routing import Stream, route_rows, streams_of
+from tests.unit.pipeline.compute_fixtures import make_head
+
+NAMES = ["topic", "vector", "loss"]
+
+
+def test_without_a_route_every_row_gets_every_head() -> None:
+    routes = route_rows(None, NAMES, 3)
+    assert routes.wanted.shape == (3, 3)
+    assert routes.wanted.all()
+    assert routes.errors == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        (["vector", None, "loss"], pa.string()),
+        (["vector", None, "loss"], pa.large_string()),
+        (["vector", None, "loss"], pa.dictionary(pa.int32(), pa.string())),
+        ([["vector"], None, ["loss", "loss"]], pa.list_(pa.string())),
+        ([["vector"], None, ["loss"]], pa.large_list(pa.string())),
+        ([["vector"], None, ["loss"]], pa.list_(pa.string(), 1)),
+    ],
+)
+def test_a_row_names_its_heads_and_null_stands_for_all(values: list[Any], type_: pa.DataType) -> None:
+    route = pa.chunked_array([pa.array(values[:1], type_), pa.array(values[1:], type_)])
+    routes = route_rows(route, NAMES, 3)
+    assert routes.wanted.tolist() == [[False, True, False], [True, True, True], [False, False, True]]
+    assert routes.errors == {}
+
+
+def test_several_heads_none_and_a_column_of_nulls() -> None:
+    routes = route_rows(pa.chunked_array([pa.array([["loss", "topic"], []])]), NAMES, 2)
+    assert routes.wanted.tolist() == [[True, False, True], [False, False, False]]
+    assert routes.errors == {}
+    assert route_rows(pa.chunked_array([pa.nulls(2)]), NAMES, 2).wanted.all()
+
+
+def test_an_unknown_head_is_the_error_of_its_row_alone() -> None:
+    routes = route_rows(pa.chunked_array([pa.array([["topic", "topics"], ["topic"], [""], [None]])]), NAMES, 4)
+    assert routes.wanted.tolist() == [[False] * 3, [True, False, False], [False] * 3, [False] * 3]
+    assert routes.errors == {
+        0: "route: found 'topics', expected names among topic, vector, loss",
+        2: "route: found '', expected names among topic, vector, loss",
+        3: "route: found None, expected names among topic, vector, loss",
+    }
+
+
+def test_heads_that_read_the_same_tokens_share_a_stream() -> None:
+    heads = [
+        make_head("topic", "text-classification"),
+        make_head("vector", "embedding"),
+        make_head("entails", "text-classification", text_pair="hypothesis"),
+        make_head("other trunk", "embedding", trunk="other"),
+        make_head("title", "embedding", text="title"),
+        make_head("topic 2", "text-classification", weights="elsewhere"),
+    ]
+    streams = streams_of(heads)
+    assert streams == [
+        Stream("trunk", 0, (0, 1, 5)),
+        Stream("trunk", 1, (2,)),
+        Stream("other", 0, (3,)),
+        Stream("trunk", 2, (4,)),
+    ]
+
+
+def test_losses_share_a_stream_if_they_are_masked_alike() -> None:
+    options: list[dict[str, Any]] = [{}, {}, {"seed": 1}, {"mask_probability": 0.5}, {"strategy": "all"}]
+    heads = [make_head("vector", "embedding")]
+    heads += [make_head(f"loss {i}", "masked-lm-loss", **option) for i, option in enumerate(options)]
+    streams = streams_of(heads)
+    assert [stream.heads for stream in streams] == [(0,), (1, 2), (3,), (4,), (5,)]
+    assert [stream.masking and stream.masking.seed for stream in streams] == [None, 0, 1, 0, 0]
+    assert streams[4].masking is not None
+    assert streams[4].masking.strategy == "all"
+
+
+def test_every_head_is_in_one_stream() -> None:
+    heads = [make_head(str(i), "embedding", trunk=f"t{i % 3}", text=f"c{i % 2}") for i in range(20)]
+    streams = streams_of(heads)
+    assert sorted(i for stream in streams for i in stream.heads) == list(range(20))
+    assert len(streams) == 6
+    assert all(heads[i].trunk == stream.trunk for stream in streams for i in stream.heads)
+    assert np.unique([stream.source for stream in streams]).tolist() == [0, 1]

@@ -1,0 +1,274 @@
+"""A shard in this process, without Ray, against a plain loop over our models and those of Transformers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from model import (
+    CheckpointError,
+    ShardGroup,
+    XLMRobertaXLForMaskedLM,
+    XLMRobertaXLForSequenceClassification,
+    XLMRobertaXLModel,
+)
+from pipeline.batching import plan_batches
+from pipeline.draws import row_hashes
+from pipeline.heads import Head, read_config
+from pipeline.masking import Vocabulary, sample_masks
+from pipeline.routing import streams_of
+from pipeline.sequences import ShardBatch, gather_sequences, make_batch
+from pipeline.shard import Shard, ShardSettings
+from tests.oracle import oracle_of
+from tests.unit.pipeline.compute_fixtures import (
+    TINY_VOCAB_SIZE,
+    flat,
+    id_column,
+    make_head,
+    tiny_checkpoint,
+)
+
+VOCABULARY = Vocabulary(mask_id=TINY_VOCAB_SIZE - 1)
+FP32 = ShardSettings(device="cpu", dtype="float32", num_threads=1)
+TOLERANCE = 1e-4
+LENGTHS = [3, 40, 7, 512, 7, 21, 2, 90]
+
+
+@pytest.fixture(autouse=True)
+def single_thread() -> Iterator[None]:
+    num_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(num_threads)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def other_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another trunk and other heads, with a projection of its own and a regression head."""
+    return tiny_checkpoint(
+        tmp_path_factory.mktemp("other"), seed=5, tie_word_embeddings=False, num_labels=1, num_hidden_layers=1
+    )
+
+
+def rows_of_tokens(lengths: list[int], seed: int = 0) -> list[list[int]]:
+    rng = np.random.default_rng(seed)
+    return [[0, *rng.integers(4, TINY_VOCAB_SIZE, n - 2).tolist(), 2] for n in lengths]
+
+
+def head_of(directory: Path, name: str, task: str, *, trunk: Path | None = None, **options: Any) -> Head:
+    config = read_config(str(directory), "weights")
+    options = {"weights": str(directory)} | options
+    return make_head(name, task, trunk=str(trunk or directory), config=config, **options)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a head gave: values `[n, …]`, and the row of each."""
+
+    values: NDArray[np.float32]
+    rows: NDArray[np.int32]
+
+    def by_row(self) -> dict[int, NDArray[np.float32]]:
+        return {int(row): self.values[self.rows == row] for row in np.unique(self.rows)}
+
+
+def run(
+    heads: list[Head], rows: list[list[int]], *, settings: ShardSettings = FP32, token_budget: int = 128
+) -> dict[str, Found]:
+    """Batches of a fragment through a shard, each trunk apart, as a leader sends them."""
+    streams = streams_of(heads)
+    wanted = np.ones((len(rows), len(heads)), dtype=bool)
+    hashes = row_hashes("a.parquet", 0, len(rows))
+    sequences = gather_sequences([id_column(list(rows))], streams, wanted, hashes, VOCABULARY)
+    shard = Shard(heads, settings, ShardGroup())
+    assert shard.unused.keys() <= {head.trunk for head in heads} | {head.options.weights for head in heads}
+    values: dict[str, list[NDArray[np.float32]]] = {head.name: [] for head in heads}
+    rows_of: dict[str, list[NDArray[np.int32]]] = {head.name: [] for head in heads}
+    names = [head.name for head in heads]
+    trunks = np.array([streams[i].trunk for i in sequences.stream])
+    for trunk in np.unique(trunks):
+        here = np.flatnonzero(trunks == trunk)
+        for batch in plan_batches(sequences.length[here], token_budget):
+            made, batch_rows = make_batch(sequences, here[batch], streams, names, wanted, VOCABULARY.mask_id)
+            for name, result in shard.run(made).items():
+                assert result.dtype == np.float32
+                values[name].append(result)
+                rows_of[name].append(batch_rows[name])
+    return {name: Found(np.concatenate(values[name]), np.concatenate(rows_of[name])) for name in names}
+
+
+def ours_and_theirs(cls: Any, directory: Path) -> list[Any]:
+    """A model of ours from the checkpoint, and Transformers' with the same weights."""
+    ours = cls.from_pretrained(directory)
+    assert not ours.load_report.new
+    return [ours, oracle_of(ours)]
+
+
+@torch.inference_mode()
+def nll_of(model: Any, ids: list[int], labels: NDArray[np.int32]) -> NDArray[np.float32]:
+    """Negative log likelihood of each labelled token of one row."""
+    logits = model(torch.tensor([ids])).logits[0].log_softmax(-1)
+    positions = np.flatnonzero(labels != -100)
+    nll: NDArray[np.float32] = -logits[positions, labels[positions].astype(np.int64)].numpy()
+    return nll
+
+
+def test_logits_are_those_of_one_row_at_a_time(directory: Path, other_directory: Path) -> None:
+    rows = rows_of_tokens(LENGTHS)
+    heads = [
+        head_of(directory, "topic", "text-classification"),
+        head_of(other_directory, "quality", "text-classification"),
+    ]
+    found = run(heads, rows)
+    for head in heads:
+        by_row = found[head.name].by_row()
+        assert sorted(by_row) == list(range(len(rows)))
+        for model in ours_and_theirs(XLMRobertaXLForSequenceClassification, Path(head.options.weights)):
+            for row, ids in enumerate(rows):
+                with torch.inference_mode():
+                    expected = model(torch.tensor([ids])).logits.numpy()
+                np.testing.assert_allclose(by_row[row], expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "cls", "max", "pooler"])
+def test_embeddings_are_those_of_one_row_at_a_time(pooling: str, normalize: bool, directory: Path) -> None:
+    rows = rows_of_tokens(LENGTHS)
+    head = head_of(directory, "vector", "embedding", pooling=pooling, normalize=normalize)
+    by_row = run([head], rows)["vector"].by_row()
+    for model in ours_and_theirs(XLMRobertaXLModel, directory):
+        for row, ids in enumerate(rows):
+            with torch.inference_mode():
+                output = model(torch.tensor([ids]))
+            states = output.last_hidden_state[0]
+            expected = {
+                "mean": states.mean(dim=0),
+                "cls": states[0],
+                "max": states.max(dim=0).values,
+                "pooler": output.pooler_output[0],
+            }[pooling].numpy()
+            if normalize:
+                expected = expected / np.linalg.norm(expected)
+            np.testing.assert_allclose(by_row[row][0], expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+@pytest.mark.parametrize("is_tied", [True, False])
+def test_sampled_losses_are_those_of_one_row_at_a_time(
+    is_tied: bool, directory: Path, other_directory: Path
+) -> None:
+    rows = rows_of_tokens(LENGTHS)
+    weights = directory if is_tied else other_directory
+    head = head_of(weights, "loss", "masked-lm-loss", mask_probability=0.3, seed=4)
+    by_row = run([head], rows)["loss"].by_row()
+    ids, offsets = flat(rows)
+    masked, labels = sample_masks(
+        ids,
+        offsets,
+        row_hashes("a.parquet", 0, len(rows)),
+        probability=0.3,
+        seed=4,
+        vocabulary=VOCABULARY,
+    )
+    # The row of two tokens has no text to predict.
+    assert sorted(by_row) == [row for row, ids in enumerate(rows) if len(ids) > 2]
+    for model in ours_and_theirs(XLMRobertaXLForMaskedLM, weights):
+        for row in by_row:
+            piece = slice(offsets[row], offsets[row + 1])
+            expected = nll_of(model, masked[piece].tolist(), labels[piece])
+            np.testing.assert_allclose(by_row[row], expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_masking_each_token_in_turn_is_the_pseudo_log_likelihood(directory: Path) -> None:
+    rows = rows_of_tokens([6, 2, 9])
+    by_row = run([head_of(directory, "loss", "masked-lm-loss", strategy="all")], rows)["loss"].by_row()
+    assert sorted(by_row) == [0, 2]
+    for model in ours_and_theirs(XLMRobertaXLForMaskedLM, directory):
+        for row in by_row:
+            expected = []
+            for position in range(1, len(rows[row]) - 1):
+                ids, labels = list(rows[row]), np.full(len(rows[row]), -100, dtype=np.int32)
+                labels[position], ids[position] = ids[position], VOCABULARY.mask_id
+                expected.append(nll_of(model, ids, labels)[0])
+            np.testing.assert_allclose(by_row[row], expected, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_heads_do_not_change_each_other_and_share_a_pass(directory: Path, other_directory: Path) -> None:
+    rows = rows_of_tokens(LENGTHS)
+    heads = [
+        head_of(directory, "topic", "text-classification"),
+        head_of(directory, "vector", "embedding"),
+        head_of(directory, "loss", "masked-lm-loss"),
+        head_of(directory, "pooled", "embedding", pooling="pooler"),
+        head_of(other_directory, "elsewhere", "embedding"),
+        head_of(other_directory, "foreign", "text-classification", trunk=directory),
+    ]
+    together = run(heads, rows)
+    for head in heads:
+        alone = run([head], rows)[head.name]
+        for row, values in alone.by_row().items():
+            np.testing.assert_allclose(together[head.name].by_row()[row], values, atol=TOLERANCE, rtol=TOLERANCE)
+    shard = Shard(heads, FP32, ShardGroup())
+    batch = ShardBatch(
+        str(directory), np.array(rows[0], dtype=np.int32), np.array([len(rows[0])], dtype=np.int32), {}
+    )
+    shard.run(batch)
+    assert shard.num_trunk_tokens == len(rows[0])
+
+
+@pytest.mark.parametrize("token_budget", [1, 64, 100_000])
+def test_how_batches_are_cut_changes_nothing(token_budget: int, directory: Path) -> None:
+    rows = rows_of_tokens(LENGTHS)
+    heads = [
+        head_of(directory, "topic", "text-classification"),
+        head_of(directory, "vector", "embedding"),
+        head_of(directory, "loss", "masked-lm-loss"),
+    ]
+    expected, found = run(heads, rows), run(heads, rows, token_budget=token_budget)
+    for head in heads:
+        for row, values in expected[head.name].by_row().items():
+            np.testing.assert_allclose(found[head.name].by_row()[row], values, atol=TOLERANCE, rtol=TOLERANCE)
+
+
+def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> None:
+    rows = rows_of_tokens(LENGTHS)
+    heads = [
+        head_of(directory, "topic", "text-classification"),
+        head_of(directory, "vector", "embedding"),
+        head_of(directory, "loss", "masked-lm-loss"),
+    ]
+    bf16 = ShardSettings(device="cpu", dtype="bfloat16", num_threads=1)
+    shard = Shard(heads, bf16, ShardGroup())
+    modules = [*shard._trunks.values(), *shard._modules.values()]
+    assert {p.dtype for module in modules if module is not None for p in module.parameters()} == {torch.bfloat16}
+    found, expected = run(heads, rows, settings=bf16), run(heads, rows)
+    for head in heads:
+        for row, values in expected[head.name].by_row().items():
+            np.testing.assert_allclose(found[head.name].by_row()[row], values, atol=0.1, rtol=0.1)
+
+
+def test_what_nobody_uses_is_told(directory: Path) -> None:
+    shard = Shard([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())
+    assert {name.split(".")[0] for name in shard.unused[str(directory)]} == {"lm_head", "roberta"}
+    assert all("pooler" in name for name in shard.unused[str(directory)] if name.startswith("roberta"))
+    everything = [
+        head_of(directory, "topic", "text-classification"),
+        head_of(directory, "loss", "masked-lm-loss"),
+        head_of(directory, "vector", "embedding", pooling="pooler"),
+    ]
+    assert Shard(everything, FP32, ShardGroup()).unused == {}
+
+
+def test_a_head_without_weights_is_refused(tmp_path: Path) -> None:
+    directory = tiny_checkpoint(tmp_path, heads=frozenset({"lm_head"}))
+    with pytest.raises(CheckpointError, match=r"heads\.topic\.weights: .* lacks classifier\.dense\.weight"):
+        Shard([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())

@@ -1,0 +1,189 @@
+from pathlib import Path
+from typing import Any, get_args
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from pipeline.errors import ConfigError
+from pipeline.vectors import (
+    VectorDtype,
+    check_vectors,
+    finish_vectors,
+    token_vectors_column,
+    vector_type,
+    vectors_column,
+)
+
+DTYPES: tuple[VectorDtype, ...] = get_args(VectorDtype)
+VECTORS = hnp.arrays(np.float32, (4, 24), elements=st.floats(-1e6, 1e6, width=32))
+
+
+@pytest.fixture(scope="module")
+def values() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(6, 24)).astype(np.float32)
+
+
+@given(VECTORS, st.integers(1, 24))
+def test_vectors_are_cut_and_then_brought_to_length_one(vectors: np.ndarray, dimensions: int) -> None:
+    found = finish_vectors(vectors, dimensions=dimensions, normalize=True, dtype="float32")
+    cut = vectors[:, :dimensions].astype(np.float64)
+    lengths = np.sqrt((cut**2).sum(axis=1, keepdims=True))
+    assert found == pytest.approx(np.divide(cut, lengths, out=np.zeros_like(cut), where=lengths > 0), abs=1e-7)
+    assert found.dtype == np.float32
+    bare = finish_vectors(vectors, dimensions=dimensions, normalize=False, dtype="float32")
+    assert bare.tobytes() == vectors[:, :dimensions].tobytes()
+
+
+@given(hnp.arrays(np.float32, (3, 8), elements=st.floats(width=32)))
+def test_float16_is_the_nearest_and_never_overflows(vectors: np.ndarray) -> None:
+    found = finish_vectors(vectors, dimensions=8, normalize=False, dtype="float16")
+    assert found.dtype == np.float16
+    for x, half in zip(vectors.ravel().tolist(), found.ravel().tolist(), strict=True):
+        expected = float(np.float16(x)) if abs(x) <= 65504 else np.copysign(65504.0, x)
+        assert half == expected or (np.isnan(x) and np.isnan(half))
+
+
+@given(VECTORS)
+def test_int8_is_127_times_the_vector_of_length_one(vectors: np.ndarray) -> None:
+    found = finish_vectors(vectors, dimensions=16, normalize=True, dtype="int8")
+    assert found.dtype == np.int8
+    unit = finish_vectors(vectors, dimensions=16, normalize=True, dtype="float32")
+    assert (np.abs(found / 127 - unit) <= 0.5001 / 127).all()
+    assert np.abs(found.astype(int)).max() <= 127
+
+
+def test_int8_keeps_the_cosine(values: np.ndarray) -> None:
+    unit = finish_vectors(values, dimensions=24, normalize=True, dtype="float32")
+    whole = finish_vectors(values, dimensions=24, normalize=True, dtype="int8").astype(np.int64)
+    assert whole @ whole.T / 127**2 == pytest.approx(unit @ unit.T, abs=0.02)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+@given(VECTORS)
+def test_ubinary_packs_the_signs(normalize: bool, vectors: np.ndarray) -> None:
+    found = finish_vectors(vectors, dimensions=16, normalize=normalize, dtype="ubinary")
+    assert found.dtype == np.uint8
+    assert found.shape == (4, 2)
+    bits = ["".join("1" if x > 0 else "0" for x in row[:16]) for row in vectors.tolist()]
+    assert ["".join(f"{byte:08b}" for byte in row) for row in found.tolist()] == bits
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dimensions": 0}, "dimensions: found 0, expected 1 to 32"),
+        ({"dimensions": 33}, "dimensions: found 33, expected 1 to 32"),
+        ({"dtype": "int8", "normalize": False}, 'dtype: found "int8" with normalize = false'),
+        ({"dtype": "ubinary", "dimensions": 20}, "multiple of 8.* dimensions = 16"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
+    fitting: dict[str, Any] = {"dimensions": 32, "hidden_size": 32, "normalize": True, "dtype": "float32"}
+    check_vectors(**fitting)
+    with pytest.raises(ConfigError, match=message):
+        check_vectors(**fitting | options)
+
+
+def column_of(values: np.ndarray, dtype: VectorDtype) -> pa.Array:
+    column = vectors_column(finish_vectors(values, dimensions=16, normalize=True, dtype=dtype))
+    column.validate(full=True)
+    assert column.type == vector_type(16, dtype)
+    return column
+
+
+def test_columns_are_fixed_size_lists(values: np.ndarray) -> None:
+    types = [vector_type(16, dtype) for dtype in DTYPES]
+    assert types == [
+        pa.list_(pa.float32(), 16),
+        pa.list_(pa.float16(), 16),
+        pa.list_(pa.int8(), 16),
+        pa.list_(pa.uint8(), 2),
+    ]
+    for dtype in DTYPES:
+        found = finish_vectors(values, dimensions=16, normalize=True, dtype=dtype)
+        assert column_of(values, dtype).to_pylist() == found.tolist()
+
+
+def test_token_vectors_are_lists_of_vectors(values: np.ndarray) -> None:
+    for dtype in DTYPES:
+        vectors = finish_vectors(values, dimensions=16, normalize=True, dtype=dtype)
+        column = token_vectors_column(vectors, np.array([0, 2, 2, 6]))
+        column.validate(full=True)
+        assert column.type == pa.list_(vector_type(16, dtype))
+        assert column.to_pylist() == [vectors[:2].tolist(), [], vectors[2:].tolist()]
+
+
+@pytest.fixture(scope="module")
+def part(values: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Parquet file with a vector column of each dtype, named like it; row 2 failed and is null."""
+    rows = pa.array([0, 1, None, 3, 4, 5])
+    file = tmp_path_factory.mktemp("part") / "part.parquet"
+    pq.write_table(pa.table({dtype: column_of(values, dtype).take(rows) for dtype in DTYPES}), file)
+    return file
+
+
+def test_polars_reads_columns_of_vectors(part: Path, values: np.ndarray) -> None:
+    expected = {
+        "float32": pl.Array(pl.Float32, 16),
+        "float16": pl.Array(pl.Float16, 16),
+        "int8": pl.Array(pl.Int8, 16),
+        "ubinary": pl.Array(pl.UInt8, 2),
+    }
+    frame = pl.read_parquet(part)
+    assert dict(frame.schema) == expected
+    assert dict(pl.scan_parquet(part).collect_schema()) == expected
+    for dtype in DTYPES:
+        found = finish_vectors(values, dimensions=16, normalize=True, dtype=dtype)
+        assert frame[dtype].is_null().to_list() == [False, False, True, False, False, False]
+        assert frame[dtype].drop_nulls().to_numpy().tolist() == np.delete(found, 2, axis=0).tolist()
+
+
+def test_duckdb_reads_vectors_from_parquet(part: Path, values: np.ndarray) -> None:
+    con = duckdb.connect()
+    for dtype, type_ in zip(DTYPES, ("FLOAT[]", "FLOAT[]", "TINYINT[]", "UTINYINT[]"), strict=True):
+        rows = con.execute(f"SELECT {dtype}, typeof({dtype}) FROM '{part}'").fetchall()
+        found = finish_vectors(values, dimensions=16, normalize=True, dtype=dtype).tolist()
+        found[2] = None
+        assert rows == [(vector, type_) for vector in found]
+
+
+def test_duckdb_searches_vectors_of_a_parquet_file(values: np.ndarray, tmp_path: Path) -> None:
+    """Where no row failed as the column is; a null needs the type that Parquet does not have."""
+    con = duckdb.connect()
+    cosine = finish_vectors(values, dimensions=16, normalize=True, dtype="float32")
+    cosine = cosine @ cosine[0]
+    for dtype in ("float32", "float16", "int8"):
+        file = tmp_path / f"{dtype}.parquet"
+        column = column_of(values, dtype)
+        pq.write_table(pa.table({"vector": column}), file)
+        query = f"FROM '{file}', (SELECT vector AS wanted FROM '{file}' LIMIT 1)"
+        found = con.execute(f"SELECT list_cosine_similarity(vector, wanted) {query}").fetchall()
+        assert [value for (value,) in found] == pytest.approx(cosine.tolist(), abs=0.02)
+
+        pq.write_table(pa.table({"vector": column.take(pa.array([0, None, 5]))}), file)
+        as_arrays = "array_cosine_similarity(vector::FLOAT[16], wanted::FLOAT[16])"
+        found = con.execute(f"SELECT {as_arrays} {query}").fetchall()
+        assert [value for (value,) in found] == [
+            pytest.approx(1, abs=1e-3),
+            None,
+            pytest.approx(float(cosine[5]), abs=0.02),
+        ]
+
+
+def test_duckdb_reads_arrays_from_arrow(values: np.ndarray) -> None:
+    table = pa.table({"vector": column_of(values, "float32").take(pa.array([0, None, 5]))})
+    con = duckdb.connect()
+    con.register("part", table)
+    query = "SELECT typeof(vector), array_cosine_similarity(vector, vector) FROM part"
+    assert con.execute(query).fetchall() == [
+        ("FLOAT[16]", pytest.approx(1)),
+        ("FLOAT[16]", None),
+        ("FLOAT[16]", pytest.approx(1)),
+    ]
