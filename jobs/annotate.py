@@ -21,6 +21,7 @@ from pipeline.manifest import Manifest, remaining_fragments
 from pipeline.paths import resolve_path
 from pipeline.planning import Plan, plan_fragments
 from pipeline.preflight import require_runnable
+from pipeline.trunks import share_trunks
 
 DONE, REFUSED, FAILED, PARTLY, INTERRUPTED = 0, 2, 1, 3, 130
 
@@ -62,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_job(job: JobConfig, *, address: str, plan_only: bool = False) -> int:
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
-    heads = resolve_heads(job)
+    heads = share_trunks(resolve_heads(job))
     require_runnable(job, heads)
     plan = plan_fragments(job)
     filesystem, root = resolve_path(job.output.path, "output.path")

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def plan_batches(lengths: NDArray[np.int32], token_budget: int) -> list[NDArray[np.int64]]:
+def plan_batches(lengths: NDArray[np.integer], token_budget: int) -> list[NDArray[np.int64]]:
     """Cut sequences into batches of at most `token_budget` tokens.
 
     Longest first, so that a batch that does not fit in memory shows at once, and neighbours are of nearly

@@ -7,6 +7,7 @@ import ray
 import torch
 
 from pipeline.config import JobConfig, ModelSection
+from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.graph import Deployment
 from pipeline.heads import read_config
@@ -61,7 +62,12 @@ def deploy(job: JobConfig, cores_per_node: int) -> Deployment:
     replicas = job.model.replicas
     if replicas == "auto":
         replicas = replicas_that_fit(job.model.tensor_parallel_size, resources)
-    settings = ShardSettings(device, resolve_dtype(job.model, device), resources.num_threads)
+    settings = ShardSettings(
+        device,
+        resolve_dtype(job.model, device),
+        resources.num_threads,
+        num_usable_tokens=load_tokenizer(job.model.path).vocab_size,
+    )
     return Deployment(replicas, resources, settings)
 
 

@@ -19,7 +19,10 @@ RESERVED = (NUM_TOKENS, NUM_WINDOWS, ERROR)
 
 FRAGMENT = "__fragment"
 ROW = "__row"
+WANTED = "__wanted"
+"""fixed_size_list<bool>[heads]: which heads a row asks for."""
 SEQUENCE_PREFIX = "__sequences_"
+CONTEXT_PREFIX = "__context_"
 SECONDS = "__seconds"
 """Optional, float64: the seconds that the fragment took, the same value in each of its rows."""
 
@@ -101,14 +104,24 @@ def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> 
     return pa.schema([*carried, *RESERVED_FIELDS, *heads])
 
 
-def sequence_column(index: int) -> str:
-    """Name of the internal column of token ids, list<int32>, of the source of text `index`."""
-    return f"{SEQUENCE_PREFIX}{index}"
+def sequence_column(source: int) -> str:
+    """Name of the internal column of windows of source number `source` of a job's heads."""
+    return f"{SEQUENCE_PREFIX}{source}"
+
+
+def context_column(source: int) -> str:
+    """Name of the internal column with what decoding needs of that source beside its windows."""
+    return f"{CONTEXT_PREFIX}{source}"
+
+
+def is_encoded(name: str) -> bool:
+    """Whether a column is what encoding hands to the annotator."""
+    return name == WANTED or name.startswith((SEQUENCE_PREFIX, CONTEXT_PREFIX))
 
 
 def is_internal(name: str) -> bool:
     """Whether a column belongs between source and sink only, and never reaches the output."""
-    return name in (FRAGMENT, ROW, SECONDS) or name.startswith(SEQUENCE_PREFIX)
+    return name in (FRAGMENT, ROW, SECONDS) or is_encoded(name)
 
 
 def reserved_name_problem(name: str) -> str | None:

@@ -1,70 +1,196 @@
-"""What ranks computed -> columns of the output, one value a row. Pure functions."""
+"""What ranks computed -> columns of the output: results are put in order, windows merged, one value a row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
 
-from pipeline.head_config import EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+from model import XLMRobertaXLTokenizer
+from pipeline.answers import AnswerWindows, answers_column
+from pipeline.choices import choices_column
+from pipeline.classification import classification_column
+from pipeline.entities import entities_column, words_labels
+from pipeline.head_config import (
+    CausalLMLossHead,
+    EmbeddingHead,
+    FillMaskHead,
+    MaskedLMLossHead,
+    MultipleChoiceHead,
+    QuestionAnsweringHead,
+    TextClassificationHead,
+    TextGenerationHead,
+    TokenClassificationHead,
+    ZeroShotHead,
+)
 from pipeline.heads import Head
+from pipeline.language_modeling import fill_mask_column, generation_column, loss_column
+from pipeline.merging import weighted_mean, window_maximum
+from pipeline.ragged import offsets_of
+from pipeline.segments import list_column
+from pipeline.sequences import WindowArrays
+from pipeline.vectors import Vectors, finish_vectors, token_vectors_column, vectors_column
+from pipeline.zero_shot import entailment_ids, zero_shot_column, zero_shot_scores
 
 
-def decode_head(head: Head, values: NDArray[np.float32], rows: NDArray[np.int32], num_rows: int) -> pa.Array:
-    """A head's column.
+@dataclass(frozen=True)
+class HeadResults:
+    """All results of a head over a fragment, in the order of windows and tokens.
 
-    Args:
-        values: fp32 `[n, …]`, what the ranks returned, in any order.
-        rows: int32 `[n]`, the row that each value belongs to; a masked row has one value for each labelled token.
-        num_rows: rows of the fragment; those without a value get null.
+    Attributes:
+        values: what the ranks returned, arrays with a first axis `[n]`.
+        window, position: int64 `[n]`, the window of the head's source and the token in it.
+        windows: of that source.
+        context: by row, what `sources.decoding_context` kept.
     """
+
+    values: tuple[NDArray[np.generic], ...]
+    window: NDArray[np.int64]
+    position: NDArray[np.int64]
+    windows: WindowArrays
+    context: pa.Array
+
+    @property
+    def row(self) -> NDArray[np.int64]:
+        """The row of each result."""
+        return self.windows.row[self.window]
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the fragment."""
+        return len(self.context)
+
+    @property
+    def row_offsets(self) -> NDArray[np.int64]:
+        """Where the results of each row begin, int64 `[rows + 1]`."""
+        return offsets_of(np.bincount(self.row, minlength=self.num_rows))
+
+    @property
+    def weight(self) -> NDArray[np.int32]:
+        """Tokens that each result's window owns."""
+        owned = self.windows.owned_end - self.windows.owned_begin
+        return owned[self.window].astype(np.int32)
+
+
+def decode_head(head: Head, results: HeadResults, tokenizer: XLMRobertaXLTokenizer) -> pa.Array:
+    """A head's column, one value for each row of the fragment, null where there is no result."""
+    if not len(results.window):
+        return pa.nulls(results.num_rows, head.output_type)
     match head.options:
         case TextClassificationHead():
-            column = classification_column(values, head.labels, head.problem_type)
+            column = _classes(head, results)
+        case TokenClassificationHead():
+            column = _token_labels(head, head.options, results)
+        case QuestionAnsweringHead():
+            column = _answers(head.options, results)
+        case MultipleChoiceHead():
+            scores, rows = _item_means(results)
+            column = choices_column(scores[:, 0], offsets_of(np.bincount(rows, minlength=results.num_rows)))
         case EmbeddingHead():
-            column = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), head.config.hidden_size)
-        case MaskedLMLossHead():
-            column, rows = loss_column(values, rows)
-    return place_rows(column.cast(head.output_type), rows, num_rows)
+            column = _vectors(head, head.options, results)
+        case FillMaskHead():
+            token_ids, log_probabilities = results.values
+            column = fill_mask_column(token_ids, log_probabilities, results.row_offsets, tokenizer)
+        case MaskedLMLossHead() | CausalLMLossHead():
+            losses, rows = loss_column(_floats(results), results.row)
+            column = place_rows(losses, rows, results.num_rows)
+        case TextGenerationHead():
+            token_ids, num_tokens = results.values
+            column = generation_column(token_ids, num_tokens, tokenizer)
+            column = place_rows(column, results.row, results.num_rows)
+        case ZeroShotHead():
+            column = _zero_shot(head, head.options, results)
+    return mask_rows(column, np.bincount(results.row, minlength=results.num_rows) > 0).cast(head.output_type)
 
 
-def classification_column(logits: NDArray[np.float32], labels: Sequence[str], problem_type: str) -> pa.StructArray:
-    """Labels and scores of `[n, num_labels]` logits: softmax, sigmoid for several labels, or the bare value."""
-    if problem_type == "regression":
-        return pa.StructArray.from_arrays([pa.array(logits[:, 0])], ["value"])
-    logit_lists = _lists(logits)
-    if problem_type == "single_label_classification":
-        best = logits.argmax(axis=1) if len(logits) else np.zeros(0, dtype=np.int64)
-        probabilities = torch.from_numpy(logits).double().softmax(dim=1).numpy()
-        scores = probabilities[np.arange(len(best)), best]
-        names = pa.array(labels, pa.string()).take(pa.array(best))
-        return pa.StructArray.from_arrays(
-            [names, pa.array(scores.astype(np.float32)), logit_lists], ["label", "score", "logits"]
-        )
-    scores = torch.from_numpy(logits).double().sigmoid().float().numpy()
-    # A label holds where its probability is at least one half; `scores` are of all labels, by class id.
-    holds = scores >= 0.5
-    offsets = np.concatenate([[0], np.cumsum(holds.sum(axis=1))]).astype(np.int32)
-    names = pa.array(labels, pa.string()).take(pa.array(np.nonzero(holds)[1]))
-    return pa.StructArray.from_arrays(
-        [pa.ListArray.from_arrays(pa.array(offsets), names), _lists(scores), logit_lists],
-        ["labels", "scores", "logits"],
+def _classes(head: Head, results: HeadResults) -> pa.Array:
+    means, rows = weighted_mean(_floats(results), results.row.astype(np.int32), results.weight, results.num_rows)
+    return place_rows(classification_column(means, head.labels, head.problem_type), rows, results.num_rows)
+
+
+def _floats(results: HeadResults) -> NDArray[np.float32]:
+    return np.asarray(results.values[0], dtype=np.float32)
+
+
+def _token_labels(head: Head, options: TokenClassificationHead, results: HeadResults) -> pa.Array:
+    logits = _floats(results)
+    flat = results.windows.ids.starts[results.window] + results.position
+    begins, ends = results.windows.begins.values[flat], results.windows.ends.values[flat]
+    if options.words is None:
+        texts = results.context.to_pylist()
+        return entities_column(texts, results.row_offsets, begins, ends, logits, head.labels, options.aggregation)
+    num_words = results.context.fill_null(0).to_numpy().astype(np.int64)
+    word_offsets = offsets_of(num_words)
+    word = (word_offsets[results.row] + begins).astype(np.int32)
+    labelled = words_labels(word, logits, head.labels, int(word_offsets[-1]), options.aggregation)
+    return list_column(labelled, word_offsets)
+
+
+def _answers(options: QuestionAnsweringHead, results: HeadResults) -> pa.Array:
+    """The request of each window is its `<s>` and behind it the tokens of the context."""
+    logits = _floats(results)
+    is_first = results.position == 0
+    shown = results.window[is_first]
+    flat = (results.windows.ids.starts[results.window] + results.position)[~is_first]
+    window, position = results.window[~is_first], results.position[~is_first]
+    windows = results.windows
+    column, rows = answers_column(
+        AnswerWindows(
+            row=windows.row[shown].astype(np.int32),
+            window_offsets=offsets_of(windows.body_size[shown]),
+            begins=windows.begins.values[flat],
+            ends=windows.ends.values[flat],
+            start_logits=logits[~is_first, 0],
+            end_logits=logits[~is_first, 1],
+            owned=(position >= windows.owned_begin[window]) & (position < windows.owned_end[window]),
+            null_scores=logits[is_first].sum(axis=1),
+        ),
+        results.context.to_pylist(),
+        options.max_answer_tokens,
     )
+    return place_rows(column, rows, results.num_rows)
 
 
-def loss_column(nll: NDArray[np.float32], rows: NDArray[np.int32]) -> tuple[pa.StructArray, NDArray[np.int32]]:
-    """Sums of each row's tokens, in nats; and the rows that have any."""
-    num_rows = int(rows.max()) + 1 if len(rows) else 0
-    num_tokens = np.bincount(rows, minlength=num_rows)
-    total = np.bincount(rows, weights=nll.astype(np.float64), minlength=num_rows)
-    present = np.flatnonzero(num_tokens).astype(np.int32)
-    total, num_tokens = total[present], num_tokens[present]
-    columns = [pa.array(total / num_tokens), pa.array(total), pa.array(num_tokens.astype(np.int32))]
-    return pa.StructArray.from_arrays(columns, ["loss", "nll", "num_tokens"]), present
+def _vectors(head: Head, options: EmbeddingHead, results: HeadResults) -> pa.Array:
+    def finish(values: NDArray[np.float32]) -> Vectors:
+        return finish_vectors(
+            values,
+            dimensions=options.num_dimensions(head.config.hidden_size),
+            normalize=options.normalize,
+            dtype=options.dtype,
+        )
+
+    if options.level == "token":
+        return token_vectors_column(finish(_floats(results)), results.row_offsets)
+    merge: Callable[..., tuple[NDArray[np.float32], NDArray[np.int32]]] = weighted_mean
+    if options.pooling == "max":
+        merge = window_maximum
+    vectors, rows = merge(_floats(results), results.row.astype(np.int32), results.weight, results.num_rows)
+    return place_rows(vectors_column(finish(vectors)), rows, results.num_rows)
 
 
-def place_rows(column: pa.Array, rows: NDArray[np.int32], num_rows: int) -> pa.Array:
+def _zero_shot(head: Head, options: ZeroShotHead, results: HeadResults) -> pa.Array:
+    logits, rows = _item_means(results)
+    offsets = offsets_of(np.bincount(rows, minlength=results.num_rows))
+    entailment, contradiction = entailment_ids(head.config.id2label, multi_label=options.multi_label)
+    scores = zero_shot_scores(logits, offsets, entailment, contradiction, multi_label=options.multi_label)
+    present = np.diff(offsets) > 0
+    labels = [label for row in np.flatnonzero(present).tolist() for label in results.context[row].as_py()]
+    return zero_shot_column(scores, offsets, labels)
+
+
+def _item_means(results: HeadResults) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Mean over the windows of each choice or hypothesis, in order; and the row of each."""
+    row, item = results.row, results.windows.item[results.window]
+    begins = np.ones(len(row), dtype=bool)
+    begins[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
+    number = np.cumsum(begins) - 1
+    means, _ = weighted_mean(_floats(results), number.astype(np.int32), results.weight, int(number[-1]) + 1)
+    return means, row[begins]
+
+
+def place_rows(column: pa.Array, rows: NDArray[np.integer], num_rows: int) -> pa.Array:
     """Value i to row `rows[i]`, null elsewhere."""
     index = np.zeros(num_rows, dtype=np.int64)
     is_null = np.ones(num_rows, dtype=bool)
@@ -73,7 +199,8 @@ def place_rows(column: pa.Array, rows: NDArray[np.int32], num_rows: int) -> pa.A
     return column.take(pa.array(index, mask=is_null))
 
 
-def _lists(values: NDArray[np.float32]) -> pa.ListArray:
-    """`[n, k]` to n lists of k."""
-    offsets = np.arange(0, values.size + 1, values.shape[1], dtype=np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values.ravel()))
+def mask_rows(column: pa.Array, is_present: NDArray[np.bool_]) -> pa.Array:
+    """Null in the rows that are not present."""
+    if is_present.all():
+        return column
+    return column.take(pa.array(np.arange(len(column)), mask=~is_present))

@@ -1,16 +1,61 @@
-"""Rows -> token ids. One list column for each source of text, null where a row's text cannot be read."""
+"""Rows -> sequences of token ids: one internal column for each source, with a list of windows in every row."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from model.special_tokens import BOS_ID, EOS_ID
 from model.tokenizer import XLMRobertaXLTokenizer
-from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, sequence_column, text_values
-from pipeline.heads import Head, Source, sources_of
+from model.truncation import longest_first
+from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
+from pipeline.heads import Head, sources_of
+from pipeline.ragged import Ragged, cut, join, offsets_of
 from pipeline.routing import route_rows
+from pipeline.sources import Items, Source, decoding_context, read_items
+from pipeline.tokenizing import Tokens, tokenize_texts, tokenize_words
+from pipeline.windows import Windows, cut_windows
+
+_IDS = pa.list_(pa.int32())
+WINDOW_TYPE = pa.struct(
+    [
+        pa.field("item", pa.int32()),
+        pa.field("body_begin", pa.int32()),
+        pa.field("prefix_size", pa.int32()),
+        pa.field("body_size", pa.int32()),
+        pa.field("owned_begin", pa.int32()),
+        pa.field("owned_end", pa.int32()),
+        pa.field("is_last", pa.bool_()),
+        pa.field("input_ids", _IDS),
+        pa.field("begins", _IDS),
+        pa.field("ends", _IDS),
+    ]
+)
+"""One sequence. `item` counts the row's choices or hypotheses. Behind `prefix_size` tokens come `body_size` tokens
+of the item's text, from its token `body_begin` on; the tokens `owned_begin` to `owned_end` of the sequence are
+those that belong to this window and no other; `is_last`: the text ends here. `begins`, `ends`: where each token of
+the sequence stands in the text, 0 for tokens that are not of the body."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """What stands around the body of each item, in tokens."""
+
+    prefix: Ragged
+    suffix: Ragged
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A source's column of windows, and by row its tokens (before truncation), windows and problem."""
+
+    windows: pa.ListArray
+    num_tokens: NDArray[np.int32]
+    num_windows: NDArray[np.int32]
+    problems: dict[int, str]
 
 
 def encode_fragment(
@@ -19,88 +64,169 @@ def encode_fragment(
     tokenizer: XLMRobertaXLTokenizer,
     *,
     route: str | None,
-    max_num_tokens: int,
     kept_columns: Sequence[str],
 ) -> pa.Table:
-    """Add token ids to the rows of a fragment, and take away text that is not carried.
+    """Add sequences to the rows of a fragment, and take away columns that nothing needs from here on.
 
     A row is read, and judged, only as far as the heads that it asks for need it.
 
-    Args:
-        route: name of the route column.
-        max_num_tokens: a longer row is cut; `num_tokens` tells its length before that.
-        kept_columns: columns of `table` to keep.
-
     Returns:
-        `kept_columns`, num_tokens, num_windows, error, and `sequence_column(i)` list<int32> for source i.
+        `kept_columns`, num_tokens, num_windows, error, and what the annotator needs: which heads a row wants,
+        and for source i `sequence_column(i)` list<WINDOW_TYPE> and `context_column(i)`.
     """
     num_rows = table.num_rows
-    num_tokens = np.zeros(num_rows, dtype=np.int32)
-    num_windows = np.zeros(num_rows, dtype=np.int32)
-    routes = route_rows(table.column(route) if route else None, [head.name for head in heads], num_rows)
+    routes = route_rows(table, route, [head.name for head in heads])
     problems = [[routes.errors[row]] if row in routes.errors else [] for row in range(num_rows)]
-    encoded = {}
-    for i, source in enumerate(sources_of(heads)):
-        readers = [head.source == source for head in heads]
-        is_wanted = np.asarray(routes.wanted[:, readers].any(axis=1))
-        ids, full_lengths = _encode_source(table, source, is_wanted, tokenizer, max_num_tokens, problems)
-        encoded[sequence_column(i)] = ids
-        num_tokens += full_lengths
-        num_windows += full_lengths > 0
-    errors = ["; ".join(dict.fromkeys(p)) or None for p in problems]
+    num_tokens, num_windows = (np.zeros(num_rows, dtype=np.int32) for _ in range(2))
     columns = {name: table.column(name) for name in kept_columns}
+    flags = pa.array(routes.wanted.ravel())
+    encoded_columns: dict[str, pa.Array] = {WANTED: pa.FixedSizeListArray.from_arrays(flags, len(heads))}
+    for i, source in enumerate(sources_of(heads)):
+        readers = [head for head in heads if head.source == source]
+        is_wanted = np.asarray(routes.wanted[:, [head.source == source for head in heads]].any(axis=1))
+        with_offsets = any(head.needs_offsets for head in readers)
+        encoded = encode_items(
+            read_items(table, source, is_wanted),
+            source,
+            tokenizer,
+            num_rows,
+            with_offsets=with_offsets,
+        )
+        encoded_columns[sequence_column(i)] = encoded.windows
+        encoded_columns[context_column(i)] = decoding_context(table, source, with_offsets)
+        num_tokens += encoded.num_tokens
+        num_windows += encoded.num_windows
+        for row, problem in encoded.problems.items():
+            problems[row].append(problem)
     columns[NUM_TOKENS] = pa.array(num_tokens)
     columns[NUM_WINDOWS] = pa.array(num_windows)
-    columns[ERROR] = pa.array(errors, pa.string())
-    return pa.table({**columns, **encoded})
+    columns[ERROR] = pa.array(["; ".join(dict.fromkeys(p)) or None for p in problems], pa.string())
+    return pa.table({**columns, **encoded_columns})
 
 
-def _encode_source(
-    table: pa.Table,
+def encode_items(
+    items: Items,
     source: Source,
-    is_wanted: NDArray[np.bool_],
     tokenizer: XLMRobertaXLTokenizer,
-    max_num_tokens: int,
-    problems: list[list[str]],
-) -> tuple[pa.ListArray, NDArray[np.int32]]:
-    """Token ids of each row, null where there is no text to read; lengths before truncation, 0 for null."""
-    names = [source.text] if source.text_pair is None else [source.text, source.text_pair]
-    columns = [_usable_texts(table, name, is_wanted, problems) for name in names]
-    usable = [row for row, values in enumerate(zip(*columns, strict=True)) if None not in values]
-    inputs = [[values[row] or "" for row in usable] for values in columns]
-    ragged = tokenizer.encode_batch(*inputs, max_length=max_num_tokens)
-    num_special = tokenizer.num_special_tokens_to_add(pair=len(names) > 1)
-    full_lengths, lengths = (np.zeros(table.num_rows, dtype=np.int32) for _ in range(2))
-    full_lengths[usable] = ragged.num_tokens_full
-    lengths[usable] = ragged.lengths
-    has_text = full_lengths > num_special
-    for row in np.flatnonzero((full_lengths > 0) & ~has_text):
-        named = " and ".join(map(repr, names))
-        problems[row].append(f"column {named} has nothing but invisible characters, expected text")
-    offsets = np.zeros(table.num_rows + 1, dtype=np.int32)
-    np.cumsum(lengths, out=offsets[1:])
-    ids = pa.ListArray.from_arrays(pa.array(offsets), pa.array(ragged.input_ids), mask=pa.array(~has_text))
-    return ids, np.where(has_text, full_lengths, 0)
+    num_rows: int,
+    *,
+    with_offsets: bool = False,
+) -> Encoded:
+    """Tokenize the items, frame them with special tokens and companions, and cut them into windows."""
+    if source.layout == "words":
+        body = tokenize_words(items.words, tokenizer)
+    else:
+        body = tokenize_texts(
+            items.texts, tokenizer, with_offsets=with_offsets, parse_special_tokens=source.parses_mask
+        )
+    companion = None
+    if source.layout in ("pair", "question", "choices", "hypotheses"):
+        companion = tokenize_texts(items.companions, tokenizer, with_offsets=False).ids
+    row = np.asarray(items.row, dtype=np.int64)
+    problems = items.problems | _token_problems(body, items, source, tokenizer.mask_token_id)
+    is_read = ~np.isin(row, np.fromiter(problems, np.int64, len(problems)))
+    full = _frame(source, companion, len(row))
+    full_lengths = full.prefix.lengths + body.ids.lengths + full.suffix.lengths
+    num_tokens = np.bincount(row, weights=full_lengths * is_read, minlength=num_rows)
+    body, companion = _fit(body, companion, source)
+    frame = _frame(source, companion, len(row))
+    windows = _windows(body, frame, source)
+    windows = windows.select(is_read[windows.text])
+    counts = np.bincount(row[windows.text], minlength=num_rows)
+    sequences = _sequences(body, frame, windows, np.asarray(items.number, dtype=np.int32))
+    column = pa.ListArray.from_arrays(pa.array(offsets_of(counts).astype(np.int32)), sequences)
+    return Encoded(column, num_tokens.astype(np.int32), counts.astype(np.int32), problems)
 
 
-def _usable_texts(
-    table: pa.Table, column: str, is_wanted: NDArray[np.bool_], problems: list[list[str]]
-) -> list[str | None]:
-    """The texts of a column; None where it is not wanted or, with a problem noted, where it cannot be read."""
-    texts: list[str | None] = []
-    for row, value in enumerate(text_values(table.column(column))):
-        problem = None
-        if value is None:
-            problem = "is null"
-        elif isinstance(value, UnicodeDecodeError):
-            problem = f"is not UTF-8 (byte {value.start})"
-        elif not value.strip():
-            problem = "is empty" if not value else "is blank"
-        if problem is not None and is_wanted[row]:
-            problems[row].append(f"column {column!r} {problem}, expected text")
-        is_usable = problem is None and is_wanted[row]
-        texts.append(value if is_usable and isinstance(value, str) else None)
-    return texts
+def _token_problems(body: Tokens, items: Items, source: Source, mask_id: int) -> dict[int, str]:
+    """By row, what is wrong with a text that only its tokens show."""
+    name = repr(source.columns[0])
+    problems = {}
+    for i in np.flatnonzero(body.ids.lengths == 0).tolist():
+        problems[items.row[i]] = f"column {name} has nothing but invisible characters, expected text"
+    if source.parses_mask:
+        is_mask = np.concatenate([[0], np.cumsum(body.ids.values == mask_id)])
+        has_mask = is_mask[body.ids.offsets[1:]] > is_mask[body.ids.offsets[:-1]]
+        for i in np.flatnonzero(~has_mask & (body.ids.lengths > 0)).tolist():
+            problems[items.row[i]] = f"column {name} has no <mask>, expected one or more"
+    return problems
+
+
+def _frame(source: Source, companion: Ragged | None, num_items: int) -> _Frame:
+    """`<s> body </s>`, `<s> body </s></s> companion </s>`, or `<s> question </s></s> body </s>`."""
+    begin, end, between = (Ragged.repeated(tokens, num_items) for tokens in ([BOS_ID], [EOS_ID], [EOS_ID, EOS_ID]))
+    if source.layout == "prompt":
+        return _Frame(begin, Ragged.repeated([], num_items))
+    if companion is None:
+        return _Frame(begin, end)
+    if source.layout == "question":
+        return _Frame(join(begin, companion, between), end)
+    return _Frame(begin, join(between, companion, end))
+
+
+def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens, Ragged | None]:
+    """Cut what has to be cut before there are windows: a text that is truncated, a companion that is too long.
+
+    A truncated pair is cut longest first; beside windows, a companion gets at most half of the window.
+    """
+    zeros = np.zeros(len(body.ids), dtype=np.int64)
+    lengths = body.ids.lengths
+    if companion is None:
+        room = source.window - (1 if source.layout == "prompt" else 2)
+        kept = np.minimum(lengths, room) if source.truncate else lengths
+        # A prompt keeps its end, which is what generation goes on from.
+        first = lengths - kept if source.layout == "prompt" else zeros
+        return _cut_tokens(body, first, first + kept), None
+    room = source.window - 4
+    if source.truncate:
+        kept, kept_companion = longest_first(lengths, companion.lengths, room)
+    else:
+        kept, kept_companion = lengths, np.minimum(companion.lengths, room // 2)
+    index = np.arange(len(zeros))
+    return _cut_tokens(body, zeros, kept), cut(companion, index, zeros, kept_companion)
+
+
+def _cut_tokens(tokens: Tokens, begin: NDArray[np.int64], end: NDArray[np.int64]) -> Tokens:
+    if (begin == 0).all() and (end == tokens.ids.lengths).all():
+        return tokens
+    index = np.arange(len(tokens.ids))
+    return Tokens(*(cut(part, index, begin, end) for part in (tokens.ids, tokens.begins, tokens.ends)))
+
+
+def _windows(body: Tokens, frame: _Frame, source: Source) -> Windows:
+    capacity = source.window - frame.prefix.lengths - frame.suffix.lengths
+    return cut_windows(body.ids.lengths, capacity, source.stride)
+
+
+def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np.int32]) -> pa.StructArray:
+    """The windows as an array of WINDOW_TYPE."""
+    text = windows.text
+    zeros = np.zeros(len(windows), dtype=np.int64)
+    prefix = cut(frame.prefix, text, zeros, frame.prefix.lengths[text])
+    suffix = cut(frame.suffix, text, zeros, frame.suffix.lengths[text])
+    around = [Ragged(np.zeros_like(part.values), part.offsets) for part in (prefix, suffix)]
+    ids = join(prefix, cut(body.ids, text, windows.begin, windows.end), suffix)
+    begins, ends = (
+        join(around[0], cut(part, text, windows.begin, windows.end), around[1])
+        for part in (body.begins, body.ends)
+    )
+    shift = prefix.lengths - windows.begin
+    columns: list[NDArray[np.integer]] = [
+        number[text],
+        windows.begin,
+        prefix.lengths,
+        windows.end - windows.begin,
+        windows.owned_begin + shift,
+        windows.owned_end + shift,
+    ]
+    arrays = [pa.array(column.astype(np.int32)) for column in columns]
+    arrays.append(pa.array(windows.end == body.ids.lengths[text]))
+    arrays += [_list_array(part) for part in (ids, begins, ends)]
+    return pa.StructArray.from_arrays(arrays, fields=list(WINDOW_TYPE))
+
+
+def _list_array(rows: Ragged) -> pa.ListArray:
+    return pa.ListArray.from_arrays(pa.array(rows.offsets.astype(np.int32)), pa.array(rows.values))
 
 
 @cache

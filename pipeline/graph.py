@@ -15,9 +15,8 @@ from pipeline.columns import is_internal, output_schema
 from pipeline.config import JobConfig
 from pipeline.encoding import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
-from pipeline.heads import Head, output_types, read_config
+from pipeline.heads import Head, output_types
 from pipeline.manifest import PartRecord
-from pipeline.masking import Vocabulary
 from pipeline.paths import resolve_path
 from pipeline.placement import RankResources, replica_placement
 from pipeline.planning import Plan
@@ -53,13 +52,11 @@ def annotate_fragments(
     carried = plan.carried_schema
     settings = AnnotatorSettings(
         heads=heads,
-        vocabulary=Vocabulary(load_tokenizer(job.model.path).mask_token_id),
+        tokenizer=job.model.path,
         shard=deployment.shard,
         resources=deployment.resources,
         tensor_parallel_size=job.model.tensor_parallel_size,
         token_budget=job.model.token_budget,
-        route=job.input.route,
-        carries_route=job.input.route in carried.names,
     )
     size = job.model.tensor_parallel_size
     counter = start_actor_here(ProgressCounter)
@@ -91,9 +88,7 @@ def annotate_fragments(
 
 def _encoder(job: JobConfig, heads: list[Head], carried: pa.Schema) -> Callable[[pa.Table], pa.Table]:
     """The function that encodes a block; what it closes over is sent to the workers."""
-    max_num_tokens = min(read_config(head.trunk, "trunk").max_num_tokens for head in heads)
-    route, directory = job.input.route, job.model.path
-    kept = list(dict.fromkeys([*carried.names, *([route] if route else [])]))
+    route, directory, kept = job.input.route, job.model.path, carried.names
 
     def encode(table: pa.Table) -> pa.Table:
         return encode_fragment(
@@ -101,7 +96,6 @@ def _encoder(job: JobConfig, heads: list[Head], carried: pa.Schema) -> Callable[
             heads,
             load_tokenizer(directory),
             route=route,
-            max_num_tokens=max_num_tokens,
             kept_columns=[*kept, *(name for name in table.column_names if is_internal(name))],
         )
 

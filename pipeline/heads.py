@@ -12,15 +12,21 @@ from model.checkpoint import Checkpoint
 from pipeline.columns import ProblemType, head_type
 from pipeline.config import JobConfig
 from pipeline.errors import ConfigError
-from pipeline.head_config import EmbeddingHead, HeadConfig, MaskedLMLossHead, TextClassificationHead
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a head's text comes from; heads with equal sources share their sequences."""
-
-    text: str
-    text_pair: str | None = None
+from pipeline.head_config import (
+    CausalLMLossHead,
+    EmbeddingHead,
+    FillMaskHead,
+    HeadConfig,
+    MaskedLMLossHead,
+    MultipleChoiceHead,
+    QuestionAnsweringHead,
+    TextClassificationHead,
+    TextGenerationHead,
+    TokenClassificationHead,
+    ZeroShotHead,
+)
+from pipeline.sources import Source, source_of
+from pipeline.zero_shot import entailment_ids
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,11 @@ class Head:
         """Arrow type of the head's column."""
         return head_type(self.options, hidden_size=self.config.hidden_size, problem_type=self.problem_type)
 
+    @property
+    def needs_offsets(self) -> bool:
+        """Whether results are spans of the text."""
+        return isinstance(self.options, TokenClassificationHead | QuestionAnsweringHead)
+
 
 def resolve_heads(job: JobConfig) -> list[Head]:
     """The heads of a job in the order of its file, checked against their checkpoints.
@@ -58,7 +69,11 @@ def resolve_heads(job: JobConfig) -> list[Head]:
     Raises:
         ConfigError: a directory or tensor is missing, or a head does not fit its trunk; names head and field.
     """
-    return [_resolve_head(name, options, job) for name, options in job.heads.items()]
+    heads = [_resolve_head(name, options, job) for name, options in job.heads.items()]
+    for head in heads:
+        _require_tensors(head)
+        _require_labels(head)
+    return heads
 
 
 def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
@@ -70,26 +85,20 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
             f"heads.{name}.weights: {options.weights} has hidden_size {config.hidden_size}, expected that of the "
             f"trunk {trunk}, {trunk_config.hidden_size}; name a head that was trained on this trunk"
         )
-    pair = options.text_pair if isinstance(options, TextClassificationHead) else None
-    head = Head(name, options, Source(options.text, pair), trunk, config)
-    if isinstance(options, TextClassificationHead):
-        _require_labels(head)
-    _require_tensors(head)
-    return head
-
-
-def _require_labels(head: Head) -> None:
-    field, config = f"heads.{head.name}.weights: {head.options.weights}", head.config
-    if head.problem_type == "regression" and config.num_labels > 1:
+    is_causal = isinstance(options, CausalLMLossHead | TextGenerationHead)
+    if is_causal != trunk_config.is_decoder:
+        found, wanted = ("a decoder", "an encoder") if trunk_config.is_decoder else ("an encoder", "a decoder")
         raise ConfigError(
-            f"{field} has problem_type 'regression' with {config.num_labels} labels, expected one; name a head "
-            "that predicts a single value"
+            f"heads.{name}: {trunk} is {found} (is_decoder in its config.json), task {options.task} needs "
+            f"{wanted}; name another trunk"
         )
-    if sorted(config.id2label) != list(range(config.num_labels)):
-        raise ConfigError(
-            f"{field} has an id2label with the ids {sorted(config.id2label)}, expected 0 to "
-            f"{config.num_labels - 1}; correct it in config.json"
-        )
+    try:
+        source = source_of(options, trunk_config.max_num_tokens)
+        if isinstance(options, EmbeddingHead):
+            options.num_dimensions(config.hidden_size)
+    except ValueError as error:
+        raise ConfigError(f"heads.{name}.{error}") from None
+    return Head(name, options, source, trunk, config)
 
 
 def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
@@ -103,11 +112,17 @@ def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
 def required_tensors(head: Head) -> list[str]:
     """Names of tensors without which a head would be random numbers; one of each group of other names."""
     match head.options:
-        case TextClassificationHead():
+        case TextClassificationHead() | ZeroShotHead():
             return ["classifier.dense.weight", "classifier.out_proj.weight"]
+        case TokenClassificationHead():
+            return ["classifier.weight"]
+        case QuestionAnsweringHead():
+            return ["qa_outputs.weight"]
+        case MultipleChoiceHead():
+            return ["pooler.dense.weight", "classifier.weight"]
         case EmbeddingHead(pooling="pooler"):
             return ["pooler.dense.weight"]
-        case MaskedLMLossHead():
+        case MaskedLMLossHead() | CausalLMLossHead() | FillMaskHead() | TextGenerationHead():
             return ["lm_head.dense.weight", "lm_head.layer_norm.weight"]
     return []
 
@@ -126,6 +141,32 @@ def _require_tensors(head: Head) -> None:
             f"heads.{head.name}.weights: {head.options.weights} has no {', '.join(missing)}, which task "
             f"{head.options.task} needs; name the directory of a checkpoint that was fine-tuned for it"
         )
+
+
+def _require_labels(head: Head) -> None:
+    """Refuse label maps that a task cannot be done with."""
+    field, config = f"heads.{head.name}.weights: {head.options.weights}", head.config
+    if sorted(config.id2label) != list(range(config.num_labels)):
+        raise ConfigError(
+            f"{field} has an id2label with the ids {sorted(config.id2label)}, expected 0 to "
+            f"{config.num_labels - 1}; correct it in config.json"
+        )
+    match head.options:
+        case TextClassificationHead() if head.problem_type == "regression" and config.num_labels > 1:
+            raise ConfigError(
+                f"{field} has problem_type 'regression' with {config.num_labels} labels, expected one; name a "
+                "head that predicts a single value"
+            )
+        case ZeroShotHead():
+            try:
+                entailment_ids(config.id2label, multi_label=head.options.multi_label)
+            except ConfigError as error:
+                raise ConfigError(f"{field}: {error}") from None
+        case QuestionAnsweringHead() if config.num_labels != 2:
+            raise ConfigError(
+                f"{field} has {config.num_labels} labels, expected 2, the start and the end of an answer; name a "
+                "checkpoint that was fine-tuned for question answering"
+            )
 
 
 def sources_of(heads: Sequence[Head]) -> list[Source]:

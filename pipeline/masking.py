@@ -24,14 +24,11 @@ class Vocabulary:
     first_regular_id: int = 4
 
 
-def maskable(input_ids: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Tokens of the text: all but `<s>`, `<pad>` and `</s>`."""
-    return input_ids > 2
-
-
 def sample_masks(
     input_ids: NDArray[np.int32],
-    offsets: NDArray[np.int64],
+    row: NDArray[np.int64],
+    position: NDArray[np.int64],
+    is_owned: NDArray[np.bool_],
     hashes: NDArray[np.uint64],
     *,
     probability: float,
@@ -41,7 +38,10 @@ def sample_masks(
     """Mask a share of each row's tokens, at least one of a row that has any.
 
     Args:
-        input_ids: int32 `[total]`, rows end to end; row i is `offsets[i]:offsets[i + 1]`.
+        input_ids: int32 `[total]`, the windows of all rows end to end.
+        row: int64 `[total]`, whose token it is.
+        position: int64 `[total]`, which token of the row's text it is.
+        is_owned: bool `[total]`, tokens that can be masked: each token of a text once, and no special ones.
         hashes: uint64 `[rows]`.
         probability: the share; a row of n tokens gets round(probability * n) of them, half to even.
 
@@ -49,17 +49,15 @@ def sample_masks(
         masked ids int32 `[total]` (of the chosen, 80 % `<mask>`, 10 % a random token, 10 % as they were), and
         labels int32 `[total]`: the token that was there, -100 where there is nothing to predict.
     """
-    lengths = np.diff(offsets)
-    row_of = np.repeat(np.arange(len(lengths)), lengths)
-    positions = np.arange(len(input_ids)) - np.repeat(offsets[:-1], lengths)
-    bits = draw(hashes[row_of], seed, positions)
-    is_text = maskable(input_ids)
-    num_text = np.bincount(row_of[is_text], minlength=len(lengths))
+    bits = draw(hashes[row], seed, position)
+    num_text = np.bincount(row[is_owned], minlength=len(hashes))
     num_masked = np.minimum(np.maximum(np.rint(probability * num_text), 1), num_text).astype(np.int64)
-    # Special tokens sort behind all others of their row; the first num_masked of each row are chosen.
-    order = np.lexsort((bits, ~is_text, row_of))
+    # Tokens that cannot be masked sort behind the others of their row; the first num_masked of each are chosen.
+    order = np.lexsort((bits, ~is_owned, row))
+    row_starts = np.searchsorted(row[order], np.arange(len(hashes)))
+    rank = np.arange(len(order)) - row_starts[row[order]]
     chosen = np.empty(len(input_ids), dtype=bool)
-    chosen[order] = positions < num_masked[row_of]
+    chosen[order] = rank < num_masked[row[order]]
     fate = uniform(mix(bits))
     random_ids = _random_ids(mix(mix(bits)), vocabulary)
     masked = np.where(chosen & (fate < _MASK_SHARE), np.int32(vocabulary.mask_id), input_ids)

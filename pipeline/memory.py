@@ -8,12 +8,13 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig
 from model.loss import VOCAB_BLOCK_SIZE
 from pipeline.head_config import MaskedLMLossHead
+from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
-from pipeline.shard import build_head, build_trunk
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,11 @@ def _num_parameters(heads: Sequence[Head], size: int) -> int:
         # Nothing is sent: the modules stay on the meta device.
         group = ShardGroup(size - 1, size, dist.ProcessGroup(dist.HashStore(), size - 1, size))
     trunks = {path: build_trunk(path, group) for path in dict.fromkeys(head.trunk for head in heads)}
-    modules = [*trunks.values(), *(build_head(head, trunks[head.trunk])[0] for head in heads)]
+    modules: list[nn.Module] = list(trunks.values())
+    for head in heads:
+        modules += build_head(head, trunks[head.trunk]).values()
     # Tied weights are one parameter.
-    parameters = {id(p): p.numel() for module in modules if module is not None for p in module.parameters()}
+    parameters = {id(p): p.numel() for module in modules for p in module.parameters()}
     return sum(parameters.values())
 
 

@@ -70,3 +70,15 @@ def _exact_sums(
     # Powers of 2, so that multiplying by them is exact.
     steps = np.rint(values * np.repeat(np.ldexp(1.0, -exponent), lengths, axis=0))
     return np.asarray(np.add.reduceat(steps, starts) * np.ldexp(1.0, exponent))
+
+
+def window_maximum(
+    values: NDArray[np.float32], row: NDArray[np.int32], weight: NDArray[np.int32], num_rows: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Maximum over the windows of each row: what max pooling of the whole text gives.
+
+    Arguments and result as of `weighted_mean`; the weights do not matter.
+    """
+    order = np.argsort(row, kind="stable")
+    present, starts = np.unique(row[order], return_index=True)
+    return np.maximum.reduceat(values[order], starts, axis=0), present.astype(np.int32)

@@ -8,8 +8,8 @@ from model.pretrained import refuse_missing_trunk
 from pipeline.config import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
+from pipeline.head_modules import build_trunk
 from pipeline.heads import Head, read_config
-from pipeline.shard import build_trunk
 
 
 def require_runnable(job: JobConfig, heads: Sequence[Head]) -> None:

@@ -7,8 +7,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.head_config import MaskedLMLossHead
+from pipeline.fields import Problem, route_field
+from pipeline.head_config import MaskedLMLossHead, TextGenerationHead
 from pipeline.heads import Head, sources_of
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How tokens are masked; heads with equal masking share their sequences."""
+
+    probability: float
+    strategy: str
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -19,28 +29,31 @@ class Stream:
         trunk: directory of the trunk.
         source: index of the source among `sources_of(heads)`.
         heads: indices of the heads that read these sequences.
-        masking: how tokens are masked, for a stream of a masked language model head.
+        masking: of a masked language model loss.
+        generates: sequences are prompts that a head goes on from, token by token.
     """
 
     trunk: str
     source: int
     heads: tuple[int, ...]
-    masking: MaskedLMLossHead | None = None
+    masking: Masking | None = None
+    generates: bool = False
 
 
 def streams_of(heads: Sequence[Head]) -> list[Stream]:
     """Heads with equal trunk, source and masking share a stream."""
     sources = sources_of(heads)
-    members: dict[tuple[str, int, tuple[float, str, int] | None], list[int]] = {}
-    maskings: dict[tuple[float, str, int] | None, MaskedLMLossHead | None] = {None: None}
+    members: dict[Stream, list[int]] = {}
     for i, head in enumerate(heads):
-        options, key = head.options, None
+        options, masking = head.options, None
         if isinstance(options, MaskedLMLossHead):
-            key = (options.mask_probability, options.strategy, options.seed)
-            maskings[key] = options
-        members.setdefault((head.trunk, sources.index(head.source), key), []).append(i)
+            masking = Masking(options.mask_probability, options.strategy, options.seed)
+        generates = isinstance(options, TextGenerationHead)
+        alike = Stream(head.trunk, sources.index(head.source), (), masking, generates)
+        members.setdefault(alike, []).append(i)
     return [
-        Stream(trunk, source, tuple(indices), maskings[key]) for (trunk, source, key), indices in members.items()
+        Stream(alike.trunk, alike.source, tuple(indices), alike.masking, alike.generates)
+        for alike, indices in members.items()
     ]
 
 
@@ -55,22 +68,21 @@ class Routes:
     errors: dict[int, str]
 
 
-def route_rows(route: pa.ChunkedArray | None, head_names: Sequence[str], num_rows: int) -> Routes:
+def route_rows(table: pa.Table, route: str | None, head_names: Sequence[str]) -> Routes:
     """Read a route column (names or lists of names); without one, and for a null, a row gets all heads."""
-    wanted = np.ones((num_rows, len(head_names)), dtype=bool)
+    wanted = np.ones((table.num_rows, len(head_names)), dtype=bool)
     errors: dict[int, str] = {}
-    if route is None:
-        return Routes(wanted, errors)
     index = {name: i for i, name in enumerate(head_names)}
-    for row, names in enumerate(route.to_pylist()):
-        if names is None:
+    for row, asked in enumerate(route_field(table, route) if route else []):
+        if asked is None:
             continue
-        asked = [names] if isinstance(names, str) else names
-        unknown = [name for name in asked if name not in index]
         wanted[row] = False
-        if unknown:
+        if isinstance(asked, Problem):
+            errors[row] = str(asked)
+        elif unknown := [name for name in asked if name not in index]:
             errors[row] = (
-                f"route: found {', '.join(map(repr, unknown))}, expected names among {', '.join(head_names)}"
+                f"column {route!r} names {', '.join(map(repr, unknown))}, expected names among "
+                f"{', '.join(head_names)}"
             )
         else:
             wanted[row, [index[name] for name in asked]] = True

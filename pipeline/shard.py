@@ -2,22 +2,33 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model import PackedBatch, ShardGroup, XLMRobertaXLModel
+from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
 from model.checkpoint import Checkpoint, CheckpointError, load_parameters
-from model.encoder import Pooler
-from model.heads import ClassificationHead, LMHead, pool_max, pool_mean
+from model.heads import LMHead, pool_max, pool_mean
 from model.pretrained import refuse_missing_trunk
-from pipeline.head_config import EmbeddingHead, MaskedLMLossHead, TextClassificationHead
-from pipeline.heads import Head, read_config
-from pipeline.sequences import HeadRequest, ShardBatch
+from model.top_k import vocab_parallel_top_k
+from pipeline.head_config import (
+    CausalLMLossHead,
+    EmbeddingHead,
+    FillMaskHead,
+    MaskedLMLossHead,
+    QuestionAnsweringHead,
+    TextGenerationHead,
+    TokenClassificationHead,
+)
+from pipeline.head_modules import HeadModules, build_head, build_trunk
+from pipeline.heads import Head
+from pipeline.requests import HeadRequest, ShardBatch
 
-Results = dict[str, NDArray[np.float32]]
+HeadResult = tuple[NDArray[np.generic], ...]
+Results = dict[str, HeadResult]
 
 
 @dataclass(frozen=True)
@@ -28,11 +39,13 @@ class ShardSettings:
         device: "cpu" or "cuda".
         dtype: name of the torch dtype of the weights.
         num_threads: of torch on the CPU.
+        num_usable_tokens: tokens that the tokenizer knows; ids from here on are never predicted.
     """
 
     device: str
     dtype: str
     num_threads: int
+    num_usable_tokens: int
 
     @property
     def torch_dtype(self) -> torch.dtype:
@@ -46,7 +59,7 @@ class Shard:
 
     Attributes:
         unused: by directory, stored tensors that neither trunk nor heads took.
-        num_trunk_tokens: tokens that have passed a trunk since the start.
+        num_trunk_tokens: tokens that have passed a trunk since the start, those generated left out.
     """
 
     def __init__(self, heads: Sequence[Head], settings: ShardSettings, group: ShardGroup) -> None:
@@ -80,27 +93,35 @@ class Shard:
         refuse_missing_trunk(self._load(trunk, path), self._checkpoint(path))
         return trunk.eval()
 
-    def _load_head(self, head: Head) -> nn.Module | None:
-        """The head's module with its weights; None for a head that only pools."""
-        module, prefix = build_head(head, self._trunks[head.trunk])
-        if module is None:
-            return None
-        missing = self._load(module, head.options.weights, prefix)
+    def _load_head(self, head: Head) -> HeadModules:
+        """The head's modules with their weights."""
+        modules = build_head(head, self._trunks[head.trunk])
+        missing = [
+            name for prefix, module in modules.items() for name in self._load(module, head.options.weights, prefix)
+        ]
         if missing:
             raise CheckpointError(
                 f"heads.{head.name}.weights: {head.options.weights} lacks {', '.join(missing)}; "
                 "name the directory of a complete checkpoint"
             )
-        return module.eval()
+        return {prefix: module.eval() for prefix, module in modules.items()}
 
     @torch.inference_mode()
     def run(self, batch: ShardBatch) -> Results:
         """Pass a batch through its trunk once, and each head over what it is asked for.
 
         Returns:
-            by head, fp32: logits `[n, num_labels]`, embeddings `[n, hidden_size]`, or the negative log
-            likelihood in nats of each labelled token `[n]`; n is the length of the request's index.
+            by head, a tuple of arrays with a first axis as long as the request's index: logits fp32, embeddings
+            fp32, negative log likelihoods in nats; token ids int64 and their log probabilities for masks;
+            generated ids int64 and how many of them count.
         """
+        if batch.generates:
+            results = {name: self._generate(self._heads[name], batch, r) for name, r in batch.requests.items()}
+        else:
+            results = self._run_packed(batch)
+        return {name: tuple(array.cpu().numpy() for array in arrays) for name, arrays in results.items()}
+
+    def _run_packed(self, batch: ShardBatch) -> dict[str, tuple[Tensor, ...]]:
         trunk = self._trunks[batch.trunk]
         packed = PackedBatch.from_lengths(
             torch.from_numpy(batch.input_ids),
@@ -111,55 +132,88 @@ class Shard:
         hidden_TD = trunk.forward_packed(packed)
         self.num_trunk_tokens += len(batch.input_ids)
         return {
-            name: self._run_head(name, hidden_TD, packed, request).float().cpu().numpy()
+            name: self._run_head(self._heads[name], hidden_TD, packed, request)
             for name, request in batch.requests.items()
         }
 
-    def _run_head(self, name: str, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest) -> Tensor:
-        head, module = self._heads[name], self._modules[name]
+    def _run_head(
+        self, head: Head, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest
+    ) -> tuple[Tensor, ...]:
+        modules = self._modules[head.name]
         index = torch.from_numpy(request.index).to(self.settings.device)
         match head.options:
-            case TextClassificationHead():
-                assert module is not None
-                logits: Tensor = module(hidden_TD[packed.first_positions[index]])
-                return logits
-            case MaskedLMLossHead():
-                assert isinstance(module, LMHead)
+            case MaskedLMLossHead() | CausalLMLossHead():
                 assert request.labels is not None
                 labels = torch.from_numpy(request.labels).to(self.settings.device, torch.int64)
-                return module.nll(hidden_TD[index], labels)
-            case EmbeddingHead():
-                vectors = _pool(head.options.pooling, hidden_TD, packed, index, module)
-                return nn.functional.normalize(vectors, dim=-1) if head.options.normalize else vectors
+                return (_lm_head(modules).nll(hidden_TD[index], labels),)
+            case FillMaskHead():
+                return self._fill_masks(_lm_head(modules), hidden_TD[index], head.options.top_k)
+            case EmbeddingHead(level="token"):
+                return (hidden_TD[index].float(),)
+            case EmbeddingHead(pooling="mean"):
+                return (pool_mean(hidden_TD, packed, index),)
+            case EmbeddingHead(pooling="max"):
+                return (pool_max(hidden_TD, packed, index),)
+        takes_tokens = isinstance(head.options, TokenClassificationHead | QuestionAnsweringHead)
+        states = hidden_TD[index if takes_tokens else packed.first_positions[index]]
+        for module in modules.values():
+            states = module(states)
+        return (states.float(),)
+
+    def _fill_masks(self, lm_head: LMHead, hidden_ND: Tensor, k: int) -> tuple[Tensor, ...]:
+        return vocab_parallel_top_k(
+            lm_head.transform(hidden_ND),
+            lm_head.decoder.weight,
+            lm_head.decoder.bias,
+            self.group,
+            lm_head.decoder.shards["weight"],
+            k=k,
+            num_usable=self.settings.num_usable_tokens,
+        )
+
+    def _generate(self, head: Head, batch: ShardBatch, request: HeadRequest) -> tuple[Tensor, ...]:
+        """Continuations `[n, max_new_tokens]`, padded, and the number of tokens of each before its end."""
+        options = head.options
+        assert isinstance(options, TextGenerationHead)
+        pad, end = head.config.pad_token_id, head.config.eos_token_id
+        prompts = torch.from_numpy(batch.input_ids).long().split(batch.lengths.tolist())
+        chosen = [prompts[i] for i in request.index.tolist()]
+        input_ids = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=pad).to(self.settings.device)
+        lengths = torch.tensor([len(prompt) for prompt in chosen], device=input_ids.device)
+        output = self._causal_model(head).generate(
+            input_ids,
+            torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None],
+            seed=batch.seed,
+            max_new_tokens=options.max_new_tokens,
+            num_usable_tokens=self.settings.num_usable_tokens,
+            **generation_options(options),
+        )
+        new_ids = output[:, input_ids.shape[1] :]
+        new_ids = nn.functional.pad(new_ids, (0, options.max_new_tokens - new_ids.shape[1]), value=end)
+        is_end = new_ids.eq(end) | new_ids.eq(pad)
+        return new_ids, is_end.int().cummax(dim=1).values.eq(0).sum(dim=1)
+
+    def _causal_model(self, head: Head) -> XLMRobertaXLForCausalLM:
+        """The trunk and its head as one model; it holds no weights of its own."""
+        with torch.device("meta"):
+            model = XLMRobertaXLForCausalLM(self._trunks[head.trunk].config, group=self.group)
+        model.roberta, model.lm_head = self._trunks[head.trunk], _lm_head(self._modules[head.name])
+        return model.eval()
 
 
-def build_trunk(path: str, group: ShardGroup) -> XLMRobertaXLModel:
-    """A rank's part of a trunk, without its weights (on the meta device)."""
-    with torch.device("meta"):
-        return XLMRobertaXLModel(read_config(path, "trunk"), add_pooling_layer=False, group=group)
+def _lm_head(modules: HeadModules) -> LMHead:
+    module = modules["lm_head"]
+    assert isinstance(module, LMHead)
+    return module
 
 
-def build_head(head: Head, trunk: XLMRobertaXLModel) -> tuple[nn.Module | None, str]:
-    """A head's module without its weights, and its name in checkpoints; None for a head that only pools."""
-    with torch.device("meta"):
-        match head.options:
-            case TextClassificationHead():
-                return ClassificationHead(head.config), "classifier"
-            case MaskedLMLossHead():
-                embedding = trunk.get_input_embeddings() if head.config.tie_word_embeddings else None
-                return LMHead(head.config, trunk.group, embedding), "lm_head"
-            case EmbeddingHead(pooling="pooler"):
-                return Pooler(head.config), "pooler"
-            case EmbeddingHead():
-                return None, ""
-
-
-def _pool(pooling: str, hidden_TD: Tensor, packed: PackedBatch, index: Tensor, pooler: nn.Module | None) -> Tensor:
-    """One fp32 vector for each chosen sequence, `[n, hidden_size]`."""
-    if pooling == "mean":
-        return pool_mean(hidden_TD, packed, index)
-    if pooling == "max":
-        return pool_max(hidden_TD, packed, index)
-    first_token_ND = hidden_TD[packed.first_positions[index]]
-    vectors: Tensor = first_token_ND if pooler is None else pooler(first_token_ND)
-    return vectors.float()
+def generation_options(options: TextGenerationHead) -> dict[str, Any]:
+    """Arguments of `generate`: sampling where a temperature is set, else greedy or beam search."""
+    if options.temperature:
+        return {
+            "do_sample": True,
+            "temperature": options.temperature,
+            "top_k": options.top_k,
+            "top_p": 1.0 if options.top_p is None else options.top_p,
+        }
+    return {"num_beams": options.num_beams}

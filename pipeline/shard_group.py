@@ -22,7 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.heads import Head
 from pipeline.memory import peak_memory, reset_peak_memory
 from pipeline.placement import RankResources
-from pipeline.sequences import ShardBatch
+from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0

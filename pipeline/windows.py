@@ -1,6 +1,7 @@
 """Long texts in windows that overlap, and which window each token belongs to. Pure functions."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,11 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.text)
+
+    def select(self, keep: NDArray[np.bool_]) -> Self:
+        """Some of the windows."""
+        parts = (self.text, self.begin, self.end, self.owned_begin, self.owned_end)
+        return type(self)(*(part[keep] for part in parts))
 
 
 def cut_windows(lengths: NDArray[np.int64], capacities: NDArray[np.int64], stride: int) -> Windows:

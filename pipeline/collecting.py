@@ -1,0 +1,35 @@
+"""Results of batches, as they come in -> all results of a head, in the order of windows and tokens."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.decoding import HeadResults
+from pipeline.requests import Places
+from pipeline.sequences import SequenceSet, WindowArrays
+
+
+@dataclass
+class Collected:
+    """What ranks have returned for one head so far, batch by batch."""
+
+    values: list[tuple[NDArray[np.generic], ...]] = field(default_factory=list)
+    places: list[Places] = field(default_factory=list)
+
+    def add(self, values: tuple[NDArray[np.generic], ...], places: Places) -> None:
+        """The results of a batch, and the places that they belong to."""
+        self.values.append(values)
+        self.places.append(places)
+
+    def in_order(self, sequences: SequenceSet, windows: WindowArrays, context: pa.Array) -> HeadResults:
+        """All of it sorted, so that nothing that is made of it depends on how sequences were batched."""
+        if not self.values:
+            nothing = np.zeros(0, dtype=np.int64)
+            return HeadResults((), nothing, nothing, windows, context)
+        sequence = np.concatenate([places.sequence for places in self.places])
+        position = np.concatenate([places.position for places in self.places])
+        order = np.lexsort((position, sequence))
+        values = tuple(np.concatenate(arrays)[order] for arrays in zip(*self.values, strict=True))
+        return HeadResults(values, sequences.window[sequence[order]], position[order], windows, context)

@@ -1,0 +1,69 @@
+"""Trunks by content: equal ones are loaded once, and a head is not put on a trunk that it was not trained on."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.checkpoint import Checkpoint, CheckpointError, canonical
+from pipeline.errors import ConfigError
+from pipeline.heads import Head
+
+_TRUNK = ("embeddings.", "encoder.")
+
+
+def share_trunks(heads: Sequence[Head]) -> list[Head]:
+    """The heads, with one path for all trunks of equal content; paths that occur once are not read.
+
+    Raises:
+        ConfigError: the weights of a head hold a trunk that differs from the one that it is put on.
+    """
+    directories = dict.fromkeys(path for head in heads for path in (head.trunk, head.options.weights))
+    if len(directories) == 1:
+        return list(heads)
+    digests: dict[str, str] = {}
+    for head in heads:
+        digests[head.trunk] = _digest(head.trunk, f"heads.{head.name}.trunk")
+        if head.options.weights != head.trunk:
+            _require_same(head, digests[head.trunk])
+    first: Mapping[str, str] = {digest: path for path, digest in reversed(digests.items())}
+    return [replace(head, trunk=first[digests[head.trunk]]) for head in heads]
+
+
+def _require_same(head: Head, digest: str) -> None:
+    own = _digest(head.options.weights, f"heads.{head.name}.weights")
+    if own not in (digest, _NOTHING):
+        raise ConfigError(
+            f"heads.{head.name}.trunk: the weights in {head.options.weights} come with a trunk that differs from "
+            f"{head.trunk}, which the head would be put on; write trunk = {head.options.weights!r} to use its "
+            "own, or leave the trunk's tensors out of that checkpoint"
+        )
+
+
+def _digest(directory: str, field: str) -> str:
+    try:
+        return trunk_digest(directory)
+    except CheckpointError as error:
+        raise ConfigError(f"{field}: {error}") from None
+
+
+@cache
+def trunk_digest(directory: str) -> str:
+    """SHA-256 of names, shapes, dtypes and values of embeddings and encoder; the files are read as streams."""
+    checkpoint = Checkpoint(directory)
+    digest = hashlib.sha256()
+    for name in sorted(checkpoint.names, key=canonical):
+        if canonical(name).startswith(_TRUNK):
+            tensor = checkpoint.read(name)
+            digest.update(f"{canonical(name)} {tensor.dtype} {list(tensor.shape)}\n".encode())
+            values: NDArray[np.uint8] = tensor.contiguous().view(torch.uint8).numpy()
+            digest.update(values.data)
+    return digest.hexdigest()
+
+
+_NOTHING = hashlib.sha256().hexdigest()
+"""The digest of a checkpoint that holds a head alone."""
