@@ -18,7 +18,7 @@ from torch import Tensor
 from model.checkpoint import Checkpoint, canonical, parameters_of
 from model.config import XLMRobertaXLConfig
 from model.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.hub import CONFIG_FILE, checkpoint_directory
+from model.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.modeling_classification import XLMRobertaXLForSequenceClassification
 from model.modeling_lm import XLMRobertaXLForMaskedLM
 from model.saving import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
@@ -26,13 +26,6 @@ from model.tensor_files import CheckpointError
 
 DONE, REFUSED = 0, 2
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-TOKENIZER_FILES = (
-    "sentencepiece.bpe.model",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.json",
-)
 
 
 class Source(Protocol):
@@ -113,6 +106,7 @@ def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig
             f"--head and --num-attention-heads are for fairseq's {MODEL_FILE}, found {options.source}"
         )
     directory = checkpoint_directory(options.source)
+    tokenizer_directory(options.source)
     config = XLMRobertaXLConfig.from_pretrained(directory)
     return Checkpoint(directory), config, directory
 

@@ -48,7 +48,11 @@ class Checkpoint:
         self.directory = Path(directory)
         self._open_files: dict[Path, TensorFile] = {}
         self._used: set[str] = set()
-        self._files = {canonical(name): (name, file) for name, file in self._locate().items()}
+        self._files: dict[str, tuple[str, Path]] = {}
+        for name, file in self._locate().items():
+            if canonical(name) in self._files:
+                raise CheckpointError(f"{directory} holds both {self._files[canonical(name)][0]} and {name}")
+            self._files[canonical(name)] = (name, file)
 
     def _locate(self) -> dict[str, Path]:
         """Stored name of every tensor, and the file that holds it."""

@@ -17,6 +17,13 @@ from model.tensor_files import (
 )
 
 CONFIG_FILE = "config.json"
+TOKENIZER_FILES = (
+    "sentencepiece.bpe.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.json",
+)
 # "name" or "organisation/name", as the hub allows them.
 _HUB_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 
@@ -63,6 +70,19 @@ def checkpoint_directory(path: str | Path, *, revision: str | None = None) -> Pa
     raise CheckpointError(
         _not_there(repository, f"{SINGLE_FILE} or {PICKLED_FILE}, nor an index of several files")
     )
+
+
+def tokenizer_directory(path: str | Path, *, revision: str | None = None) -> Path:
+    """The directory itself, or the cached one of a hub id, with those files of a tokenizer in it that there are.
+
+    Raises:
+        CheckpointError: the hub id cannot be resolved; the message tells why.
+    """
+    directory = config_directory(path, revision=revision)
+    if is_hub_id(path):
+        for file in TOKENIZER_FILES:
+            _download(str(path), file, directory.name)
+    return directory
 
 
 def _download(repository: str, file: str, revision: str | None) -> Path | None:

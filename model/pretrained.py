@@ -200,11 +200,19 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
 
         Raises:
             CheckpointError: a tensor of the trunk is missing, or has another shape.
+            ValueError: `config.json` is missing, or no model can be built from it.
+            TypeError: an override that is no option of the configuration.
         """
         arguments = {k: overrides.pop(k) for k in ("add_pooling_layer",) if k in overrides}
         dtype = overrides.pop("torch_dtype", None) if dtype is None else dtype
         directory = checkpoint_directory(path, revision=revision)
-        config = config.copy(**overrides) if config else XLMRobertaXLConfig.from_pretrained(directory, **overrides)
+        config = config or XLMRobertaXLConfig.from_pretrained(directory)
+        for name in overrides:
+            if not hasattr(config, name):
+                raise TypeError(
+                    f"{cls.__name__}.from_pretrained() got an option that no configuration has: {name}"
+                )
+        config = config.copy(**overrides)
         config.torch_dtype = dtype_name(dtype) or config.torch_dtype or "float32"
         torch_dtype = getattr(torch, config.torch_dtype)
         with torch.device("meta"):
@@ -227,7 +235,11 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
         return model.eval()
 
     def save_pretrained(
-        self, directory: str | Path, *, max_shard_size: int | str = DEFAULT_MAX_SHARD_SIZE
+        self,
+        directory: str | Path,
+        *,
+        max_shard_size: int | str = DEFAULT_MAX_SHARD_SIZE,
+        safe_serialization: bool = True,
     ) -> None:
         """Write `config.json` and `model.safetensors`, or several files with an index; Transformers loads them.
 
@@ -236,10 +248,13 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
 
         Args:
             max_shard_size: most bytes in a file, as a number or as "500MB".
+            safe_serialization: taken for the sake of code written for Transformers; pickles are not written.
 
         Raises:
-            ValueError: `config.hidden_act` is a callable, or the size cannot be understood.
+            ValueError: `config.hidden_act` is a callable, the size cannot be understood, or a pickle is wanted.
         """
+        if not safe_serialization:
+            raise ValueError("safe_serialization must be True: only safetensors are written")
         config = self.config.copy(torch_dtype=self.dtype, architectures=[type(self).__name__])
         config.to_dict()
         entries = {name: entry for entry in parameters_of(self) for name in entry.stored_names}

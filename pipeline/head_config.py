@@ -163,6 +163,11 @@ class EmbeddingHead(TextHeadSection):
                 f'pooling: found "{self.pooling}", expected none where level is token, as every token keeps its '
                 "vector; remove it"
             )
+        if self.dtype == "int8" and not self.normalize:
+            problems.append(
+                'dtype: found "int8" and normalize = false, expected vectors of length 1, whose numbers lie '
+                'between -1 and 1; write normalize = true, or dtype = "float16"'
+            )
         if self.dtype == "ubinary" and (self.dimensions or 8) % 8:
             problems.append(
                 f"dimensions: found {self.dimensions}, expected a multiple of 8 where dtype is ubinary, which "

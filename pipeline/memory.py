@@ -12,7 +12,7 @@ from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig
 from model.loss import VOCAB_BLOCK_SIZE
-from pipeline.head_config import MaskedLMLossHead
+from pipeline.head_config import CausalLMLossHead, MaskedLMLossHead
 from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
 
@@ -34,12 +34,18 @@ def rank_memory(
         config = read_config(trunk, "trunk")
         activations = max(activations, _layer_bytes(config, tensor_parallel_size, token_budget, dtype))
     for head in heads:
-        if isinstance(head.options, MaskedLMLossHead):
-            # A row has a label at least, and no less than three tokens.
-            share = max(head.options.mask_probability, 1 / 3)
-            num_labelled = math.ceil(token_budget * share)
+        if isinstance(head.options, MaskedLMLossHead | CausalLMLossHead):
+            num_labelled = math.ceil(token_budget * _labelled_share(head.options))
             activations = max(activations, _loss_bytes(head.config, token_budget, num_labelled, dtype))
     return RankMemory(_num_parameters(heads, tensor_parallel_size) * dtype.itemsize, activations)
+
+
+def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead) -> float:
+    """Of a batch's tokens, how many at most a loss is computed for."""
+    if isinstance(options, CausalLMLossHead):
+        return 1.0
+    # A row has a label at least, and no less than three tokens.
+    return max(options.mask_probability, 1 / 3)
 
 
 def _num_parameters(heads: Sequence[Head], size: int) -> int:

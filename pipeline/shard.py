@@ -115,6 +115,7 @@ class Shard:
             fp32, negative log likelihoods in nats; token ids int64 and their log probabilities for masks;
             generated ids int64 and how many of them count.
         """
+        self.num_trunk_tokens += len(batch.input_ids)
         if batch.generates:
             results = {name: self._generate(self._heads[name], batch, r) for name, r in batch.requests.items()}
         else:
@@ -130,7 +131,6 @@ class Shard:
             device=self.settings.device,
         )
         hidden_TD = trunk.forward_packed(packed)
-        self.num_trunk_tokens += len(batch.input_ids)
         return {
             name: self._run_head(self._heads[name], hidden_TD, packed, request)
             for name, request in batch.requests.items()

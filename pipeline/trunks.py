@@ -17,7 +17,7 @@ _TRUNK = ("embeddings.", "encoder.")
 
 
 def share_trunks(heads: Sequence[Head]) -> list[Head]:
-    """The heads, with one path for all trunks of equal content; paths that occur once are not read.
+    """The heads, with one path for all trunks of equal content; nothing is read where all is in one directory.
 
     Raises:
         ConfigError: the weights of a head hold a trunk that differs from the one that it is put on.
@@ -27,7 +27,8 @@ def share_trunks(heads: Sequence[Head]) -> list[Head]:
         return list(heads)
     digests: dict[str, str] = {}
     for head in heads:
-        digests[head.trunk] = _digest(head.trunk, f"heads.{head.name}.trunk")
+        field = f"heads.{head.name}.trunk" if head.options.trunk else "model.path"
+        digests[head.trunk] = _digest(head.trunk, field)
         if head.options.weights != head.trunk:
             _require_same(head, digests[head.trunk])
     first: Mapping[str, str] = {digest: path for path, digest in reversed(digests.items())}

@@ -109,7 +109,7 @@ def test_resizing_and_pruning(directory: Path, tie_word_embeddings: bool) -> Non
     run_on_ranks(2, _resize_and_prune, directory, tie_word_embeddings)
 
 
-@pytest.mark.parametrize(("num_ranks", "max_shard_size"), [(2, "5GB"), (4, "20KB")])
+@pytest.mark.parametrize(("num_ranks", "max_shard_size"), [(2, "5GB"), (4, "60KB")])
 def test_saving(directory: Path, tmp_path: Path, num_ranks: int, max_shard_size: str) -> None:
     out = tmp_path / "out"
     run_on_ranks(num_ranks, _save, directory, out, max_shard_size)

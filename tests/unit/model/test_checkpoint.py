@@ -182,9 +182,7 @@ def test_a_model_does_not_depend_on_the_file_once_it_is_loaded(directory: Path) 
 
 def test_missing_tensors_of_the_trunk_are_refused(directory: Path) -> None:
     rewrite(directory, lambda tensors: {n: t for n, t in tensors.items() if "layer.1.attention" not in n})
-    with pytest.raises(
-        CheckpointError, match=r"10 tensors of the trunk are missing: .*and 5 more"
-    ):
+    with pytest.raises(CheckpointError, match=r"10 tensors of the trunk are missing: .*and 5 more"):
         XLMRobertaXLForMaskedLM.from_pretrained(directory)
 
 
@@ -229,6 +227,12 @@ def test_an_index_that_names_missing_files_or_tensors_is_refused(directory: Path
         Checkpoint(directory)
     write_index(directory, weight_map | {"lm_head.other": "model-00001-of-00003.safetensors"})
     with pytest.raises(CheckpointError, match=r"places tensor lm_head\.other in model-00001.*does not hold it"):
+        Checkpoint(directory)
+
+
+def test_a_tensor_under_two_names_is_refused(directory: Path) -> None:
+    rewrite(directory, lambda tensors: tensors | {"encoder.LayerNorm.bias": torch.zeros(16)})
+    with pytest.raises(CheckpointError, match=r"holds both .*encoder\.LayerNorm\.bias and .*encoder\.LayerNorm"):
         Checkpoint(directory)
 
 

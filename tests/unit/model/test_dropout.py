@@ -117,9 +117,9 @@ def test_the_mean_over_many_passes_is_near_eval() -> None:
     ids = random_ids(CONFIG, 1, 3, 7)
     torch.manual_seed(0)
     with torch.inference_mode():
-        mean = torch.stack([model(ids).logits for _ in range(150)]).mean(0)
+        mean = torch.stack([model(ids).logits for _ in range(60)]).mean(0)
         expected = model.eval()(ids).logits
-    assert (mean - expected).abs().max() < 0.15
+    assert (mean - expected).abs().max() < 0.25
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from jobs.convert import main
 from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
-from model.hub import checkpoint_directory, is_hub_id
+from model.hub import checkpoint_directory, is_hub_id, tokenizer_directory
 from tests.checkpoints import write_random_checkpoint
 
 CONFIG = XLMRobertaXLConfig(
@@ -102,8 +102,11 @@ def test_configurations_and_revisions(cache: Path) -> None:
 
 
 def test_convert_takes_hub_ids(cache: Path, tmp_path: Path) -> None:
+    (cache / "sentencepiece.bpe.model").write_bytes(b"the tokenizer's")
+    assert tokenizer_directory(HUB_ID) == cache
     assert main([HUB_ID, str(tmp_path / "out"), "--dtype", "bfloat16"]) == 0
     assert XLMRobertaXLForMaskedLM.from_pretrained(tmp_path / "out").dtype == torch.bfloat16
+    assert (tmp_path / "out" / "sentencepiece.bpe.model").read_bytes() == b"the tokenizer's"
 
 
 def test_what_the_cache_lacks_is_named(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

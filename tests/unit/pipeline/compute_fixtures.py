@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from model import XLMRobertaXLConfig
 from pipeline.config import JobConfig
-from pipeline.head_config import HEAD_SECTIONS, TextClassificationHead
-from pipeline.heads import Head, Source
+from pipeline.encoding import WINDOW_TYPE
+from pipeline.head_config import HEAD_SECTIONS
+from pipeline.heads import Head
+from pipeline.sources import source_of
 from tests.checkpoints import HEADS, write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
@@ -44,9 +43,10 @@ def make_head(
     name: str, task: str, *, trunk: str = "trunk", config: XLMRobertaXLConfig | None = None, **options: Any
 ) -> Head:
     """A resolved head; nothing is read, unless `options` name weights and somebody loads them."""
-    section: Any = HEAD_SECTIONS[task].model_validate({"task": task, "text": "text", "weights": trunk, **options})
-    pair = section.text_pair if isinstance(section, TextClassificationHead) else None
-    return Head(name, section, Source(section.text, pair), trunk, config or tiny_config())
+    config = config or tiny_config()
+    texts = {name: name for name in ("text",) if name in HEAD_SECTIONS[task].model_fields}
+    section: Any = HEAD_SECTIONS[task].model_validate({"task": task, "weights": trunk, **texts, **options})
+    return Head(name, section, source_of(section, config.max_num_tokens), trunk, config)
 
 
 def job_of(model: Path | str, heads: dict[str, Any], /, **sections: dict[str, Any]) -> JobConfig:
@@ -61,18 +61,23 @@ def job_of(model: Path | str, heads: dict[str, Any], /, **sections: dict[str, An
     )
 
 
-def token_lists(vocab_size: int = 40, max_tokens: int = 12) -> st.SearchStrategy[list[int]]:
-    """`<s> … </s>` with any token but `<pad>` between: `</s>` of a pair, `<unk>` and `<mask>` too."""
-    between = st.lists(st.integers(2, vocab_size - 1), max_size=max_tokens)
-    return between.map(lambda ids: [0, *ids, 2])
+def window_of(ids: list[int], **fields: Any) -> dict[str, Any]:
+    """A window as the encoder hands it on; without `fields` that of a text that fits one, `<s> text </s>`."""
+    num_text = len(ids) - 2
+    return {
+        "item": 0,
+        "body_begin": 0,
+        "prefix_size": 1,
+        "body_size": num_text,
+        "owned_begin": 1,
+        "owned_end": 1 + num_text,
+        "is_last": True,
+        "input_ids": ids,
+        "begins": [0] * len(ids),
+        "ends": [0] * len(ids),
+    } | fields
 
 
-def flat(rows: list[list[int]]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Rows end to end, and their offsets."""
-    ids = np.array([i for row in rows for i in row], dtype=np.int32)
-    return ids, np.cumsum([0, *map(len, rows)], dtype=np.int64)
-
-
-def id_column(rows: list[list[int] | None]) -> pa.ListArray:
-    """Rows of token ids as the encoder hands them on."""
-    return pa.array(rows, pa.list_(pa.int32()))
+def window_column(rows: list[list[dict[str, Any]]]) -> pa.ListArray:
+    """The windows of each row as a column of the encoder."""
+    return pa.array(rows, pa.list_(WINDOW_TYPE))

@@ -1,15 +1,16 @@
+"""Rows of texts to windows of token ids; what the tokenizer makes of a text is its own tests' matter."""
+
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from model.tokenizer import XLMRobertaXLTokenizer
-from pipeline.columns import sequence_column
-from pipeline.encoding import encode_fragment, load_tokenizer
+from pipeline.columns import WANTED, context_column, sequence_column
+from pipeline.encoding import WINDOW_TYPE, encode_fragment, load_tokenizer
 from pipeline.heads import Head
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
@@ -33,39 +34,48 @@ def encoded(
     tokenizer: XLMRobertaXLTokenizer,
     *,
     route: str | None = None,
-    max_num_tokens: int = 512,
     kept_columns: tuple[str, ...] = (),
 ) -> dict[str, list[Any]]:
-    result = encode_fragment(
-        table, heads, tokenizer, route=route, max_num_tokens=max_num_tokens, kept_columns=kept_columns
-    )
+    result = encode_fragment(table, heads, tokenizer, route=route, kept_columns=kept_columns)
     result.validate(full=True)
     columns: dict[str, list[Any]] = result.to_pydict()
     return columns
 
 
+def ids_of(columns: dict[str, list[Any]], source: int = 0) -> list[list[list[int]]]:
+    """By row, the token ids of its windows."""
+    return [[window["input_ids"] for window in windows] for windows in columns[sequence_column(source)]]
+
+
 def test_texts_become_what_the_tokenizer_makes_of_them(tokenizer: XLMRobertaXLTokenizer) -> None:
     table = pa.table({"id": range(len(SENTENCES)), "text": SENTENCES})
     columns = encoded(table, [TOPIC, VECTOR], tokenizer, kept_columns=("id",))
-    assert list(columns) == ["id", "num_tokens", "num_windows", "error", sequence_column(0)]
+    internal = [WANTED, sequence_column(0), context_column(0)]
+    assert list(columns) == ["id", "num_tokens", "num_windows", "error", *internal]
     assert columns["id"] == list(range(len(SENTENCES)))
-    assert columns[sequence_column(0)] == [tokenizer.encode(text) for text in SENTENCES]
-    assert columns["num_tokens"] == [len(ids) for ids in columns[sequence_column(0)]]
+    assert ids_of(columns) == [[tokenizer.encode(text)] for text in SENTENCES]
+    assert columns["num_tokens"] == [len(ids) for [ids] in ids_of(columns)]
     assert columns["num_windows"] == [1] * len(SENTENCES)
     assert columns["error"] == [None] * len(SENTENCES)
+    assert columns[WANTED] == [[True, True]] * len(SENTENCES)
 
 
 def test_the_types_are_those_of_the_output(tokenizer: XLMRobertaXLTokenizer) -> None:
+    """Also of a fragment without a single text: parts of a run all have one schema."""
     table = pa.table({"text": pa.array([None], pa.string())})
-    result = encode_fragment(table, [TOPIC], tokenizer, route=None, max_num_tokens=512, kept_columns=[])
-    assert result.schema.types == [pa.int32(), pa.int32(), pa.string(), pa.list_(pa.int32())]
+    schema = encode_fragment(table, [TOPIC], tokenizer, route=None, kept_columns=[]).schema
+    assert [schema.field(name).type for name in ("num_tokens", "num_windows", "error")] == [
+        pa.int32(),
+        pa.int32(),
+        pa.string(),
+    ]
+    assert schema.field(sequence_column(0)).type == pa.list_(WINDOW_TYPE)
 
 
 def test_pairs_are_one_sequence(tokenizer: XLMRobertaXLTokenizer) -> None:
     table = pa.table({"text": SENTENCES[:4], "hypothesis": SENTENCES[4:8]})
-    columns = encoded(table, [ENTAILS], tokenizer)
     pairs = zip(SENTENCES[:4], SENTENCES[4:8], strict=True)
-    assert columns[sequence_column(0)] == [tokenizer.encode(a, b) for a, b in pairs]
+    assert ids_of(encoded(table, [ENTAILS], tokenizer)) == [[tokenizer.encode(a, b)] for a, b in pairs]
 
 
 BAD_ROWS = [
@@ -73,7 +83,7 @@ BAD_ROWS = [
     (b"", "is empty"),
     (b" \t\n\xc2\xa0", "is blank"),
     ("\u200b\u200e".encode(), "has nothing but invisible characters"),
-    (f"{SECRET}".encode() + b"\xff\xfe", f"is not UTF-8 (byte {len(SECRET)})"),
+    (SECRET.encode() + b"\xff\xfe", f"is not UTF-8 (byte {len(SECRET)})"),
     (b"\xed\xa0\x80", "is not UTF-8 (byte 0)"),
 ]
 
@@ -84,28 +94,30 @@ def test_a_bad_row_has_an_error_that_names_the_column_and_not_the_text(
     value: bytes | None, problem: str, type_: pa.DataType, tokenizer: XLMRobertaXLTokenizer
 ) -> None:
     # Viewed, not cast: Arrow checks UTF-8 in a cast, and not in what is read from a file.
-    large = pa.types.is_large_string(type_)
-    texts = pa.array(
-        [SENTENCES[0].encode(), value, SENTENCES[1].encode()], pa.large_binary() if large else pa.binary()
-    )
-    table = pa.table({"text": texts.view(type_)})
-    columns = encoded(table, [TOPIC, VECTOR], tokenizer)
+    bytes_type = pa.large_binary() if pa.types.is_large_string(type_) else pa.binary()
+    texts = pa.array([SENTENCES[0].encode(), value, SENTENCES[1].encode()], bytes_type)
+    columns = encoded(pa.table({"text": texts.view(type_)}), [TOPIC, VECTOR], tokenizer)
     assert columns["error"] == [None, f"column 'text' {problem}, expected text", None]
     assert columns["num_tokens"][1] == columns["num_windows"][1] == 0
-    assert columns[sequence_column(0)] == [tokenizer.encode(SENTENCES[0]), None, tokenizer.encode(SENTENCES[1])]
+    assert ids_of(columns) == [[tokenizer.encode(SENTENCES[0])], [], [tokenizer.encode(SENTENCES[1])]]
     assert SECRET not in str(columns["error"])
 
 
 def test_each_bad_column_is_named_and_the_other_sources_go_on(tokenizer: XLMRobertaXLTokenizer) -> None:
     table = pa.table({"text": [SENTENCES[0], "", " "], "hypothesis": [None, "", SENTENCES[1]]})
     columns = encoded(table, [TOPIC, ENTAILS], tokenizer)
-    assert columns["error"] == [
-        "column 'hypothesis' is null, expected text",
-        "column 'text' is empty, expected text; column 'hypothesis' is empty, expected text",
-        "column 'text' is blank, expected text",
-    ]
-    assert columns[sequence_column(0)] == [tokenizer.encode(SENTENCES[0]), None, None]
-    assert columns[sequence_column(1)] == [None, None, None]
+    for error, parts in zip(
+        columns["error"],
+        [
+            ["column 'hypothesis' is null, expected text"],
+            ["column 'text' is empty, expected text", "column 'hypothesis' is empty, expected text"],
+            ["column 'text' is blank, expected text"],
+        ],
+        strict=True,
+    ):
+        assert set(error.split("; ")) == set(parts)
+    assert ids_of(columns, 0) == [[tokenizer.encode(SENTENCES[0])], [], []]
+    assert ids_of(columns, 1) == [[], [], []]
     assert columns["num_windows"] == [1, 0, 0]
 
 
@@ -122,41 +134,74 @@ def test_a_row_is_judged_by_the_columns_that_its_heads_read(tokenizer: XLMRobert
         None,
         "column 'hypothesis' is null, expected text",
         None,
-        "route: found 'vectors', expected names among topic, entails",
+        "column 'heads' names 'vectors', expected names among topic, entails",
     ]
     ids = tokenizer.encode(SENTENCES[0])
-    assert columns[sequence_column(0)] == [ids, ids, None, None]
-    assert columns[sequence_column(1)] == [None] * 4
+    assert columns[WANTED] == [[True, False], [True, True], [False, False], [False, False]]
+    assert ids_of(columns, 0) == [[ids], [ids], [], []]
+    assert ids_of(columns, 1) == [[], [], [], []]
     assert columns["num_tokens"] == [len(ids), len(ids), 0, 0]
 
 
 def test_a_fragment_of_bad_rows(tokenizer: XLMRobertaXLTokenizer) -> None:
-    columns = encoded(pa.table({"text": pa.array([None, ""], pa.string())}), [TOPIC], tokenizer)
-    assert columns[sequence_column(0)] == [None, None]
-    assert columns["num_tokens"] == [0, 0]
+    columns = encoded(pa.table({"text": pa.array([None, ""], pa.string())}), [TOPIC, VECTOR], tokenizer)
+    assert ids_of(columns) == [[], []]
+    assert columns["num_tokens"] == columns["num_windows"] == [0, 0]
 
 
-@given(st.lists(st.integers(0, 60), min_size=1, max_size=8), st.integers(4, 40))
-def test_a_long_row_is_cut_and_tells_its_full_length(
-    tokenizer: XLMRobertaXLTokenizer, lengths: list[int], max_num_tokens: int
+LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=6)
+
+
+def long_texts(lengths: list[int]) -> list[str]:
+    return [" ".join([SENTENCES[i % 7]] * (n // 8 + 1)) for i, n in enumerate(lengths)]
+
+
+@given(LENGTHS, st.integers(16, 40))
+def test_a_truncated_row_is_cut_and_tells_its_full_length(
+    tokenizer: XLMRobertaXLTokenizer, lengths: list[int], window: int
 ) -> None:
-    texts = [" ".join([SENTENCES[i % 7]] * (n // 8 + 1)) for i, n in enumerate(lengths)]
-    table = pa.table({"text": texts, "hypothesis": texts[::-1]})
-    columns = encoded(table, [TOPIC, ENTAILS], tokenizer, max_num_tokens=max_num_tokens)
-    single = [len(ids) for ids in tokenizer(texts)["input_ids"]]
-    pair = [len(ids) for ids in tokenizer(texts, texts[::-1])["input_ids"]]
-    assert columns["num_tokens"] == np.add(single, pair).tolist()
-    assert columns["num_windows"] == [2] * len(texts)
-    for column, full_lengths in ((0, single), (1, pair)):
-        found = [len(ids) for ids in columns[sequence_column(column)]]
-        assert found == [min(n, max_num_tokens) for n in full_lengths]
-    for ids in columns[sequence_column(0)]:
-        assert (ids[0], ids[-1]) == (0, 2)
+    texts = long_texts(lengths)
+    options: dict[str, Any] = {"window": window, "truncate": True, "stride": 4}
+    heads = [
+        make_head("topic", "text-classification", **options),
+        make_head("entails", "text-classification", text_pair="hypothesis", **options),
+    ]
+    columns = encoded(pa.table({"text": texts, "hypothesis": texts[::-1]}), heads, tokenizer)
+    for row, (text, pair) in enumerate(zip(texts, texts[::-1], strict=True)):
+        full = len(tokenizer.encode(text)), len(tokenizer.encode(text, pair))
+        assert columns["num_tokens"][row] == sum(full)
+        assert columns["num_windows"][row] == 2
+        # As Transformers cuts: the end of a text, of a pair the longer part first.
+        assert ids_of(columns, 0)[row] == [tokenizer.encode(text, truncation=True, max_length=window)]
+        assert ids_of(columns, 1)[row] == [tokenizer.encode(text, pair, truncation=True, max_length=window)]
+
+
+@given(LENGTHS, st.integers(16, 40), st.integers(0, 7))
+def test_windows_show_all_of_a_long_row_and_own_each_token_once(
+    tokenizer: XLMRobertaXLTokenizer, lengths: list[int], window: int, stride: int
+) -> None:
+    texts = long_texts(lengths)
+    head = make_head("topic", "text-classification", window=window, stride=stride)
+    columns = encoded(pa.table({"text": texts}), [head], tokenizer)
+    for row, text in enumerate(texts):
+        whole = tokenizer.encode(text)
+        windows = columns[sequence_column(0)][row]
+        assert columns["num_tokens"][row] == len(whole)
+        assert columns["num_windows"][row] == len(windows)
+        owned = []
+        for shown in windows:
+            ids = shown["input_ids"]
+            assert len(ids) <= window
+            begin, size = shown["body_begin"], shown["body_size"]
+            assert ids == [0, *whole[1:-1][begin : begin + size], 2]
+            assert shown["prefix_size"] == 1
+            owned += ids[shown["owned_begin"] : shown["owned_end"]]
+        assert owned == whole[1:-1]
+        assert [shown["is_last"] for shown in windows] == [False] * (len(windows) - 1) + [True]
 
 
 def test_special_tokens_in_a_text_are_plain_characters(tokenizer: XLMRobertaXLTokenizer) -> None:
-    table = pa.table({"text": ["a </s> b <mask> c <pad><s>"]})
-    [ids] = encoded(table, [TOPIC], tokenizer)[sequence_column(0)]
+    [[ids]] = ids_of(encoded(pa.table({"text": ["a </s> b <mask> c <pad><s>"]}), [TOPIC], tokenizer))
     assert not set(ids[1:-1]) & {0, 1, 2, tokenizer.mask_token_id}
 
 

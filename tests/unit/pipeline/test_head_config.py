@@ -113,3 +113,5 @@ def test_options_of_vectors_that_do_not_go_together() -> None:
     assert "a multiple of 8" in refused(EmbeddingHead, task="embedding", dtype="ubinary", dimensions=12)
     assert "pooling: found" in refused(EmbeddingHead, task="embedding", level="token", pooling="mean")
     EmbeddingHead(task="embedding", level="token", dtype="ubinary", dimensions=16)
+    assert 'dtype: found "int8"' in refused(EmbeddingHead, task="embedding", dtype="int8", normalize=False)
+    EmbeddingHead(task="embedding", dtype="int8")

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.heads import Head, Source, output_types, resolve_heads, sources_of
+from pipeline.heads import Head, output_types, resolve_heads, sources_of
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
 TOPIC = {"task": "text-classification"}
@@ -35,14 +35,10 @@ def test_heads_come_in_order_with_their_sources_trunks_and_types(tmp_path: Path)
     )
     heads = resolve_heads(job)
     assert [head.name for head in heads] == ["vector", "topic", "quality", "loss"]
-    assert [head.source for head in heads] == [
-        Source("body"),
-        Source("body"),
-        Source("body", "summary"),
-        Source("title"),
-    ]
+    read = [("text", ("body",)), ("text", ("body",)), ("pair", ("body", "summary")), ("text", ("title",))]
+    assert [(head.source.layout, head.source.columns) for head in heads] == read
     assert [head.trunk for head in heads] == [str(model)] * 3 + [str(other)]
-    assert sources_of(heads) == [Source("body"), Source("body", "summary"), Source("title")]
+    assert sources_of(heads) == [heads[0].source, heads[2].source, heads[3].source]
     assert heads[1].labels == ["no", "yes"]
     types = output_types(heads)
     assert list(types) == ["vector", "topic", "quality", "loss"]
@@ -84,6 +80,36 @@ def test_a_head_without_its_tensors_is_refused(
     with pytest.raises(ConfigError, match=r"^heads\.topic\.weights: ") as caught:
         resolve_one(model, options)
     assert f"has no {missing}, which task {options['task']} needs" in str(caught.value)
+
+
+@pytest.mark.parametrize("task", ["causal-lm-loss", "text-generation"])
+def test_an_encoder_does_not_go_on_from_a_text(task: str, tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path)
+    with pytest.raises(ConfigError, match=r"^heads\.topic: .* is an encoder .* needs a decoder"):
+        resolve_one(model, {"task": task})
+
+
+def test_a_decoder_does_not_read_both_ways(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path, is_decoder=True)
+    with pytest.raises(ConfigError, match=r"^heads\.topic: .* is a decoder .* needs an encoder"):
+        resolve_one(model, VECTOR)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({**TOPIC, "window": 600}, "window: found 600, expected at most 512"),
+        ({**VECTOR, "dimensions": 33}, "dimensions: found 33"),
+        ({**VECTOR, "stride": 256}, "stride: found 256, expected less than half of the window of 512"),
+    ],
+)
+def test_options_that_do_not_fit_the_model_are_refused(
+    options: dict[str, Any], field: str, tmp_path: Path
+) -> None:
+    model = tiny_checkpoint(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        resolve_one(model, options)
+    assert f"heads.topic.{field}" in str(caught.value)
 
 
 def test_pooling_without_weights_needs_none(tmp_path: Path) -> None:

@@ -5,24 +5,30 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.draws import row_hashes
-from pipeline.masking import Vocabulary, maskable, sample_masks
-from tests.unit.pipeline.compute_fixtures import flat, token_lists
+from pipeline.masking import Vocabulary, sample_masks
 
 VOCAB_SIZE = 1000
 VOCABULARY = Vocabulary(mask_id=VOCAB_SIZE - 1)
-ROWS = st.lists(token_lists(VOCAB_SIZE), max_size=12)
+# The text of a row; the special tokens around it are put there by `masks_of`.
+ROWS = st.lists(st.lists(st.integers(3, VOCAB_SIZE - 1), max_size=12), max_size=12)
 PROBABILITIES = st.floats(0.001, 1)
+Rows = list[NDArray[np.int32]]
 
 
 def masks_of(
-    rows: list[list[int]], *, first_row: int = 0, probability: float = 0.15, seed: int = 0
-) -> tuple[list[NDArray[np.int32]], list[NDArray[np.int32]]]:
-    """Masked ids and labels, by row."""
-    ids, offsets = flat(rows)
+    texts: list[list[int]], *, first_row: int = 0, probability: float = 0.15, seed: int = 0
+) -> tuple[Rows, Rows]:
+    """Masked ids and labels of `<s> text </s>`, by row."""
+    lengths = np.array([len(text) + 2 for text in texts], dtype=np.int64)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    row = np.repeat(np.arange(len(texts)), lengths)
+    position = np.arange(len(row)) - offsets[row]
     masked, labels = sample_masks(
-        ids,
-        offsets,
-        row_hashes("a/b.parquet", first_row, len(rows)),
+        np.array([token for text in texts for token in [0, *text, 2]], dtype=np.int32),
+        row,
+        position - 1,
+        (position > 0) & (position < lengths[row] - 1),
+        row_hashes("a/b.parquet", first_row, len(texts)),
         probability=probability,
         seed=seed,
         vocabulary=VOCABULARY,
@@ -33,15 +39,13 @@ def masks_of(
 
 @given(ROWS, PROBABILITIES)
 def test_the_share_of_each_row_is_masked_and_nothing_else_changes(
-    rows: list[list[int]], probability: float
+    texts: list[list[int]], probability: float
 ) -> None:
-    for row, masked, labels in zip(rows, *masks_of(rows, probability=probability), strict=False):
-        ids = np.array(row)
+    for text, masked, labels in zip(texts, *masks_of(texts, probability=probability), strict=False):
+        ids = np.array([0, *text, 2])
         chosen = labels != -100
-        num_text = maskable(ids).sum()
-        expected = min(num_text, max(1, round(probability * num_text)))
-        assert chosen.sum() == expected
-        assert not np.isin(ids[chosen], [0, 1, 2]).any()
+        assert chosen.sum() == min(len(text), max(1, round(probability * len(text))))
+        assert not chosen[[0, -1]].any()
         assert np.array_equal(labels[chosen], ids[chosen])
         assert np.array_equal(masked[~chosen], ids[~chosen])
         assert ((masked[chosen] >= 4) | (masked[chosen] == ids[chosen])).all()
@@ -50,26 +54,48 @@ def test_the_share_of_each_row_is_masked_and_nothing_else_changes(
 
 @given(ROWS, st.integers(0, 10), st.integers(0, 10), PROBABILITIES)
 def test_a_row_is_masked_alike_in_whatever_fragment_it_is_read(
-    rows: list[list[int]], begin: int, end: int, probability: float
+    texts: list[list[int]], begin: int, end: int, probability: float
 ) -> None:
-    begin, end = min(begin, len(rows)), min(max(begin, end), len(rows))
-    whole = masks_of(rows, first_row=3, probability=probability)
-    piece = masks_of(rows[begin:end], first_row=3 + begin, probability=probability)
+    begin, end = min(begin, len(texts)), min(max(begin, end), len(texts))
+    whole = masks_of(texts, first_row=3, probability=probability)
+    piece = masks_of(texts[begin:end], first_row=3 + begin, probability=probability)
     for all_rows, some_rows in zip(whole, piece, strict=True):
         for i, values in enumerate(some_rows[: end - begin]):
             assert np.array_equal(values, all_rows[begin + i])
 
 
+@given(st.lists(st.integers(3, VOCAB_SIZE - 1), min_size=1, max_size=40), st.integers(1, 39), PROBABILITIES)
+def test_a_token_is_masked_alike_in_whatever_window_owns_it(text: list[int], cut: int, probability: float) -> None:
+    """Two windows that both show all of the text; the first owns what is before the cut."""
+    cut = min(cut, len(text))
+    positions = np.arange(len(text))
+    masked, labels = sample_masks(
+        np.array([*text, *text], dtype=np.int32),
+        np.zeros(2 * len(text), dtype=np.int64),
+        np.concatenate([positions, positions]),
+        np.concatenate([positions < cut, positions >= cut]),
+        row_hashes("a/b.parquet", 0, 1),
+        probability=probability,
+        seed=0,
+        vocabulary=VOCABULARY,
+    )
+    [expected_masked], [expected_labels] = masks_of([text], probability=probability)
+    first, second = slice(0, cut), slice(len(text) + cut, None)
+    assert np.concatenate([labels[first], labels[second]]).tolist() == expected_labels[1:-1].tolist()
+    assert np.concatenate([masked[first], masked[second]]).tolist() == expected_masked[1:-1].tolist()
+    # In the other window each token is as it was.
+    assert (labels[cut : len(text) + cut] == -100).all()
+
+
 def test_every_token_is_masked_at_probability_1() -> None:
-    _, [labels] = masks_of([[0, 7, 2, 2, 3, VOCABULARY.mask_id, 2]], probability=1)
-    assert labels.tolist() == [-100, 7, -100, -100, 3, VOCABULARY.mask_id, -100]
+    _, [labels] = masks_of([[7, 3, VOCABULARY.mask_id]], probability=1)
+    assert labels.tolist() == [-100, 7, 3, VOCABULARY.mask_id, -100]
 
 
 def test_a_row_without_text_has_nothing_to_predict() -> None:
-    masked, labels = masks_of([[0, 2], [], [0, 2, 2, 2], [0, 5, 2]])
-    assert [row.tolist() for row in masked[:3]] == [[0, 2], [], [0, 2, 2, 2]]
-    assert all((row == -100).all() for row in labels[:3])
-    assert labels[3].tolist() == [-100, 5, -100]
+    masked, labels = masks_of([[], [5], []])
+    assert [masked[0].tolist(), masked[2].tolist()] == [[0, 2], [0, 2]]
+    assert [row.tolist() for row in labels] == [[-100, -100], [-100, 5, -100], [-100, -100]]
 
 
 NUM_DRAWN_ROWS, ROW_LENGTH = 4000, 40
@@ -79,8 +105,7 @@ NUM_DRAWN_ROWS, ROW_LENGTH = 4000, 40
 def drawn() -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
     """ids, masked ids and labels `[NUM_DRAWN_ROWS, ROW_LENGTH]` of random text at 15 %: six tokens a row."""
     text = np.random.default_rng(0).integers(4, VOCABULARY.mask_id, (NUM_DRAWN_ROWS, ROW_LENGTH))
-    rows = [[0, *row, 2] for row in text.tolist()]
-    masked, labels = (np.array(values)[:, 1:-1] for values in masks_of(rows))
+    masked, labels = (np.array(values)[:, 1:-1] for values in masks_of(text.tolist()))
     return text.astype(np.int32), masked, labels
 
 
@@ -120,7 +145,7 @@ def test_all_positions_are_chosen_alike(
 
 
 def test_seeds_and_rows_draw_other_masks() -> None:
-    row = [0, *range(10, 110), 2]
+    row = list(range(10, 110))
     _, same_text = masks_of([row, row])
     assert not np.array_equal(same_text[0], same_text[1])
     _, [other_seed] = masks_of([row], seed=1)

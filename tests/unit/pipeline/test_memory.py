@@ -15,7 +15,7 @@ from pipeline.heads import Head, read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
 from pipeline.shard import Shard, ShardSettings
 from tests.distributed.processes import run_on_ranks
-from tests.unit.pipeline.compute_fixtures import make_head, tiny_checkpoint
+from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
 MIB = 2**20
 
@@ -53,8 +53,8 @@ def test_equal_trunks_count_once_and_others_beside_them(tmp_path: Path) -> None:
 
 def held_bytes(group: ShardGroup, heads: list[Head]) -> int:
     """What the modules of a rank really hold."""
-    shard = Shard(heads, ShardSettings("cpu", "float32", 1), group)
-    modules = [*shard._trunks.values(), *(m for m in shard._modules.values() if m is not None)]
+    shard = Shard(heads, ShardSettings("cpu", "float32", 1, TINY_VOCAB_SIZE), group)
+    modules = [*shard._trunks.values(), *(m for head in shard._modules.values() for m in head.values())]
     parameters = {p.data_ptr(): p.nbytes for module in modules for p in module.parameters()}
     return sum(parameters.values())
 
@@ -89,6 +89,17 @@ def test_activations_grow_with_the_budget_and_shrink_with_the_ranks(tmp_path: Pa
     small, large = (activations(heads, token_budget=budget) for budget in (512, 8192))
     assert large == 16 * small
     assert activations(heads, token_budget=8192, size=2) < large
+
+
+def test_a_loss_of_every_token_needs_more_than_that_of_a_share_of_them(tmp_path: Path) -> None:
+    directory = tiny_checkpoint(tmp_path, is_decoder=True)
+    bounds = [
+        activations(heads_on(directory, "embedding"), token_budget=2048),
+        activations(heads_on(directory, "masked-lm-loss"), token_budget=2048),
+        activations(heads_on(directory, "masked-lm-loss", mask_probability=0.9), token_budget=2048),
+        activations(heads_on(directory, "causal-lm-loss"), token_budget=2048),
+    ]
+    assert bounds == sorted(set(bounds))
 
 
 def test_peak_memory_sees_what_was_held_and_let_go() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import merging
-from pipeline.merging import weighted_mean
+from pipeline.merging import weighted_mean, window_maximum
 
 NUM_ROWS = 5
 VALUES = st.floats(-(2.0**100), 2.0**100, width=32)
@@ -107,6 +107,15 @@ def test_blocks_of_columns_are_seamless(monkeypatch: pytest.MonkeyPatch) -> None
         np.average(values[row == i].astype(np.float64), axis=0, weights=weight[row == i]) for i in range(3)
     ]
     assert whole == pytest.approx(np.array(expected), rel=1e-6)
+
+
+@given(WINDOWS)
+def test_the_maximum_is_that_of_each_row(windows: list[Window]) -> None:
+    maxima, rows = window_maximum(*arrays(windows), NUM_ROWS)
+    assert rows.tolist() == sorted({row for _, row, _ in windows})
+    for row, found in zip(rows.tolist(), maxima.tolist(), strict=True):
+        own = [values for values, r, _ in windows if r == row]
+        assert found == [max(column) for column in zip(*own, strict=True)]
 
 
 def test_no_windows_are_no_rows() -> None:

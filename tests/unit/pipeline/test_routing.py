@@ -4,14 +4,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.routing import Stream, route_rows, streams_of
-from tests.unit.pipeline.compute_fixtures import make_head
+from pipeline.routing import Masking, Routes, Stream, route_rows, streams_of
+from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
 NAMES = ["topic", "vector", "loss"]
 
 
+def routes_of(route: pa.Array | pa.ChunkedArray) -> Routes:
+    return route_rows(pa.table({"heads": route}), "heads", NAMES)
+
+
 def test_without_a_route_every_row_gets_every_head() -> None:
-    routes = route_rows(None, NAMES, 3)
+    routes = route_rows(pa.table({"heads": ["topic"] * 3}), None, NAMES)
     assert routes.wanted.shape == (3, 3)
     assert routes.wanted.all()
     assert routes.errors == {}
@@ -29,26 +33,25 @@ def test_without_a_route_every_row_gets_every_head() -> None:
     ],
 )
 def test_a_row_names_its_heads_and_null_stands_for_all(values: list[Any], type_: pa.DataType) -> None:
-    route = pa.chunked_array([pa.array(values[:1], type_), pa.array(values[1:], type_)])
-    routes = route_rows(route, NAMES, 3)
+    routes = routes_of(pa.chunked_array([pa.array(values[:1], type_), pa.array(values[1:], type_)]))
     assert routes.wanted.tolist() == [[False, True, False], [True, True, True], [False, False, True]]
     assert routes.errors == {}
 
 
 def test_several_heads_none_and_a_column_of_nulls() -> None:
-    routes = route_rows(pa.chunked_array([pa.array([["loss", "topic"], []])]), NAMES, 2)
+    routes = routes_of(pa.array([["loss", "topic"], []]))
     assert routes.wanted.tolist() == [[True, False, True], [False, False, False]]
     assert routes.errors == {}
-    assert route_rows(pa.chunked_array([pa.nulls(2)]), NAMES, 2).wanted.all()
+    assert routes_of(pa.nulls(2)).wanted.all()
 
 
 def test_an_unknown_head_is_the_error_of_its_row_alone() -> None:
-    routes = route_rows(pa.chunked_array([pa.array([["topic", "topics"], ["topic"], [""], [None]])]), NAMES, 4)
+    routes = routes_of(pa.array([["topic", "topics"], ["topic"], [""], [None]], pa.list_(pa.string())))
     assert routes.wanted.tolist() == [[False] * 3, [True, False, False], [False] * 3, [False] * 3]
     assert routes.errors == {
-        0: "route: found 'topics', expected names among topic, vector, loss",
-        2: "route: found '', expected names among topic, vector, loss",
-        3: "route: found None, expected names among topic, vector, loss",
+        0: "column 'heads' names 'topics', expected names among topic, vector, loss",
+        2: "column 'heads' names '', expected names among topic, vector, loss",
+        3: "column 'heads' holds a name that is null, expected names of heads",
     }
 
 
@@ -77,8 +80,29 @@ def test_losses_share_a_stream_if_they_are_masked_alike() -> None:
     streams = streams_of(heads)
     assert [stream.heads for stream in streams] == [(0,), (1, 2), (3,), (4,), (5,)]
     assert [stream.masking and stream.masking.seed for stream in streams] == [None, 0, 1, 0, 0]
-    assert streams[4].masking is not None
-    assert streams[4].masking.strategy == "all"
+    assert streams[4].masking == Masking(0.15, "all", 0)
+
+
+def test_prompts_are_apart_from_what_is_only_read() -> None:
+    decoder = tiny_config(is_decoder=True)
+    heads = [
+        make_head("loss", "causal-lm-loss", config=decoder),
+        make_head("summary", "text-generation", config=decoder),
+    ]
+    assert [(stream.heads, stream.generates) for stream in streams_of(heads)] == [((0,), False), ((1,), True)]
+
+
+def test_prompts_are_shared_if_they_are_drawn_alike() -> None:
+    decoder = tiny_config(is_decoder=True)
+    seeds = [0, 7, 0]
+    heads = [make_head(str(i), "text-generation", config=decoder, seed=seed) for i, seed in enumerate(seeds)]
+    assert [(stream.heads, stream.seed) for stream in streams_of(heads)] == [((0, 2), 0), ((1,), 7)]
+
+
+def test_texts_are_shared_if_they_are_cut_alike() -> None:
+    options: list[dict[str, Any]] = [{}, {"window": 512}, {"window": 256}, {"stride": 64}, {"truncate": True}]
+    heads = [make_head(str(i), "embedding", **option) for i, option in enumerate(options)]
+    assert [stream.heads for stream in streams_of(heads)] == [(0, 1), (2,), (3,), (4,)]
 
 
 def test_every_head_is_in_one_stream() -> None:

@@ -1,7 +1,9 @@
+"""Sequences of a fragment, and batches of them with what each head is to do, against plain loops over rows."""
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,28 +13,30 @@ from pipeline.draws import row_hashes
 from pipeline.head_config import MaskedLMLossHead
 from pipeline.heads import Head
 from pipeline.masking import Vocabulary, sample_masks
+from pipeline.requests import HeadRequest, Places, make_batch
 from pipeline.routing import Stream, streams_of
-from pipeline.sequences import HeadRequest, SequenceSet, gather_sequences, make_batch
-from tests.unit.pipeline.compute_fixtures import flat, id_column, make_head, token_lists
+from pipeline.sequences import SequenceSet, WindowArrays, gather_sequences
+from tests.unit.pipeline.compute_fixtures import make_head, window_column, window_of
 
 VOCABULARY = Vocabulary(mask_id=39)
 HEADS = [
     make_head("topic", "text-classification"),
-    make_head("sampled", "masked-lm-loss"),
+    make_head("sampled", "masked-lm-loss", mask_probability=0.4),
     make_head("vector", "embedding"),
     make_head("entails", "text-classification", text_pair="hypothesis"),
     make_head("in turn", "masked-lm-loss", strategy="all"),
     make_head("other trunk", "embedding", trunk="other"),
-    make_head("sampled too", "masked-lm-loss"),
+    make_head("sampled too", "masked-lm-loss", mask_probability=0.4),
 ]
+Row = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Case:
-    """A fragment: heads, token ids of each source, and who wants what."""
+    """A fragment: heads, the windows of each row for each source, and who wants what."""
 
     heads: list[Head]
-    rows: list[list[list[int] | None]]
+    rows: list[list[Row]]
     wanted: NDArray[np.bool_]
 
     @property
@@ -44,58 +48,105 @@ class Case:
         return row_hashes("a.parquet", 5, len(self.wanted))
 
     def gather(self) -> SequenceSet:
-        return gather_sequences(
-            [id_column(rows) for rows in self.rows], self.streams, self.wanted, self.hashes, VOCABULARY
+        sources = [WindowArrays.from_column(window_column(rows)) for rows in self.rows]
+        return gather_sequences(sources, self.streams, self.wanted, self.hashes, VOCABULARY)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> Row:
+    """A text in up to three windows, the tokens of an overlap shared out between its two windows."""
+    text = draw(st.lists(st.integers(3, 39), max_size=14))
+    cuts = sorted(draw(st.lists(st.integers(0, len(text)), max_size=2)))
+    borders = [0, *cuts, len(text)]
+    prefix = draw(st.sampled_from([[0], [0, 8, 2, 2]]))
+    shown = []
+    for i in range(len(borders) - 1):
+        begin, end = max(0, borders[i] - 2), min(len(text), borders[i + 1] + 2)
+        shift = len(prefix) - begin
+        shown.append(
+            window_of(
+                [*prefix, *text[begin:end], 2],
+                body_begin=begin,
+                prefix_size=len(prefix),
+                body_size=end - begin,
+                owned_begin=borders[i] + shift,
+                owned_end=borders[i + 1] + shift,
+                is_last=i == len(borders) - 2,
+            )
         )
+    return shown
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     heads = draw(st.lists(st.sampled_from(HEADS), min_size=1, unique_by=lambda head: head.name))
     num_sources = len({head.source for head in heads})
-    num_rows = draw(st.integers(1, 6))
-    row = st.none() | token_lists(40)
+    num_rows = draw(st.integers(1, 5))
+    row = st.just(list[dict[str, Any]]()) | windows()
     rows = [draw(st.lists(row, min_size=num_rows, max_size=num_rows)) for _ in range(num_sources)]
     flags = draw(st.lists(st.booleans(), min_size=num_rows * len(heads), max_size=num_rows * len(heads)))
     return Case(heads, rows, np.array(flags).reshape(num_rows, len(heads)))
 
 
-Expected = tuple[int, int, tuple[int, ...], tuple[int, ...]]
+@dataclass(frozen=True)
+class Expected:
+    """A sequence: its stream and row, its tokens, and what is to be predicted."""
+
+    stream: int
+    row: int
+    ids: list[int]
+    labels: list[int]
 
 
 def expected_sequences(case: Case) -> list[Expected]:
-    """(stream, row, ids, labels) of every sequence, the slow way."""
-    found: list[Expected] = []
+    """Every sequence of a fragment, the slow way."""
+    found = []
     for i, stream in enumerate(case.streams):
-        for row, ids in enumerate(case.rows[stream.source]):
-            if ids is not None and case.wanted[row, list(stream.heads)].any():
-                found += [(i, row, *masked) for masked in masked_forms(case, stream.masking, row, ids)]
+        for row, shown in enumerate(case.rows[stream.source]):
+            if case.wanted[row, list(stream.heads)].any():
+                found += [Expected(i, row, *form) for form in masked_forms(case, stream, row, shown)]
     return found
 
 
-def masked_forms(
-    case: Case, masking: MaskedLMLossHead | None, row: int, ids: list[int]
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Ids and labels of each sequence that a row's ids become."""
-    nothing = [-100] * len(ids)
-    if masking is None:
-        return [(tuple(ids), tuple(nothing))]
-    if masking.strategy == "sample":
-        masked, labels = sample_masks(
-            *flat([ids]),
-            case.hashes[row : row + 1],
-            probability=masking.mask_probability,
-            seed=masking.seed,
-            vocabulary=VOCABULARY,
-        )
-        return [(tuple(masked.tolist()), tuple(labels.tolist()))]
+def masked_forms(case: Case, stream: Stream, row: int, shown: Row) -> list[tuple[list[int], list[int]]]:
+    """Ids and labels of each sequence that the windows of a row become."""
+    masked = {} if stream.masking is None else sampled_tokens(case, stream, row, shown)
     forms = []
-    for position, token in enumerate(ids):
-        if token > 2:
-            masked_ids, labels_there = list(ids), list(nothing)
-            masked_ids[position], labels_there[position] = VOCABULARY.mask_id, token
-            forms.append((tuple(masked_ids), tuple(labels_there)))
+    for window in shown:
+        ids, nothing = list(window["input_ids"]), [-100] * len(window["input_ids"])
+        owned = range(window["owned_begin"], window["owned_end"])
+        if stream.masking is not None and stream.masking.strategy == "all":
+            for at in owned:
+                one_masked, one_label = list(ids), list(nothing)
+                one_masked[at], one_label[at] = VOCABULARY.mask_id, ids[at]
+                forms.append((one_masked, one_label))
+            continue
+        labels = list(nothing)
+        for at in owned:
+            token = at - window["prefix_size"] + window["body_begin"]
+            if token in masked:
+                labels[at], ids[at] = ids[at], masked[token]
+        forms.append((ids, labels))
     return forms
+
+
+def sampled_tokens(case: Case, stream: Stream, row: int, shown: Row) -> dict[int, int]:
+    """What the chosen tokens of a row's text are replaced by, drawn as if the text stood in one piece."""
+    assert stream.masking is not None
+    text: list[int] = []
+    for window in shown:
+        text += window["input_ids"][window["owned_begin"] : window["owned_end"]]
+    masked, labels = sample_masks(
+        np.array(text, dtype=np.int32),
+        np.zeros(len(text), dtype=np.int64),
+        np.arange(len(text)),
+        np.ones(len(text), dtype=bool),
+        case.hashes[row : row + 1],
+        probability=stream.masking.probability,
+        seed=stream.masking.seed,
+        vocabulary=VOCABULARY,
+    )
+    return {i: int(masked[i]) for i in np.flatnonzero(labels != -100).tolist()}
 
 
 @given(cases())
@@ -104,11 +155,13 @@ def test_gathered_sequences_are_those_of_a_plain_loop(case: Case) -> None:
     found = []
     for i in range(len(sequences)):
         piece = slice(sequences.start[i], sequences.start[i] + sequences.length[i])
-        ids, labels = sequences.flat_ids[piece].copy(), sequences.flat_labels[piece].copy()
+        ids, labels = sequences.flat_ids[piece].tolist(), sequences.flat_labels[piece].tolist()
         position = sequences.masked_position[i]
         if position >= 0:
             labels[position], ids[position] = ids[position], VOCABULARY.mask_id
-        found.append((sequences.stream[i], sequences.row[i], tuple(ids.tolist()), tuple(labels.tolist())))
+        stream = int(sequences.stream[i])
+        row = sequences.sources[case.streams[stream].source].row[sequences.window[i]]
+        found.append(Expected(stream, int(row), ids, labels))
     assert found == expected_sequences(case)
 
 
@@ -117,61 +170,62 @@ def test_a_batch_holds_the_chosen_sequences_and_asks_each_head_for_its_own(
     case: Case, data: st.DataObject
 ) -> None:
     sequences, expected = case.gather(), expected_sequences(case)
-    trunks = [case.streams[stream].trunk for stream in sequences.stream]
+    trunks = [case.streams[sequence.stream].trunk for sequence in expected]
     if not trunks:
         return
     trunk = data.draw(st.sampled_from(sorted(set(trunks))))
     here = [i for i, t in enumerate(trunks) if t == trunk]
     indices = data.draw(st.lists(st.sampled_from(here), min_size=1, unique=True))
-    names = [head.name for head in case.heads]
-    batch, rows = make_batch(sequences, np.array(indices), case.streams, names, case.wanted, VOCABULARY.mask_id)
-
+    batch, places = make_batch(
+        sequences, np.array(indices), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+    )
     assert batch.trunk == trunk
-    assert batch.lengths.tolist() == [len(expected[i][2]) for i in indices]
-    assert batch.input_ids.tolist() == [token for i in indices for token in expected[i][2]]
+    assert not batch.generates
+    assert batch.lengths.tolist() == [len(expected[i].ids) for i in indices]
+    assert batch.input_ids.tolist() == [token for i in indices for token in expected[i].ids]
     assert batch.input_ids.dtype == batch.lengths.dtype == np.int32
-    assert_requests(case, [expected[i] for i in indices], batch.requests, rows)
+    assert_requests(case, [(i, expected[i]) for i in indices], batch.requests, places)
 
 
 def assert_requests(
     case: Case,
-    chosen: list[Expected],
+    chosen: list[tuple[int, Expected]],
     requests: dict[str, HeadRequest],
-    rows: dict[str, NDArray[np.int32]],
+    places: dict[str, Places],
 ) -> None:
-    """Every head's index, labels and rows, against a plain loop over the chosen sequences."""
-    found_index: dict[str, list[int]] = {}
-    found_labels: dict[str, list[int]] = {}
-    found_rows: dict[str, list[int]] = {}
+    """Every head's index, labels and places, against a plain loop over the chosen sequences."""
+    expected: dict[str, list[tuple[int, int | None, int, int]]] = {}
     begin = 0
-    for i, (stream_index, row, ids, labels) in enumerate(chosen):
-        stream = case.streams[stream_index]
-        for h in stream.heads:
-            if not case.wanted[row, h]:
+    for number, (i, sequence) in enumerate(chosen):
+        for h in case.streams[sequence.stream].heads:
+            if not case.wanted[sequence.row, h]:
                 continue
-            name = case.heads[h].name
-            for index in [i] if stream.masking is None else [t for t, x in enumerate(labels) if x != -100]:
-                at = index if stream.masking is None else begin + index
-                found_index.setdefault(name, []).append(at)
-                found_rows.setdefault(name, []).append(row)
-                if stream.masking is not None:
-                    found_labels.setdefault(name, []).append(labels[index])
-        begin += len(ids)
-    assert {name: request.index.tolist() for name, request in requests.items()} == found_index
-    labelled = {name: r.labels.tolist() for name, r in requests.items() if r.labels is not None}
-    assert labelled == found_labels
-    assert {name: values.tolist() for name, values in rows.items()} == found_rows
+            asked = expected.setdefault(case.heads[h].name, [])
+            if isinstance(case.heads[h].options, MaskedLMLossHead):
+                labelled = [(t, label) for t, label in enumerate(sequence.labels) if label != -100]
+                asked += [(begin + t, label, i, t) for t, label in labelled]
+            else:
+                asked.append((number, None, i, 0))
+        begin += len(sequence.ids)
+    found = {}
+    for name, request in requests.items():
+        assert request.index.dtype == np.int32
+        labels = [None] * len(request.index) if request.labels is None else request.labels.tolist()
+        at = places[name]
+        found[name] = list(
+            zip(request.index.tolist(), labels, at.sequence.tolist(), at.position.tolist(), strict=True)
+        )
+    assert places.keys() == requests.keys()
+    assert found == {name: asked for name, asked in expected.items() if asked}
 
 
 def test_making_a_batch_leaves_the_set_as_it_was() -> None:
-    """A batch is made again when its ranks have died: nothing of the first time may be left in the set."""
-    case = Case([HEADS[4]], [[[0, 5, 6, 2]]], np.array([[True]]))
+    case = Case([HEADS[4]], [[[window_of([0, 5, 6, 2])]]], np.array([[True]]))
     sequences = case.gather()
-    batches = [
-        make_batch(sequences, np.array([1, 0]), case.streams, ["in turn"], case.wanted, VOCABULARY.mask_id)[0]
-        for _ in range(2)
-    ]
-    for batch in batches:
+    for _ in range(2):
+        batch, _ = make_batch(
+            sequences, np.array([1, 0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+        )
         assert batch.input_ids.tolist() == [0, 5, 39, 2, 0, 39, 6, 2]
         labels = batch.requests["in turn"].labels
         assert labels is not None
@@ -180,21 +234,71 @@ def test_making_a_batch_leaves_the_set_as_it_was() -> None:
 
 
 def test_a_fragment_without_sequences() -> None:
-    case = Case(HEADS[:3], [[None, [0, 5, 2]]], np.array([[True] * 3, [False] * 3]))
+    case = Case(HEADS[:3], [[[], [window_of([0, 5, 2])]]], np.array([[True] * 3, [False] * 3]))
     assert len(case.gather()) == 0
 
 
-@pytest.mark.parametrize("begin", [0, 1])
-def test_slices_and_the_values_under_nulls_do_not_show(begin: int) -> None:
-    """Arrow may keep values where a row is null, and offsets that do not begin at 0."""
-    offsets = pa.array([0, 4, 7, 9, 12], pa.int32())
-    values = pa.array([0, 9, 9, 2, 0, 5, 2, 8, 8, 0, 7, 2], pa.int32())
-    is_null = pa.array([False, False, True, False])
-    column = pa.ListArray.from_arrays(offsets, values, mask=is_null).slice(begin)
-    wanted = np.ones((len(column), 1), dtype=bool)
-    sequences = gather_sequences(
-        [column], streams_of([HEADS[2]]), wanted, row_hashes("a", 0, len(column)), VOCABULARY
+def test_a_column_may_be_a_slice_of_another() -> None:
+    """Its offsets do not begin at 0 then."""
+    rows = [[window_of([0, 9, 9, 2])], [], [window_of([0, 5, 2]), window_of([0, 6, 2])], [window_of([0, 7, 2])]]
+    arrays = WindowArrays.from_column(window_column(rows).slice(1, 2))
+    assert arrays.row.tolist() == [1, 1]
+    assert arrays.ids.values.tolist() == [0, 5, 2, 0, 6, 2]
+    assert arrays.ids.lengths.tolist() == arrays.ends.lengths.tolist() == [3, 3]
+
+
+QUESTION = window_of([0, 11, 12, 2, 2, 20, 21, 22, 2], prefix_size=5, body_size=3, owned_begin=5, owned_end=7)
+TEXT = window_of([0, 30, 39, 32, 39, 2], owned_begin=2, owned_end=5)
+
+
+@pytest.mark.parametrize(
+    ("task", "options", "window", "expected"),
+    [
+        ("token-classification", {}, TEXT, [2, 3, 4]),
+        ("embedding", {"level": "token"}, TEXT, [2, 3, 4]),
+        ("fill-mask", {}, TEXT, [2, 4]),
+        ("question-answering", {}, QUESTION, [0, 5, 6, 7]),
+        ("multiple-choice", {}, QUESTION, None),
+        ("zero-shot-classification", {"labels": ["a", "b"]}, QUESTION, None),
+    ],
+)
+def test_a_head_asks_for_the_tokens_that_it_needs_and_no_others(
+    task: str, options: dict[str, Any], window: dict[str, Any], expected: list[int] | None
+) -> None:
+    """Expected are positions in the sequence; None where a head reads the sequence as a whole."""
+    case = Case([make_head("head", task, **options)], [[[window], [window]]], np.array([[True], [True]]))
+    sequences = case.gather()
+    batch, places = make_batch(
+        sequences, np.array([1, 0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
     )
-    assert sequences.row.tolist() == [[0, 1, 3], [0, 2]][begin]
-    assert sequences.length.tolist() == [[4, 3, 3], [3, 3]][begin]
-    assert sequences.flat_ids.tolist() == [[0, 9, 9, 2, 0, 5, 2, 0, 7, 2], [0, 5, 2, 0, 7, 2]][begin]
+    length = len(window["input_ids"])
+    index = batch.requests["head"].index.tolist()
+    assert index == ([0, 1] if expected is None else expected + [length + i for i in expected])
+    assert places["head"].position.tolist() == 2 * ([0] if expected is None else expected)
+    assert places["head"].sequence.tolist() == [1] * (len(index) // 2) + [0] * (len(index) // 2)
+
+
+@pytest.mark.parametrize(
+    ("is_last", "expected"), [(True, [(1, 39), (2, 32), (3, 39), (4, 2)]), (False, [(1, 39), (2, 32), (3, 39)])]
+)
+def test_a_causal_loss_predicts_each_owned_token_from_the_one_before_and_the_end_of_the_text(
+    is_last: bool, expected: list[tuple[int, int]]
+) -> None:
+    case = Case([make_head("head", "causal-lm-loss")], [[[TEXT | {"is_last": is_last}]]], np.array([[True]]))
+    batch, _ = make_batch(case.gather(), np.array([0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id)
+    request = batch.requests["head"]
+    assert request.labels is not None
+    assert list(zip(request.index.tolist(), request.labels.tolist(), strict=True)) == expected
+
+
+def test_prompts_of_a_head_are_seeded_by_what_they_hold() -> None:
+    def seed(ids: list[int], seed: int) -> int:
+        case = Case([make_head("head", "text-generation", seed=seed)], [[[window_of(ids)]]], np.array([[True]]))
+        batch, _ = make_batch(
+            case.gather(), np.array([0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+        )
+        assert batch.generates
+        return batch.seed
+
+    assert seed([0, 5, 2], 0) == seed([0, 5, 2], 0)
+    assert len({seed([0, 5, 2], 0), seed([0, 6, 2], 0), seed([0, 5, 2], 1)}) == 3

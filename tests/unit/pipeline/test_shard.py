@@ -1,7 +1,6 @@
 """A shard in this process, without Ray, against a plain loop over our models and those of Transformers."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +20,21 @@ from pipeline.batching import plan_batches
 from pipeline.draws import row_hashes
 from pipeline.heads import Head, read_config
 from pipeline.masking import Vocabulary, sample_masks
+from pipeline.requests import ShardBatch, make_batch
 from pipeline.routing import streams_of
-from pipeline.sequences import ShardBatch, gather_sequences, make_batch
+from pipeline.sequences import WindowArrays, gather_sequences
 from pipeline.shard import Shard, ShardSettings
 from tests.oracle import oracle_of
 from tests.unit.pipeline.compute_fixtures import (
     TINY_VOCAB_SIZE,
-    flat,
-    id_column,
     make_head,
     tiny_checkpoint,
+    window_column,
+    window_of,
 )
 
 VOCABULARY = Vocabulary(mask_id=TINY_VOCAB_SIZE - 1)
-FP32 = ShardSettings(device="cpu", dtype="float32", num_threads=1)
+FP32 = ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
 TOLERANCE = 1e-4
 LENGTHS = [3, 40, 7, 512, 7, 21, 2, 90]
 
@@ -71,40 +71,37 @@ def head_of(directory: Path, name: str, task: str, *, trunk: Path | None = None,
     return make_head(name, task, trunk=str(trunk or directory), config=config, **options)
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a head gave: values `[n, …]`, and the row of each."""
-
-    values: NDArray[np.float32]
-    rows: NDArray[np.int32]
-
-    def by_row(self) -> dict[int, NDArray[np.float32]]:
-        return {int(row): self.values[self.rows == row] for row in np.unique(self.rows)}
+ByRow = dict[int, NDArray[np.float32]]
 
 
 def run(
     heads: list[Head], rows: list[list[int]], *, settings: ShardSettings = FP32, token_budget: int = 128
-) -> dict[str, Found]:
-    """Batches of a fragment through a shard, each trunk apart, as a leader sends them."""
+) -> dict[str, ByRow]:
+    """By head and row, what came out: batches of a fragment through a shard, as a leader sends them."""
     streams = streams_of(heads)
     wanted = np.ones((len(rows), len(heads)), dtype=bool)
     hashes = row_hashes("a.parquet", 0, len(rows))
-    sequences = gather_sequences([id_column(list(rows))], streams, wanted, hashes, VOCABULARY)
+    windows = WindowArrays.from_column(window_column([[window_of(ids)] for ids in rows]))
+    sequences = gather_sequences([windows], streams, wanted, hashes, VOCABULARY)
     shard = Shard(heads, settings, ShardGroup())
-    assert shard.unused.keys() <= {head.trunk for head in heads} | {head.options.weights for head in heads}
-    values: dict[str, list[NDArray[np.float32]]] = {head.name: [] for head in heads}
-    rows_of: dict[str, list[NDArray[np.int32]]] = {head.name: [] for head in heads}
-    names = [head.name for head in heads]
+    found: dict[str, list[tuple[int, NDArray[np.float32]]]] = {head.name: [] for head in heads}
     trunks = np.array([streams[i].trunk for i in sequences.stream])
     for trunk in np.unique(trunks):
         here = np.flatnonzero(trunks == trunk)
         for batch in plan_batches(sequences.length[here], token_budget):
-            made, batch_rows = make_batch(sequences, here[batch], streams, names, wanted, VOCABULARY.mask_id)
-            for name, result in shard.run(made).items():
-                assert result.dtype == np.float32
-                values[name].append(result)
-                rows_of[name].append(batch_rows[name])
-    return {name: Found(np.concatenate(values[name]), np.concatenate(rows_of[name])) for name in names}
+            made, places = make_batch(sequences, here[batch], streams, heads, wanted, VOCABULARY.mask_id)
+            for name, (values,) in shard.run(made).items():
+                assert values.dtype == np.float32
+                row = windows.row[sequences.window[places[name].sequence]]
+                # Losses of masked tokens in turn come a sequence at a time; those of a row are put in order.
+                order = np.lexsort((places[name].position, places[name].sequence, row))
+                found[name] += zip(row[order].tolist(), np.asarray(values[order]), strict=True)
+    return {name: _by_row(results) for name, results in found.items()}
+
+
+def _by_row(results: list[tuple[int, NDArray[np.float32]]]) -> ByRow:
+    rows = dict.fromkeys(row for row, _ in results)
+    return {row: np.array([value for r, value in results if r == row]) for row in rows}
 
 
 def ours_and_theirs(cls: Any, directory: Path) -> list[Any]:
@@ -131,7 +128,7 @@ def test_logits_are_those_of_one_row_at_a_time(directory: Path, other_directory:
     ]
     found = run(heads, rows)
     for head in heads:
-        by_row = found[head.name].by_row()
+        by_row = found[head.name]
         assert sorted(by_row) == list(range(len(rows)))
         for model in ours_and_theirs(XLMRobertaXLForSequenceClassification, Path(head.options.weights)):
             for row, ids in enumerate(rows):
@@ -140,12 +137,10 @@ def test_logits_are_those_of_one_row_at_a_time(directory: Path, other_directory:
                 np.testing.assert_allclose(by_row[row], expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
-@pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max", "pooler"])
-def test_embeddings_are_those_of_one_row_at_a_time(pooling: str, normalize: bool, directory: Path) -> None:
+def test_vectors_are_those_of_one_row_at_a_time(pooling: str, directory: Path) -> None:
     rows = rows_of_tokens(LENGTHS)
-    head = head_of(directory, "vector", "embedding", pooling=pooling, normalize=normalize)
-    by_row = run([head], rows)["vector"].by_row()
+    by_row = run([head_of(directory, "vector", "embedding", pooling=pooling)], rows)["vector"]
     for model in ours_and_theirs(XLMRobertaXLModel, directory):
         for row, ids in enumerate(rows):
             with torch.inference_mode():
@@ -156,10 +151,8 @@ def test_embeddings_are_those_of_one_row_at_a_time(pooling: str, normalize: bool
                 "cls": states[0],
                 "max": states.max(dim=0).values,
                 "pooler": output.pooler_output[0],
-            }[pooling].numpy()
-            if normalize:
-                expected = expected / np.linalg.norm(expected)
-            np.testing.assert_allclose(by_row[row][0], expected, atol=TOLERANCE, rtol=TOLERANCE)
+            }[pooling]
+            np.testing.assert_allclose(by_row[row][0], expected.numpy(), atol=TOLERANCE, rtol=TOLERANCE)
 
 
 @pytest.mark.parametrize("is_tied", [True, False])
@@ -169,28 +162,31 @@ def test_sampled_losses_are_those_of_one_row_at_a_time(
     rows = rows_of_tokens(LENGTHS)
     weights = directory if is_tied else other_directory
     head = head_of(weights, "loss", "masked-lm-loss", mask_probability=0.3, seed=4)
-    by_row = run([head], rows)["loss"].by_row()
-    ids, offsets = flat(rows)
-    masked, labels = sample_masks(
-        ids,
-        offsets,
-        row_hashes("a.parquet", 0, len(rows)),
-        probability=0.3,
-        seed=4,
-        vocabulary=VOCABULARY,
-    )
+    by_row = run([head], rows)["loss"]
+    hashes = row_hashes("a.parquet", 0, len(rows))
     # The row of two tokens has no text to predict.
     assert sorted(by_row) == [row for row, ids in enumerate(rows) if len(ids) > 2]
     for model in ours_and_theirs(XLMRobertaXLForMaskedLM, weights):
         for row in by_row:
-            piece = slice(offsets[row], offsets[row + 1])
-            expected = nll_of(model, masked[piece].tolist(), labels[piece])
+            text = np.array(rows[row][1:-1], dtype=np.int32)
+            masked, labels = sample_masks(
+                text,
+                np.zeros(len(text), dtype=np.int64),
+                np.arange(len(text)),
+                np.ones(len(text), dtype=bool),
+                hashes[row : row + 1],
+                probability=0.3,
+                seed=4,
+                vocabulary=VOCABULARY,
+            )
+            nothing = np.array([-100], dtype=np.int32)
+            expected = nll_of(model, [0, *masked.tolist(), 2], np.concatenate([nothing, labels, nothing]))
             np.testing.assert_allclose(by_row[row], expected, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_masking_each_token_in_turn_is_the_pseudo_log_likelihood(directory: Path) -> None:
     rows = rows_of_tokens([6, 2, 9])
-    by_row = run([head_of(directory, "loss", "masked-lm-loss", strategy="all")], rows)["loss"].by_row()
+    by_row = run([head_of(directory, "loss", "masked-lm-loss", strategy="all")], rows)["loss"]
     assert sorted(by_row) == [0, 2]
     for model in ours_and_theirs(XLMRobertaXLForMaskedLM, directory):
         for row in by_row:
@@ -214,9 +210,8 @@ def test_heads_do_not_change_each_other_and_share_a_pass(directory: Path, other_
     ]
     together = run(heads, rows)
     for head in heads:
-        alone = run([head], rows)[head.name]
-        for row, values in alone.by_row().items():
-            np.testing.assert_allclose(together[head.name].by_row()[row], values, atol=TOLERANCE, rtol=TOLERANCE)
+        for row, values in run([head], rows)[head.name].items():
+            np.testing.assert_allclose(together[head.name][row], values, atol=TOLERANCE, rtol=TOLERANCE)
     shard = Shard(heads, FP32, ShardGroup())
     batch = ShardBatch(
         str(directory), np.array(rows[0], dtype=np.int32), np.array([len(rows[0])], dtype=np.int32), {}
@@ -235,8 +230,8 @@ def test_how_batches_are_cut_changes_nothing(token_budget: int, directory: Path)
     ]
     expected, found = run(heads, rows), run(heads, rows, token_budget=token_budget)
     for head in heads:
-        for row, values in expected[head.name].by_row().items():
-            np.testing.assert_allclose(found[head.name].by_row()[row], values, atol=TOLERANCE, rtol=TOLERANCE)
+        for row, values in expected[head.name].items():
+            np.testing.assert_allclose(found[head.name][row], values, atol=TOLERANCE, rtol=TOLERANCE)
 
 
 def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> None:
@@ -246,14 +241,14 @@ def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> N
         head_of(directory, "vector", "embedding"),
         head_of(directory, "loss", "masked-lm-loss"),
     ]
-    bf16 = ShardSettings(device="cpu", dtype="bfloat16", num_threads=1)
+    bf16 = ShardSettings("cpu", "bfloat16", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
     shard = Shard(heads, bf16, ShardGroup())
-    modules = [*shard._trunks.values(), *shard._modules.values()]
-    assert {p.dtype for module in modules if module is not None for p in module.parameters()} == {torch.bfloat16}
+    modules = [*shard._trunks.values(), *(module for head in shard._modules.values() for module in head.values())]
+    assert {p.dtype for module in modules for p in module.parameters()} == {torch.bfloat16}
     found, expected = run(heads, rows, settings=bf16), run(heads, rows)
     for head in heads:
-        for row, values in expected[head.name].by_row().items():
-            np.testing.assert_allclose(found[head.name].by_row()[row], values, atol=0.1, rtol=0.1)
+        for row, values in expected[head.name].items():
+            np.testing.assert_allclose(found[head.name][row], values, atol=0.1, rtol=0.1)
 
 
 def test_what_nobody_uses_is_told(directory: Path) -> None:
