@@ -40,6 +40,7 @@ class TokenizedText:
         return len(self.ids)
 
     def slice(self, begin: int, end: int) -> "TokenizedText":
+        """Tokens `begin:end`."""
         return TokenizedText(
             self.ids[begin:end],
             self.tokens[begin:end],

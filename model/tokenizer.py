@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.batch_encoding import BatchEncoding, TensorType
 from model.detokenization import clean_up, join_tokens
 from model.encodings import EncodingOptions, encode_samples, model_inputs
+from model.hub import tokenizer_directory
 from model.padding import pad_rows, padded_length, padding_strategy, read_rows
 from model.ragged_encoding import RaggedEncoding, join_pieces
 from model.special_tokens import (
@@ -82,13 +83,13 @@ class XLMRobertaXLTokenizer:
         self.clean_up_tokenization_spaces = clean_up_tokenization_spaces
 
     @classmethod
-    def from_pretrained(cls, directory: str | Path) -> Self:
-        """Reads `sentencepiece.bpe.model` and, if there, `tokenizer_config.json`.
+    def from_pretrained(cls, path: str | Path, *, revision: str | None = None) -> Self:
+        """Reads `sentencepiece.bpe.model` and, if there, `tokenizer_config.json`, of a directory or a hub id.
 
         Raises FileNotFoundError naming what is missing, ValueError for a tokenizer of other tokens.
         """
-        vocab_file = find_vocab_file(Path(directory))
-        return cls(vocab_file, **asdict(read_tokenizer_config(Path(directory))))
+        directory = tokenizer_directory(path, revision=revision)
+        return cls(find_vocab_file(directory), **asdict(read_tokenizer_config(directory)))
 
     def save_pretrained(self, directory: str | Path) -> tuple[Path, ...]:
         """Writes the files that `from_pretrained` here and in Transformers read; their paths."""
@@ -113,10 +114,12 @@ class XLMRobertaXLTokenizer:
 
     @property
     def mask_token_id(self) -> int:
+        """The last id."""
         return self._encoder.mask_id
 
     @property
     def all_special_ids(self) -> list[int]:
+        """Ids of `all_special_tokens`."""
         return [self._encoder.token_to_id(token) for token in self.all_special_tokens]
 
     def get_vocab(self) -> dict[str, int]:
@@ -261,8 +264,7 @@ class XLMRobertaXLTokenizer:
 
     def encode(self, text: TextInput, text_pair: TextInput | None = None, **options: Any) -> list[int]:
         """The ids alone; options as in a call."""
-        ids: list[int] = self(text, text_pair, **options)["input_ids"]
-        return ids
+        return list(self(text, text_pair, **options)["input_ids"])
 
     def decode(
         self,
@@ -303,7 +305,7 @@ class XLMRobertaXLTokenizer:
         """Raises ValueError for an id outside the vocabulary."""
         if isinstance(ids, int):
             return self._encoder.ids_to_tokens([ids])[0]
-        special = set(self.all_special_ids) if skip_special_tokens else set()
+        special = self.all_special_ids if skip_special_tokens else []
         return self._encoder.ids_to_tokens([int(i) for i in ids if int(i) not in special])
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
@@ -318,8 +320,7 @@ class XLMRobertaXLTokenizer:
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
         """`<s> A </s>`, or `<s> A </s></s> B </s>`."""
-        ids = [BOS_ID, *token_ids_0, EOS_ID]
-        return ids if token_ids_1 is None else [*ids, EOS_ID, *token_ids_1, EOS_ID]
+        return [BOS_ID, *token_ids_0, EOS_ID, *([] if token_ids_1 is None else [EOS_ID, *token_ids_1, EOS_ID])]
 
     def get_special_tokens_mask(
         self,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from model import (
     PackedBatch,
     ShardGroup,
     XLMRobertaXLConfig,
+    XLMRobertaXLForCausalLM,
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
 )
@@ -107,9 +109,7 @@ def test_half_precision_is_no_worse_than_the_oracle(directory: Path, dtype: torc
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("head_size", [80, 128])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_the_varlen_kernel_equals_the_other_path(
-    dtype: torch.dtype, head_size: int, is_causal: bool
-) -> None:
+def test_the_varlen_kernel_equals_the_other_path(dtype: torch.dtype, head_size: int, is_causal: bool) -> None:
     num_tokens = sum(LENGTHS)
     generator = torch.Generator().manual_seed(0)
     q, k, v = (torch.randn(num_tokens, 4, head_size, generator=generator).to(dtype) for _ in range(3))
@@ -146,6 +146,44 @@ def test_projection_to_fp32_keeps_what_bf16_would_round() -> None:
     assert fast.dtype == slow.dtype == torch.float32
     assert_close(fast.double(), expected, tolerance=1e-3)
     assert_close(slow.double(), expected, tolerance=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "temperature": 2.0, "seed": 5}])
+def test_generation_equals_the_cpu(tmp_path: Path, options: dict[str, Any]) -> None:
+    write_random_checkpoint(tmp_path, CONFIG.copy(is_decoder=True), std=0.2)
+    prompts, mask = padded_batch(CONFIG, [6, 3, 9])
+    cpu = XLMRobertaXLForCausalLM.from_pretrained(tmp_path)
+    cuda = XLMRobertaXLForCausalLM.from_pretrained(tmp_path, device="cuda")
+    expected = cpu.generate(prompts, mask, max_new_tokens=6, **options)
+    found = cuda.generate(prompts.cuda(), mask.cuda(), max_new_tokens=6, **options)
+    assert torch.equal(found.cpu(), expected)
+
+
+def test_training_with_dropout_and_checkpointing(directory: Path) -> None:
+    model = XLMRobertaXLForSequenceClassification.from_pretrained(directory, device="cuda").train()
+    input_ids, mask, _ = batch_with_labels()
+    labels = (torch.arange(len(LENGTHS)) % 3).cuda()
+    grads = []
+    for is_on in (False, True):
+        if is_on:
+            model.gradient_checkpointing_enable()
+        model.zero_grad()
+        torch.manual_seed(3)
+        model(input_ids.cuda(), mask.cuda(), labels=labels).loss.backward()
+        grads.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    for name, grad in grads[0].items():
+        assert_close(grads[1][name], grad, tolerance=1e-5, name=name)
+
+
+def test_saving_and_resizing(directory: Path, tmp_path: Path) -> None:
+    model = XLMRobertaXLForMaskedLM.from_pretrained(directory, device="cuda", dtype=torch.bfloat16)
+    model.resize_token_embeddings(1010)
+    model.prune_heads({0: [1], 2: [0, 3]})
+    model.save_pretrained(tmp_path / "out")
+    loaded = XLMRobertaXLForMaskedLM.from_pretrained(tmp_path / "out", device="cuda")
+    ids = random_ids(CONFIG, 2, 9).cuda()
+    with torch.inference_mode():
+        assert torch.equal(loaded(ids).logits, model(ids).logits)
 
 
 def _compare_over_nccl(group: ShardGroup, directory: Path) -> None:

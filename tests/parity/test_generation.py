@@ -152,7 +152,7 @@ def test_top_k_equals_transformers(top_k: int) -> None:
     assert torch.equal(keep_top_k(logits, top_k), TopKLogitsWarper(top_k)(None, logits))
 
 
-@pytest.mark.parametrize("top_p", [0.01, 0.3, 0.8, 0.999])
+@pytest.mark.parametrize("top_p", [1e-9, 0.01, 0.3, 0.8, 0.999])
 def test_top_p_equals_transformers(top_p: float) -> None:
     logits = torch.randn(8, 50) * 3
     assert torch.equal(keep_nucleus(logits, top_p), TopPLogitsWarper(top_p)(None, logits))

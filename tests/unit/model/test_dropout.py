@@ -105,6 +105,28 @@ def test_each_probability_acts_in_its_place(place: str) -> None:
     assert dropped == {name: name == place for name in PROBABILITIES}
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_every_place_has_a_mask_of_its_own(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    original = DropoutSeed.mask
+
+    def mask(self: DropoutSeed, shape: torch.Size, probability: float, like: torch.Tensor) -> torch.Tensor:
+        used.append(self.value)
+        return original(self, shape, probability, like)
+
+    monkeypatch.setattr(DropoutSeed, "mask", mask)
+    model = model_of(XLMRobertaXLForSequenceClassification, is_decoder=True)
+    ids, attention_mask = padded_batch(CONFIG, [7, 3])
+    if packed:
+        model.forward_packed(pack(ids, attention_mask, pad_token_id=1))
+        # Embeddings, a residual branch in each of three layers, twice in the head.
+        assert len(used) == 1 + 3 + 2
+    else:
+        model(ids, attention_mask)
+        assert len(used) == 1 + 3 * (1 + 4) + 2
+    assert len(set(used)) == len(used)
+
+
 def test_without_dropout_training_equals_the_oracle() -> None:
     zero = dict.fromkeys(PROBABILITIES, 0.0)
     model = model_of(XLMRobertaXLForSequenceClassification, **zero)

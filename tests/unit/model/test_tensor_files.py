@@ -55,6 +55,15 @@ def test_a_pickled_checkpoint_reads_like_safetensors(directory: Path, layout: st
         assert torch.equal(tensor, expected[name]), name
 
 
+def test_an_index_of_pickles_cannot_name_other_directories(directory: Path) -> None:
+    for file in ("model.safetensors", "pytorch_model.bin"):
+        (directory / file).unlink()
+    index = directory / "pytorch_model.bin.index.json"
+    index.write_text(json.dumps({"weight_map": {"a": "../../etc/weights.bin"}}))
+    with pytest.raises(CheckpointError, match="must name files of its own directory"):
+        Checkpoint(directory)
+
+
 def test_safetensors_are_preferred(directory: Path) -> None:
     (directory / "pytorch_model.bin").write_bytes(b"nothing of the kind")
     assert Checkpoint(directory).files == [directory / "model.safetensors"]
