@@ -1,7 +1,7 @@
 """Row -> heads, and which heads are served by one and the same sequence. Pure functions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,7 @@ class Stream:
         heads: indices of the heads that read these sequences.
         masking: of a masked language model loss.
         generates: sequences are prompts that a head goes on from, token by token.
+        seed: of the tokens that are drawn there.
     """
 
     trunk: str
@@ -38,10 +39,11 @@ class Stream:
     heads: tuple[int, ...]
     masking: Masking | None = None
     generates: bool = False
+    seed: int = 0
 
 
 def streams_of(heads: Sequence[Head]) -> list[Stream]:
-    """Heads with equal trunk, source and masking share a stream."""
+    """Heads with equal trunk, source, masking and seed share a stream."""
     sources = sources_of(heads)
     members: dict[Stream, list[int]] = {}
     for i, head in enumerate(heads):
@@ -49,12 +51,10 @@ def streams_of(heads: Sequence[Head]) -> list[Stream]:
         if isinstance(options, MaskedLMLossHead):
             masking = Masking(options.mask_probability, options.strategy, options.seed)
         generates = isinstance(options, TextGenerationHead)
-        alike = Stream(head.trunk, sources.index(head.source), (), masking, generates)
+        seed = options.seed if isinstance(options, TextGenerationHead) else 0
+        alike = Stream(head.trunk, sources.index(head.source), (), masking, generates, seed)
         members.setdefault(alike, []).append(i)
-    return [
-        Stream(alike.trunk, alike.source, tuple(indices), alike.masking, alike.generates)
-        for alike, indices in members.items()
-    ]
+    return [replace(alike, heads=tuple(indices)) for alike, indices in members.items()]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from tests.integration.processes import Process, descendants
+from tests.integration.processes import Process, descendants, wait_for
 from tests.integration.runs import ROOT
 
 NUM_CPUS = 4
@@ -43,10 +43,13 @@ class Cluster:
         print(file=self._process.stdin, flush=True)
         return LeftOver(**json.loads(self._stdout.readline()))
 
-    def is_free(self) -> bool:
-        """Whether no run holds anything: no placement group, no CPU, no actor."""
-        left_over = self.left_over()
-        return left_over == LeftOver([], NUM_CPUS) and not self.actors(*OF_RUNS)
+    def wait_until_free(self) -> None:
+        """Until no run holds anything: no placement group, no CPU, no actor. Raises TimeoutError."""
+
+        def is_free() -> bool:
+            return self.left_over() == LeftOver([], NUM_CPUS) and not self.actors(*OF_RUNS)
+
+        wait_for("free cluster", is_free, timeout_s=60, interval_s=0.2)
 
     def actors(self, *titles: str) -> list[Process]:
         """Its worker processes whose titles begin with one of `titles`."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors.torch import load_file, save_file
 
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
@@ -65,6 +66,11 @@ class Corpus:
         return self.root / "other"
 
     @property
+    def genres(self) -> Path:
+        """A head alone, without the trunk that it was trained on."""
+        return self.root / "genres"
+
+    @property
     def num_rows(self) -> int:
         return sum(table.num_rows for table in self.files.values())
 
@@ -85,8 +91,15 @@ def write_corpus(root: Path) -> Corpus:
         file.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, file, row_group_size=[30, 7, 100, 1][i])
     tiny_checkpoint(corpus.model, id2label=LABELS)
-    tiny_checkpoint(corpus.other_model, seed=1, id2label=GENRES, problem_type="multi_label_classification")
+    tiny_checkpoint(corpus.other_model, seed=1)
+    tiny_checkpoint(corpus.genres, seed=2, id2label=GENRES, problem_type="multi_label_classification")
+    _keep_head_only(corpus.genres)
     return corpus
+
+
+def _keep_head_only(directory: Path) -> None:
+    file = directory / "model.safetensors"
+    save_file({n: t for n, t in load_file(file).items() if n.startswith("classifier.")}, file)
 
 
 def _table(texts: list[str | None]) -> pa.Table:
@@ -121,7 +134,7 @@ def job_of(corpus: Corpus) -> dict[str, Any]:
             "topic": {"task": "text-classification", "truncate": True},
             "genres": {
                 "task": "text-classification",
-                "weights": str(corpus.other_model),
+                "weights": str(corpus.genres),
                 "text_pair": "hypothesis",
                 "truncate": True,
             },

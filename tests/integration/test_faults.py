@@ -10,7 +10,7 @@ from jobs.annotate import main
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.processes import Process, wait_for
-from tests.integration.runs import Finished, Run, parts, started
+from tests.integration.runs import Run, parts, started
 
 LEADER = "ray::MapWorker(MapBatches(Annotator))"
 RANK = "ray::Rank"
@@ -44,55 +44,44 @@ def num_finished(output: Path) -> int:
     return len(list(output.glob("_manifest/parts/**/*.json")))
 
 
-def assert_undisturbed(finished: Finished, output: Path, two_ranks: Annotated, workbench: Workbench) -> None:
-    """Exit code 0, the same bytes as if nothing had happened, and a cluster as it was before."""
-    assert finished.code == 0, finished
-    assert parts(output) == parts(two_ranks.output)
-    assert f"done: {workbench.corpus.num_rows} rows in {len(parts(output))} parts" in finished.stdout
-    wait_for("free cluster", workbench.cluster.is_free, timeout_s=15, interval_s=0.5)
-
-
 def kill(process: Process) -> None:
     process.kill()
     wait_for("end of the process", lambda: not process.is_alive, timeout_s=10)
 
 
-def test_the_death_of_a_rank_costs_a_rebuild_of_its_group(
+def test_the_death_of_ranks_and_of_their_leader_changes_nothing(
     two_ranks: Annotated, disturbed: tuple[Run, Path], workbench: Workbench
 ) -> None:
-    """One dies at work, one of the new group while it starts, one when the run is under way again."""
+    """A rank dies at work, one of the new group while it starts, and when all is well again the leader."""
     run, output = disturbed
     [leader], first = workbench.cluster.actors(LEADER), workbench.cluster.actors(RANK)
     assert len(first) == 2
     kill(first[1])
-    num_parts = num_finished(output)
-    second = wait_for("new ranks", lambda: others(workbench, first), timeout_s=60)
+    second = wait_for("new rank", lambda: ranks_beside(first, workbench), timeout_s=60)
     kill(second[0])
-    third = wait_for("new ranks", lambda: others(workbench, [*first, *second]), timeout_s=60)
-    wait_for("more parts", lambda: num_finished(output) > num_parts, timeout_s=60)
-    kill(third[0])
-    assert num_finished(output) < len(parts(two_ranks.output))
+    num_parts = num_finished(output)
+
+    def ranks_at_work() -> list[Process]:
+        """A whole group, after more parts than can have been on their way."""
+        ranks = ranks_beside([*first, second[0]], workbench)
+        return ranks if len(ranks) == 2 and num_finished(output) > num_parts + NUM_PARTS else []
+
+    third = wait_for("more parts", ranks_at_work, timeout_s=60)
     assert leader.is_alive
-    finished = run.finish()
-    assert_undisturbed(finished, output, two_ranks, workbench)
-
-
-def others(workbench: Workbench, known: list[Process]) -> list[Process]:
-    """Ranks that have started since."""
-    return [rank for rank in workbench.cluster.actors(RANK) if rank not in known]
-
-
-def test_the_death_of_a_leader_takes_its_ranks_and_not_the_run(
-    two_ranks: Annotated, disturbed: tuple[Run, Path], workbench: Workbench
-) -> None:
-    run, output = disturbed
-    ranks = workbench.cluster.actors(RANK)
-    [leader] = workbench.cluster.actors(LEADER)
     kill(leader)
     assert num_finished(output) < len(parts(two_ranks.output))
-    wait_for("end of the ranks", lambda: not any(rank.is_alive for rank in ranks), timeout_s=30)
+    wait_for("end of the ranks", lambda: not any(rank.is_alive for rank in third), timeout_s=30)
+
     finished = run.finish()
-    assert_undisturbed(finished, output, two_ranks, workbench)
+    assert finished.code == 0, finished
+    assert parts(output) == parts(two_ranks.output)
+    assert f"done: {workbench.corpus.num_rows} rows in {len(parts(output))} parts" in finished.stdout
+    workbench.cluster.wait_until_free()
+
+
+def ranks_beside(known: list[Process], workbench: Workbench) -> list[Process]:
+    """Living ranks that are not among those."""
+    return [rank for rank in workbench.cluster.actors(RANK) if rank not in known]
 
 
 def test_a_killed_run_goes_on_where_it_was_and_a_file_that_cannot_be_read_does_not_stop_it(
@@ -112,7 +101,7 @@ def test_a_killed_run_goes_on_where_it_was_and_a_file_that_cannot_be_read_does_n
         wait_until_under_way(run, output)
         run.process.kill()
         assert run.finish().code == -9
-    wait_for("free cluster", workbench.cluster.is_free, timeout_s=60, interval_s=0.5)
+    workbench.cluster.wait_until_free()
     done = {path: path.stat().st_mtime_ns for path in output.glob("_manifest/parts/**/*.json")}
     assert NUM_PARTS <= len(done) < len(parts(one_rank.output))
 
