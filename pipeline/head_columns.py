@@ -82,8 +82,8 @@ def compute_head_columns(
 
 
 def _plan(sequences: SequenceSet, streams: Sequence[Stream], token_budget: int) -> Iterator[NDArray[np.int64]]:
-    """Batches of each trunk apart, and prompts apart from what is only read."""
-    kinds = [(stream.trunk, stream.generates) for stream in streams]
+    """Batches of each trunk apart, and prompts, which share a seed, apart from what is only read."""
+    kinds = [(stream.trunk, stream.generates, stream.seed) for stream in streams]
     for kind in dict.fromkeys(kinds):
         indices = np.flatnonzero(np.array([k == kind for k in kinds])[sequences.stream])
         for batch in plan_batches(sequences.length[indices], token_budget):
