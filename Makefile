@@ -4,13 +4,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check format lock clean
+.PHONY: demo test test-slow check format lock clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
+
+# What takes longer: every Unicode character, larger samples, the width of XL.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 check: $(READY)
 	$(BIN)/ruff check .

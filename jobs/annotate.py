@@ -18,6 +18,7 @@ from pipeline.graph import annotate_fragments
 from pipeline.heads import resolve_heads
 from pipeline.identity import run_identity
 from pipeline.manifest import Manifest, remaining_fragments
+from pipeline.model_paths import with_local_models
 from pipeline.paths import resolve_path
 from pipeline.planning import Plan, plan_fragments
 from pipeline.preflight import require_runnable
@@ -63,6 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_job(job: JobConfig, *, address: str, plan_only: bool = False) -> int:
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
+    job = with_local_models(job)
     heads = share_trunks(resolve_heads(job))
     require_runnable(job, heads)
     plan = plan_fragments(job)

@@ -8,7 +8,7 @@ from model.pretrained import refuse_missing_trunk
 from pipeline.config import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
-from pipeline.head_modules import build_trunk
+from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
 
 
@@ -19,9 +19,28 @@ def require_runnable(job: JobConfig, heads: Sequence[Head]) -> None:
         ConfigError: names the field of the trunk or tokenizer, what was found and what is needed.
     """
     num_tokens = _vocab_size(job.model.path)
+    for head in heads:
+        _require_shapes(head)
     fields = {head.trunk: f"heads.{head.name}.trunk" for head in heads if head.options.trunk is not None}
     for trunk in dict.fromkeys(head.trunk for head in heads):
         _require_trunk(trunk, fields.get(trunk, "model.path"), num_tokens, job.model.tensor_parallel_size)
+
+
+def _require_shapes(head: Head) -> None:
+    """Refuse a head whose tensors do not fit its configuration, as with another number of labels."""
+    modules = build_head(head, build_trunk(head.trunk, ShardGroup()))
+    if not modules:
+        return
+    checkpoint = Checkpoint(head.options.weights)
+    for prefix, module in modules.items():
+        for parameter in parameters_of(module, prefix):
+            name = next((name for name in parameter.names if name in checkpoint), None)
+            if name is not None and checkpoint.shape(name) != list(parameter.full_shape):
+                raise ConfigError(
+                    f"heads.{head.name}.weights: {head.options.weights}: tensor {name} is "
+                    f"{checkpoint.shape(name)}, expected {list(parameter.full_shape)} by its config.json; "
+                    "correct the configuration (num_labels, id2label), or name another checkpoint"
+                )
 
 
 def _vocab_size(directory: str) -> int:

@@ -51,9 +51,7 @@ def annotate_in_process(
     shard = Shard(resolved, settings, group or ShardGroup())
     [fragment] = plan.fragments
     rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
-    encoded = encode_fragment(
-        rows, resolved, tokenizer, route=route, kept_columns=plan.carried_schema.names
-    )
+    encoded = encode_fragment(rows, resolved, tokenizer, route=route, kept_columns=plan.carried_schema.names)
 
     def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
         return map(shard.run, batches)

@@ -85,3 +85,14 @@ def test_absent_weights_are_refused(tmp_path: Path) -> None:
     model = tiny_checkpoint(tmp_path)
     (model / "model.safetensors").unlink()
     assert refusal(model).startswith(f"model.path: {model}: expected model.safetensors")
+
+
+def test_a_head_with_another_number_of_labels_than_its_configuration_says_is_refused(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path)
+    config = json.loads((model / "config.json").read_text())
+    labels = {str(i): f"LABEL_{i}" for i in range(5)}
+    config |= {"id2label": labels, "label2id": {label: int(i) for i, label in labels.items()}}
+    (model / "config.json").write_text(json.dumps(config))
+    found = refusal(model, {"task": "text-classification"})
+    assert found.startswith("heads.head 0.weights: ")
+    assert "classifier.out_proj.weight is [3, 32], expected [5, 32]" in found

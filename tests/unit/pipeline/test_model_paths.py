@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from pipeline.errors import ConfigError
+from pipeline.model_paths import with_local_models
+from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
+
+COMMIT = "b" * 40
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An offline cache with one repository, some-org/tiny; the directory of its commit."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    repository = tmp_path / "hub" / "models--some-org--tiny"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(COMMIT)
+    return tiny_checkpoint(repository / "snapshots" / COMMIT)
+
+
+def test_hub_ids_become_cached_directories(snapshot: Path) -> None:
+    head = {"task": "embedding", "trunk": "some-org/tiny", "weights": "some-org/tiny"}
+    job = with_local_models(job_of("some-org/tiny", {"vector": head}))
+    assert job.model.path == str(snapshot)
+    assert job.heads["vector"].weights == job.heads["vector"].trunk == str(snapshot)
+    assert job.model.tensor_parallel_size == 1
+
+
+def test_directories_stay_as_they_are(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path / "model")
+    job = job_of(model, {"vector": {"task": "embedding"}})
+    assert with_local_models(job) == job
+
+
+def test_an_unknown_id_is_refused_with_its_field(snapshot: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^heads\.vector\.weights: some-org/other "):
+        with_local_models(job_of("some-org/tiny", {"vector": {"task": "embedding", "weights": "some-org/other"}}))
