@@ -5,6 +5,7 @@ in well under a second, and no thread of the test's own process is inherited.
 """
 
 import multiprocessing
+import pickle
 import tempfile
 import time
 import traceback
@@ -75,15 +76,19 @@ def _collect(receivers: list[Connection], timeout_s: float) -> list[Any]:
         if not ready:
             missing = [rank for rank in range(len(receivers)) if rank not in results]
             raise RankError(f"ranks {missing} of {len(receivers)} did not finish in {timeout_s} s")
+        failures: list[tuple[float, str]] = []
         for receiver in ready:
             rank = receivers.index(receiver)  # type: ignore[arg-type]  # wait() also takes sockets
             try:
-                is_ok, value = receivers[rank].recv()
+                is_ok, sent_at, value = pickle.loads(receivers[rank].recv_bytes())
             except EOFError as error:
                 raise RankError(f"rank {rank} of {len(receivers)} died without a word") from error
-            if not is_ok:
-                raise RankError(f"rank {rank} of {len(receivers)} failed:\n{value}")
             results[rank] = value
+            if not is_ok:
+                failures.append((sent_at, f"rank {rank} of {len(receivers)} failed:\n{value}"))
+        if failures:
+            # The first to fail is the cause; the others lost their connection to it.
+            raise RankError(min(failures)[1])
     return [results[rank] for rank in range(len(receivers))]
 
 
@@ -107,9 +112,10 @@ def _run_rank(
         result = function(ShardGroup(rank, num_ranks, dist.group.WORLD), *args)
         # Nobody leaves while another may still wait for it.
         dist.barrier()
-        sender.send((True, result))
+        # As plain bytes: a tensor that is sent as it is has to be fetched while its sender lives.
+        sender.send_bytes(pickle.dumps((True, time.monotonic(), result)))
     except Exception:
-        sender.send((False, traceback.format_exc()))
+        sender.send_bytes(pickle.dumps((False, time.monotonic(), traceback.format_exc())))
     finally:
         sender.close()
         if dist.is_initialized():
