@@ -247,6 +247,18 @@ def test_the_route_may_be_a_string(
         assert row["route"] != "nobody" or "'nobody'" in found["error"], i
 
 
+@pytest.mark.parametrize("route", [[], None, ["nobody"]])
+def test_a_job_without_any_work(
+    rows: list[Row], heads: Heads, checkpoints: TaskCheckpoints, tmp_path: Path, route: list[str] | None
+) -> None:
+    """Nobody asks for anything, no row can be read, or no route is right."""
+    idle = [row | {"route": route} | ({"text": None, "masked": ""} if route is None else {}) for row in rows[:3]]
+    output, shard = run(tmp_path / "job", idle, heads, checkpoints.encoder)
+    assert [row[name] for row in output for name in heads] == [None] * (3 * len(heads))
+    assert [row["error"] is None for row in output] == [route == []] * 3
+    assert shard.num_trunk_tokens == 0
+
+
 @pytest.mark.parametrize("token_budget", [512, 8192])
 def test_how_rows_are_batched_changes_nothing(
     rows: list[Row],

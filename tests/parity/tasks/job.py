@@ -11,6 +11,7 @@ from tests.pipeline_in_process import annotate_in_process
 from tests.task_checkpoints import TaskCheckpoints
 
 NUM_NEW_TOKENS = 4
+ANSWER_WINDOWS = {"window": 96, "stride": 40}
 NUM_GUESSES = 3
 TEMPLATE = "This is about {}, is it not?"
 
@@ -22,6 +23,7 @@ def heads_of_every_task(checkpoints: TaskCheckpoints) -> dict[str, dict[str, Any
     classes = {"task": "text-classification"}
     entities = {"task": "token-classification", "weights": path("entities"), "text": "spaced"}
     words = {"task": "token-classification", "weights": path("words"), "words": "tokens"}
+    answers = {"task": "question-answering", "weights": path("answer")}
     choices = {"task": "multiple-choice", "weights": path("choice")}
     zero_shot = {"task": "zero-shot-classification", "weights": path("nli"), "text": "premise"}
     vector = {"task": "embedding"}
@@ -40,8 +42,9 @@ def heads_of_every_task(checkpoints: TaskCheckpoints) -> dict[str, dict[str, Any
         "words": words,
         "words_average": words | {"aggregation": "average"},
         "words_max": words | {"aggregation": "max"},
-        "answer": {"task": "question-answering", "weights": path("answer")},
-        "short_answer": {"task": "question-answering", "weights": path("answer"), "max_answer_tokens": 3},
+        "answer": answers,
+        "short_answer": answers | {"max_answer_tokens": 3},
+        "answer_in_windows": answers | ANSWER_WINDOWS,
         "choice": choices,
         "choice_columns": choices | {"choices": ["choice1", "choice2"]},
         "mean": vector,

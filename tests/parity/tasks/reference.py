@@ -65,12 +65,14 @@ class Reference:
         return spans if encoded["input_ids"] == self.body(text) else None
 
 
-def assert_near(found: Any, expected: Any, where: object, *, absolute: float = TOLERANCE) -> None:
+def assert_near(
+    found: Any, expected: Any, where: object, *, absolute: float = TOLERANCE, relative: float = TOLERANCE
+) -> None:
     """Numbers, or lists of numbers, within the tolerance."""
     np.testing.assert_allclose(
         np.asarray(found, dtype=np.float64),
         np.asarray(expected, dtype=np.float64),
-        rtol=TOLERANCE,
+        rtol=relative,
         atol=absolute,
         err_msg=str(where),
     )
@@ -144,13 +146,3 @@ def token_rows(states: Sequence[Tensor], windows: Sequence[PlainWindow], prefix_
         for token in window.owned
     }
     return torch.stack([rows[token] for token in range(len(rows))])
-
-
-def best_spans(starts: np.ndarray, ends: np.ndarray, max_tokens: int) -> Iterator[tuple[float, int, int]]:
-    """Score, first and last token of all spans of at most so many tokens, the best first."""
-    scores = starts[:, None] + ends[None, :]
-    length = np.arange(len(ends))[None, :] - np.arange(len(starts))[:, None] + 1
-    scores[(length < 1) | (length > max_tokens)] = -np.inf
-    for flat in np.argsort(-scores, axis=None, kind="stable"):
-        first, last = np.unravel_index(flat, scores.shape)
-        yield float(scores[first, last]), int(first), int(last)

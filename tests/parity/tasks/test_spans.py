@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 
+from tests.parity.tasks.answers import best_answer
 from tests.parity.tasks.conftest import Outputs
 from tests.parity.tasks.entities import entities_of, word_probabilities
-from tests.parity.tasks.reference import TOLERANCE, Reference, assert_near, best_spans, is_tie
+from tests.parity.tasks.job import ANSWER_WINDOWS
+from tests.parity.tasks.reference import TOLERANCE, Reference, assert_near, is_tie
 from tests.task_checkpoints import WORD_LABELS
 
 Rows = list[dict[str, Any]]
@@ -62,24 +64,23 @@ def test_one_label_a_word(rows: Rows, outputs: Outputs, reference: Reference, he
     assert num_clear >= 200
 
 
-@pytest.mark.parametrize(("head", "max_tokens"), [("answer", 30), ("short_answer", 3)])
+@pytest.mark.parametrize(
+    ("head", "max_tokens", "cut"),
+    [("answer", 30, {}), ("short_answer", 3, {}), ("answer_in_windows", 30, ANSWER_WINDOWS)],
+)
 def test_answers_are_the_best_spans(
-    rows: Rows, outputs: Outputs, reference: Reference, head: str, max_tokens: int
+    rows: Rows, outputs: Outputs, reference: Reference, head: str, max_tokens: int, cut: dict[str, int]
 ) -> None:
     num_spans = 0
     for i, row in enumerate(rows):
-        begin = len(reference.ids(row["question"])) + 1
-        starts, ends = reference.start_and_end(reference.ids(row["question"], row["context"]))
-        best = list(itertools.islice(best_spans(starts[begin:-1], ends[begin:-1], max_tokens), 2))
+        best = best_answer(reference, row["question"], row["context"], max_tokens, **cut)
         offsets = reference.offsets(row["context"])
-        is_clear = offsets is not None and best[0][0] - best[1][0] > TOLERANCE
-        num_spans += is_clear
         for size, output in outputs.items():
             found, where = output[i][head], f"row {i}, {size} ranks"
             assert found["answer"] == row["context"][found["start"] : found["end"]], where
-            assert_near(found["score"], best[0][0], where)
-            assert_near(found["null_score"], starts[0] + ends[0], where)
-            if is_clear and offsets is not None:
-                _, first, last = best[0]
-                assert (found["start"], found["end"]) == (offsets[first][0], offsets[last][1]), where
-    assert num_spans >= 200, f"compared {num_spans}"
+            assert_near(found["score"], best.score, where)
+            assert_near(found["null_score"], best.null_score, where)
+            if offsets is not None and best.score - best.next_score > TOLERANCE:
+                num_spans += 1
+                assert (found["start"], found["end"]) == (offsets[best.first][0], offsets[best.last][1]), where
+    assert num_spans >= 2 * 200, f"compared {num_spans}"
