@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-slow check format lock clean
+.PHONY: demo test test-slow soak check format lock clean
 
 demo: $(READY)
 	$(BIN)/python -m jobs.demo
@@ -15,6 +15,10 @@ test: $(READY)
 # What takes longer: every Unicode character, larger samples, the width of XL.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+# Kills random processes of one long job, 50 times or more; hours on a small machine.
+soak: $(READY)
+	$(BIN)/python -m pytest tests/soak.py -s
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -4,27 +4,35 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import ray
+from ray.exceptions import RayError
 
-from jobs.plan_report import print_plan
+from jobs.ending import DONE, failure_message, report_failures
+from jobs.interruption import INTERRUPTED, Interruption
+from jobs.plan_report import describe_increment, print_plan
 from pipeline.cluster import connect, deploy
 from pipeline.config import JobConfig, load_job_config
-from pipeline.errors import ConfigError, InputError
+from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.failures import FailureLog, FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.graph import annotate_fragments
-from pipeline.heads import resolve_heads
+from pipeline.heads import Head, resolve_heads
 from pipeline.identity import run_identity
-from pipeline.manifest import Manifest, remaining_fragments
+from pipeline.lease import held_lease
 from pipeline.model_paths import with_local_models
-from pipeline.paths import resolve_path
+from pipeline.output_folder import OutputFolder
+from pipeline.paths import resolve_path, without_secret
 from pipeline.planning import Plan, plan_fragments
 from pipeline.preflight import require_runnable
+from pipeline.progress import Counts
+from pipeline.restart import begin_run, folder_of_run, replace_output, unfinished_restart
+from pipeline.run_output import RunOutput
 from pipeline.trunks import share_trunks
 
-DONE, REFUSED, FAILED, PARTLY, INTERRUPTED = 0, 2, 1, 3, 130
+REFUSED, FAILED = 2, 1
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,6 +49,24 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--plan", action="store_true", help="print what would be done, and do nothing")
     parser.add_argument(
+        "--restart",
+        action="store_true",
+        help="do everything anew; what is in the output stays until the new one is complete, and is replaced then",
+    )
+    parser.add_argument(
+        "--keep-touched",
+        action="store_true",
+        help="take a file for unchanged if its size and footer are, though its modification time or ETag is not",
+    )
+    parser.add_argument(
+        "--prune-removed",
+        action="store_true",
+        help="delete the parts of files that are no input any more; without it they are reported and kept",
+    )
+    parser.add_argument(
+        "--retry-failed", action="store_true", help="do just the fragments that failed in earlier runs"
+    )
+    parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
@@ -52,58 +78,123 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     options = parse_arguments(arguments)
     try:
-        job = load_job_config(options.job, options.overrides)
-        return run_job(job, address=options.address, plan_only=options.plan)
+        with Interruption() as interruption:
+            job = load_job_config(options.job, options.overrides)
+            return run_job(job, interruption, options)
     except (ConfigError, InputError) as error:
-        print(f"refused: {error}", file=sys.stderr)
+        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
         return REFUSED
+    except (PipelineError, RayError) as error:
+        print(f"failed: {without_secret(failure_message(error))}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on from here", file=sys.stderr)
         return INTERRUPTED
 
 
-def run_job(job: JobConfig, *, address: str, plan_only: bool = False) -> int:
+def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
     job = with_local_models(job)
     heads = share_trunks(resolve_heads(job))
     require_runnable(job, heads)
     plan = plan_fragments(job)
-    filesystem, root = resolve_path(job.output.path, "output.path")
-    manifest = Manifest(filesystem, root)
-    if plan_only:
-        todo = remaining_fragments(plan.fragments, manifest.finished())
-        print_plan(job, plan, heads, todo)
+    output = OutputFolder(*resolve_path(job.output.path, "output.path"))
+    identity = run_identity(job, heads)
+    folder = folder_of_run(output, identity, is_restart=options.restart)
+    if options.plan:
+        run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
+        failed = FailureLog(folder.filesystem, folder.root).failures()
+        print_plan(job, plan, heads, run.increment, _todo(run.increment.todo, failed, options.retry_failed))
         return DONE
-    manifest.open_run(run_identity(job, heads))
-    todo = remaining_fragments(plan.fragments, manifest.finished())
-    if not todo:
-        print(f"nothing to do: all {len(plan.fragments)} fragments are in {job.output.path}")
-        return _report_failed_files(plan)
-    started = time.monotonic()
-    cores = connect(address)
+    with held_lease(output, job.output.lease_timeout_s, _tell):
+        folder = begin_run(output, identity, is_restart=options.restart)
+        _tell(unfinished_restart(output, folder))
+        run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
+        code, is_done = _do_remaining(job, plan, heads, run, interruption, options)
+        if is_done and folder != output:
+            replace_output(output)
+    return code
+
+
+def _do_remaining(
+    job: JobConfig,
+    plan: Plan,
+    heads: list[Head],
+    run: RunOutput,
+    interruption: Interruption,
+    options: argparse.Namespace,
+) -> tuple[int, bool]:
+    """Do what is not done yet; the exit code, and whether now everything is done."""
+    name = without_secret(job.output.path)
+    run.begin(prunes=options.prune_removed)
+    _tell(describe_increment(run.increment, prunes=options.prune_removed))
+    log = FailureLog(run.folder.filesystem, run.folder.root)
+    failed = log.failures()
+    for part_path in failed.keys() - ({f.part_path for f in run.increment.todo} if failed else set()):
+        log.forget(part_path)
+    todo = _todo(run.increment.todo, failed, options.retry_failed)
+    failures: Sequence[FragmentFailure] = ()
+    if todo:
+        started = time.monotonic()
+        counts = _annotate(job, plan, todo, heads, run, interruption, failed, options.address)
+        failures = list(counts.failures.values())
+    is_done = run.end(prunes=options.prune_removed)
+    if todo:
+        seconds = time.monotonic() - started
+        print(
+            f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
+            f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
+            f"in {seconds:.1f} s with start-up; at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank"
+            + _skipped(plan, todo)
+        )
+    elif options.retry_failed:
+        print(f"nothing to do: no fragment in {name} has failed")
+    else:
+        print(f"nothing to do: all {len(plan.fragments)} fragments are in {name}")
+    return report_failures(plan.failed_files, failures, name), is_done
+
+
+def _annotate(
+    job: JobConfig,
+    plan: Plan,
+    todo: Sequence[Fragment],
+    heads: list[Head],
+    run: RunOutput,
+    interruption: Interruption,
+    failed: Mapping[str, FragmentFailure],
+    address: str,
+) -> Counts:
     try:
-        counts = annotate_fragments(job, plan, todo, heads, deploy(job, cores))
+        cores = connect(address)
+        interruption.listen()
+        return annotate_fragments(
+            job,
+            plan,
+            todo,
+            heads,
+            deploy(job, cores),
+            folder=run.folder,
+            staged=run.increment.staged,
+            failed_before=failed,
+        )
     finally:
         ray.shutdown()
-    seconds = time.monotonic() - started
-    print(
-        f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {job.output.path}, "
-        f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
-        f"in {seconds:.1f} s with start-up; at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank"
-        + _skipped(plan, todo)
-    )
-    return _report_failed_files(plan)
+
+
+def _tell(line: str | None) -> None:
+    if line is not None:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _todo(
+    remaining: Sequence[Fragment], failed: Mapping[str, FragmentFailure], retry_failed: bool
+) -> Sequence[Fragment]:
+    return [f for f in remaining if f.part_path in failed] if retry_failed else remaining
 
 
 def _skipped(plan: Plan, todo: Sequence[Fragment]) -> str:
     num_skipped = len(plan.fragments) - len(todo)
     return f"; {num_skipped} fragments were done before" if num_skipped else ""
-
-
-def _report_failed_files(plan: Plan) -> int:
-    for file in plan.failed_files:
-        print(f"not read: {file.path}: {file.reason}", file=sys.stderr)
-    return PARTLY if plan.failed_files else DONE
 
 
 if __name__ == "__main__":

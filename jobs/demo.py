@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 from safetensors.torch import save_file
 
-from jobs.annotate import DONE
 from jobs.annotate import main as annotate
 from jobs.demo_sentences import SENTENCES
+from jobs.ending import DONE
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLForSequenceClassification
 
 DEMO = Path("demo")

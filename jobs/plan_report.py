@@ -1,6 +1,6 @@
 """What `--plan` prints."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from rich.console import Console
@@ -10,13 +10,32 @@ from pipeline.cluster import default_device, resolve_dtype
 from pipeline.config import JobConfig
 from pipeline.fragments import Fragment
 from pipeline.heads import Head
+from pipeline.increment import Increment
 from pipeline.memory import rank_memory
+from pipeline.paths import without_secret
 from pipeline.planning import Plan
 
 GIB = 2**30
+_MAX_SHOWN = 10
 
 
-def print_plan(job: JobConfig, plan: Plan, heads: Sequence[Head], todo: Sequence[Fragment]) -> None:
+def describe_increment(increment: Increment, *, prunes: bool = False) -> str | None:
+    """A line for people on files that are new, changed or gone; None for a new output, or if there are none."""
+    if not (increment.changed or increment.removed or (increment.new and increment.unchanged)):
+        return None
+    counts = (
+        f"input: {len(increment.new):,} files new, {len(increment.changed):,} changed, "
+        f"{len(increment.unchanged):,} unchanged, {len(increment.removed):,} removed"
+    )
+    if not increment.removed:
+        return counts
+    fate = "are deleted" if prunes else "are kept, --prune-removed deletes them"
+    return f"{counts}: {_shown(increment.removed)} (their parts {fate})"
+
+
+def print_plan(
+    job: JobConfig, plan: Plan, heads: Sequence[Head], increment: Increment, todo: Sequence[Fragment]
+) -> None:
     """Files, fragments, rows, bytes, heads, shard groups and memory per rank."""
     console = Console(highlight=False)
     if not console.is_terminal:
@@ -31,12 +50,13 @@ def print_plan(job: JobConfig, plan: Plan, heads: Sequence[Head], todo: Sequence
     )
     summary = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
-        ("input", ", ".join(job.input.path)),
+        ("input", ", ".join(without_secret(path) for path in job.input.path)),
         ("files", f"{plan.num_files:,} ({len(plan.failed_files)} cannot be read)"),
+        *_changes(increment),
         ("fragments", f"{len(plan.fragments):,}, of which {len(todo):,} are to do"),
         ("rows", f"{plan.num_rows:,}, of which {sum(f.num_rows for f in todo):,} are to do"),
         ("bytes", f"{plan.num_bytes:,} uncompressed, of the columns read"),
-        ("output", job.output.path),
+        ("output", without_secret(job.output.path)),
         ("model", f"{job.model.path}, {dtype} on {device}"),
         ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
         (
@@ -54,3 +74,21 @@ def print_plan(job: JobConfig, plan: Plan, heads: Sequence[Head], todo: Sequence
     console.print(table)
     for file in plan.failed_files:
         console.print(f"cannot be read: {file.path}: {file.reason}")
+
+
+def _changes(increment: Increment) -> Iterable[tuple[str, str]]:
+    """What is different from the last run, with the first names of each kind."""
+    touched = f", {len(increment.touched):,} of them in time or ETag only" if increment.touched else ""
+    for name, paths, more in (
+        ("  new", increment.new, ""),
+        ("  changed", increment.changed, touched),
+        ("  unchanged", increment.unchanged, ""),
+        ("  removed", increment.removed, ", whose parts stay unless --prune-removed is given"),
+    ):
+        shown = f": {_shown(paths)}" if paths and paths is not increment.unchanged else ""
+        yield name, f"{len(paths):,}{more if paths else ''}{shown}"
+
+
+def _shown(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MAX_SHOWN:,} more" if len(paths) > _MAX_SHOWN else ""
+    return ", ".join(paths[:_MAX_SHOWN]) + more

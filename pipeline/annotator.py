@@ -1,25 +1,28 @@
 """The leader: an actor of the Ray Data pipeline that takes a fragment and returns it with its heads' columns."""
 
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 
 from pipeline.actors import answer
 from pipeline.blocks import whole_fragment
-from pipeline.columns import SECONDS, is_encoded
+from pipeline.columns import ERROR, is_encoded
 from pipeline.encoding import load_tokenizer
+from pipeline.failures import FragmentFailure, failure_block, failure_in
+from pipeline.fragments import Fragment
+from pipeline.guard import CountingGuard
 from pipeline.head_columns import compute_head_columns
 from pipeline.heads import Head
 from pipeline.placement import RankResources
+from pipeline.recovery import Recovery
 from pipeline.requests import ShardBatch
-from pipeline.shard import Results, ShardSettings
+from pipeline.shard import ShardSettings
 from pipeline.shard_group import Replica
+from pipeline.splitting import Outcome
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class AnnotatorSettings:
     resources: RankResources
     tensor_parallel_size: int
     token_budget: int
+    stall_timeout_s: float
 
 
 class Annotator:
@@ -44,6 +48,7 @@ class Annotator:
     def __init__(self, settings: AnnotatorSettings, lease: ActorHandle[Any], progress: ActorHandle[Any]) -> None:
         self._settings = settings
         self._progress = progress
+        self._guard = CountingGuard(progress)
         self._tokenizer = load_tokenizer(settings.tokenizer)
         # Ray restarts an actor under its old id, and so it gets its old placement group.
         leader_id = ray.get_runtime_context().get_actor_id()
@@ -53,12 +58,20 @@ class Annotator:
             settings.resources,
             settings.tensor_parallel_size,
             answer(lease.acquire.remote(leader_id)),
+            # Ranks that stand still are built anew long before the watchdog ends the run.
+            batch_timeout_s=settings.stall_timeout_s / 3,
         )
+        self._recovery: Recovery = Recovery(self._replica, settings.token_budget, progress.note.remote)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Annotate one fragment: encoded rows in, rows with the heads' columns out, in the same order."""
-        started = time.monotonic()
+        if failure_in(table) is not None:
+            return table
         fragment = whole_fragment(table)
+        result = self._guard("annotate", fragment, lambda: self._annotate(table, fragment))
+        return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
+
+    def _annotate(self, table: pa.Table, fragment: Fragment) -> pa.Table:
         computed = compute_head_columns(
             table,
             fragment,
@@ -68,14 +81,14 @@ class Annotator:
             token_budget=self._settings.token_budget,
         )
         output = table.drop_columns([name for name in table.column_names if is_encoded(name)])
+        output = with_problems(output, computed.problems)
         for name, column in computed.columns.items():
             output = output.append_column(name, column)
         peak = max(self._replica.peak_memory(), default=0)
         self._progress.finish_fragment.remote(fragment.part_path, computed.num_tokens, peak)
-        seconds = time.monotonic() - started
-        return output.append_column(SECONDS, pa.array(np.full(table.num_rows, seconds)))
+        return output
 
-    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Results]:
+    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
         """Run batches on the ranks, and tell how many tokens have passed."""
         sizes: list[int] = []
 
@@ -84,6 +97,16 @@ class Annotator:
                 sizes.append(len(batch.input_ids))
                 yield batch
 
-        for i, results in enumerate(self._replica.run(counted())):
+        for i, outcome in enumerate(self._recovery.run(counted())):
             self._progress.add_tokens.remote(sizes[i])
-            yield results
+            yield outcome
+
+
+def with_problems(table: pa.Table, problems: Mapping[int, str]) -> pa.Table:
+    """The rows with these problems added to their errors."""
+    if not problems:
+        return table
+    errors = table[ERROR].to_pylist()
+    for row, problem in problems.items():
+        errors[row] = problem if errors[row] is None else f"{errors[row]}; {problem}"
+    return table.set_column(table.column_names.index(ERROR), ERROR, pa.array(errors, pa.string()))

@@ -39,8 +39,9 @@ def connect(address: str) -> int:
         )
         return cores
     ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    smallest = min(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
-    return max(1, smallest - 1)
+    cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    # Heads are often started without CPUs, so that nothing runs there.
+    return max(1, min((n for n in cpus if n), default=1) - 1)
 
 
 def deploy(job: JobConfig, cores_per_node: int) -> Deployment:

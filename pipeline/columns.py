@@ -19,12 +19,12 @@ RESERVED = (NUM_TOKENS, NUM_WINDOWS, ERROR)
 
 FRAGMENT = "__fragment"
 ROW = "__row"
+FAILURE = "__failure"
+"""string: in place of all other columns of a fragment that failed, what happened, as JSON."""
 WANTED = "__wanted"
 """fixed_size_list<bool>[heads]: which heads a row asks for."""
 SEQUENCE_PREFIX = "__sequences_"
 CONTEXT_PREFIX = "__context_"
-SECONDS = "__seconds"
-"""Optional, float64: the seconds that the fragment took, the same value in each of its rows."""
 
 RESERVED_FIELDS = (
     pa.field(NUM_TOKENS, pa.int32()),
@@ -121,7 +121,7 @@ def is_encoded(name: str) -> bool:
 
 def is_internal(name: str) -> bool:
     """Whether a column belongs between source and sink only, and never reaches the output."""
-    return name in (FRAGMENT, ROW, SECONDS) or is_encoded(name)
+    return name in (FRAGMENT, ROW, FAILURE) or is_encoded(name)
 
 
 def reserved_name_problem(name: str) -> str | None:

@@ -63,6 +63,12 @@ class ModelSection(Section):
     cpus_per_rank: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="the CPU cores of one rank, 1 or more", examples=[2]
     )
+    stall_timeout_s: float = Field(
+        default=1800.0,
+        gt=0,
+        description="the seconds without any progress after which the run is ended, above 0",
+        examples=[1800],
+    )
 
 
 class InputSection(Section):
@@ -108,6 +114,12 @@ class OutputSection(Section):
         default="zstd",
         description='"zstd", "snappy", "gzip", "lz4" or "none"',
         examples=["zstd"],
+    )
+    lease_timeout_s: float = Field(
+        default=120.0,
+        gt=0,
+        description="the seconds without a sign of life after which another run may take over, above 0",
+        examples=[120],
     )
 
 

@@ -17,6 +17,10 @@ class InputError(PipelineError, ValueError):
     """The input as a whole (its paths, files or columns) is refused, before any work."""
 
 
+class JobError(PipelineError):
+    """The job cannot go on, whatever fragment it is at."""
+
+
 class UnreadableFileError(PipelineError):
     """One input file is no readable Parquet file: it is listed, and the others go on."""
 

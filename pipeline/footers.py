@@ -52,6 +52,19 @@ def read_footer(file: pa.NativeFile) -> Footer:
     return Footer(_parsed(footer), digest[:16], file_size)
 
 
+def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
+    """What the store of an open file says of its version: the ETag, else the time of the last change.
+
+    A footer need not show that a value has been replaced by one of the same size. A store's ETag does; the time
+    does too, but it also differs in a copy of the same content.
+    """
+    for name, value in file.metadata().items():
+        text = (name.decode() if isinstance(name, bytes) else name).lower()
+        if text == "etag":
+            return f"etag:{value.decode() if isinstance(value, bytes) else value}"
+    return "" if mtime_ns is None else f"mtime_ns:{mtime_ns}"
+
+
 def _parsed(footer: bytes) -> pq.FileMetaData:
     try:
         return pq.read_metadata(pa.BufferReader(_MAGIC + footer))

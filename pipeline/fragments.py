@@ -1,10 +1,14 @@
 """Fragments, the units of input work, and how a file is cut into them. Pure: nothing is read."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Self
+
+_VERSION_SIZE = 8
+_PART_NAME = re.compile(r"(.+)\.([0-9a-f]{8})\.([0-9]{5,})-of-([0-9]{5,})\.parquet", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,14 @@ class Cut:
     num_bytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fragment:
     """One unit of work: consecutive rows of one file, which become one part.
 
     `path` is a path of the input's file system, `relative_path` relative to the input root.
     `index` counts the `num_fragments` fragments of the file. Rows count from 0; `num_bytes` are
-    uncompressed bytes of the columns read. `version` tells whether the file is still the same.
+    uncompressed bytes of the columns read. `version` (hexadecimal) is a digest of size and footer of
+    the file; `mark` is what else its store says of its version, such as the time of the last change.
     """
 
     path: str
@@ -49,12 +54,13 @@ class Fragment:
     first_row: int
     num_rows: int
     num_bytes: int
+    mark: str = ""
 
     @property
     def part_path(self) -> str:
-        """Path of the part, relative to the output root: `news/a.00000-of-00003.parquet`."""
-        stem = part_stem(self.relative_path)
-        return f"{stem}.{self.index:05d}-of-{self.num_fragments:05d}.parquet"
+        """Path of the part, relative to the output root: `news/a.5f2c9a1e.00000-of-00003.parquet`."""
+        stem, version = part_stem(self.relative_path), short_version(self.version)
+        return PartName(stem, version, self.index, self.num_fragments).path
 
     def to_json(self) -> str:
         """The fragment as one line of JSON, the same for the same fragment."""
@@ -65,6 +71,40 @@ class Fragment:
         """The fragment of `to_json`."""
         values = json.loads(text)
         return cls(**{**values, "row_groups": tuple(values["row_groups"])})
+
+
+@dataclass(frozen=True, slots=True)
+class PartName:
+    """What the path of a part says: where its rows come from, and of which version of the file they are.
+
+    Parts of two versions of a file never have the same name, so whoever has listed the parts of one cannot
+    come to read those of the other.
+    """
+
+    stem: str
+    version: str
+    index: int
+    num_parts: int
+
+    @property
+    def path(self) -> str:
+        """Relative to the output root."""
+        return f"{self.stem}.{self.version}.{self.index:05d}-of-{self.num_parts:05d}.parquet"
+
+    @classmethod
+    def parse(cls, path: str) -> Self | None:
+        """The name that gives this path; None for paths that no part has."""
+        match = _PART_NAME.fullmatch(path)
+        if match is None:
+            return None
+        stem, version, index, num_parts = match.groups()
+        name = cls(stem, version, int(index), int(num_parts))
+        return name if name.index < name.num_parts and name.path == path else None
+
+
+def short_version(version: str) -> str:
+    """As much of the version of a file as the names of its parts hold."""
+    return version[:_VERSION_SIZE]
 
 
 def part_stem(relative_path: str) -> str:
@@ -115,7 +155,7 @@ def _slices(index: int, group: RowGroup, first_row: int, max_rows: int, max_byte
 
 
 def file_fragments(
-    path: str, relative_path: str, file_size: int, version: str, cuts: Sequence[Cut]
+    path: str, relative_path: str, file_size: int, version: str, cuts: Sequence[Cut], mark: str = ""
 ) -> Iterable[Fragment]:
     """The fragments of one file, one for each cut."""
     for index, cut in enumerate(cuts):
@@ -131,4 +171,5 @@ def file_fragments(
             first_row=cut.first_row,
             num_rows=cut.num_rows,
             num_bytes=cut.num_bytes,
+            mark=mark,
         )

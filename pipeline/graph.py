@@ -1,6 +1,6 @@
 """The Ray Dataset of a job: read Parquet, encode, annotate, write Parquet, a fragment at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,21 +11,29 @@ from ray.data import ActorPoolStrategy, DataContext
 
 from pipeline.actors import answer, start_actor_here
 from pipeline.annotator import Annotator, AnnotatorSettings
+from pipeline.blocks import whole_fragment
 from pipeline.columns import is_internal, output_schema
 from pipeline.config import JobConfig
 from pipeline.encoding import encode_fragment, load_tokenizer
+from pipeline.errors import JobError
+from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
+from pipeline.guard import CountingGuard, Guard
 from pipeline.heads import Head, output_types
 from pipeline.manifest import PartRecord
-from pipeline.paths import resolve_path
+from pipeline.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
 from pipeline.planning import Plan
 from pipeline.progress import Counts, ProgressCounter, ProgressDisplay
 from pipeline.shard import ShardSettings
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments
+from pipeline.watchdog import Watchdog
 
 PLACEMENT_TIMEOUT_S = 120.0
+COUNTER_TIMEOUT_S = 30.0
+# A full disk stays full: what is computed after so many parts in vain would be lost too.
+MAX_FAILED_WRITES = 20
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,23 @@ class Deployment:
 
 
 def annotate_fragments(
-    job: JobConfig, plan: Plan, fragments: Sequence[Fragment], heads: list[Head], deployment: Deployment
+    job: JobConfig,
+    plan: Plan,
+    fragments: Sequence[Fragment],
+    heads: list[Head],
+    deployment: Deployment,
+    *,
+    folder: OutputFolder,
+    staged: Collection[str] = (),
+    failed_before: Collection[str] = (),
 ) -> Counts:
-    """Run the job over some of a plan's fragments, on a Ray cluster that is connected already."""
+    """Run the job over some of a plan's fragments, on a Ray cluster that is connected already.
+
+    Args:
+        folder: where the parts go.
+        staged: relative paths of input files whose parts are not to be seen yet.
+        failed_before: part paths of fragments that an earlier run has recorded as failed.
+    """
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
@@ -57,9 +79,11 @@ def annotate_fragments(
         resources=deployment.resources,
         tensor_parallel_size=job.model.tensor_parallel_size,
         token_budget=job.model.token_budget,
+        stall_timeout_s=job.model.stall_timeout_s,
     )
     size = job.model.tensor_parallel_size
     counter = start_actor_here(ProgressCounter)
+    guard = CountingGuard(counter)
     fragment_bytes = {fragment.part_path: max(1, fragment.num_bytes) for fragment in fragments}
     num_rows = sum(fragment.num_rows for fragment in fragments)
     with (
@@ -67,10 +91,11 @@ def annotate_fragments(
             deployment.num_replicas, size, deployment.resources, timeout_s=PLACEMENT_TIMEOUT_S
         ) as lease,
         ProgressDisplay(counter, fragment_bytes, num_rows),
+        Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
     ):
         dataset = (
-            read_fragments(fragments, plan.read_schema, plan.filesystem)
-            .map_batches(_encoder(job, heads, carried), batch_size=None, batch_format="pyarrow")
+            read_fragments(fragments, plan.read_schema, plan.filesystem, guard=guard)
+            .map_batches(_encoder(job, heads, carried, guard), batch_size=None, batch_format="pyarrow")
             .map_batches(
                 Annotator,
                 fn_constructor_args=(settings, lease, counter),
@@ -80,17 +105,31 @@ def annotate_fragments(
                 num_cpus=0,
             )
         )
-        dataset.write_datasink(_sink(job, carried, heads, counter))
+        dataset.write_datasink(_sink(job, folder, staged, carried, heads, counter, failed_before))
         counts: Counts = answer(counter.counts.remote())
     ray.kill(counter)
     return counts
 
 
-def _encoder(job: JobConfig, heads: list[Head], carried: pa.Schema) -> Callable[[pa.Table], pa.Table]:
+def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:
+    counts: Counts = answer(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
+    return counts.num_tokens, counts.num_parts, len(counts.failures)
+
+
+def _encoder(
+    job: JobConfig, heads: list[Head], carried: pa.Schema, guard: Guard
+) -> Callable[[pa.Table], pa.Table]:
     """The function that encodes a block; what it closes over is sent to the workers."""
     route, directory, kept = job.input.route, job.model.path, carried.names
 
     def encode(table: pa.Table) -> pa.Table:
+        if failure_in(table) is not None:
+            return table
+        fragment = whole_fragment(table)
+        result = guard("encode", fragment, lambda: encode_rows(table))
+        return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
+
+    def encode_rows(table: pa.Table) -> pa.Table:
         return encode_fragment(
             table,
             heads,
@@ -102,12 +141,31 @@ def _encoder(job: JobConfig, heads: list[Head], carried: pa.Schema) -> Callable[
     return encode
 
 
-def _sink(job: JobConfig, carried: pa.Schema, heads: list[Head], counter: ActorHandle[Any]) -> PartSink:
-    filesystem, root = resolve_path(job.output.path, "output.path")
-
+def _sink(
+    job: JobConfig,
+    folder: OutputFolder,
+    staged: Collection[str],
+    carried: pa.Schema,
+    heads: list[Head],
+    counter: ActorHandle[Any],
+    failed_before: Collection[str],
+) -> PartSink:
     def report(part: PartRecord) -> None:
         # Waited for, so that the count is complete when the last part is in place.
         answer(counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors))
 
-    schema = output_schema(carried, output_types(heads))
-    return PartSink(filesystem, root, schema, job.output.compression, on_part=report)
+    def report_failure(failure: FragmentFailure) -> None:
+        if answer(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
+            raise JobError(f"{MAX_FAILED_WRITES} parts in a row could not be written, the last one: {failure}")
+
+    return PartSink(
+        folder.filesystem,
+        folder.root,
+        output_schema(carried, output_types(heads)),
+        job.output.compression,
+        folder.placement(staged),
+        on_part=report,
+        on_failure=report_failure,
+        guard=CountingGuard(counter),
+        failed_before=failed_before,
+    )

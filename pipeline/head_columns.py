@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -16,22 +16,28 @@ from pipeline.decoding import decode_head
 from pipeline.draws import row_hashes
 from pipeline.fragments import Fragment
 from pipeline.heads import Head, sources_of
+from pipeline.losses import losses_of_rows
 from pipeline.masking import Vocabulary
 from pipeline.requests import Places, ShardBatch, make_batch
 from pipeline.routing import Stream, streams_of
 from pipeline.sequences import SequenceSet, WindowArrays, gather_sequences
 from pipeline.shard import Results
+from pipeline.splitting import Outcome
 
-RunBatches = Callable[[Iterable[ShardBatch]], Iterator[Results]]
-"""Results of each batch, in order; may take batches ahead of the results it gives."""
+RunBatches = Callable[[Iterable[ShardBatch]], Iterator[Results | Outcome]]
+"""Results of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
 
 
 @dataclass(frozen=True)
 class HeadColumns:
-    """Columns by head, in the order of the heads, and how many tokens passed a trunk for them."""
+    """Columns by head, in the order of the heads, and how many tokens passed a trunk for them.
+
+    `problems`: by row, why heads that it asked for have nothing for it.
+    """
 
     columns: dict[str, pa.Array]
     num_tokens: int
+    problems: dict[int, str] = field(default_factory=dict)
 
 
 def compute_head_columns(
@@ -59,26 +65,33 @@ def compute_head_columns(
         row_hashes(fragment.relative_path, fragment.first_row, fragment.num_rows),
         Vocabulary(mask_id),
     )
-    sent: deque[dict[str, Places]] = deque()
+    sent: deque[tuple[NDArray[np.int64], dict[str, Places]]] = deque()
 
     def batches() -> Iterator[ShardBatch]:
         for indices in _plan(sequences, streams, token_budget):
             batch, places = make_batch(sequences, indices, streams, heads, wanted, mask_id)
-            sent.append(places)
+            sent.append((indices, places))
             yield batch
 
     collected = {head.name: Collected() for head in heads}
-    for results in run(batches()):
-        places = sent.popleft()
-        for name, values in results.items():
-            collected[name].add(values, places[name])
+    lost: dict[int, str] = {}
+    for found in run(batches()):
+        outcome = found if isinstance(found, Outcome) else Outcome(found)
+        indices, places = sent.popleft()
+        lost_here = {int(indices[number]): reason for number, reason in outcome.lost.items()}
+        lost |= lost_here
+        for name, values in outcome.results.items():
+            collected[name].add(values, places[name].without(list(lost_here)))
+    losses = losses_of_rows(sequences, streams, wanted, lost)
     columns = {}
-    for head in heads:
+    for h, head in enumerate(heads):
         i = sources.index(head.source)
         context = _whole(table, context_column(i))
-        results_in_order = collected[head.name].in_order(sequences, sequences.sources[i], context)
+        results_in_order = collected[head.name].in_order(
+            sequences, sequences.sources[i], context, without_rows=losses.rows_of[h]
+        )
         columns[head.name] = decode_head(head, results_in_order, tokenizer)
-    return HeadColumns(columns, int(sequences.length.sum()))
+    return HeadColumns(columns, int(sequences.length.sum()), losses.problems([head.name for head in heads]))
 
 
 def _plan(sequences: SequenceSet, streams: Sequence[Stream], token_budget: int) -> Iterator[NDArray[np.int64]]:

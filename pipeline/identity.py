@@ -1,7 +1,9 @@
 """What makes two runs the same: if any of this differs, their parts do not belong side by side."""
 
+import hashlib
 import json
-from collections.abc import Set
+from collections.abc import Iterable, Set
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,10 +13,9 @@ from model.checkpoint import Checkpoint
 from model.tokenizer_files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config import JobConfig
 from pipeline.heads import Head
-from pipeline.manifest import content_digest
 
 # How many replicas there are changes no value; how a batch is cut and spread changes its rounding.
-_WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank"}
+_WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "stall_timeout_s"}
 
 
 def run_identity(job: JobConfig, heads: list[Head]) -> dict[str, str]:
@@ -25,7 +26,7 @@ def run_identity(job: JobConfig, heads: list[Head]) -> dict[str, str]:
         "heads": json.dumps(list(job.heads)),
         **_options("model", job.model, _WITHOUT_EFFECT),
         **_options("input", job.input, {"path"}),
-        **_options("output", job.output, {"path"}),
+        **_options("output", job.output, {"path", "lease_timeout_s"}),
     }
     weights = {path: weights_digest(path) for path in _directories(heads)}
     for head in heads:
@@ -54,3 +55,20 @@ def tokenizer_digest(directory: str) -> str:
     """Of the contents of the sentencepiece model and, if there, the settings."""
     files = [Path(directory) / name for name in (VOCAB_FILE_NAME, CONFIG_FILE_NAME)]
     return content_digest(file for file in files if file.is_file())
+
+
+def content_digest(paths: Iterable[Path]) -> str:
+    """SHA-256 (hex) over the names and contents of files, in any order, wherever they lie.
+
+    Files are read as streams, several at a time. Raises OSError where one cannot be read.
+    """
+    paths = list(paths)
+    with ThreadPoolExecutor(4) as pool:
+        digests = pool.map(_file_digest, paths)
+        files = sorted(zip((path.name for path in paths), digests, strict=True))
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

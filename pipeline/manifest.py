@@ -1,48 +1,62 @@
 """What is done, for which run: small JSON files under `_manifest/` in the output folder.
 
-`run.json` says which run the folder belongs to; `parts/PART.json` is written once a part is in
-place, and is what makes its fragment done.
+`run.json` says which run the folder belongs to. `parts/PART.json` is written once a part is there, and is what
+makes its fragment done. `files/FILE.json` is written once all parts of an input file are in place: from then on
+it speaks for them, and their own records need not be read. Nothing in them depends on time, place or chance.
 """
 
-import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pyarrow import fs
 
-from pipeline.errors import ConfigError, InputError
-from pipeline.fragments import Fragment
-from pipeline.storage import put_file
+from pipeline.errors import ConfigError
+from pipeline.output_folder import MANIFEST, OutputFolder
 
-MANIFEST = "_manifest"
-_RUN = f"{MANIFEST}/run.json"
-_PARTS = f"{MANIFEST}/parts"
-_NUM_THREADS = 32
-_MAX_SHOWN = 10
+RUN = f"{MANIFEST}/run.json"
+PARTS = f"{MANIFEST}/parts"
+FILES = f"{MANIFEST}/files"
+FORMAT = 1
+_MAX_SHOWN_SIZE = 80
+
+Record = TypeVar("Record", "PartRecord", "FileRecord")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PartRecord:
-    """One finished part: what it was made of, and what it holds.
+    """One finished part: what it was made of, by what, and what it holds.
 
-    `num_bytes` and `sha256` are of the part file; `seconds` is the time that the fragment took,
-    where it is known.
+    `input_version` and `input_mark` are those of `Fragment`; `num_bytes` and `sha256` are of the part file;
+    `versions` of the code and of the libraries that its values and bytes depend on.
     """
 
     part_path: str
     input_path: str
     input_version: str
+    input_mark: str
     first_row: int
     num_rows: int
     num_bytes: int
     sha256: str
     num_errors: int
     num_tokens: int
-    seconds: float | None = None
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One input file all of whose parts are in place; the numbers are sums over them."""
+
+    input_path: str
+    input_version: str
+    input_mark: str
+    num_parts: int
+    num_rows: int
+    num_bytes: int
+    num_errors: int
+    num_tokens: int
 
 
 @dataclass(frozen=True)
@@ -52,69 +66,46 @@ class Manifest:
     filesystem: fs.FileSystem
     root: str
 
-    def open_run(self, identity: Mapping[str, str]) -> bool:
-        """Begin the run with this identity (named digests), or continue it; True where it goes on.
+    @property
+    def _folder(self) -> OutputFolder:
+        return OutputFolder(self.filesystem, self.root)
 
-        Raises ConfigError where the folder belongs to another run, naming what differs, or holds
-        Parquet files of no run.
+    def identity(self) -> dict[str, str] | None:
+        """The identity of the run that the folder belongs to; None where it belongs to none.
+
+        Raises ConfigError where that cannot be told.
         """
-        text = self._read(_RUN)
+        text = self._folder.read(RUN)
         if text is None:
-            self._refuse_foreign_files()
-            put_file(self.filesystem, self.root, _RUN, _json({"identity": dict(identity)}))
-            return False
+            return None
         try:
-            found = json.loads(text)["identity"]
+            run: Any = json.loads(text)
+            if run["format"] == FORMAT:
+                return dict(run["identity"])
+            found = f"has format {run['format']}, expected {FORMAT}"
         except (ValueError, KeyError, TypeError):
-            raise ConfigError(
-                f"output.path: {self.root}/{_RUN} is damaged; restore it, choose another output, "
-                "or remove the folder"
-            ) from None
-        names = dict.fromkeys([*found, *identity])
-        different = [name for name in names if found.get(name) != identity.get(name)]
-        if different:
-            raise ConfigError(
-                f"output.path: {self.root} belongs to another run, which differs in "
-                f"{', '.join(different)}; choose another output, or remove the folder to start anew"
-            )
+            found = "is damaged"
+        raise ConfigError(
+            f"output.path: {self.root}/{RUN} {found}; restore it, choose another output, or remove the folder"
+        )
+
+    def begin(self, identity: Mapping[str, str]) -> bool:
+        """Begin the run with this identity (named values), or continue it; True where it goes on.
+
+        Raises ConfigError where the folder belongs to another run, naming what differs, or holds Parquet files of
+        no run.
+        """
+        found = self.identity()
+        if found is None:
+            self.refuse_foreign_files()
+            self._folder.put(RUN, _json({"format": FORMAT, "identity": dict(identity)}))
+            return False
+        refuse_other_run(self.root, found, identity)
         return True
 
-    def record(self, part: PartRecord) -> None:
-        """Say that a part is finished. Its file must be in place. Raises OutputError."""
-        path = f"{_PARTS}/{part.part_path}.json"
-        put_file(self.filesystem, self.root, path, _json(asdict(part)))
-
-    def finished(self) -> dict[str, PartRecord]:
-        """Records of the finished parts by part path: those whose file is there, in its full size."""
-        sizes = self._file_sizes()
-        prefix, suffix = f"{_PARTS}/", ".json"
-        recorded = [
-            path
-            for path in sorted(sizes)
-            if path.startswith(prefix) and path.endswith(suffix) and path[len(prefix) : -len(suffix)] in sizes
-        ]
-        with ThreadPoolExecutor(_NUM_THREADS) as pool:
-            records = pool.map(lambda path: _parsed(self._read(path)), recorded)
-        return {
-            record.part_path: record
-            for path, record in zip(recorded, records, strict=True)
-            if record is not None
-            and f"{prefix}{record.part_path}{suffix}" == path
-            and sizes[record.part_path] == record.num_bytes
-        }
-
-    def _file_sizes(self) -> dict[str, int]:
-        """Size in bytes of every file under the root, by path relative to it."""
-        selector = fs.FileSelector(self.root, recursive=True, allow_not_found=True)
-        prefix_size = len(self.root.rstrip("/")) + 1
-        return {
-            info.path[prefix_size:]: info.size
-            for info in self.filesystem.get_file_info(selector)
-            if info.type == fs.FileType.File
-        }
-
-    def _refuse_foreign_files(self) -> None:
-        foreign = sorted(path for path in self._file_sizes() if path.endswith(".parquet"))
+    def refuse_foreign_files(self) -> None:
+        """Raise ConfigError where a folder that belongs to no run has Parquet files."""
+        foreign = sorted(path for path, _ in self._folder.list_files() if path.endswith(".parquet"))
         if foreign:
             raise ConfigError(
                 f"output.path: {self.root} holds {len(foreign)} Parquet files that no run of this "
@@ -122,70 +113,61 @@ class Manifest:
                 "choose another output, or remove the files"
             )
 
-    def _read(self, path: str) -> str | None:
-        try:
-            with self.filesystem.open_input_file(f"{self.root}/{path}") as file:
-                return bytes(file.read()).decode()
-        except FileNotFoundError:
-            return None
+    def record(self, part: PartRecord) -> None:
+        """Say that a part is finished. Its file must be there. Raises OutputError."""
+        self._folder.put(part_record_path(part.part_path), _json(asdict(part)))
+
+    def part(self, part_path: str) -> PartRecord | None:
+        """The record of a part; None where there is none, or it is damaged: then it counts for nothing."""
+        return _parsed(PartRecord, self._folder.read(part_record_path(part_path)))
+
+    def record_file(self, stem: str, file: FileRecord) -> None:
+        """Say that all parts of an input file are in place; `stem` is what they have in common."""
+        self._folder.put(file_record_path(stem), _json(asdict(file)))
+
+    def file(self, stem: str) -> FileRecord | None:
+        """The record of an input file; None as for parts."""
+        return _parsed(FileRecord, self._folder.read(file_record_path(stem)))
 
 
-def remaining_fragments(fragments: Iterable[Fragment], finished: Mapping[str, PartRecord]) -> list[Fragment]:
-    """The fragments that are not finished.
-
-    Raises InputError where parts are finished of a file that has since changed, or that is now cut
-    into other fragments: those parts no longer fit beside the rest.
-    """
-    fragments = list(fragments)
-    by_part = {fragment.part_path: fragment for fragment in fragments}
-    inputs = {fragment.relative_path for fragment in fragments}
-    changed: dict[str, None] = {}
-    for part_path, record in finished.items():
-        fragment = by_part.get(part_path)
-        if fragment is None:
-            is_changed = record.input_path in inputs
-        else:
-            now = (fragment.version, fragment.first_row, fragment.num_rows)
-            is_changed = now != (record.input_version, record.first_row, record.num_rows)
-        if is_changed:
-            changed[record.input_path] = None
-    if changed:
-        raise InputError(_changed_message(list(changed)))
-    return [fragment for fragment in fragments if fragment.part_path not in finished]
+def part_record_path(part_path: str) -> str:
+    """Where the record of a part is."""
+    return f"{PARTS}/{part_path}.json"
 
 
-def content_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 (hex) over the names and contents of files, in any order, wherever they lie.
-
-    Files are read as streams, several at a time. Raises OSError where one cannot be read.
-    """
-    paths = list(paths)
-    with ThreadPoolExecutor(4) as pool:
-        digests = pool.map(_file_digest, paths)
-        files = sorted(zip((path.name for path in paths), digests, strict=True))
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+def file_record_path(stem: str) -> str:
+    """Where the record of an input file is."""
+    return f"{FILES}/{stem}.json"
 
 
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _changed_message(paths: Sequence[str]) -> str:
-    shown = ", ".join(paths[:_MAX_SHOWN])
-    more = f" and {len(paths) - _MAX_SHOWN} more" if len(paths) > _MAX_SHOWN else ""
-    return (
-        f"input.path: {len(paths)} files have changed, or are cut into other fragments, since "
-        f"parts of them were written: {shown}{more}; restore them, choose another output, or "
-        "remove the output folder to start anew"
+def refuse_other_run(root: str, found: Mapping[str, str], identity: Mapping[str, str]) -> None:
+    """Raise ConfigError, naming each field that differs, unless both are the identity of one run."""
+    names = [name for name in dict.fromkeys([*found, *identity]) if found.get(name) != identity.get(name)]
+    if not names:
+        return
+    raise ConfigError(
+        f"output.path: {root} belongs to another run, which differs in {', '.join(names)}; "
+        f"{'; '.join(_difference(names, found, identity))}; choose another output.path, or add --restart to do "
+        "all of it anew: the output that is there stays until the new one is complete, and is replaced then"
     )
 
 
-def _parsed(text: str | None) -> PartRecord | None:
-    """A record, or None where the file is gone or holds something else: then it counts for nothing."""
+def _difference(names: Iterable[str], found: Mapping[str, str], identity: Mapping[str, str]) -> Iterable[str]:
+    for name in names:
+        there, here = (_shown(values.get(name)) for values in (found, identity))
+        yield f"{name}: found {there} there, expected {here} as in this job"
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "nothing"
+    return value if len(value) <= _MAX_SHOWN_SIZE else f"{value[:_MAX_SHOWN_SIZE]}..."
+
+
+def _parsed(kind: type[Record], text: bytes | None) -> Record | None:
     try:
-        values: Any = json.loads(text or "")
-        return PartRecord(**values)
+        values: Any = json.loads(text or b"")
+        return kind(**values)
     except (ValueError, TypeError):
         return None
 

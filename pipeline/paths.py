@@ -3,26 +3,33 @@
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from urllib.parse import quote
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import InputError
+from pipeline.stores import open_uri
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _WILDCARDS = re.compile(r"[*?\[]")
 _GLOB_PARTS = re.compile(r"\*\*/|\*+|\?|\[[^\]/]+\]|.", re.DOTALL)
+# A password may hold a slash that should have been quoted.
+_USER = re.compile(r"://(?:[^/@\s]*|[^@\s?]*:[^@\s?]*)@")
+_OPTIONS = re.compile(r"(://[^\s?']*)\?[^\s']*")
 _ANY_PARQUET = r"(?:.*/)?[^/]*\.parquet"
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to read: its path in the file system, and relative to the input root it is under."""
+    """A file to read: its path in the file system, and relative to the input root it is under.
+
+    `mtime_ns` is the time of its last change, where the file system tells.
+    """
 
     path: str
     relative_path: str
+    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -51,13 +58,9 @@ def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
     """
     if not _URI.match(path):
         return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
-    location, mark, query = path.partition("?")
-    scheme, _, rest = location.partition("://")
-    # What a URI cannot hold is quoted here; what the user has quoted is left alone.
-    uri = f"{scheme}://{quote(rest, safe='/%:@')}{mark}{query}"
     try:
-        filesystem, inner = fs.FileSystem.from_uri(uri)
-    except (pa.ArrowException, OSError) as error:
+        filesystem, inner = open_uri(path)
+    except (pa.ArrowException, OSError, ImportError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"{field}: {without_secret(path)} cannot be opened: {without_secret(reason)}; expected "
@@ -67,8 +70,8 @@ def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
 
 
 def without_secret(path: str) -> str:
-    """A path as it may be printed: a URI loses its user, password and options."""
-    return re.sub(r"(://[^\s?']*)\?[^\s']*", r"\1", re.sub(r"://[^/@\s]*@", "://", path))
+    """A path or message as it may be printed: each URI in it loses its user, password and options."""
+    return _OPTIONS.sub(r"\1", _USER.sub("://", path))
 
 
 def list_input_files(
@@ -106,7 +109,7 @@ def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection
         if info.type == fs.FileType.File:
             selection = Selection(name, *_file_pattern(path))
             relative = selection.relative_path(path)
-            files = [] if relative is None else [InputFile(path, relative)]
+            files = [] if relative is None else [InputFile(path, relative, info.mtime_ns)]
         elif info.type == fs.FileType.Directory:
             selection = Selection(name, path, re.compile(_ANY_PARQUET))
             files = list(_walk(filesystem, selection, is_deep=True))
@@ -138,11 +141,11 @@ def _walk(filesystem: fs.FileSystem, selection: Selection, is_deep: bool) -> Ite
         if relative is None:
             continue
         if info.type == fs.FileType.File:
-            yield InputFile(info.path, relative)
+            yield InputFile(info.path, relative, info.mtime_ns)
         elif not is_deep:
             inner = Selection(selection.entry, info.path, re.compile(_ANY_PARQUET))
             for file in _walk(filesystem, inner, is_deep=True):
-                yield InputFile(file.path, f"{relative}/{file.relative_path}")
+                yield replace(file, relative_path=f"{relative}/{file.relative_path}")
 
 
 def _glob_selection(entry: str, name: str) -> tuple[Selection, bool]:

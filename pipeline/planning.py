@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +11,9 @@ from pyarrow import fs
 from pipeline.column_paths import leaf_indices
 from pipeline.config import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
-from pipeline.footers import read_footer
-from pipeline.fragments import Fragment, RowGroup, cut_file, file_fragments, part_stem
+from pipeline.footers import read_footer, version_mark
+from pipeline.fragment_table import FileCuts, FragmentTable, PlannedFile
+from pipeline.fragments import Fragment, RowGroup, cut_file, part_stem
 from pipeline.input_schema import FileSchema, InputSchema, ReadColumns, agree, input_error
 from pipeline.partitions import holds_only, partition_values
 from pipeline.paths import InputFile, Selection, list_input_files, resolve_path
@@ -25,12 +26,13 @@ class FailedFile:
     """An input file that cannot be read, and why."""
 
     path: str
+    relative_path: str
     reason: str
 
 
 @dataclass(frozen=True)
 class Plan:
-    """All fragments of a job, in the order of their files.
+    """All fragments of a job, in the order of their files, among them those without rows.
 
     `num_files` counts every file, also those that failed or have no rows; `num_rows` and
     `num_bytes` (uncompressed, of the columns read) are of the fragments. `read_schema` has the
@@ -38,7 +40,7 @@ class Plan:
     """
 
     filesystem: fs.FileSystem
-    fragments: tuple[Fragment, ...]
+    fragments: FragmentTable
     read_schema: pa.Schema
     carried_schema: pa.Schema
     num_files: int
@@ -49,11 +51,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class _ReadableFile:
-    file: InputFile
-    file_size: int
-    version: str
+    file: PlannedFile
     schema: FileSchema
-    row_groups: tuple[RowGroup, ...]
+    cuts: FileCuts
 
 
 def plan_fragments(job: JobConfig) -> Plan:
@@ -67,15 +67,15 @@ def plan_fragments(job: JobConfig) -> Plan:
     _refuse_equal_stems(files)
     columns = ReadColumns.of_job(job)
     partitions = [partition_values(file.relative_path) if job.input.hive else {} for file in files]
-    readable, failed = _read_footers(filesystem, files, partitions, columns)
+    readable, failed = _read_footers(filesystem, files, partitions, columns, job.input)
     if not readable:
         raise InputError(
             f"input.path: none of {len(files)} files can be read; the first, {failed[0].path}: "
             f"{failed[0].reason}; check the files and the rights to them"
         )
-    with_rows = [file for file in readable if any(group.num_rows for group in file.row_groups)]
+    with_rows = [file for file in readable if len(file.cuts)]
     schema = _checked_schema(with_rows, columns, job)
-    fragments = tuple(_cut(with_rows, job.input))
+    fragments = FragmentTable([(file.file, file.cuts) for file in readable])
     _refuse_output_in_input(job, filesystem, selections, fragments)
     return Plan(
         filesystem=filesystem,
@@ -83,8 +83,8 @@ def plan_fragments(job: JobConfig) -> Plan:
         read_schema=schema.read,
         carried_schema=schema.carried,
         num_files=len(files),
-        num_rows=sum(fragment.num_rows for fragment in fragments),
-        num_bytes=sum(fragment.num_bytes for fragment in fragments),
+        num_rows=int(fragments.num_rows.sum()),
+        num_bytes=int(fragments.num_bytes.sum()),
         failed_files=tuple(failed),
     )
 
@@ -94,12 +94,18 @@ def _read_footers(
     files: Sequence[InputFile],
     partitions: Sequence[Mapping[str, str | None]],
     columns: ReadColumns,
+    config: InputSection,
 ) -> tuple[list[_ReadableFile], list[FailedFile]]:
+    # Most files have the same schema, which is large beside the rest of what is kept of a file.
+    schemas: dict[pa.Schema, pa.Schema] = {}
+
     def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
         try:
-            return _read_file(filesystem, file, partition, columns)
+            found = _read_file(filesystem, file, partition, columns, config)
+            known = schemas.setdefault(found.schema.columns, found.schema.columns)
+            return replace(found, schema=replace(found.schema, columns=known))
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
-            return FailedFile(file.path, str(error).partition("\n")[0])
+            return FailedFile(file.path, file.relative_path, str(error).partition("\n")[0])
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         results = list(pool.map(read, files, partitions))
@@ -108,15 +114,22 @@ def _read_footers(
 
 
 def _read_file(
-    filesystem: fs.FileSystem, file: InputFile, partition: Mapping[str, str | None], columns: ReadColumns
+    filesystem: fs.FileSystem,
+    file: InputFile,
+    partition: Mapping[str, str | None],
+    columns: ReadColumns,
+    config: InputSection,
 ) -> _ReadableFile:
     with filesystem.open_input_file(file.path) as source:
         footer = read_footer(source)
+        mark = version_mark(source, file.mtime_ns)
     found = footer.metadata.schema.to_arrow_schema()
     row_groups = _row_groups(footer.metadata, leaf_indices(found, columns.names(found.names)))
     conflicts = _conflicts(footer.metadata, found, partition)
     schema = FileSchema(file.path, found, partition, conflicts)
-    return _ReadableFile(file, footer.file_size, footer.version, schema, row_groups)
+    planned = PlannedFile(file.path, file.relative_path, footer.file_size, footer.version, mark)
+    cuts = cut_file(row_groups, max_rows=config.max_fragment_rows, max_bytes=config.max_fragment_bytes)
+    return _ReadableFile(planned, schema, FileCuts.of(cuts))
 
 
 def _row_groups(metadata: pq.FileMetaData, leaves: Sequence[int]) -> tuple[RowGroup, ...]:
@@ -144,17 +157,6 @@ def _checked_schema(files: Sequence[_ReadableFile], columns: ReadColumns, job: J
     if not files:
         return InputSchema(pa.schema([]), pa.schema([]))
     return agree([file.schema for file in files], columns, job.heads)
-
-
-def _cut(files: Sequence[_ReadableFile], config: InputSection) -> Iterable[Fragment]:
-    for readable in files:
-        cuts = cut_file(
-            readable.row_groups,
-            max_rows=config.max_fragment_rows,
-            max_bytes=config.max_fragment_bytes,
-        )
-        file = readable.file
-        yield from file_fragments(file.path, file.relative_path, readable.file_size, readable.version, cuts)
 
 
 def _refuse_equal_stems(files: Sequence[InputFile]) -> None:

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,9 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.actors import answer
+from pipeline.failures import FragmentFailure, Stage
+from pipeline.guard import Tries
 
 _TERMINAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0
+_STAMP = "%Y-%m-%d %H:%M:%S"
 # The rate is that of the last minute, so that the estimate follows a cluster that grows or shrinks.
 _RATE_WINDOW_S = 60.0
 
@@ -29,6 +32,9 @@ class Counts:
         fragment_tokens: by part path, the tokens of fragments that are annotated.
         num_parts, num_rows, num_errors: of parts that are in place.
         peak_rank_bytes: most memory that a rank has held while it computed.
+        failures: of this run, by part path.
+        num_failed_writes: parts that could not be written since the last one that could.
+        notes: what replicas had to tell, in order.
     """
 
     num_tokens: int
@@ -37,12 +43,19 @@ class Counts:
     num_rows: int
     num_errors: int
     peak_rank_bytes: int
+    failures: Mapping[str, FragmentFailure] = field(default_factory=dict)
+    num_failed_writes: int = 0
+    notes: tuple[str, ...] = ()
 
 
 class ProgressCounter:
-    """An actor that leaders and the sink report to; nobody waits for it."""
+    """An actor that workers, leaders and the sink report to."""
 
     def __init__(self) -> None:
+        self._tries = Tries()
+        self._failures: dict[str, FragmentFailure] = {}
+        self._num_failed_writes = 0
+        self._notes: list[str] = []
         self._num_tokens = 0
         self._fragment_tokens: dict[str, int] = {}
         self._parts: dict[str, tuple[int, int]] = {}
@@ -60,6 +73,26 @@ class ProgressCounter:
     def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
         """A part is in place."""
         self._parts[part_path] = (num_rows, num_errors)
+        self._failures.pop(part_path, None)
+        self._num_failed_writes = 0
+
+    def fail_fragment(self, failure: FragmentFailure) -> int:
+        """A fragment has failed; returns how many parts in a row could not be written."""
+        self._failures[failure.part_path] = failure
+        self._num_failed_writes += failure.stage == "write"
+        return self._num_failed_writes
+
+    def note(self, text: str) -> None:
+        """Something that whoever runs the job should see."""
+        self._notes.append(text)
+
+    def begin(self, stage: Stage, part_path: str) -> int:
+        """Which try this is of a stage, those left out that came to an end."""
+        return self._tries.begin(stage, part_path)
+
+    def end(self, stage: Stage, part_path: str) -> None:
+        """The stage has come to an end."""
+        self._tries.end(stage, part_path)
 
     def counts(self) -> Counts:
         """All of it."""
@@ -71,6 +104,9 @@ class ProgressCounter:
             num_rows=rows,
             num_errors=errors,
             peak_rank_bytes=self._peak_rank_bytes,
+            failures=dict(self._failures),
+            num_failed_writes=self._num_failed_writes,
+            notes=tuple(self._notes),
         )
 
 
@@ -122,6 +158,7 @@ class ProgressDisplay:
         self._fragment_bytes = fragment_bytes
         self._num_rows = num_rows
         self._history = [(time.monotonic(), 0)]
+        self._num_notes = 0
         self._stop = threading.Event()
         self._console = Console(stderr=True)
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
@@ -153,15 +190,19 @@ class ProgressDisplay:
 
     def _line(self) -> tuple[str, int]:
         counts: Counts = answer(self._counter.counts.remote())
+        for note in counts.notes[self._num_notes :]:
+            self._console.print(f"{time.strftime(_STAMP)}  annotate  {note}", highlight=False, soft_wrap=True)
+        self._num_notes = len(counts.notes)
         now = time.monotonic()
         self._history.append((now, counts.num_tokens))
         while len(self._history) > 2 and self._history[1][0] < now - _RATE_WINDOW_S:
             self._history.pop(0)
         left = estimate(counts, self._fragment_bytes, self._history)
+        failed = f"{len(counts.failures):,} fragments failed  " if counts.failures else ""
         text = (
             f"{counts.num_parts}/{len(self._fragment_bytes)} fragments  "
             f"{counts.num_rows:,}/{self._num_rows:,} rows  {counts.num_errors:,} errors  "
-            f"{left.tokens_per_s:,.0f} tokens/s  ETA {duration(left.remaining_s)}"
+            f"{failed}{left.tokens_per_s:,.0f} tokens/s  ETA {duration(left.remaining_s)}"
         )
         return text, counts.num_parts
 
@@ -171,8 +212,7 @@ class _LogLines:
         self._console = console
 
     def __call__(self, line: tuple[str, int]) -> None:
-        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-        self._console.print(f"{stamp}  annotate  {line[0]}", highlight=False, soft_wrap=True)
+        self._console.print(f"{time.strftime(_STAMP)}  annotate  {line[0]}", highlight=False, soft_wrap=True)
 
 
 class _LiveLine:

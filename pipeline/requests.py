@@ -31,10 +31,12 @@ class HeadRequest:
     Attributes:
         index: int32 `[n]`, sequences of the batch, or token positions in it.
         labels: int32 `[n]`, the tokens to predict there, for a loss.
+        of_tokens: the index is of token positions.
     """
 
     index: NDArray[np.int32]
     labels: NDArray[np.int32] | None = None
+    of_tokens: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ class Places:
 
     sequence: NDArray[np.int64]
     position: NDArray[np.int64]
+
+    def without(self, sequences: Sequence[int]) -> "Places":
+        """The places that are not in these sequences."""
+        if not sequences:
+            return self
+        kept = ~np.isin(self.sequence, sequences)
+        return Places(self.sequence[kept], self.position[kept])
 
 
 @dataclass(frozen=True)
@@ -176,7 +185,7 @@ def _tokens(
     if keep is not None:
         kept = keep[index]
         index, sequence, position = index[kept], sequence[kept], position[kept]
-    request = HeadRequest(index.astype(np.int32), None if labels is None else labels[index])
+    request = HeadRequest(index.astype(np.int32), None if labels is None else labels[index], of_tokens=True)
     return request, Places(sequence, position)
 
 
@@ -188,4 +197,4 @@ def _first_and_body(
     position = ranges(prefix_size - 1, count)
     position[np.cumsum(count) - count] = 0
     index = np.repeat(batch.begin, count) + position
-    return HeadRequest(index.astype(np.int32)), Places(np.repeat(batch.sequence, count), position)
+    return HeadRequest(index.astype(np.int32), of_tokens=True), Places(np.repeat(batch.sequence, count), position)

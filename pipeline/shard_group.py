@@ -3,42 +3,57 @@
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import ray
 import torch
 import torch.distributed as dist
 from ray.actor import ActorHandle
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from model import ShardGroup
 from pipeline.actors import answer, start_actor
-from pipeline.errors import PipelineError
+from pipeline.errors import JobError
 from pipeline.heads import Head
 from pipeline.memory import peak_memory, reset_peak_memory
 from pipeline.placement import RankResources
+from pipeline.recovery import BatchTooLargeError, RanksLostError
 from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0
-BATCH_TIMEOUT_S = 1800.0
-NUM_BATCHES_IN_FLIGHT = 2
-MAX_REBUILDS = 3
+# Ranks are in step, so that none waits long for the others, unless one is stopped.
+COLLECTIVE_TIMEOUT_S = 60.0
+# For ranks to tell whether they are still in step, after the batch that may be before it.
+PROBE_TIMEOUT_S = 120.0
+MAX_STARTS = 4
+# Ranks run out of memory together, or else wait for one that did.
+OUT_OF_MEMORY_GRACE_S = 30.0
 # A rank that loses a peer raises an error of its own, often before the peer's death is known to the leader.
 DEATH_NOTICE_S = 10.0
 
 
-class ShardGroupError(PipelineError):
-    """The ranks of a replica failed again and again."""
+class ShardGroupError(JobError):
+    """The ranks of a replica cannot be started."""
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """In the place of results: the batch does not fit in the memory of this rank."""
+
+    num_tokens: int
 
 
 class Rank:
     """One rank of a shard group: a process of its own, with a device of its own where there are GPUs."""
+
+    collective_timeout_s: ClassVar[float] = COLLECTIVE_TIMEOUT_S
 
     def __init__(self, rank: int, size: int, settings: ShardSettings) -> None:
         torch.set_num_threads(settings.num_threads)
@@ -62,8 +77,11 @@ class Rank:
     def _join(self, address: tuple[str, int] | None) -> ShardGroup:
         if address is None:
             return ShardGroup()
-        timeout = timedelta(seconds=BATCH_TIMEOUT_S)
+        timeout = timedelta(seconds=START_TIMEOUT_S)
         store = self._store or dist.TCPStore(*address, self._size, is_master=False, timeout=timeout)
+        # Processes start one after the other; from here on they are in step, and short timeouts will do.
+        store.set(f"started/{self._rank}", "")
+        store.wait([f"started/{rank}" for rank in range(self._size)], timeout)
         if self._settings.device == "cpu":
             os.environ.setdefault("GLOO_SOCKET_IFNAME", _interface_of(address[0]))
         dist.init_process_group(
@@ -71,19 +89,40 @@ class Rank:
             store=store,
             rank=self._rank,
             world_size=self._size,
-            timeout=timeout,
+            timeout=timedelta(seconds=self.collective_timeout_s),
         )
         return ShardGroup(self._rank, self._size, dist.group.WORLD)
 
-    def run(self, batch: ShardBatch) -> Results | None:
-        """Compute a batch with the other ranks; rank 0 returns what came out."""
+    def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
+        """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
         assert self._shard is not None
-        results = self._shard.run(batch)
-        return results if self._rank == 0 else None
+        try:
+            results = self._shard.run(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            num_tokens = len(batch.input_ids)
+        else:
+            return results if self._rank == 0 else None
+        # Only here, since the error's frames hold tensors.
+        if self._settings.device == "cuda":
+            torch.cuda.empty_cache()
+        return OutOfMemory(num_tokens)
+
+    def is_in_step(self) -> bool:
+        """Whether the ranks are at the same collective: one that left a batch early may be ahead of the others."""
+        sent = torch.full((1,), float(self._rank + 1), device=self._settings.device)
+        dist.all_reduce(sent)
+        return sent.item() == self._size * (self._size + 1) / 2
 
     def peak_memory(self) -> int:
         """Most bytes that this rank has held since it was loaded, the process itself included."""
         return peak_memory(self._settings.device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the device or the process has run out, and nothing else is wrong."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
 def _interface_of(address: str) -> str:
@@ -101,12 +140,25 @@ def _interface_of(address: str) -> str:
     return "lo"
 
 
+@dataclass(frozen=True)
+class Ticket:
+    """A batch on its way: the answers of the ranks that stood as `generation`."""
+
+    generation: int
+    refs: list[Any]
+
+
 class Replica:
     """The ranks of one shard group, as their leader sees them.
 
-    Batches are sent to all ranks, in the same order. If a rank dies or stalls, all are killed, the group is
-    built anew in its placement group, and the batches that were not answered are sent again.
+    Batches are sent to all ranks, in the same order. If a rank dies, stalls or fails, all are killed and the group
+    is built anew in its placement group; what had been sent is then lost.
+
+    Args:
+        batch_timeout_s: the longest that a batch may take.
     """
+
+    rank_class: ClassVar[type[Rank]] = Rank
 
     def __init__(
         self,
@@ -115,53 +167,62 @@ class Replica:
         resources: RankResources,
         size: int,
         placement: PlacementGroup,
+        *,
+        batch_timeout_s: float,
     ) -> None:
         self._heads = list(heads)
         self._settings = settings
         self._resources = resources
         self._size = size
         self._placement = placement
+        self._batch_timeout_s = batch_timeout_s
+        self._generation = 0
         self._ranks: list[ActorHandle[Any]] = []
-        try:
-            self._start()
-        except (RayActorError, GetTimeoutError) as error:
-            self._rebuild(0, error)
+        self._build()
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[Results]:
-        """Results of each batch, in order; a few batches are under way at once.
+    def send(self, batch: ShardBatch) -> Ticket:
+        """Have the ranks compute a batch, after those sent before."""
+        argument = ray.put(batch) if self._size > 1 else batch
+        return Ticket(self._generation, [rank.run.remote(argument) for rank in self._ranks])
+
+    def is_current(self, ticket: Ticket) -> bool:
+        """Whether the ranks that it was sent to are there still."""
+        return ticket.generation == self._generation
+
+    def receive(self, ticket: Ticket) -> Results:
+        """Rank 0's results. All ranks are waited for, so that the first to fail is seen at once.
 
         Raises:
-            ShardGroupError: the group had to be rebuilt more than `MAX_REBUILDS` times.
+            RanksLostError: a rank has died, stalled or failed; the group stands anew.
+            BatchTooLargeError: the batch does not fit in the memory of a rank.
+            ShardGroupError: the group cannot be built anew.
         """
-        waiting = iter(batches)
-        in_flight: list[tuple[ShardBatch, list[Any]]] = []
-        num_rebuilds = 0
-        while True:
-            while len(in_flight) < NUM_BATCHES_IN_FLIGHT and (batch := next(waiting, None)) is not None:
-                in_flight.append((batch, self._send(batch)))
-            if not in_flight:
-                return
-            try:
-                results = self._receive(in_flight[0][1])
-            except (RayActorError, GetTimeoutError) as error:
-                num_rebuilds = self._rebuild(num_rebuilds, error)
-                in_flight = [(batch, self._send(batch)) for batch, _ in in_flight]
-                continue
-            in_flight.pop(0)
-            yield results
-
-    def _send(self, batch: ShardBatch) -> list[Any]:
-        argument = ray.put(batch) if self._size > 1 else batch
-        return [rank.run.remote(argument) for rank in self._ranks]
-
-    def _receive(self, refs: list[Any]) -> Results:
-        """Rank 0's results. All ranks are waited for, so that the first to fail is seen at once."""
-        _get_all(refs, BATCH_TIMEOUT_S)
-        results: Results = answer(refs[0])
+        try:
+            answers = _get_all(ticket.refs, self._batch_timeout_s)
+        except RayError as error:
+            self._build()
+            raise RanksLostError(kind_of(error)) from None
+        if any(isinstance(each, OutOfMemory) for each in answers):
+            self._require_step()
+            raise BatchTooLargeError("a batch does not fit in the memory of a rank")
+        results: Results = answers[0]
         return results
 
+    def _require_step(self) -> None:
+        """Build the group anew if one rank waits for another that has left the batch."""
+        if self._size == 1:
+            return
+        try:
+            in_step = answer([rank.is_in_step.remote() for rank in self._ranks], timeout_s=PROBE_TIMEOUT_S)
+        except RayError:
+            in_step = [False]
+        if not all(in_step):
+            self._build()
+
     def _start(self) -> None:
-        self._ranks = [self._start_rank(rank) for rank in range(self._size)]
+        self._ranks = []
+        for rank in range(self._size):
+            self._ranks.append(self._start_rank(rank))
         address: tuple[str, int] | None = None
         if self._size > 1:
             address = answer(self._ranks[0].serve_rendezvous.remote(), timeout_s=START_TIMEOUT_S)
@@ -169,7 +230,7 @@ class Replica:
 
     def _start_rank(self, rank: int) -> ActorHandle[Any]:
         return start_actor(
-            Rank,
+            self.rank_class,
             rank,
             self._size,
             self._settings,
@@ -180,48 +241,62 @@ class Replica:
             ),
         )
 
-    def _rebuild(self, num_rebuilds: int, error: Exception) -> int:
-        """Kill what is left of the group and start it anew, until it stands; returns how often it was tried."""
-        while num_rebuilds < MAX_REBUILDS:
-            num_rebuilds += 1
+    def _build(self) -> None:
+        """Kill what is there of the group, and start it until it stands."""
+        self._generation += 1
+        for num_tries in range(1, 1 + MAX_STARTS):
             for rank in self._ranks:
                 ray.kill(rank)
             try:
                 self._start()
-            except (RayActorError, GetTimeoutError) as next_error:
-                error = next_error
+            except RayTaskError as error:
+                # What keeps living ranks from loading will do so again.
+                raise ShardGroupError(f"a rank cannot load the model: {error.cause}") from None
+            except RayError as error:
+                if num_tries == MAX_STARTS:
+                    raise ShardGroupError(
+                        f"a shard group of {self._size} ranks was started {MAX_STARTS} times and failed again "
+                        f"({kind_of(error)}); look into the logs of its ranks, and at the memory of their node"
+                    ) from None
             else:
-                return num_rebuilds
-        raise ShardGroupError(
-            f"a shard group of {self._size} ranks was rebuilt {MAX_REBUILDS} times and failed again: {error}"
-        ) from error
+                return
 
     def peak_memory(self) -> list[int]:
         """Most bytes that each rank has held since it was loaded; nothing if a rank has died meanwhile."""
         peaks: list[int] = []
-        with suppress(RayActorError, GetTimeoutError):
-            peaks = answer([rank.peak_memory.remote() for rank in self._ranks], timeout_s=BATCH_TIMEOUT_S)
+        with suppress(RayError):
+            peaks = answer([rank.peak_memory.remote() for rank in self._ranks], timeout_s=self._batch_timeout_s)
         return peaks
 
 
-def _get_all(refs: list[Any], timeout_s: float) -> None:
-    """Wait for all of `refs`.
+def kind_of(error: RayError) -> str:
+    """The name of an error, or of the one that it stands for."""
+    cause = getattr(error, "cause", None)
+    return type(error if cause is None else cause).__name__
+
+
+def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
+    """The answers to all of `refs`. With one that is out of memory, the others have a short while.
 
     Raises:
         RayActorError: a rank has died.
         GetTimeoutError: a rank has not answered in time.
         RayTaskError: a rank has raised an error, though all are alive.
     """
+    answers: dict[Any, Any] = {}
     pending = list(refs)
     while pending:
         done, pending = ray.wait(pending, num_returns=1, timeout=timeout_s)
         if not done:
             raise GetTimeoutError(f"no answer from a rank within {timeout_s:.0f} s")
         try:
-            answer(done[0])
+            answers[done[0]] = answer(done[0])
         except RayTaskError:
             _raise_death(pending)
             raise
+        if isinstance(answers[done[0]], OutOfMemory):
+            timeout_s = min(timeout_s, OUT_OF_MEMORY_GRACE_S)
+    return [answers[ref] for ref in refs]
 
 
 def _raise_death(refs: list[Any]) -> None:

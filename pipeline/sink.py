@@ -1,6 +1,7 @@
 """The sink of the Ray dataset: a block is proved to be one whole fragment and becomes its part."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -10,21 +11,32 @@ from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink
 
 from pipeline.blocks import whole_fragment
-from pipeline.columns import ERROR, NUM_TOKENS, SECONDS, is_internal
+from pipeline.columns import ERROR, NUM_TOKENS, is_internal
+from pipeline.errors import OutputError
+from pipeline.failures import FailureLog, FragmentFailure, failure_in
+from pipeline.fragments import Fragment
+from pipeline.guard import Guard, retried, unguarded
 from pipeline.manifest import Manifest, PartRecord
-from pipeline.storage import clear_incomplete
+from pipeline.output_folder import PartPlacement
+from pipeline.versions import versions
 from pipeline.writer import conform, write_part
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext
 
+IN_PLACE = PartPlacement()
 
-class PartSink(Datasink[list[PartRecord]]):
+
+class PartSink(Datasink[None]):
     """Writes blocks as parts under `root`, and a record of each once it is in place.
 
-    A block that is written again gives the same bytes under the same name, so retries are safe.
-    `on_part` is called with each record, in the worker that wrote it.
-    Raises OutputError for a block that is not one whole fragment, or does not fit `schema`.
+    A block that is written again gives the same bytes under the same name, so retries are safe; `placement` says
+    which name a part has for the time being.
+    A block that stands for a failed fragment is recorded as that, and so is one that cannot be written if
+    `guard` lets it be. `on_part` is called with each record of a part, `on_failure` with each failure, in the
+    worker that wrote it. `failed_before`: part paths of fragments with a record of failure, which goes with
+    their success.
+    Raises OutputError for a block that is not one whole fragment.
     """
 
     def __init__(
@@ -33,24 +45,44 @@ class PartSink(Datasink[list[PartRecord]]):
         root: str,
         schema: pa.Schema,
         compression: str = "zstd",
+        placement: PartPlacement = IN_PLACE,
         on_part: Callable[[PartRecord], None] | None = None,
+        on_failure: Callable[[FragmentFailure], None] | None = None,
+        guard: Guard = unguarded,
+        failed_before: Collection[str] = (),
     ) -> None:
         self._filesystem = filesystem
         self._root = root
         self._schema = schema
         self._compression = compression
+        self._placement = placement
         self._on_part = on_part
+        self._on_failure = on_failure
+        self._guard = guard
+        self._failed_before = frozenset(failed_before)
 
-    def on_write_start(self, schema: pa.Schema | None = None) -> None:
-        """Remove what an earlier, killed run has left half written."""
-        clear_incomplete(self._filesystem, self._root)
+    def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
+        """Write each block. Nothing is returned: Ray would gather it in the driver."""
+        for block in blocks:
+            self._write_block(BlockAccessor.for_block(block).to_arrow())
 
-    def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> list[PartRecord]:
-        """Write each block; the records of the parts."""
-        return [self._write_block(BlockAccessor.for_block(block).to_arrow()) for block in blocks]
+    def _write_block(self, table: pa.Table) -> None:
+        failure = failure_in(table)
+        if failure is None:
+            fragment = whole_fragment(table)
+            result = self._guard(
+                "write", fragment, lambda: retried(lambda: self._write_part(table, fragment), OutputError)
+            )
+            if isinstance(result, PartRecord):
+                return
+            failure = result
+        # What failed may be the very disk that the record is for; whoever runs the job is told all the same.
+        with suppress(OutputError):
+            FailureLog(self._filesystem, self._root).record(failure)
+        if self._on_failure is not None:
+            self._on_failure(failure)
 
-    def _write_block(self, table: pa.Table) -> PartRecord:
-        fragment = whole_fragment(table)
+    def _write_part(self, table: pa.Table, fragment: Fragment) -> PartRecord:
         rows = conform(
             table.drop_columns([name for name in table.column_names if is_internal(name)]),
             self._schema,
@@ -58,7 +90,7 @@ class PartSink(Datasink[list[PartRecord]]):
         )
         written = write_part(
             rows,
-            fragment.part_path,
+            self._placement.path_of(fragment),
             filesystem=self._filesystem,
             root=self._root,
             compression=self._compression,
@@ -67,15 +99,18 @@ class PartSink(Datasink[list[PartRecord]]):
             part_path=fragment.part_path,
             input_path=fragment.relative_path,
             input_version=fragment.version,
+            input_mark=fragment.mark,
             first_row=fragment.first_row,
             num_rows=fragment.num_rows,
             num_bytes=written.num_bytes,
             sha256=written.sha256,
             num_errors=rows.num_rows - rows[ERROR].null_count,
             num_tokens=pc.sum(rows[NUM_TOKENS], min_count=0).as_py(),
-            seconds=table[SECONDS][0].as_py() if SECONDS in table.column_names else None,
+            versions=versions(),
         )
         Manifest(self._filesystem, self._root).record(record)
+        if fragment.part_path in self._failed_before:
+            FailureLog(self._filesystem, self._root).forget(fragment.part_path)
         if self._on_part is not None:
             self._on_part(record)
         return record

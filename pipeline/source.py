@@ -10,18 +10,31 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from pipeline.blocks import KEY_FIELDS, with_keys
+from pipeline.errors import FragmentError
+from pipeline.failures import FragmentFailure, failure_block
 from pipeline.fragments import Fragment
+from pipeline.guard import Guard, retried, unguarded
 from pipeline.reading import read_fragment
 
 
 class FragmentSource(Datasource):
-    """Reads fragments as blocks with keys: the columns of `schema`, then `__fragment`, `__row`."""
+    """Reads fragments as blocks with keys: the columns of `schema`, then `__fragment`, `__row`.
 
-    def __init__(self, fragments: Sequence[Fragment], schema: pa.Schema, filesystem: fs.FileSystem) -> None:
+    What cannot be read is tried again; then `guard` decides whether it is an error, or a failure's block.
+    """
+
+    def __init__(
+        self,
+        fragments: Sequence[Fragment],
+        schema: pa.Schema,
+        filesystem: fs.FileSystem,
+        guard: Guard = unguarded,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._fragments = tuple(fragments)
         self._schema = schema
         self._filesystem = filesystem
+        self._guard = guard
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all fragments, uncompressed."""
@@ -37,10 +50,17 @@ class FragmentSource(Datasource):
         return [self._read_task(fragment, per_task_row_limit) for fragment in self._fragments]
 
     def _read_task(self, fragment: Fragment, row_limit: int | None) -> ReadTask:
-        schema, filesystem = self._schema, self._filesystem
+        schema, filesystem, guard = self._schema, self._filesystem, self._guard
+
+        def rows() -> pa.Table:
+            return retried(lambda: read_fragment(fragment, schema, filesystem), FragmentError)
 
         def read() -> Iterable[pa.Table]:
-            yield with_keys(read_fragment(fragment, schema, filesystem), fragment)
+            table = guard("read", fragment, rows)
+            if isinstance(table, FragmentFailure):
+                yield failure_block(table, fragment)
+            else:
+                yield with_keys(table, fragment)
 
         metadata = BlockMetadata(
             num_rows=fragment.num_rows,
@@ -56,6 +76,7 @@ def read_fragments(
     schema: pa.Schema,
     filesystem: fs.FileSystem,
     *,
+    guard: Guard = unguarded,
     num_cpus: float = 1,
     concurrency: int | None = None,
 ) -> Dataset:
@@ -65,7 +86,7 @@ def read_fragments(
     """
     assert fragments, "a dataset without fragments has no schema"
     dataset: Dataset = ray.data.read_datasource(
-        FragmentSource(fragments, schema, filesystem),
+        FragmentSource(fragments, schema, filesystem, guard),
         num_cpus=num_cpus,
         concurrency=concurrency,
         # Asked for more blocks than there are tasks, Ray would split each task's block.

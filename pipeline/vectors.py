@@ -68,7 +68,7 @@ def finish_vectors(
         `[n, dimensions]`, or uint8 `[n, dimensions / 8]` for "ubinary". A vector of zeros stays one.
     """
     vectors = values[:, :dimensions]
-    if normalize:
+    if normalize and dtype != "ubinary":  # signs need no length, and a tiny number would lose its own by it
         vectors = normalized(vectors)
     match dtype:
         case "float32":

@@ -1,24 +1,67 @@
 """The path of a row without Ray: plan, read, encode, compute on one shard in this process, decode."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model import ShardGroup
+from model import ShardGroup, XLMRobertaXLTokenizer
 from pipeline.blocks import with_keys
 from pipeline.columns import is_encoded
 from pipeline.config import JobConfig
 from pipeline.encoding import encode_fragment, load_tokenizer
+from pipeline.fragments import Fragment
 from pipeline.head_columns import compute_head_columns
-from pipeline.heads import resolve_heads
+from pipeline.heads import Head, resolve_heads
 from pipeline.planning import plan_fragments
 from pipeline.reading import read_fragment
 from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 from pipeline.trunks import share_trunks
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A fragment as it comes to an annotator, and what is needed to annotate it."""
+
+    rows: pa.Table
+    fragment: Fragment
+    heads: list[Head]
+    tokenizer: XLMRobertaXLTokenizer
+
+    @property
+    def settings(self) -> ShardSettings:
+        """Of a shard on this machine."""
+        return ShardSettings("cpu", "float32", 1, self.tokenizer.vocab_size)
+
+
+def encode_in_process(
+    directory: Path, table: pa.Table, heads: dict[str, Any], model: Path, *, route: str | None = None
+) -> Encoded:
+    """Plan, read and encode a table as a job would; `directory` takes its Parquet file."""
+    path = directory / "input.parquet"
+    if not path.exists():
+        pq.write_table(table, path)
+    job = JobConfig.model_validate(
+        {
+            "model": {"path": str(model)},
+            "input": {"path": str(path), "max_fragment_rows": 10**6, "max_fragment_bytes": 10**9}
+            | ({"route": route} if route else {}),
+            "output": {"path": str(directory / "out")},
+            "heads": heads,
+        }
+    )
+    resolved = share_trunks(resolve_heads(job))
+    plan = plan_fragments(job)
+    tokenizer = load_tokenizer(str(model))
+    [fragment] = plan.fragments
+    rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
+    kept = plan.carried_schema.names
+    encoded = encode_fragment(rows, resolved, tokenizer, route=route, kept_columns=kept)
+    return Encoded(encoded, fragment, resolved, tokenizer)
 
 
 def annotate_in_process(
@@ -31,33 +74,17 @@ def annotate_in_process(
     token_budget: int = 2048,
     route: str | None = None,
 ) -> tuple[pa.Table, Shard]:
-    """Annotate a table as a job would; `directory` takes its Parquet file. Returns the output and the shard."""
-    path = directory / "input.parquet"
-    if not path.exists():
-        pq.write_table(table, path)
-    job = JobConfig.model_validate(
-        {
-            "model": {"path": str(model), "token_budget": token_budget},
-            "input": {"path": str(path), "max_fragment_rows": 10**6, "max_fragment_bytes": 10**9}
-            | ({"route": route} if route else {}),
-            "output": {"path": str(directory / "out")},
-            "heads": heads,
-        }
-    )
-    resolved = share_trunks(resolve_heads(job))
-    plan = plan_fragments(job)
-    tokenizer = load_tokenizer(str(model))
-    settings = ShardSettings("cpu", "float32", 1, tokenizer.vocab_size)
-    shard = Shard(resolved, settings, group or ShardGroup())
-    [fragment] = plan.fragments
-    rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
-    encoded = encode_fragment(rows, resolved, tokenizer, route=route, kept_columns=plan.carried_schema.names)
+    """Annotate a table as a job would. Returns the output and the shard."""
+    encoded = encode_in_process(directory, table, heads, model, route=route)
+    shard = Shard(encoded.heads, encoded.settings, group or ShardGroup())
 
     def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
         return map(shard.run, batches)
 
-    computed = compute_head_columns(encoded, fragment, resolved, tokenizer, run, token_budget=token_budget)
-    output = encoded.drop_columns([name for name in encoded.column_names if is_encoded(name)])
+    computed = compute_head_columns(
+        encoded.rows, encoded.fragment, encoded.heads, encoded.tokenizer, run, token_budget=token_budget
+    )
+    output = encoded.rows.drop_columns([name for name in encoded.rows.column_names if is_encoded(name)])
     for name, column in computed.columns.items():
         output = output.append_column(name, column)
     return output, shard

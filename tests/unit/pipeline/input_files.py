@@ -28,6 +28,14 @@ def write(path: Path, table: pa.Table, row_group_size: int = 1024, **options: An
     return path
 
 
+def tree(root: Path) -> dict[str, bytes | None]:
+    """Everything below a folder: the content of each file, None for each folder."""
+    return {
+        str(path.relative_to(root)): path.read_bytes() if path.is_file() else None
+        for path in sorted(root.rglob("*"))
+    }
+
+
 def job(
     path: Path | str | list[str],
     *,

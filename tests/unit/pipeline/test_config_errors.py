@@ -78,7 +78,7 @@ def test_unknown_keys_name_the_nearest(tmp_path: Path, override: str, key: str, 
 
 def test_an_unknown_key_like_no_other_lists_the_known_ones(tmp_path: Path) -> None:
     [line] = problems(tmp_path, MINIMAL, "output.zzz=1")
-    assert line.endswith("unknown key; Known keys: path, compression")
+    assert line.endswith("unknown key; Known keys: path, compression, lease_timeout_s")
 
 
 def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:

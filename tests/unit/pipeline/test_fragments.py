@@ -1,9 +1,10 @@
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.fragments import Cut, Fragment, RowGroup, cut_file, file_fragments, part_stem
+from pipeline.fragments import Cut, Fragment, PartName, RowGroup, cut_file, file_fragments, part_stem
 
 ROW_GROUPS = st.lists(st.builds(RowGroup, num_rows=st.integers(0, 60), num_bytes=st.integers(0, 500)), max_size=12)
 
@@ -76,13 +77,38 @@ def test_a_file_without_rows_has_no_cuts() -> None:
 
 def fragment(relative_path: str, index: int, num_fragments: int) -> Fragment:
     cut = Cut(row_groups=(3, 4), row_group_offset=0, first_row=70, num_rows=9, num_bytes=99)
-    return list(file_fragments("/in/" + relative_path, relative_path, 5, "v", [cut] * num_fragments))[index]
+    cuts = [cut] * num_fragments
+    return list(file_fragments("/in/" + relative_path, relative_path, 5, "0123456789abcdef", cuts, "mark"))[index]
 
 
 def test_part_paths_are_under_the_relative_folders_of_the_input() -> None:
-    assert fragment("news/part-00000.parquet", 0, 3).part_path == ("news/part-00000.00000-of-00003.parquet")
-    assert fragment("a.snappy.parquet", 1, 2).part_path == "a.snappy.00001-of-00002.parquet"
+    path = fragment("news/part-00000.parquet", 0, 3).part_path
+    assert path == "news/part-00000.01234567.00000-of-00003.parquet"
+    assert fragment("a.snappy.parquet", 1, 2).part_path == "a.snappy.01234567.00001-of-00002.parquet"
     assert part_stem("x/lang=de/b") == "x/lang=de/b"
+
+
+@pytest.mark.parametrize("stem", ["a", "x/lang=de/b", "a.01234567.00000-of-00001", "line\nfeed", "ä.parquet"])
+@pytest.mark.parametrize(("index", "num_parts"), [(0, 1), (99_999, 100_000), (123_456, 1_234_567)])
+def test_the_path_of_a_part_tells_its_name(stem: str, index: int, num_parts: int) -> None:
+    name = PartName(stem, "0123abcd", index, num_parts)
+    assert PartName.parse(name.path) == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.parquet",
+        "a.00000-of-00001.parquet",
+        "a.0123abcd.00000-of-00001.parquet.staged",
+        "a.0123abcd.00001-of-00001.parquet",
+        "a.0123abcd.000000-of-00001.parquet",
+        "a.0123ABCD.00000-of-00001.parquet",
+        ".0123abcd.00000-of-00001.parquet",
+    ],
+)
+def test_other_paths_are_no_names_of_parts(path: str) -> None:
+    assert PartName.parse(path) is None
 
 
 def test_json_gives_the_same_fragment_back() -> None:

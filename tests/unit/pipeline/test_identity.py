@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import JobConfig
 from pipeline.heads import resolve_heads
-from pipeline.identity import run_identity
+from pipeline.identity import content_digest, run_identity
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
@@ -61,6 +61,7 @@ def test_an_option_that_shows_in_the_output_is_named(section: str, key: str, val
         ("model", "cpus_per_rank", 2),
         ("input", "path", "elsewhere"),
         ("output", "path", "elsewhere"),
+        ("output", "lease_timeout_s", 5),
     ],
 )
 def test_where_things_are_and_how_many_work_on_them_is_left_out(
@@ -132,3 +133,30 @@ def test_a_head_of_its_own_directory_is_told_apart_from_the_trunk(model: Path, t
     assert changes(model, heads) == ["heads.topic.weights"]
     heads["topic"]["trunk"] = str(other)
     assert changes(model, heads) == ["heads.topic.weights", "heads.topic.trunk"]
+
+
+class TestContentDigest:
+    def test_is_of_names_and_contents_alone(self, tmp_path: Path) -> None:
+        for folder in ("x", "y"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "a.safetensors").write_bytes(b"a" * 3_000_000)
+            (tmp_path / folder / "b.safetensors").write_bytes(b"b")
+        x = [tmp_path / "x" / f"{name}.safetensors" for name in "ab"]
+        y = [tmp_path / "y" / f"{name}.safetensors" for name in "ba"]
+        digest = content_digest(x)
+        assert len(digest) == 64
+        assert content_digest(y) == content_digest(iter(x)) == digest
+
+        (tmp_path / "y/b.safetensors").write_bytes(b"c")
+        assert content_digest(y) != digest
+        assert content_digest(x[:1]) != digest
+        (tmp_path / "x/b.safetensors").rename(tmp_path / "x/c.safetensors")
+        assert content_digest([x[0], tmp_path / "x/c.safetensors"]) != digest
+
+    def test_files_of_the_same_name_all_count(self, tmp_path: Path) -> None:
+        for folder in ("x", "y"):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "a").write_bytes(folder.encode())
+        x, y = tmp_path / "x/a", tmp_path / "y/a"
+        assert len({content_digest(paths) for paths in ([x], [y], [x, y])}) == 3
+        assert content_digest([x, y]) == content_digest([y, x])

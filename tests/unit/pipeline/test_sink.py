@@ -1,4 +1,5 @@
 import hashlib
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,14 +9,16 @@ from pyarrow import fs
 from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.blocks import with_keys
-from pipeline.columns import SECONDS, output_schema, sequence_column
+from pipeline.columns import output_schema, sequence_column
 from pipeline.errors import OutputError
 from pipeline.fragments import Cut, Fragment, file_fragments
 from pipeline.manifest import Manifest, PartRecord
+from pipeline.output_folder import PartPlacement
 from pipeline.sink import PartSink
-from tests.unit.pipeline.input_files import rows
+from tests.unit.pipeline.input_files import rows, tree
 
-[FRAGMENT] = file_fragments("/in/x/a.parquet", "x/a.parquet", 99, "v1", [Cut((0,), 0, 0, 4, 40)])
+CUTS = [Cut((0,), 0, 0, 4, 40)]
+[FRAGMENT] = file_fragments("/in/x/a.parquet", "x/a.parquet", 99, "0123456789abcdef", CUTS, "m")
 SCHEMA = output_schema(rows(0).schema, {"value": pa.float32()})
 CONTEXT = TaskContext(task_idx=0, op_name="Write")
 
@@ -38,47 +41,66 @@ def sink(root: Path) -> PartSink:
     return PartSink(fs.LocalFileSystem(), str(root), SCHEMA)
 
 
+PART = "x/a.01234567.00000-of-00001.parquet"
+
+
+def record_in(root: Path) -> PartRecord | None:
+    return Manifest(fs.LocalFileSystem(), str(root)).part(PART)
+
+
 def test_writes_the_part_and_then_its_record(tmp_path: Path) -> None:
-    [record] = sink(tmp_path).write([finished_block()], CONTEXT)
-    part = tmp_path / "x/a.00000-of-00001.parquet"
-    assert record == PartRecord(
-        part_path="x/a.00000-of-00001.parquet",
+    sink(tmp_path).write([finished_block()], CONTEXT)
+    part = tmp_path / PART
+    assert record_in(tmp_path) == PartRecord(
+        part_path=PART,
         input_path="x/a.parquet",
-        input_version="v1",
+        input_version="0123456789abcdef",
+        input_mark="m",
         first_row=0,
         num_rows=4,
         num_bytes=part.stat().st_size,
         sha256=hashlib.sha256(part.read_bytes()).hexdigest(),
         num_errors=1,
         num_tokens=60,
-        seconds=None,
+        versions={"xlmr-ray": version("xlmr-ray"), "torch": version("torch"), "pyarrow": pa.__version__},
     )
     table = pq.read_table(part)
     assert table.schema.equals(SCHEMA)
     assert table["value"].to_pylist() == [0.5, 1.5, None, 2.5]
-    manifest = Manifest(fs.LocalFileSystem(), str(tmp_path))
-    assert manifest.finished() == {record.part_path: record}
 
 
 def test_a_retry_gives_the_same_bytes(tmp_path: Path) -> None:
-    timed = finished_block().append_column(SECONDS, pa.array([2.0] * 4))
-    [first] = sink(tmp_path).write([finished_block()], CONTEXT)
-    [second] = sink(tmp_path).write([pa.concat_tables([timed[:1], timed[1:]])], CONTEXT)
-    assert second.sha256 == first.sha256
-    assert (first.seconds, second.seconds) == (None, 2.0)
+    block = finished_block()
+    sink(tmp_path).write([block], CONTEXT)
+    first = tree(tmp_path)
+    sink(tmp_path).write([pa.concat_tables([block[:1], block[1:]])], CONTEXT)
+    assert tree(tmp_path) == first
+
+
+def test_a_staged_part_is_hidden_until_it_is_moved(tmp_path: Path) -> None:
+    for placement, path in [
+        (PartPlacement(frozenset(["x/a.parquet"])), f"_staged/{PART}.staged"),
+        (PartPlacement(frozenset(["a.parquet"]), ".staged"), f"{PART}.staged"),
+    ]:
+        root = tmp_path / placement.suffix / "out"
+        PartSink(fs.LocalFileSystem(), str(root), SCHEMA, placement=placement).write([finished_block()], CONTEXT)
+        assert pq.read_table(root / path).num_rows == 4
+        assert not list(root.rglob("*.parquet"))
+        found = record_in(root)
+        assert found is not None
+        assert found.num_bytes == (root / path).stat().st_size
 
 
 def test_tells_of_a_part_when_it_is_recorded(tmp_path: Path) -> None:
-    manifest = Manifest(fs.LocalFileSystem(), str(tmp_path))
     told: list[PartRecord] = []
 
     def tell(record: PartRecord) -> None:
-        assert manifest.finished() == {record.part_path: record}
+        assert record_in(tmp_path) == record
         told.append(record)
 
     local = fs.LocalFileSystem()
-    records = PartSink(local, str(tmp_path), SCHEMA, "snappy", tell).write([finished_block()], CONTEXT)
-    assert told == records
+    PartSink(local, str(tmp_path), SCHEMA, "snappy", on_part=tell).write([finished_block()], CONTEXT)
+    assert told == [record_in(tmp_path)]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +127,7 @@ def test_a_part_without_a_record_is_not_finished(tmp_path: Path, monkeypatch: py
         patch.setattr(Manifest, "record", record)
         with pytest.raises(OutputError, match="the disk is full"):
             sink(tmp_path).write([finished_block()], CONTEXT)
-    manifest = Manifest(fs.LocalFileSystem(), str(tmp_path))
-    assert manifest.finished() == {}
+    assert (tmp_path / PART).is_file()
+    assert record_in(tmp_path) is None
     sink(tmp_path).write([finished_block()], CONTEXT)
-    assert len(manifest.finished()) == 1
+    assert record_in(tmp_path) is not None

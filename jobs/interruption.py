@@ -1,0 +1,47 @@
+"""SIGTERM and Ctrl-C end a command in order and in seconds: what it holds is given back, what is done stays."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Self
+
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
+GRACE_S = 30.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interruption:
+    """Makes both signals a KeyboardInterrupt in the main thread while the block runs.
+
+    The first one counts: from then on there are `grace_s` seconds for the end, and further signals are ignored.
+    """
+
+    def __init__(self, grace_s: float = GRACE_S) -> None:
+        self._deadline = threading.Timer(grace_s, os._exit, [INTERRUPTED])
+        self._deadline.daemon = True
+        self._before: dict[signal.Signals, signal._HANDLER] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.getsignal(number) for number in _SIGNALS}
+        self.listen()
+        return self
+
+    def listen(self) -> None:
+        """Take the signals back from whoever has taken them, as `ray.init` does."""
+        for number in _SIGNALS:
+            signal.signal(number, self._interrupt)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        self._deadline.start()
+        raise KeyboardInterrupt
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._deadline.cancel()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,104 @@
+"""Makes finished parts the content of the output, a whole input file at a time.
+
+The parts of one file in the folder are always of one version of it. New parts of a changed file are staged; once
+all are there, every old one is deleted, then the new ones are moved in, then the file's record is written. Killed
+anywhere in between, the next call goes on from what it finds. Only the one run that holds the lease may call this.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.fragments import PartName, part_stem
+from pipeline.increment import removed_stems
+from pipeline.inventory import Inventory, in_threads
+from pipeline.manifest import FileRecord, Manifest, file_record_path, part_record_path
+from pipeline.output_folder import OutputFolder, staged_path
+
+T = TypeVar("T")
+
+
+def commit(inventory: Inventory) -> None:
+    """Put in place what is complete, and remove what it replaces and what nothing needs."""
+    folder = inventory.folder
+    complete = [index for index in range(len(inventory.table.files)) if inventory.is_complete(index)]
+    for file_index in complete:
+        if _stem(inventory, file_index) in inventory.other_parts or _staged(inventory, file_index).size:
+            _put_in_place(inventory, file_index)
+    manifest = Manifest(folder.filesystem, folder.root)
+    unsettled = (index for index in complete if not inventory.is_settled[index])
+    _for_each(lambda index: manifest.record_file(*_file_record(inventory, index)), unsettled)
+    stems = [_stem(inventory, index) for index in complete]
+    _delete_records(folder, (name for stem in stems for name in inventory.other_records.get(stem, ())))
+    _for_each(folder.delete, inventory.stale)
+
+
+def is_committed(inventory: Inventory) -> bool:
+    """Whether `commit` would change nothing."""
+    if inventory.stale or (inventory.staged >= 0).any():
+        return False
+    stems = {*inventory.other_parts, *inventory.other_records}
+    return all(
+        inventory.is_settled[index] and _stem(inventory, index) not in stems
+        for index in range(len(inventory.table.files))
+        if inventory.is_complete(index)
+    )
+
+
+def prune(inventory: Inventory, failed_files: Collection[str] = ()) -> None:
+    """Delete the parts and records of files that are no input any more."""
+    folder = inventory.folder
+    for stem in sorted(removed_stems(inventory, failed_files)):
+        _delete_parts(folder, inventory.other_parts.get(stem, ()))
+        _delete_records(folder, inventory.other_records.get(stem, ()))
+        # The last, as it is what the others are known by.
+        folder.delete(file_record_path(stem))
+        inventory.forget(stem)
+
+
+def _put_in_place(inventory: Inventory, file_index: int) -> None:
+    """Delete the parts of other versions of a file, then move in those that are staged."""
+    folder = inventory.folder
+    _delete_parts(folder, inventory.other_parts.get(_stem(inventory, file_index), ()))
+    part_paths = (inventory.table[int(index)].part_path for index in _staged(inventory, file_index))
+    _for_each(lambda path: folder.move(staged_path(path), path + folder.suffix), part_paths)
+
+
+def _staged(inventory: Inventory, file_index: int) -> NDArray[np.int64]:
+    """Indices of the fragments of a file whose parts are staged."""
+    where = inventory.slice_of(file_index)
+    return where.start + np.flatnonzero(inventory.staged[where] >= 0)
+
+
+def _file_record(inventory: Inventory, file_index: int) -> tuple[str, FileRecord]:
+    file, where = inventory.table.files[file_index], inventory.slice_of(file_index)
+    record = FileRecord(
+        input_path=file.relative_path,
+        input_version=file.version,
+        input_mark=file.mark,
+        num_parts=len(inventory.table.indices_of(file_index)),
+        num_rows=int(inventory.table.num_rows[where].sum()),
+        num_bytes=int(inventory.num_bytes[file_index]),
+        num_errors=int(inventory.num_errors[file_index]),
+        num_tokens=int(inventory.num_tokens[file_index]),
+    )
+    return _stem(inventory, file_index), record
+
+
+def _stem(inventory: Inventory, file_index: int) -> str:
+    return part_stem(inventory.table.files[file_index].relative_path)
+
+
+def _delete_parts(folder: OutputFolder, names: Iterable[PartName]) -> None:
+    _for_each(lambda name: folder.delete(name.path + folder.suffix), names)
+
+
+def _delete_records(folder: OutputFolder, names: Iterable[PartName]) -> None:
+    _for_each(lambda name: folder.delete(part_record_path(name.path)), names)
+
+
+def _for_each(function: Callable[[T], None], values: Iterable[T]) -> None:
+    deque(in_threads(function, values), maxlen=0)

@@ -1,0 +1,102 @@
+"""What stands between a bad fragment and the job: retries, and failures in place of errors.
+
+An error of Python is caught where it is raised. The death of a process is seen only afterwards: Ray runs the task
+again, so tries are counted by an actor, and a fragment whose process has died again and again is not tried anew.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ray.actor import ActorHandle
+
+from pipeline.actors import answer
+from pipeline.errors import JobError
+from pipeline.failures import FragmentFailure, Stage, reason_of
+from pipeline.fragments import Fragment
+
+NUM_TRIES = 3
+RETRY_DELAYS_S = (0.5, 2.0)
+# They come back the same however often they are asked for.
+_LASTING = (FileNotFoundError, NotADirectoryError, PermissionError)
+
+T = TypeVar("T")
+
+
+class Guard(Protocol):
+    """Runs one stage of a fragment's way; returns what came of it, or that it failed."""
+
+    def __call__(self, stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+        """Run `action`."""
+
+
+def unguarded(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+    """The guard that lets errors pass."""
+    return action()
+
+
+class Tries:
+    """Which stages of which fragments have been begun and not ended. Pure: an actor holds it."""
+
+    def __init__(self) -> None:
+        self._begun: Counter[tuple[Stage, str]] = Counter()
+
+    def begin(self, stage: Stage, part_path: str) -> int:
+        """Which try this is, from 1 on; those that came to an end do not count."""
+        self._begun[stage, part_path] += 1
+        return self._begun[stage, part_path]
+
+    def end(self, stage: Stage, part_path: str) -> None:
+        """The stage has ended, well or not, and its process is alive."""
+        self._begun.pop((stage, part_path), None)
+
+
+@dataclass(frozen=True)
+class CountingGuard:
+    """The guard of a job on a cluster; `counter` is an actor with the methods of `Tries`."""
+
+    counter: ActorHandle[Any]
+
+    def __call__(self, stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+        """Run `action`, unless processes that did so have died `NUM_TRIES` times."""
+        if answer(self.counter.begin.remote(stage, fragment.part_path)) > NUM_TRIES:
+            result: T | FragmentFailure = FragmentFailure.of(
+                fragment,
+                stage,
+                f"the process died {NUM_TRIES} times at this fragment; see the memory of the nodes, lower "
+                "input.max_fragment_bytes or take the rows out of the input",
+            )
+        else:
+            result = caught(stage, fragment, action)
+        self.counter.end.remote(stage, fragment.part_path)
+        return result
+
+
+def caught(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+    """Run `action`; an error becomes a failure of the fragment, but for those that end the job."""
+    try:
+        return action()
+    except JobError:
+        raise
+    except Exception as error:
+        return FragmentFailure.of(fragment, stage, reason_of(error))
+
+
+def retried(action: Callable[[], T], errors: type[Exception], delays_s: Sequence[float] = RETRY_DELAYS_S) -> T:
+    """What `action` returns; `errors` that may pass are waited out, once for each of `delays_s` seconds."""
+    for delay_s in delays_s:
+        try:
+            return action()
+        except errors as error:
+            if not _may_pass(error):
+                raise
+        time.sleep(delay_s)
+    return action()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether another try may go well: the error stands for one of the system, and not for a lasting one."""
+    original = error.__cause__ or error.__context__
+    return original is not None and not isinstance(original, _LASTING)

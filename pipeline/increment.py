@@ -1,0 +1,74 @@
+"""What a run has to do: the files that are new or changed since the last one, and what became of the others."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.fragment_table import FragmentSelection
+from pipeline.fragments import part_stem
+from pipeline.inventory import Inventory
+
+
+@dataclass(frozen=True)
+class Increment:
+    """The input files by relative path, compared with what the output was made of.
+
+    Attributes:
+        new: files that the output has nothing of, or was not yet done with.
+        changed: files that the output has parts of as they were before; those stay until all new ones are there.
+        touched: those of `changed` whose size and footer are the same, and only the time or ETag is another.
+        unchanged: files that the output is up to date with.
+        removed: files that the output has parts of and that are no input any more.
+        todo: the fragments without a finished part.
+        staged: files whose new parts are not to be seen before all of them are there.
+    """
+
+    new: tuple[str, ...]
+    changed: tuple[str, ...]
+    touched: tuple[str, ...]
+    unchanged: tuple[str, ...]
+    removed: tuple[str, ...]
+    todo: FragmentSelection
+    staged: frozenset[str]
+
+
+def compare(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
+    """The increment from an output to the present input.
+
+    `failed_files` are relative paths of input files that cannot be read now: they are not removed.
+    """
+    new, changed, touched, unchanged, staged = [], [], [], [], []
+    for file_index, file in enumerate(inventory.table.files):
+        stem, path = part_stem(file.relative_path), file.relative_path
+        before = inventory.other_files.get(stem)
+        if before is not None or stem in inventory.other_parts or stem in inventory.other_records:
+            changed.append(path)
+            if before is not None and before.input_version == file.version:
+                touched.append(path)
+        elif inventory.is_known[file_index]:
+            unchanged.append(path)
+        else:
+            new.append(path)
+        if stem in inventory.other_parts:
+            staged.append(path)
+    return Increment(
+        new=tuple(new),
+        changed=tuple(changed),
+        touched=tuple(touched),
+        unchanged=tuple(unchanged),
+        removed=tuple(sorted(_input_path(inventory, stem) for stem in removed_stems(inventory, failed_files))),
+        todo=FragmentSelection(inventory.table, np.flatnonzero(~inventory.is_done)),
+        staged=frozenset(staged),
+    )
+
+
+def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:
+    """Stems of the parts of files that are no input any more."""
+    found = {*inventory.other_files, *inventory.other_parts, *inventory.other_records}
+    return found - inventory.stems.keys() - {part_stem(path) for path in failed_files}
+
+
+def _input_path(inventory: Inventory, stem: str) -> str:
+    record = inventory.other_files.get(stem)
+    return stem if record is None else record.input_path

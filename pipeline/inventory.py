@@ -1,0 +1,184 @@
+"""What an output folder holds of a job's fragments: found by one listing, and by reading no more than needed.
+
+A part that is recorded and there in its full size is done. Where a record speaks for a whole input file, those of
+its parts are not read. What is kept of a part is a few numbers in arrays, so a million of them fit.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from pipeline.fragment_table import FragmentTable
+from pipeline.fragments import Fragment, PartName, part_stem, short_version
+from pipeline.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
+from pipeline.output_folder import HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
+
+FAILED = "_manifest/failed"
+NUM_THREADS = 32
+_NUM_AT_ONCE = 4096
+_NOT_THERE = -1
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class Inventory:
+    """The parts of a table's fragments that an output folder has, and whatever else lies there.
+
+    By index in the table: `in_place` and `staged`, sizes in bytes or -1; `is_recorded`; `is_done`.
+    By index of the file: `is_known`, whether a record speaks for the file as it is now; `is_settled`, whether its
+    parts are also all in place; `num_bytes`, `num_errors` and `num_tokens` of its parts that are done.
+    By stem, of parts that are no fragment's of the table, because their file is gone or was another:
+    `other_parts` that are in place, `other_records`; and `other_files`, records of such files.
+    Paths of files that nothing needs: `stale`.
+    """
+
+    def __init__(self, folder: OutputFolder, table: FragmentTable, *, keeps_touched: bool = False) -> None:
+        """List the folder. With `keeps_touched`, a file of the same size and footer counts as the same."""
+        self.folder = folder
+        self.table = table
+        self.stems = {part_stem(file.relative_path): index for index, file in enumerate(table.files)}
+        self.in_place = np.full(len(table), _NOT_THERE, dtype=np.int64)
+        self.staged = np.full(len(table), _NOT_THERE, dtype=np.int64)
+        self.is_recorded = np.zeros(len(table), dtype=bool)
+        self.is_done = np.zeros(len(table), dtype=bool)
+        self._is_whole = np.zeros(len(table), dtype=bool)
+        self.is_known = np.zeros(len(table.files), dtype=bool)
+        self.is_settled = np.zeros(len(table.files), dtype=bool)
+        self.num_bytes, self.num_errors, self.num_tokens = np.zeros((3, len(table.files)), dtype=np.int64)
+        self.other_parts: dict[str, list[PartName]] = defaultdict(list)
+        self.other_records: dict[str, list[PartName]] = defaultdict(list)
+        self.other_files: dict[str, FileRecord | None] = {}
+        self.stale: list[str] = []
+        self._keeps_touched = keeps_touched
+        self._manifest = Manifest(folder.filesystem, folder.root)
+        stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
+        self._read_file_records(stems)
+        self._read_part_records()
+        self._drop_needless_staged()
+
+    def slice_of(self, file_index: int) -> slice:
+        """Where the fragments of a file are in the table."""
+        return slice(int(self.table.starts[file_index]), int(self.table.starts[file_index + 1]))
+
+    def is_complete(self, file_index: int) -> bool:
+        """Whether every fragment of a file is done."""
+        return bool(self.is_done[self.slice_of(file_index)].all())
+
+    def forget(self, stem: str) -> None:
+        """Take a file that is no input any more out of the account: nothing of it is left."""
+        for others in (self.other_parts, self.other_records, self.other_files):
+            others.pop(stem, None)
+
+    def _enter(self, path: str, size: int) -> str | None:
+        """Take down one file of the listing; the stem, if it is the record of an input file."""
+        if path.startswith(f"{PARTS}/"):
+            self._enter_record(path.removeprefix(f"{PARTS}/").removesuffix(".json"))
+        elif path.startswith(f"{FILES}/"):
+            return path.removeprefix(f"{FILES}/").removesuffix(".json")
+        elif path.startswith(f"{STAGED}/"):
+            name = PartName.parse(path.removeprefix(f"{STAGED}/").removesuffix(HIDDEN_SUFFIX))
+            index = self._index_of(name)
+            if index is None:
+                self.stale.append(path)
+            else:
+                self.staged[index] = size
+        elif path.startswith(f"{FAILED}/"):
+            name = PartName.parse(path.removeprefix(f"{FAILED}/").removesuffix(".json"))
+            if self._index_of(name) is None:
+                self.stale.append(path)
+        elif path.endswith(self.folder.suffix) and not path.startswith(("_", ".")):
+            self._enter_part(path.removesuffix(self.folder.suffix), size)
+        return None
+
+    def _enter_record(self, part_path: str) -> None:
+        name = PartName.parse(part_path)
+        index = self._index_of(name)
+        if index is not None:
+            self.is_recorded[index] = True
+        elif name is not None:
+            self.other_records[name.stem].append(name)
+
+    def _enter_part(self, part_path: str, size: int) -> None:
+        name = PartName.parse(part_path)
+        index = self._index_of(name)
+        if index is not None:
+            self.in_place[index] = size
+        elif name is not None:
+            self.other_parts[name.stem].append(name)
+
+    def _index_of(self, name: PartName | None) -> int | None:
+        """The index of the fragment that has a part of this name."""
+        file_index = None if name is None else self.stems.get(name.stem)
+        if name is None or file_index is None:
+            return None
+        fragments = self.table.indices_of(file_index)
+        is_same = short_version(self.table.files[file_index].version) == name.version
+        return fragments[name.index] if is_same and len(fragments) == name.num_parts else None
+
+    def _read_file_records(self, stems: Sequence[str]) -> None:
+        for stem, record in zip(stems, in_threads(self._manifest.file, stems), strict=True):
+            file_index = self.stems.get(stem)
+            if file_index is None or record is None or not self._speaks_for(record, file_index):
+                self.other_files[stem] = record
+                continue
+            where = self.slice_of(file_index)
+            sizes = self.in_place[where]
+            self.is_known[file_index] = True
+            if (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
+                self.is_settled[file_index] = record.input_mark == self.table.files[file_index].mark
+                self.is_done[where] = self._is_whole[where] = True
+                self._count(file_index, record)
+
+    def _speaks_for(self, record: FileRecord, file_index: int) -> bool:
+        file = self.table.files[file_index]
+        now = (file.relative_path, file.version, len(self.table.indices_of(file_index)))
+        is_same = now == (record.input_path, record.input_version, record.num_parts)
+        return is_same and (self._keeps_touched or file.mark == record.input_mark)
+
+    def _read_part_records(self) -> None:
+        """Find out what is done of the files that no record speaks for."""
+        is_there = (self.in_place != _NOT_THERE) | (self.staged != _NOT_THERE)
+        candidates = np.flatnonzero(self.is_recorded & is_there & ~self.is_done)
+        file_indices = np.searchsorted(self.table.starts, candidates, side="right") - 1
+        fragments = (self.table[int(index)] for index in candidates)
+        read = in_threads(lambda fragment: (fragment, self._manifest.part(fragment.part_path)), fragments)
+        for index, file_index, (fragment, record) in zip(candidates, file_indices, read, strict=True):
+            if record is None or not self._is_of(record, fragment):
+                continue
+            self._is_whole[index] = record.num_bytes == self.in_place[index]
+            if self._is_whole[index] or record.num_bytes == self.staged[index]:
+                self.is_done[index] = True
+                self._count(file_index, record)
+
+    def _drop_needless_staged(self) -> None:
+        """A store that was stopped between copying a staged part to its place and deleting it has both."""
+        for index in np.flatnonzero(self._is_whole & (self.staged != _NOT_THERE)):
+            self.stale.append(staged_path(self.table[int(index)].part_path))
+            self.staged[index] = _NOT_THERE
+
+    def _is_of(self, record: PartRecord, fragment: Fragment) -> bool:
+        now = (fragment.relative_path, fragment.version, fragment.first_row, fragment.num_rows)
+        found = (record.input_path, record.input_version, record.first_row, record.num_rows)
+        return (
+            found == now
+            and record.part_path == fragment.part_path
+            and (self._keeps_touched or record.input_mark == fragment.mark)
+        )
+
+    def _count(self, file_index: int, record: PartRecord | FileRecord) -> None:
+        self.num_bytes[file_index] += record.num_bytes
+        self.num_errors[file_index] += record.num_errors
+        self.num_tokens[file_index] += record.num_tokens
+
+
+def in_threads(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
+    """`map` with many threads, for what waits for a store; takes no more than a few thousand values at a time."""
+    iterator = iter(values)
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        while some := list(islice(iterator, _NUM_AT_ONCE)):
+            yield from pool.map(function, some)

@@ -1,0 +1,47 @@
+"""Sequences that could not be computed -> the rows and heads that lack them. Pure functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.routing import Stream
+from pipeline.sequences import SequenceSet
+
+
+@dataclass(frozen=True)
+class Losses:
+    """By head number, the rows whose results are not whole; and by row, why."""
+
+    rows_of: list[dict[int, str]]
+
+    def problems(self, head_names: Sequence[str]) -> dict[int, str]:
+        """For the error column: by row, each reason with the heads that it concerns, in the order of the heads."""
+        by_row: dict[int, dict[str, list[str]]] = {}
+        for name, rows in zip(head_names, self.rows_of, strict=True):
+            for row, reason in rows.items():
+                by_row.setdefault(row, {}).setdefault(reason, []).append(name)
+        return {
+            row: "; ".join(f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
+            for row, reasons in sorted(by_row.items())
+        }
+
+
+def losses_of_rows(
+    sequences: SequenceSet, streams: Sequence[Stream], wanted: NDArray[np.bool_], lost: Mapping[int, str]
+) -> Losses:
+    """Which heads of which rows lack a sequence; a row of several windows lacks a head's value with any of them.
+
+    Args:
+        wanted: bool `[rows, heads]`.
+        lost: by sequence of the fragment, why there is nothing for it; of a row's the first one counts.
+    """
+    rows_of: list[dict[int, str]] = [{} for _ in range(wanted.shape[1])]
+    for sequence in sorted(lost):
+        stream = streams[int(sequences.stream[sequence])]
+        row = int(sequences.sources[stream.source].row[sequences.window[sequence]])
+        for head in stream.heads:
+            if wanted[row, head]:
+                rows_of[head].setdefault(row, lost[sequence])
+    return Losses(rows_of)

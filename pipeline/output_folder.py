@@ -1,0 +1,86 @@
+"""Where the files of an output lie: parts, the manifest beside them, and what is hidden until it is whole."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyarrow import fs
+
+from pipeline.fragments import Fragment
+from pipeline.storage import INCOMPLETE, delete_file, delete_folder, list_files, move_file, put_file, read_file
+
+MANIFEST = "_manifest"
+SUCCESS = "_SUCCESS"
+"""File that is there when everything is done; see `pipeline.summary`."""
+STAGED = "_staged"
+"""Folder of parts that wait for the rest of their file, to take the place of those of its earlier version."""
+RESTART = "_restart"
+"""Folder of a whole output that waits to take the place of this one."""
+HIDDEN_SUFFIX = ".staged"
+"""Of parts that are not to be read yet: some readers search folders that begin with _ for *.parquet too."""
+
+
+@dataclass(frozen=True)
+class PartPlacement:
+    """Where the parts of a run are written.
+
+    Attributes:
+        staged_inputs: relative paths of the input files whose parts are staged.
+        suffix: of the parts of all other files.
+    """
+
+    staged_inputs: frozenset[str] = frozenset()
+    suffix: str = ""
+
+    def path_of(self, fragment: Fragment) -> str:
+        """Path of a fragment's part when it is written, relative to the output root."""
+        if fragment.relative_path in self.staged_inputs:
+            return staged_path(fragment.part_path)
+        return fragment.part_path + self.suffix
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """The files of an output; paths are relative to `root`. `suffix` is that of parts in place. Holds no state."""
+
+    filesystem: fs.FileSystem
+    root: str
+    suffix: str = ""
+
+    @property
+    def restarted(self) -> "OutputFolder":
+        """The output that is to take the place of this one."""
+        return OutputFolder(self.filesystem, f"{self.root}/{RESTART}", HIDDEN_SUFFIX)
+
+    def placement(self, staged_inputs: Collection[str] = ()) -> PartPlacement:
+        """Where a run writes its parts."""
+        return PartPlacement(frozenset(staged_inputs), self.suffix)
+
+    def put(self, path: str, data: bytes | pa.Buffer) -> None:
+        """See `put_file`, as for the others."""
+        put_file(self.filesystem, self.root, path, data)
+
+    def read(self, path: str) -> bytes | None:
+        """See `read_file`."""
+        return read_file(self.filesystem, self.root, path)
+
+    def move(self, source: str, target: str) -> None:
+        """See `move_file`."""
+        move_file(self.filesystem, self.root, source, target)
+
+    def delete(self, path: str) -> None:
+        """See `delete_file`."""
+        delete_file(self.filesystem, self.root, path)
+
+    def delete_folder(self, path: str) -> None:
+        """See `delete_folder`."""
+        delete_folder(self.filesystem, self.root, path)
+
+    def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Path and size of the files in a folder, but for those of an output that waits to replace this one."""
+        return list_files(self.filesystem, self.root, folder, skipped=(RESTART, INCOMPLETE))
+
+
+def staged_path(part_path: str) -> str:
+    """Where a part waits for the rest of its file."""
+    return f"{STAGED}/{part_path}{HIDDEN_SUFFIX}"

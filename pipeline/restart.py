@@ -1,0 +1,109 @@
+"""A run that does everything anew beside an output that is there, and takes its place when it is complete.
+
+The new output grows in `_restart/`, where no reader finds it, with a manifest of its own. Until it is complete
+the old one stays as it is. Then every old part is deleted, and after that the new ones are moved in. Killed
+anywhere in between, the next run goes on with it. The parts in the folder are always of one of the two.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+from pipeline.fragments import PartName
+from pipeline.inventory import FAILED, in_threads
+from pipeline.manifest import FILES, PARTS, RUN, Manifest, refuse_other_run
+from pipeline.output_folder import MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
+from pipeline.storage import clear_incomplete
+
+_CLEARED = f"{MANIFEST}/old_output_is_deleted"
+
+
+def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
+    """The folder that a run with this identity is to work in: the output, or that which is to replace it.
+
+    Writes nothing. Raises ConfigError where the output belongs to another run and is not to be replaced.
+    """
+    found, waiting = _identity(output), _identity(output.restarted)
+    if waiting is not None and _is_complete(output.restarted):
+        found, waiting = waiting, None
+        if found == dict(identity):
+            # The restart that was asked for is all but done.
+            return output
+    if waiting == dict(identity):
+        return output.restarted
+    if found is None:
+        Manifest(output.filesystem, output.root).refuse_foreign_files()
+        return output
+    if is_restart:
+        return output.restarted
+    refuse_other_run(output.root, found, identity)
+    return output
+
+
+def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
+    """Begin a run, or go on with it, and first with what an earlier one was killed in; its folder.
+
+    Raises ConfigError as `folder_of_run` does, or where the folder holds Parquet files of no run.
+    """
+    folder = folder_of_run(output, identity, is_restart=is_restart)
+    waiting = _identity(output.restarted)
+    if waiting is not None and _is_complete(output.restarted):
+        replace_output(output)
+    elif waiting is None or (is_restart and waiting != dict(identity)):
+        # What is left of a restart that has ended, or one that is given up for another.
+        output.delete_folder(RESTART)
+    Manifest(folder.filesystem, folder.root).begin(identity)
+    return folder
+
+
+def unfinished_restart(output: OutputFolder, folder: OutputFolder) -> str | None:
+    """What to tell a run in the output of a restart that waits there for another one; None where none does."""
+    if folder == output and _identity(output.restarted) is not None:
+        return (
+            f"{output.root}/{RESTART} holds an unfinished restart with another configuration; run that one again "
+            "to go on with it, or remove that folder to give it up"
+        )
+    return None
+
+
+def replace_output(output: OutputFolder) -> None:
+    """Put the complete output that waits in `_restart` in the place of the one that is there.
+
+    Whatever else is in the folder stays.
+    """
+    new = output.restarted
+    run, success = new.read(RUN), new.read(SUCCESS)
+    assert run is not None
+    assert success is not None
+    if new.read(_CLEARED) is None:
+        output.delete(SUCCESS)
+        _delete_old(output)
+        new.put(_CLEARED, b"")
+    moves = []
+    for path, _ in new.list_files():
+        if path.startswith((f"{PARTS}/", f"{FILES}/")):
+            moves.append((path, path))
+        elif not path.startswith("_"):
+            moves.append((path, path.removesuffix(new.suffix)))
+    deque(in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves), maxlen=0)
+    output.put(RUN, run)
+    output.put(SUCCESS, success)
+    # Without it, what is left of the folder is no restart any more.
+    new.delete(RUN)
+    output.delete_folder(RESTART)
+    clear_incomplete(output.filesystem, output.root)
+
+
+def _delete_old(output: OutputFolder) -> None:
+    parts = (path for path, _ in output.list_files() if PartName.parse(path) is not None)
+    deque(in_threads(output.delete, (path for path in parts if not path.startswith("_"))), maxlen=0)
+    for folder in (PARTS, FILES, FAILED, STAGED):
+        output.delete_folder(folder)
+    output.delete(RUN)
+
+
+def _identity(folder: OutputFolder) -> dict[str, str] | None:
+    return Manifest(folder.filesystem, folder.root).identity()
+
+
+def _is_complete(folder: OutputFolder) -> bool:
+    return folder.read(SUCCESS) is not None

@@ -1,0 +1,55 @@
+"""The output of one run, for the driver that holds its lease: what is there, what is to do, and its end."""
+
+from collections.abc import Mapping
+
+from pipeline.commit import commit, is_committed, prune
+from pipeline.increment import compare
+from pipeline.inventory import FAILED, Inventory
+from pipeline.output_folder import STAGED, SUCCESS, OutputFolder
+from pipeline.planning import Plan
+from pipeline.storage import clear_incomplete
+from pipeline.summary import summary, write_summary
+
+
+class RunOutput:
+    """`inventory` and `increment` are those of the beginning, and after `end` those of the end."""
+
+    def __init__(
+        self, folder: OutputFolder, plan: Plan, identity: Mapping[str, str], *, keeps_touched: bool = False
+    ) -> None:
+        self.folder = folder
+        self._plan = plan
+        self._identity = identity
+        self._keeps_touched = keeps_touched
+        self._failed_files = [file.relative_path for file in plan.failed_files]
+        self._take_inventory()
+
+    def begin(self, *, prunes: bool = False) -> None:
+        """Go on with what an earlier run was killed in. If there is anything to do, `_SUCCESS` goes first."""
+        clear_incomplete(self.folder.filesystem, self.folder.root)
+        is_pending = not is_committed(self.inventory)
+        if is_pending or self.increment.todo or (prunes and self.increment.removed):
+            self.folder.delete(SUCCESS)
+        if is_pending:
+            commit(self.inventory)
+            self._take_inventory()
+
+    def end(self, *, prunes: bool = False) -> bool:
+        """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""
+        if self.increment.todo:
+            self._take_inventory()
+        commit(self.inventory)
+        if prunes:
+            prune(self.inventory, self._failed_files)
+        is_done = not self.increment.todo and not self._plan.failed_files
+        if is_done:
+            # Nothing is in them any more; a local file system keeps them all the same.
+            for folder in (STAGED, FAILED):
+                self.folder.delete_folder(folder)
+            write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
+        clear_incomplete(self.folder.filesystem, self.folder.root)
+        return is_done
+
+    def _take_inventory(self) -> None:
+        self.inventory = Inventory(self.folder, self._plan.fragments, keeps_touched=self._keeps_touched)
+        self.increment = compare(self.inventory, self._failed_files)

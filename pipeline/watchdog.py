@@ -1,0 +1,80 @@
+"""Ends a run that makes no progress, and shows where its processes stand."""
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from pipeline.errors import JobError
+from pipeline.stacks import dump_stacks
+
+_INTERVALS = 20
+_GRACE_S = 20.0
+
+
+class StalledError(JobError):
+    """Nothing has come on for too long."""
+
+
+class Watchdog:
+    """A thread beside the block: where `progress` gives the same for `timeout_s`, it ends with StalledError.
+
+    Args:
+        progress: anything that changes as work is done. May raise; that counts as no change.
+    """
+
+    def __init__(
+        self, progress: Callable[[], Any], timeout_s: float, dump: Callable[[], None] = dump_stacks
+    ) -> None:
+        self._progress = progress
+        self._timeout_s = timeout_s
+        self._dump = dump
+        self._has_stalled = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._has_stalled:
+            raise StalledError(
+                f"model.stall_timeout_s: nothing has come on for {self._timeout_s:.0f} s; the stacks of all "
+                "processes are above; finished parts are kept, run the same command again to go on from there"
+            ) from None
+
+    def _watch(self) -> None:
+        last, since = None, time.monotonic()
+        while not self._stop.wait(self._timeout_s / _INTERVALS):
+            now = self._look()
+            if now is not None and now != last:
+                last, since = now, time.monotonic()
+            elif time.monotonic() - since > self._timeout_s:
+                self._end()
+                return
+
+    def _look(self) -> Any:
+        try:
+            return self._progress()
+        except Exception:  # whatever keeps it from answering, it is no progress
+            return None
+
+    def _end(self) -> None:
+        try:
+            self._dump()
+        finally:
+            self._has_stalled = True
+            # A real signal, which also wakes a thread that waits.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            # Whoever does not listen to that would keep everything that the run holds.
+            if not self._stop.wait(_GRACE_S):
+                print("the run does not end by itself and is ended", file=sys.stderr, flush=True)
+                os._exit(1)

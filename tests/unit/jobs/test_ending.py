@@ -1,0 +1,32 @@
+import pytest
+
+from jobs.ending import DONE, PARTLY, report_failures
+from pipeline.failures import FragmentFailure
+from pipeline.planning import FailedFile
+from tests.unit.pipeline.test_sink import FRAGMENT
+
+FAILURE = FragmentFailure.of(FRAGMENT, "read", "a page is damaged")
+
+
+def test_nothing_is_said_where_nothing_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_failures([], [], "out") == DONE
+    assert capsys.readouterr() == ("", "")
+
+
+def test_files_and_fragments_are_listed_with_reasons_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_failures([FailedFile("b.parquet", "b.parquet", "no Parquet file")], [FAILURE], "out") == PARTLY
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        "not read: b.parquet: no Parquet file",
+        "failed: x/a.parquet: rows 0 to 3 (read): a page is damaged",
+        "1 fragments failed, the others are in out; mend what is named above, then run the same command again, or "
+        "with --retry-failed to do just those",
+    ]
+
+
+def test_a_long_list_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report_failures([], [FAILURE] * 25, "out") == PARTLY
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 22
+    assert lines[20] == "and 5 more, see out/_manifest/failed"

@@ -1,0 +1,70 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from jobs.interruption import INTERRUPTED, Interruption
+
+
+def send(number: signal.Signals) -> None:
+    """Send a signal to this process, and wait for what comes of it."""
+    os.kill(os.getpid(), number)
+    time.sleep(10)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_interrupts_the_block_and_the_handlers_come_back(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Interruption():
+        send(number)
+    assert time.monotonic() - started < 5
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_signals_are_taken_back_from_whoever_has_taken_them() -> None:
+    def block() -> None:
+        with Interruption() as interruption:
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+            interruption.listen()
+            send(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+
+
+def test_the_end_is_not_disturbed_by_further_signals() -> None:
+    ended = []
+
+    def block() -> None:
+        try:
+            send(signal.SIGTERM)
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                os.kill(os.getpid(), number)
+            time.sleep(0.1)
+            ended.append(True)
+
+    with pytest.raises(KeyboardInterrupt), Interruption():
+        block()
+    assert ended == [True]
+
+
+def test_an_end_that_takes_too_long_is_cut_short() -> None:
+    program = """
+import os, signal, time
+from jobs.interruption import Interruption
+with Interruption(grace_s=0.2):
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+    finally:
+        time.sleep(60)
+"""
+    started = time.monotonic()
+    ended = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    assert ended.returncode == INTERRUPTED
+    assert time.monotonic() - started < 30

@@ -1,0 +1,89 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+import torch
+
+from pipeline.cluster import connect, deploy, resolve_dtype
+from pipeline.config import JobConfig
+from pipeline.errors import ConfigError
+from tests.checkpoints import write_random_checkpoint
+from tests.tiny_tokenizer import write_tiny_sentencepiece
+from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, job_of, tiny_config
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    write_tiny_sentencepiece(tmp_path)
+    return write_random_checkpoint(tmp_path, tiny_config(), dtype=torch.bfloat16)
+
+
+def job(directory: Path, **model: Any) -> JobConfig:
+    return job_of(directory, {"vector": {"task": "embedding"}}, model=model)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "stored", "device", "expected"),
+    [
+        ("float16", torch.float32, "cpu", "float16"),
+        ("auto", torch.float32, "cuda", "bfloat16"),
+        ("auto", torch.float32, "cpu", "float32"),
+        ("auto", torch.bfloat16, "cpu", "bfloat16"),
+        ("auto", torch.float16, "cpu", "bfloat16"),
+    ],
+)
+def test_the_dtype_is_as_asked_or_as_fits_the_device(
+    dtype: str, stored: torch.dtype, device: str, expected: str, tmp_path: Path
+) -> None:
+    write_random_checkpoint(tmp_path, tiny_config(), dtype=stored)
+    assert resolve_dtype(job(tmp_path, dtype=dtype).model, device) == expected
+
+
+def set_cluster(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
+    total = {name: sum(node.get(name, 0) for node in nodes) for node in nodes for name in node}
+    monkeypatch.setattr(ray, "cluster_resources", lambda: total)
+
+
+@pytest.mark.parametrize(
+    ("model", "nodes", "expected"),
+    [
+        ({}, [{"CPU": 8}], ("cpu", "bfloat16", 1, 8)),
+        ({}, [{"CPU": 8, "GPU": 2}], ("cuda", "bfloat16", 1, 1)),
+        ({"device": "cpu", "dtype": "float32"}, [{"CPU": 8, "GPU": 2}], ("cpu", "float32", 1, 8)),
+        ({"replicas": "auto"}, [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 1}], ("cuda", "bfloat16", 3, 1)),
+        ({"replicas": 3, "cpus_per_rank": 2}, [{"CPU": 8}], ("cpu", "bfloat16", 3, 2)),
+    ],
+)
+def test_a_job_is_laid_out_over_what_the_cluster_has(
+    model: dict[str, Any],
+    nodes: list[dict[str, float]],
+    expected: tuple[str, str, int, int],
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    set_cluster(monkeypatch, *nodes)
+    found = deploy(job(directory, **model), cores_per_node=8)
+    assert (found.shard.device, found.shard.dtype, found.num_replicas, found.shard.num_threads) == expected
+    assert found.shard.num_usable_tokens == TINY_VOCAB_SIZE
+
+
+def test_gpus_that_are_not_there_are_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_cluster(monkeypatch, {"CPU": 8})
+    with pytest.raises(ConfigError, match=r"^model\.device: found no GPU on the cluster"):
+        deploy(job(directory, device="cuda"), cores_per_node=8)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "cores"),
+    [([{"CPU": 8}, {"CPU": 4}], 3), ([{}, {"CPU": 16}], 15), ([{"CPU": 0}, {"CPU": 1}], 1), ([{"GPU": 1}], 1)],
+)
+def test_the_cores_of_a_joined_cluster_are_those_of_its_smallest_worker(
+    nodes: list[dict[str, float]], cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    joined = []
+    monkeypatch.setattr(ray, "init", lambda **options: joined.append(options["address"]))
+    set_cluster(monkeypatch, *nodes)
+    assert connect("10.0.0.1:6379") == cores
+    assert joined == ["10.0.0.1:6379"]

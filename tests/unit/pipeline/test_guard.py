@@ -1,0 +1,129 @@
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import pytest
+
+from pipeline import guard
+from pipeline.errors import FragmentError, JobError, OutputError
+from pipeline.failures import FragmentFailure
+from pipeline.guard import NUM_TRIES, CountingGuard, Tries, retried
+from tests.unit.pipeline.test_sink import FRAGMENT
+
+
+@dataclass
+class Method:
+    call: Callable[..., Any]
+
+    def remote(self, *args: Any) -> Any:
+        return self.call(*args)
+
+
+class Counter:
+    """The actor that counts tries, in this process."""
+
+    def __init__(self) -> None:
+        tries = Tries()
+        self.begin, self.end = Method(tries.begin), Method(tries.end)
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> CountingGuard:
+    monkeypatch.setattr(guard, "answer", lambda value: value)
+    return CountingGuard(cast(Any, Counter()))
+
+
+class ProcessDiedError(BaseException):
+    """Nothing of the process runs after it."""
+
+
+def die() -> None:
+    raise ProcessDiedError
+
+
+def fail(error: Exception) -> Callable[[], None]:
+    def action() -> None:
+        raise error
+
+    return action
+
+
+def test_a_result_passes_however_often_it_is_asked_for(counting: CountingGuard) -> None:
+    for _ in range(10):
+        assert counting("read", FRAGMENT, lambda: 5) == 5
+
+
+def test_an_error_becomes_a_failure_and_is_no_death(counting: CountingGuard) -> None:
+    for _ in range(10):
+        result = counting("encode", FRAGMENT, fail(FragmentError("gone")))
+        assert result == FragmentFailure.of(FRAGMENT, "encode", "gone")
+    assert counting("encode", FRAGMENT, lambda: 5) == 5
+
+
+def test_an_error_of_the_job_is_none_of_the_fragment(counting: CountingGuard) -> None:
+    with pytest.raises(JobError):
+        counting("annotate", FRAGMENT, fail(JobError("no ranks")))
+
+
+def test_after_as_many_deaths_a_stage_is_not_begun_again(counting: CountingGuard) -> None:
+    for _ in range(NUM_TRIES):
+        with pytest.raises(ProcessDiedError):
+            counting("encode", FRAGMENT, die)
+    result = counting("encode", FRAGMENT, die)
+    assert isinstance(result, FragmentFailure)
+    assert result.reason.startswith("the process died 3 times at this fragment")
+    assert counting("read", FRAGMENT, lambda: 5) == 5
+
+
+def test_deaths_before_a_success_do_not_count(counting: CountingGuard) -> None:
+    for _ in range(4):
+        for _ in range(NUM_TRIES - 1):
+            with pytest.raises(ProcessDiedError):
+                counting("write", FRAGMENT, die)
+        assert counting("write", FRAGMENT, lambda: 5) == 5
+
+
+def chained(error: Exception, cause: Exception) -> Exception:
+    """`error` as it is when it was raised because of `cause`."""
+    try:
+        try:
+            raise cause
+        except type(cause):
+            raise error from None
+    except type(error) as raised:
+        return raised
+
+
+@pytest.mark.parametrize(
+    ("error", "num_calls"),
+    [
+        (chained(FragmentError("damaged"), OSError("checksum")), 3),
+        (chained(OutputError("full"), OSError(28, "No space left on device")), 3),
+        (chained(FragmentError("gone"), FileNotFoundError()), 1),
+        (chained(OutputError("read-only"), PermissionError()), 1),
+        (FragmentError("changed"), 1),
+        (ValueError("a bug"), 1),
+    ],
+    ids=["checksum", "full", "gone", "rights", "changed", "bug"],
+)
+def test_three_tries_for_what_may_pass_and_one_for_what_lasts(error: Exception, num_calls: int) -> None:
+    calls = []
+
+    def action() -> None:
+        calls.append(1)
+        raise error
+
+    with pytest.raises(type(error)):
+        retried(action, (FragmentError, OutputError), delays_s=(0.0, 0.0))
+    assert len(calls) == num_calls
+
+
+def test_what_goes_well_in_the_end_is_returned() -> None:
+    left = [chained(FragmentError("damaged"), OSError("reset")) for _ in range(2)]
+
+    def action() -> int:
+        if left:
+            raise left.pop()
+        return 5
+
+    assert retried(action, FragmentError, delays_s=(0.0, 0.0)) == 5

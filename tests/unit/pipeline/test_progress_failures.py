@@ -1,0 +1,40 @@
+"""What the counter keeps of failures, tries and notes."""
+
+from dataclasses import replace
+
+from pipeline.failures import FragmentFailure
+from pipeline.progress import ProgressCounter
+from tests.unit.pipeline.test_sink import FRAGMENT
+
+READ = FragmentFailure.of(FRAGMENT, "read", "damaged")
+WRITE = replace(READ, part_path="b", stage="write")
+
+
+def test_failures_are_kept_until_their_part_is_there() -> None:
+    counter = ProgressCounter()
+    assert counter.fail_fragment(READ) == 0
+    assert counter.counts().failures == {FRAGMENT.part_path: READ}
+    counter.finish_part(FRAGMENT.part_path, 4, 0)
+    assert counter.counts().failures == {}
+
+
+def test_parts_that_cannot_be_written_are_counted_in_a_row() -> None:
+    counter = ProgressCounter()
+    assert [counter.fail_fragment(WRITE) for _ in range(3)] == [1, 2, 3]
+    counter.finish_part("a", 4, 0)
+    assert [counter.fail_fragment(WRITE), counter.fail_fragment(READ)] == [1, 1]
+    assert counter.counts().num_failed_writes == 1
+
+
+def test_tries_are_counted_by_stage_until_they_end() -> None:
+    counter = ProgressCounter()
+    assert [counter.begin("read", "a"), counter.begin("read", "a"), counter.begin("encode", "a")] == [1, 2, 1]
+    counter.end("read", "a")
+    assert counter.begin("read", "a") == 1
+
+
+def test_notes_are_kept_in_order() -> None:
+    counter = ProgressCounter()
+    counter.note("first")
+    counter.note("second")
+    assert counter.counts().notes == ("first", "second")

@@ -1,0 +1,282 @@
+"""What a leader does when ranks die, stall or raise errors; here a script says which of them do, and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import ray
+from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
+from ray.util.placement_group import PlacementGroup
+
+from pipeline import shard_group
+from pipeline.placement import RankResources
+from pipeline.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
+from pipeline.requests import HeadRequest, ShardBatch
+from pipeline.shard import ShardSettings
+from pipeline.shard_group import MAX_STARTS, OutOfMemory, Replica, ShardGroupError
+
+SETTINGS = ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=10)
+DIED = ActorDiedError()
+RAISED = RayTaskError("Rank.run", "Traceback", RuntimeError("Connection closed by peer"))
+SILENT = "never answers"
+Event = tuple[int, int, str]
+
+
+@dataclass(eq=False)
+class Ref:
+    """What is to come of a call: a value, an error that is raised, or SILENT."""
+
+    outcome: Any
+
+
+@dataclass
+class Method:
+    call: Callable[..., Any]
+
+    def remote(self, *args: Any) -> Ref:
+        return Ref(self.call(*args))
+
+
+@dataclass
+class FakeRank:
+    """A rank of the group's `generation`, counted from 0."""
+
+    cluster: "FakeCluster"
+    generation: int
+    rank: int
+    is_killed: bool = False
+
+    @property
+    def serve_rendezvous(self) -> Method:
+        return Method(lambda: self._outcome("meet", ("host", 1)))
+
+    @property
+    def load(self) -> Method:
+        return Method(lambda heads, address: self._outcome("load", {}))
+
+    @property
+    def run(self) -> Method:
+        return Method(self._run)
+
+    @property
+    def is_in_step(self) -> Method:
+        return Method(lambda: self._outcome("step", True))
+
+    @property
+    def peak_memory(self) -> Method:
+        return Method(lambda: self._outcome("peak", self.rank))
+
+    def _run(self, batch: ShardBatch) -> Any:
+        self.cluster.sent.append((self.generation, self.rank, batch.trunk))
+        return self._outcome(batch.trunk, {"head": (np.array([int(batch.trunk)]),)})
+
+    def _outcome(self, event: str, usual: Any) -> Any:
+        assert not self.is_killed
+        return self.cluster.script.get((self.generation, self.rank, event), usual)
+
+
+@dataclass
+class FakeCluster:
+    """Stands for Ray. `script`: what comes of (generation, rank, event) where it is not the usual."""
+
+    size: int
+    script: dict[Event, Any]
+    ranks: list[FakeRank] = field(default_factory=list)
+    sent: list[Event] = field(default_factory=list)
+
+    @property
+    def num_generations(self) -> int:
+        return len(self.ranks) // self.size
+
+    def start_actor(self, actor_class: type, rank: int, *args: object, **options: object) -> FakeRank:
+        generation = len(self.ranks) // self.size
+        assert all(r.is_killed for r in self.ranks if r.generation < generation)
+        self.ranks.append(FakeRank(self, generation, rank))
+        return self.ranks[-1]
+
+    def wait(self, refs: list[Ref], *, num_returns: int, timeout: float) -> tuple[list[Ref], list[Ref]]:
+        """The first that answers, in the order of the ranks."""
+        ready = [ref for ref in refs if ref.outcome is not SILENT][:num_returns]
+        return ready, [ref for ref in refs if ref not in ready]
+
+    def answer(self, refs: Any, *, timeout_s: float | None = None) -> Any:
+        if isinstance(refs, list):
+            return [self.answer(ref) for ref in refs]
+        if refs.outcome is SILENT:
+            raise GetTimeoutError
+        if isinstance(refs.outcome, Exception):
+            raise refs.outcome
+        return refs.outcome
+
+    def kill(self, rank: FakeRank) -> None:
+        rank.is_killed = True
+
+
+StartReplica = Callable[..., tuple[Replica, FakeCluster]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> StartReplica:
+    def start_replica(script: dict[Event, Any] | None = None, size: int = 2) -> tuple[Replica, FakeCluster]:
+        cluster = FakeCluster(size, script or {})
+        monkeypatch.setattr(shard_group, "start_actor", cluster.start_actor)
+        monkeypatch.setattr(shard_group, "answer", cluster.answer)
+        monkeypatch.setattr(ray, "wait", cluster.wait)
+        monkeypatch.setattr(ray, "kill", cluster.kill)
+        monkeypatch.setattr(ray, "put", lambda value: value)
+        placement = cast(PlacementGroup, None)
+        replica = Replica([], SETTINGS, RankResources(1, 0), size, placement, batch_timeout_s=9)
+        return replica, cluster
+
+    monkeypatch.setattr(shard_group, "PlacementGroupSchedulingStrategy", lambda *args, **options: None)
+    return start_replica
+
+
+def run(replica: Replica, num_batches: int) -> list[int]:
+    """Which batch each of the results is of; -1 for one that is lost."""
+    outcomes = recovery(replica).run(batch(str(i)) for i in range(num_batches))
+    return [-1 if o.lost else int(cast(Any, o.results["head"][0])[0]) for o in outcomes]
+
+
+def batch(name: str) -> ShardBatch:
+    """A batch of one sequence."""
+    request = HeadRequest(np.zeros(1, dtype=np.int32))
+    return ShardBatch(name, np.zeros(1, dtype=np.int32), np.ones(1, dtype=np.int32), {"head": request})
+
+
+def recovery(replica: Replica) -> Recovery:
+    return Recovery(replica, 100, lambda text: None)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+@pytest.mark.parametrize("num_batches", [0, 1, 5])
+def test_every_batch_goes_to_every_rank_and_comes_back_in_order(
+    num_batches: int, size: int, start: StartReplica
+) -> None:
+    replica, cluster = start(size=size)
+    assert run(replica, num_batches) == list(range(num_batches))
+    assert cluster.num_generations == 1
+    assert cluster.sent == [(0, rank, str(i)) for i in range(num_batches) for rank in range(size)]
+
+
+def test_few_batches_are_under_way_at_once(start: StartReplica) -> None:
+    replica, _ = start()
+    num_taken = 0
+
+    def batches() -> Any:
+        nonlocal num_taken
+        for _ in range(10):
+            num_taken += 1
+            yield batch("0")
+
+    for num_done, _ in enumerate(recovery(replica).run(batches()), start=1):
+        assert num_taken <= num_done + NUM_BATCHES_IN_FLIGHT
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {(0, 1, "2"): DIED},
+        {(0, 0, "2"): DIED, (0, 1, "2"): DIED},
+        {(0, 1, "2"): SILENT},
+        # What the surviving rank says comes first, and is not the reason.
+        {(0, 0, "2"): RAISED, (0, 1, "2"): DIED},
+        {(0, 0, "2"): RAISED, (0, 1, "2"): DIED, (0, 0, "3"): RAISED, (0, 1, "3"): DIED},
+    ],
+    ids=["one dies", "both die", "one stalls", "the other complains first", "with a batch behind it"],
+)
+def test_a_lost_rank_costs_one_rebuild_and_no_batch(script: dict[Event, Any], start: StartReplica) -> None:
+    replica, cluster = start(script)
+    assert run(replica, 6) == list(range(6))
+    assert cluster.num_generations == 2
+    assert all(rank.is_killed == (rank.generation == 0) for rank in cluster.ranks)
+    # Those that were not answered are sent again, and no others.
+    again = [i for generation, rank, i in cluster.sent if (generation, rank) == (1, 0)]
+    assert again == ["2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("event", ["meet", "load"])
+def test_a_rank_that_dies_while_the_group_starts_costs_a_rebuild(event: str, start: StartReplica) -> None:
+    replica, cluster = start({(0, 0, event): DIED})
+    assert cluster.num_generations == 2
+    assert run(replica, 2) == [0, 1]
+    replica, cluster = start({(0, 1, "0"): DIED, (1, 0, event): DIED})
+    assert run(replica, 2) == [0, 1]
+    assert cluster.num_generations == 3
+
+
+def test_a_group_that_cannot_be_started_is_given_up(start: StartReplica) -> None:
+    replica, cluster = start({(0, 1, "1"): DIED, **{(g, 1, "load"): DIED for g in range(1, MAX_STARTS + 1)}})
+    with pytest.raises(ShardGroupError, match=f"of 2 ranks was started {MAX_STARTS} times and failed again"):
+        run(replica, 3)
+    assert cluster.num_generations == 1 + MAX_STARTS
+    with pytest.raises(ShardGroupError):
+        start({(generation, 0, "load"): SILENT for generation in range(MAX_STARTS)})
+
+
+def test_a_batch_that_the_ranks_die_of_is_lost_and_no_other(start: StartReplica) -> None:
+    replica, cluster = start({(generation, 1, "1"): DIED for generation in range(100)})
+    assert run(replica, 4) == [0, -1, 2, 3]
+    # The first try, the second, and two more of the sequence alone.
+    assert cluster.num_generations == 1 + 4
+    assert run(replica, 1) == [0]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [{(0, 0, "1"): RAISED, (0, 1, "1"): SILENT}, {(0, 0, "1"): RAISED, (0, 1, "1"): RAISED}],
+    ids=["one, and the other waits for it", "both"],
+)
+def test_an_error_of_a_rank_costs_a_rebuild_like_its_death(script: dict[Event, Any], start: StartReplica) -> None:
+    replica, cluster = start(script)
+    assert run(replica, 3) == [0, 1, 2]
+    assert cluster.num_generations == 2
+
+
+def test_an_error_of_loading_is_not_tried_again(start: StartReplica) -> None:
+    with pytest.raises(ShardGroupError, match="cannot load the model: Connection closed by peer"):
+        start({(0, 1, "load"): RAISED})
+
+
+TOO_LARGE = OutOfMemory(1)
+
+
+@pytest.mark.parametrize(
+    ("script", "num_generations"),
+    [
+        ({(0, 0, "1"): TOO_LARGE, (0, 1, "1"): TOO_LARGE}, 1),
+        ({(0, 1, "1"): TOO_LARGE}, 1),
+        ({(0, 0, "1"): TOO_LARGE, (0, 1, "1"): TOO_LARGE, (0, 0, "step"): False}, 2),
+        ({(0, 0, "1"): TOO_LARGE, (0, 1, "1"): TOO_LARGE, (0, 1, "step"): SILENT}, 2),
+        ({(0, 0, "1"): TOO_LARGE, (0, 1, "1"): TOO_LARGE, (0, 1, "step"): RAISED}, 2),
+    ],
+    ids=["both", "one, at its end", "out of step", "one waits", "one complains"],
+)
+def test_ranks_that_run_out_of_memory_live_on_if_they_are_in_step(
+    script: dict[Event, Any], num_generations: int, start: StartReplica
+) -> None:
+    replica, cluster = start(script)
+    assert run(replica, 4) == [0, -1, 2, 3]
+    assert cluster.num_generations == num_generations
+
+
+def test_a_rank_that_waits_for_one_without_memory_is_killed_and_the_batch_tried_again(start: StartReplica) -> None:
+    replica, cluster = start({(0, 0, "1"): TOO_LARGE, (0, 1, "1"): SILENT})
+    assert run(replica, 4) == [0, 1, 2, 3]
+    assert cluster.num_generations == 2
+
+
+def test_a_rank_without_memory_that_runs_alone_is_not_asked_for_its_step(start: StartReplica) -> None:
+    replica, cluster = start({(0, 0, "1"): TOO_LARGE, (0, 0, "step"): False}, size=1)
+    assert run(replica, 3) == [0, -1, 2]
+    assert cluster.num_generations == 1
+
+
+def test_memory_is_told_by_living_ranks_only(start: StartReplica) -> None:
+    replica, _ = start()
+    assert replica.peak_memory() == [0, 1]
+    replica, _ = start({(0, 1, "peak"): DIED})
+    assert replica.peak_memory() == []
+    assert run(replica, 1) == [0]
