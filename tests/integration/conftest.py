@@ -10,6 +10,7 @@ import torch
 
 from tests.integration.cluster import Cluster, running_cluster
 from tests.integration.corpus import Corpus, job_of, write_corpus, write_job
+from tests.integration.night import Night
 from tests.integration.oracle_rows import Oracle, Values
 from tests.integration.runs import Finished, annotate
 
@@ -46,14 +47,20 @@ class Workbench:
         return self.root / f"{name}-out"
 
     def run(
-        self, name: str, *, overrides: tuple[str, ...] = (), is_local: bool = False, **changes: dict[str, Any]
+        self,
+        name: str,
+        *,
+        overrides: tuple[str, ...] = (),
+        is_local: bool = False,
+        options: tuple[str, ...] = (),
+        **changes: dict[str, Any],
     ) -> Annotated:
         """Run it to its end, on the cluster or on one that it starts for itself."""
         job_file = self.job(name, **changes)
-        options = [f"--set={override}" for override in overrides]
+        arguments = [*options, *(f"--set={override}" for override in overrides)]
         if not is_local:
-            options += ["--address", self.cluster.address]
-        finished = annotate(job_file, *options, logs=self.root / f"{name}-logs")
+            arguments += ["--address", self.cluster.address]
+        finished = annotate(job_file, *arguments, logs=self.root / f"{name}-logs")
         return Annotated(finished, self.output(name), job_file, overrides)
 
 
@@ -126,3 +133,11 @@ def expected(corpus: Corpus) -> dict[str, list[Values]]:
     }
     torch.set_num_threads(num_threads)
     return values
+
+
+@pytest.fixture
+def night(tmp_path: Path) -> Night:
+    """After its first run."""
+    night = Night(tmp_path)
+    assert night.run()
+    return night

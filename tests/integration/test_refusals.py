@@ -4,8 +4,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from jobs.annotate import main
@@ -132,19 +130,6 @@ def test_a_changed_configuration_for_an_output_that_is_there(
     found = refusal([str(job_file)], capsys)
     assert found.startswith(f"output.path: {one_rank.output} belongs to another run, which differs in {fields};")
     assert files_below(one_rank.output) == before
-
-
-def test_a_changed_input_file_for_an_output_that_is_there(
-    one_rank: Annotated, workbench: Workbench, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    inputs = shutil.copytree(corpus.inputs, tmp_path / "in")
-    output = shutil.copytree(one_rank.output, tmp_path / "out")
-    table = corpus.files["news/2024/a.parquet"]
-    pq.write_table(pa.concat_tables([table, table.slice(0, 1)]), inputs / "news" / "2024" / "a.parquet")
-    job_file = workbench.job("changed", input={"path": str(inputs)}, output={"path": str(output)})
-    found = refusal([str(job_file)], capsys)
-    assert "input.path: 1 files have changed" in found
-    assert "news/2024/a.parquet" in found
 
 
 def test_the_plan_says_what_would_be_done_and_writes_nothing(

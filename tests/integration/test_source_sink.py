@@ -13,9 +13,10 @@ import ray
 from pyarrow import fs
 from ray.data import ActorPoolStrategy, DataContext
 
-from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, SECONDS, output_schema
+from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.errors import OutputError
-from pipeline.manifest import Manifest, remaining_fragments
+from pipeline.inventory import Inventory
+from pipeline.output_folder import OutputFolder
 from pipeline.planning import Plan, plan_fragments
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments
@@ -61,7 +62,6 @@ def annotate(table: pa.Table) -> pa.Table:
         NUM_WINDOWS: pa.array(np.ones_like(lengths)),
         ERROR: pa.array(errors, pa.string()),
         "half": pa.array(lengths / 2),
-        SECONDS: pa.array(np.full(len(lengths), 1.5)),
     }
     for name, column in new.items():
         table = table.append_column(name, column)
@@ -129,24 +129,21 @@ def test_every_row_comes_out_in_place(plan: Plan, tmp_path: Path) -> None:
     assert ds.dataset(tmp_path, format="parquet").count_rows() == plan.num_rows
     assert not list((tmp_path / "_incomplete").glob("*"))
 
-    finished = Manifest(LOCAL, str(tmp_path)).finished()
-    assert remaining_fragments(plan.fragments, finished) == []
-    assert sum(record.num_rows for record in finished.values()) == plan.num_rows
+    inventory = Inventory(OutputFolder(LOCAL, str(tmp_path)), plan.fragments)
+    assert inventory.is_done.all()
     table = ds.dataset(tmp_path, format="parquet").to_table()
-    assert sum(r.num_tokens for r in finished.values()) == sum(table["num_tokens"].to_pylist())
-    assert sum(r.num_errors for r in finished.values()) == table["error"].to_pylist().count("odd")
-    assert {record.seconds for record in finished.values()} == {1.5}
+    assert inventory.num_tokens.sum() == sum(table["num_tokens"].to_pylist())
+    assert inventory.num_errors.sum() == table["error"].to_pylist().count("odd")
+    assert ray.data.read_parquet(str(tmp_path)).count() == plan.num_rows
 
 
 @pytest.mark.usefixtures("cluster")
-def test_a_second_run_writes_the_same_bytes_and_clears_up(plan: Plan, tmp_path: Path) -> None:
+def test_a_second_run_writes_the_same_bytes(plan: Plan, tmp_path: Path) -> None:
     run(plan, tmp_path)
     first = part_bytes(tmp_path)
-    (tmp_path / "_incomplete/left-by-a-killed-run.tmp").write_bytes(b"x")
     os.unlink(tmp_path / plan.fragments[3].part_path)
     run(plan, tmp_path)
     assert part_bytes(tmp_path) == first
-    assert not list((tmp_path / "_incomplete").glob("*"))
 
 
 @pytest.mark.usefixtures("cluster")
@@ -155,4 +152,4 @@ def test_a_block_that_is_not_whole_is_refused_and_not_written(plan: Plan, tmp_pa
         run(plan, tmp_path, RowDropper)
     assert isinstance(caught.value, OutputError) or "OutputError" in str(caught.value)
     assert part_bytes(tmp_path) == {}
-    assert Manifest(LOCAL, str(tmp_path)).finished() == {}
+    assert not list(tmp_path.rglob("*.json"))

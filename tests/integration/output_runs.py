@@ -1,0 +1,128 @@
+"""Runs without Ray or a model: the real plan, reading, sink, manifest and end, here or in a process apart.
+
+A process apart can be killed at any of its steps: before any file is opened, written, renamed, deleted or listed.
+"""
+
+import itertools
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from ray.data._internal.execution.interfaces import TaskContext
+
+import pipeline.storage
+from pipeline.blocks import with_keys
+from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
+from pipeline.lease import held_lease
+from pipeline.output_folder import OutputFolder
+from pipeline.paths import resolve_path
+from pipeline.planning import plan_fragments
+from pipeline.reading import read_fragment
+from pipeline.restart import begin_run, folder_of_run, replace_output
+from pipeline.run_output import RunOutput
+from pipeline.sink import PartSink
+from tests.unit.pipeline.input_files import job
+
+CONTEXT = TaskContext(task_idx=0, op_name="Write")
+SCHEMA_OF_HEADS = {"half": pa.float32()}
+STEPS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is asked of a run. `identity` stands for its configuration and model."""
+
+    identity: Mapping[str, str] = field(default_factory=lambda: {"model": "a"})
+    max_fragment_rows: int = 10
+    is_restart: bool = False
+    prunes: bool = False
+    keeps_touched: bool = False
+    lease_timeout_s: float = 60.0
+
+
+def annotated(table: pa.Table, factor: float = 0.5) -> pa.Table:
+    """Stands for the model: the columns that every row has, and one head."""
+    lengths = np.array([len(text or "") for text in table["text"].to_pylist()], dtype=np.int32)
+    new = {
+        NUM_TOKENS: pa.array(lengths),
+        NUM_WINDOWS: pa.array(np.ones_like(lengths)),
+        ERROR: pa.array(["odd" if length % 7 == 0 else None for length in lengths], pa.string()),
+        "half": pa.array(lengths * factor),
+    }
+    for name, column in new.items():
+        table = table.append_column(name, column)
+    return table
+
+
+def run_once(
+    inputs: str, output: str, options: Options | None = None, on_part: Callable[[], None] = lambda: None
+) -> bool:
+    """One run from its lease to its end, as jobs.annotate does it; whether everything is done then."""
+    options = options or Options()
+    plan = plan_fragments(job(inputs, output=output, max_fragment_rows=options.max_fragment_rows))
+    whole = OutputFolder(*resolve_path(output, "output.path"))
+    folder_of_run(whole, options.identity, is_restart=options.is_restart)
+    with held_lease(whole, options.lease_timeout_s, print):
+        folder = begin_run(whole, options.identity, is_restart=options.is_restart)
+        run = RunOutput(folder, plan, options.identity, keeps_touched=options.keeps_touched)
+        run.begin(prunes=options.prunes)
+        schema = output_schema(plan.carried_schema, SCHEMA_OF_HEADS)
+        placement = folder.placement(run.increment.staged)
+        sink = PartSink(folder.filesystem, folder.root, schema, placement=placement)
+        factor = 0.5 if options.identity == {"model": "a"} else 0.25
+        for fragment in run.increment.todo:
+            rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
+            sink.write([annotated(rows, factor)], CONTEXT)
+            on_part()
+        is_done = run.end(prunes=options.prunes)
+        if is_done and folder != whole:
+            replace_output(whole)
+    return is_done
+
+
+def run_apart(inputs: str, output: str, options: Options | None = None, kill_at: int | None = None) -> int:
+    """The same in a process of its own, which kills itself at its step `kill_at`; its exit code."""
+    process = context().Process(target=_run_counted, args=(inputs, output, options, kill_at))
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def context() -> Any:
+    """Makes processes that begin at once: forked from one that has imported everything, and has no threads."""
+    forkserver = multiprocessing.get_context("forkserver")
+    forkserver.set_forkserver_preload([__name__])
+    return forkserver
+
+
+def _run_counted(inputs: str, output: str, options: Options | None, kill_at: int | None) -> None:
+    steps = itertools.count()
+
+    def step(path: object) -> None:
+        if isinstance(path, str | os.PathLike) and os.fspath(path).startswith(output) and next(steps) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def audit(event: str, arguments: tuple[object, ...]) -> None:
+        if event in STEPS:
+            step(arguments[0])
+
+    def counted(function: Callable[..., Any], position: int) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            step(os.path.join(*arguments[1 : position + 1]))
+            return function(*arguments, **named)
+
+        return call
+
+    # What Arrow does is no event of Python.
+    pipeline.storage._delete = counted(pipeline.storage._delete, 1)
+    pipeline.storage.delete_folder = counted(pipeline.storage.delete_folder, 2)
+    pipeline.storage.read_file = counted(pipeline.storage.read_file, 2)
+    sys.addaudithook(audit)
+    run_once(inputs, output, options)

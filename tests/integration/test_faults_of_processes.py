@@ -1,0 +1,161 @@
+"""More of what can happen to the processes and nodes of a run: signals, stops, deaths of workers and of nodes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import pytest
+
+from tests.integration.conftest import Annotated, Workbench
+from tests.integration.nodes_host import REPLY
+from tests.integration.processes import Process, descendants, wait_for
+from tests.integration.runs import ROOT, Run, parts, started
+from tests.integration.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
+
+TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
+END_TIMEOUT_S = 30.0
+
+
+@contextmanager
+def under_way(workbench: Workbench, name: str, **changes: object) -> Iterator[tuple[Run, Path]]:
+    """A run that has written a few parts; and where it writes."""
+    job_file = workbench.job(name, model=TWO_RANKS | changes)
+    options = ["--address", workbench.cluster.address]
+    with started(job_file, *options, logs=workbench.root / f"{name}-logs") as run:
+        wait_until_under_way(run, workbench.output(name))
+        yield run, workbench.output(name)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_run_that_is_told_to_end_does_so_in_order(
+    number: signal.Signals, two_ranks: Annotated, workbench: Workbench
+) -> None:
+    with under_way(workbench, f"told-{number.name}") as (run, output):
+        sent = time.monotonic()
+        run.process.send_signal(number)
+        finished = run.finish()
+        assert finished.code == 130, finished
+        assert time.monotonic() - sent < END_TIMEOUT_S
+        assert "interrupted: run the same command again to go on from here" in finished.stderr
+        assert "Traceback" not in finished.stderr
+        found, expected = parts(output), parts(two_ranks.output)
+        assert found == {path: expected[path] for path in found}
+    workbench.cluster.wait_until_free()
+
+
+@pytest.mark.slow
+def test_a_rank_that_is_stopped_is_replaced(two_ranks: Annotated, workbench: Workbench) -> None:
+    with under_way(workbench, "stopped-rank") as (run, output):
+        os.kill(workbench.cluster.actors(RANK)[1].pid, signal.SIGSTOP)
+        finished = run.finish()
+    assert finished.code == 0, finished
+    assert parts(output) == parts(two_ranks.output)
+    workbench.cluster.wait_until_free()
+
+
+@pytest.mark.slow
+def test_a_run_that_stands_still_ends_with_stacks(workbench: Workbench) -> None:
+    with under_way(workbench, "stalled", stall_timeout_s=60) as (run, _):
+        os.kill(workbench.cluster.actors(LEADER)[0].pid, signal.SIGSTOP)
+        finished = run.finish()
+    assert finished.code == 1, finished
+    assert "model.stall_timeout_s: nothing has come on for 60 s" in finished.stderr
+    # Of the driver by faulthandler, of the ranks by py-spy.
+    assert "stacks of the driver:" in finished.stderr
+    assert "annotate_fragments" in finished.stderr
+    assert "ray::Rank" in finished.stderr
+    workbench.cluster.wait_until_free()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", [TOKENIZER, WRITER], ids=["tokenizer", "writer"])
+def test_the_death_of_workers_changes_nothing(
+    title: str, two_ranks: Annotated, workbench: Workbench, tmp_path: Path
+) -> None:
+    name = f"dead-{title[5:9]}"
+    job_file, output = workbench.job(name, model=TWO_RANKS), workbench.output(name)
+    # From the start, since everything is read long before the last part is written.
+    with started(job_file, "--address", workbench.cluster.address, logs=tmp_path) as run:
+        killed: set[Process] = set()
+
+        def kill_another() -> bool:
+            for process in workbench.cluster.actors(title):
+                if process not in killed:
+                    process.kill()
+                    killed.add(process)
+                    return True
+            return run.process.poll() is not None
+
+        while len(killed) < 3 and run.process.poll() is None:
+            wait_for(f"{title} to kill", kill_another, timeout_s=120, interval_s=0.002)
+        finished = run.finish()
+    assert killed
+    assert finished.code == 0, finished
+    assert parts(output) == parts(two_ranks.output)
+    workbench.cluster.wait_until_free()
+
+
+class Nodes:
+    """The process that holds a cluster of several nodes."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+        self.address = self._reply()
+
+    def ask(self, line: str) -> object:
+        assert self._process.stdin is not None
+        print(line, file=self._process.stdin, flush=True)
+        return self._reply()
+
+    def _reply(self) -> Any:
+        stdout: IO[str] | None = self._process.stdout
+        assert stdout is not None
+        for line in stdout:
+            if line.startswith(REPLY):
+                return json.loads(line.removeprefix(REPLY))
+        raise AssertionError("the cluster has ended")
+
+
+@pytest.fixture
+def nodes() -> Iterator[Nodes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    # As the runs that join it, which would else refuse what it asks them.
+    environment["RAY_AUTH_MODE"] = "token"
+    command = [sys.executable, "-m", "tests.integration.nodes_host"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        yield Nodes(process)
+    finally:
+        left_over = descendants(process.pid)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.close()
+        process.wait(60)
+        process.stdout.close()
+        for other in left_over:
+            other.kill()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["shard", "other"])
+def test_the_loss_of_a_node_changes_nothing(
+    which: str, two_ranks: Annotated, workbench: Workbench, nodes: Nodes, tmp_path: Path
+) -> None:
+    name = f"lost-{which}"
+    job_file, output = workbench.job(name, model=TWO_RANKS), workbench.output(name)
+    with started(job_file, "--address", nodes.address, logs=tmp_path) as run:
+        wait_until_under_way(run, output)
+        assert nodes.ask(f"kill {which}") == 2
+        finished = run.finish()
+    assert finished.code == 0, finished
+    assert parts(output) == parts(two_ranks.output)
+    assert nodes.ask("groups") == []

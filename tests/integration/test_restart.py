@@ -1,0 +1,80 @@
+"""Another run in the place of one that is there, and not before it is complete."""
+
+from pathlib import Path
+
+import pytest
+
+from jobs.annotate import main
+from pipeline.errors import ConfigError
+from tests.integration.conftest import Annotated, Workbench
+from tests.integration.corpus import Corpus
+from tests.integration.night import OTHER_RUN, Night
+from tests.integration.output_runs import Options, run_once
+from tests.unit.pipeline.input_files import tree
+
+
+def test_another_run_is_refused_and_nothing_is_touched(night: Night) -> None:
+    before = tree(night.output)
+    with pytest.raises(ConfigError, match="differs in model; model: found a there, expected b"):
+        night.run(Options(identity={"model": "b"}))
+    assert tree(night.output) == before
+
+
+def test_the_old_output_stays_until_the_new_one_is_complete(night: Night) -> None:
+    before = night.times()
+    success = (night.output / "_SUCCESS").read_bytes()
+    seen = []
+
+    def look() -> None:
+        seen.append(night.times() == before and (night.output / "_SUCCESS").read_bytes() == success)
+
+    assert night.run(OTHER_RUN, look)
+    assert seen == [True] * 6
+    assert tree(night.output) == night.fresh(Options(identity={"model": "b"}))
+
+
+def test_with_the_same_identity_everything_is_done_again(night: Night) -> None:
+    before, times = tree(night.output), night.times()
+    assert night.run(Options(is_restart=True))
+    assert tree(night.output) == before
+    assert all(night.times()[path] > changed for path, changed in times.items())
+
+
+def test_an_unfinished_one_goes_on_without_being_asked_again(night: Night) -> None:
+    before = night.times()
+    options = OTHER_RUN
+    with pytest.raises(ZeroDivisionError):
+        night.run(options, lambda: 1 // 0)
+    assert night.times() == before
+    num_parts = []
+    assert night.run(Options(identity={"model": "b"}), lambda: num_parts.append(1))
+    assert len(num_parts) == 5
+    assert tree(night.output) == night.fresh(Options(identity={"model": "b"}))
+
+
+def test_an_unfinished_one_is_left_alone_by_the_old_run_and_given_up_for_another(night: Night) -> None:
+    with pytest.raises(ZeroDivisionError):
+        night.run(OTHER_RUN, lambda: 1 // 0)
+    assert night.run()
+    assert (night.output / "_restart/_manifest/run.json").exists()
+    assert night.run(Options(identity={"model": "c"}, is_restart=True))
+    assert tree(night.output) == night.fresh(Options(identity={"model": "c"}))
+
+
+def test_what_is_not_of_a_run_stays(night: Night) -> None:
+    for name in ("README.txt", "x/notes.parquet", "_private/data.parquet"):
+        (night.output / name).parent.mkdir(exist_ok=True)
+        (night.output / name).write_bytes(b"mine")
+    assert night.run(OTHER_RUN)
+    for name in ("README.txt", "x/notes.parquet", "_private/data.parquet"):
+        assert (night.output / name).read_bytes() == b"mine"
+
+
+def test_through_ray(one_rank: Annotated, workbench: Workbench, corpus: Corpus, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    assert run_once(str(corpus.inputs), str(output))
+    changes = {"output": {"path": str(output)}}
+    assert main([str(workbench.job("restart", **changes))]) == 2
+    run = workbench.run("restart", options=("--restart",), **changes)
+    assert run.finished.code == 0, run.finished
+    assert tree(output) == tree(one_rank.output)

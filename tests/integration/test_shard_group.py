@@ -1,0 +1,160 @@
+"""Ranks as real processes that really die, stop or run out of memory, below what a leader does about it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import ray
+from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+
+from pipeline.head_columns import HeadColumns, compute_head_columns
+from pipeline.placement import RankResources
+from pipeline.recovery import Recovery
+from tests.integration.faulty_ranks import Faults, faulty_replica
+from tests.pipeline_in_process import Encoded, annotate_in_process, encode_in_process
+from tests.tiny_tokenizer import SENTENCES
+from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
+
+HEADS: dict[str, Any] = {
+    "topic": {"task": "text-classification", "window": 24},
+    "tokens": {"task": "embedding", "window": 24, "level": "token"},
+    # On sequences of its own, where the rare token is masked.
+    "loss": {"task": "masked-lm-loss", "window": 24, "mask_probability": 0.3},
+}
+# Row 3 alone has it, in its second window.
+RARE = "Ελληνικά"
+TEXTS = [
+    *SENTENCES[:3],
+    f"{SENTENCES[0]} {SENTENCES[1]} {SENTENCES[2]} 𐎠 {RARE}",
+    *SENTENCES[3:12],
+    "Good.",
+    "Yes.",
+]
+POISON_ROW = 3
+TOKEN_BUDGET = 96
+
+
+@dataclass
+class Bench:
+    """A fragment, what an undisturbed shard makes of it, and where ranks run."""
+
+    encoded: Encoded
+    expected: pa.Table
+    placement: PlacementGroup
+    rare_id: int
+    notes: list[str] = field(default_factory=list)
+
+    def annotate(self, faults: Faults, size: int = 2) -> HeadColumns:
+        replica = faulty_replica(faults)(
+            self.encoded.heads,
+            self.encoded.settings,
+            RankResources(1, 0),
+            size,
+            self.placement,
+            batch_timeout_s=15.0,
+        )
+        self.notes.clear()
+        recovery = Recovery(replica, TOKEN_BUDGET, self.notes.append)
+        try:
+            return compute_head_columns(
+                self.encoded.rows,
+                self.encoded.fragment,
+                self.encoded.heads,
+                self.encoded.tokenizer,
+                recovery.run,
+                token_budget=TOKEN_BUDGET,
+            )
+        finally:
+            for rank in replica._ranks:
+                ray.kill(rank)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    directory = tmp_path_factory.mktemp("shard-group")
+    model = tiny_checkpoint(directory / "model")
+    table = pa.table({"text": TEXTS})
+    encoded = encode_in_process(directory, table, HEADS, model)
+    expected, _ = annotate_in_process(directory, table, HEADS, model, token_budget=TOKEN_BUDGET)
+    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
+    placement = placement_group([{"CPU": 1}] * 2, strategy="STRICT_PACK")
+    yield Bench(encoded, expected, placement, rare_token(encoded))
+    remove_placement_group(placement)
+    ray.shutdown()
+
+
+def rare_token(encoded: Encoded) -> int:
+    """A token of one window of one row, and of no other."""
+    windows = encoded.rows["__sequences_0"].combine_chunks()
+    ids = [[set(window["input_ids"].as_py()) for window in row] for row in windows]
+    others = set().union(*(window for i, row in enumerate(ids) for window in row if i != POISON_ROW))
+    assert len(ids[POISON_ROW]) > 1
+    return min(ids[POISON_ROW][-1] - others - set().union(*ids[POISON_ROW][:-1]))
+
+
+def assert_equal(found: HeadColumns, bench: Bench, *, without: int | None = None) -> None:
+    """The values of a shard that nothing disturbs; rounding may differ where batches are cut otherwise."""
+    for name, column in found.columns.items():
+        for row, (value, expected) in enumerate(zip(column, bench.expected[name], strict=True)):
+            if row == without and name != "loss":
+                assert value.as_py() is None, name
+            else:
+                np.testing.assert_allclose(numbers(value.as_py()), numbers(expected.as_py()), rtol=1e-4, atol=1e-5)
+
+
+def numbers(value: Any) -> list[float]:
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers(item)]
+    if isinstance(value, list):
+        return [number for item in value for number in numbers(item)]
+    return [float(value)] if isinstance(value, int | float) else []
+
+
+@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, bench: Bench) -> None:
+    found = bench.annotate(Faults(deadly=bench.rare_id), size)
+    assert_equal(found, bench, without=POISON_ROW)
+    assert list(found.problems) == [POISON_ROW]
+    assert found.problems[POISON_ROW].startswith("topic, tokens: the model process died on this row three times")
+    assert "loss" not in found.problems[POISON_ROW]
+    assert "searched" in " ".join(bench.notes)
+
+
+@pytest.mark.slow
+def test_a_row_that_raises_an_error_each_time_is_found_and_its_text_is_not_told(bench: Bench) -> None:
+    found = bench.annotate(Faults(failing=bench.rare_id))
+    assert_equal(found, bench, without=POISON_ROW)
+    assert "(ValueError)" in found.problems[POISON_ROW]
+    assert "the text of a row" not in " ".join([*found.problems.values(), *bench.notes])
+
+
+@pytest.mark.parametrize("only_rank", [None, 1], ids=["both", "one, which the other waits for"])
+def test_batches_that_do_not_fit_are_halved(only_rank: int | None, bench: Bench) -> None:
+    found = bench.annotate(Faults(memory=100, only_rank=only_rank))
+    assert_equal(found, bench)
+    assert found.problems == {}
+
+
+def test_a_sequence_that_does_not_fit_alone_is_an_error_of_its_row(bench: Bench) -> None:
+    found = bench.annotate(Faults(memory=23), size=1)
+    assert "does not fit in the memory of a rank" in found.problems[POISON_ROW]
+    lost = list(found.problems)
+    assert 0 < len(lost) < len(TEXTS)
+    for row in set(range(len(TEXTS))) - set(lost):
+        assert all(column[row].is_valid for column in found.columns.values())
+    for row in lost:
+        assert all(column[row].as_py() is None for column in found.columns.values())
+
+
+def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: Path) -> None:
+    stopped = tmp_path / "stopped"
+    stopped.touch()
+    found = bench.annotate(Faults(stopped=str(stopped)))
+    assert not stopped.exists()
+    assert_equal(found, bench)
+    assert found.problems == {}
+    assert any("was built anew" in note for note in bench.notes)
