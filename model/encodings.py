@@ -9,6 +9,7 @@ import numpy as np
 from model.encoding import Encoding, TokenizedText
 from model.padding import PaddingStrategy, padded_length
 from model.pieces import Pieces
+from model.special_tokens import SPECIAL_TOKENS
 from model.tokenization import SentencePieceEncoder
 from model.tokenizer_inputs import Sample
 from model.truncation import Side, TruncationStrategy, part_lengths, window_ranges
@@ -50,7 +51,7 @@ def encode_samples(
     pieces = encoder.encode(
         [string for part in parts for string in part],
         return_offsets=True,
-        parse_special_tokens=True,
+        parsed_tokens=SPECIAL_TOKENS,
     )
     texts = iter(
         tokenized_texts(

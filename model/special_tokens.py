@@ -1,14 +1,16 @@
 """The five special tokens of XLM-R: their ids, and where they stand in a text."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 
 BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 
 # The order of fairseq's dictionary; `<mask>` is the last id of the vocabulary and so not a constant.
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 
-_PATTERN = re.compile("|".join((BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN)))
+SPECIAL_TOKENS = frozenset((BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +25,15 @@ class Segment:
     is_special: bool
 
 
-def split_special_tokens(text: str) -> list[Segment]:
-    """Cuts a text around the special tokens written in it; a text without any is one segment.
+def split_special_tokens(text: str, tokens: Collection[str] = SPECIAL_TOKENS) -> list[Segment]:
+    """Cuts a text around those of `tokens` that are written in it; a text without any is one segment.
 
     `<mask>` takes the blanks before it with it, as in the released tokenizer, so that
     "a <mask>" and "a<mask>" are the same; its own segment is the bare `<mask>` none the less.
     """
     segments = []
     position = 0
-    for match in _PATTERN.finditer(text):
+    for match in _pattern(frozenset(tokens)).finditer(text):
         before = text[position : match.start()]
         if match.group() == MASK_TOKEN:
             before = before.rstrip()
@@ -42,3 +44,9 @@ def split_special_tokens(text: str) -> list[Segment]:
     if position < len(text) or not segments:
         segments.append(Segment(text[position:], position, is_special=False))
     return segments
+
+
+@cache
+def _pattern(tokens: frozenset[str]) -> re.Pattern[str]:
+    """Any of the tokens; no one of them begins another."""
+    return re.compile("|".join(map(re.escape, sorted(tokens))))

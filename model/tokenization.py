@@ -4,7 +4,7 @@ Sentencepiece numbers `<unk>` 0, `<s>` 1, `</s>` 2 and its pieces from 3 on. Fai
 `<pad>` 1, `</s>` 2, `<unk>` 3 in front instead, so piece i has id i + 1, and added `<mask>` last.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
@@ -60,20 +60,20 @@ class SentencePieceEncoder:
         texts: Sequence[str],
         *,
         return_offsets: bool = False,
-        parse_special_tokens: bool = False,
+        parsed_tokens: Collection[str] = (),
         num_threads: int = 1,
     ) -> Pieces:
         """Pieces of each text, without special tokens around them.
 
-        With `parse_special_tokens`, `<mask>` and the like in a text become that token; without,
-        they are characters like any other and never yield a special token's id.
+        Those of `parsed_tokens` (special ones, such as `<mask>`) that are written in a text become that token;
+        the others are characters like any other and never yield a special token's id.
         """
         texts = list(texts)
         _check_texts(texts)
         parts = []
         for bite in _bites(texts):
-            if parse_special_tokens and any("<" in text for text in bite):
-                parts.append(self._encode_parsed(bite, return_offsets, num_threads))
+            if parsed_tokens and any("<" in text for text in bite):
+                parts.append(self._encode_parsed(bite, parsed_tokens, return_offsets, num_threads))
             else:
                 parts.append(self._encode_plain(bite, return_offsets, num_threads))
         return Pieces.concatenate(parts)
@@ -148,8 +148,10 @@ class SentencePieceEncoder:
             known = self._invisible[char] = self._processor.normalize(char) == ""
         return known
 
-    def _encode_parsed(self, texts: list[str], return_offsets: bool, num_threads: int) -> Pieces:
-        segments = [split_special_tokens(text) for text in texts]
+    def _encode_parsed(
+        self, texts: list[str], parsed_tokens: Collection[str], return_offsets: bool, num_threads: int
+    ) -> Pieces:
+        segments = [split_special_tokens(text, parsed_tokens) for text in texts]
         plain = [segment for row in segments for segment in row if not segment.is_special]
         pieces = self._encode_plain([segment.text for segment in plain], return_offsets, num_threads)
         insertions: list[Insertion] = []

@@ -1,6 +1,6 @@
 """The tokenizer of XLM-RoBERTa-XL, with the names and results of Transformers' XLMRobertaTokenizer."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -135,14 +135,14 @@ class XLMRobertaXLTokenizer:
         max_length: int | None = DEFAULT_MODEL_MAX_LENGTH,
         add_special_tokens: bool = True,
         return_offsets: bool = False,
-        parse_special_tokens: bool = False,
+        parsed_tokens: Collection[str] = (),
         num_threads: int = 1,
     ) -> RaggedEncoding:
         """Ragged arrays of the token ids of many texts, or pairs of texts; nothing is padded.
 
         Sequences are cut to `max_length` (None: never), of a pair the longer part first, and keep
-        their special tokens. A `<mask>` or `</s>` written in a text is plain text unless
-        `parse_special_tokens`: a crawled page cannot end the sequence.
+        their special tokens. A `<mask>` or `</s>` written in a text is plain text unless it is one of
+        `parsed_tokens`: a crawled page cannot end the sequence.
         Raises ValueError for texts that are no Unicode, or pairs that are not as many as texts.
         """
         if pairs is not None and len(pairs) != len(texts):
@@ -150,7 +150,7 @@ class XLMRobertaXLTokenizer:
         encode = partial(
             self._encoder.encode,
             return_offsets=return_offsets,
-            parse_special_tokens=parse_special_tokens,
+            parsed_tokens=parsed_tokens,
             num_threads=num_threads,
         )
         return join_pieces(

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from model.special_tokens import BOS_ID, EOS_ID
+from model.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
 from model.tokenizer import XLMRobertaXLTokenizer
 from model.truncation import longest_first
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
@@ -38,6 +38,8 @@ WINDOW_TYPE = pa.struct(
 of the item's text, from its token `body_begin` on; the tokens `owned_begin` to `owned_end` of the sequence are
 those that belong to this window and no other; `is_last`: the text ends here. `begins`, `ends`: where each token of
 the sequence stands in the text, 0 for tokens that are not of the body."""
+
+_INVISIBLE = "has nothing but invisible characters, expected text"
 
 
 @dataclass(frozen=True)
@@ -116,14 +118,13 @@ def encode_items(
     if source.layout == "words":
         body = tokenize_words(items.words, tokenizer)
     else:
-        body = tokenize_texts(
-            items.texts, tokenizer, with_offsets=with_offsets, parse_special_tokens=source.parses_mask
-        )
+        parsed_tokens = (MASK_TOKEN,) if source.parses_mask else ()
+        body = tokenize_texts(items.texts, tokenizer, with_offsets=with_offsets, parsed_tokens=parsed_tokens)
     companion = None
     if source.layout in ("pair", "question", "choices", "hypotheses"):
         companion = tokenize_texts(items.companions, tokenizer, with_offsets=False).ids
     row = np.asarray(items.row, dtype=np.int64)
-    problems = items.problems | _token_problems(body, items, source, tokenizer.mask_token_id)
+    problems = items.problems | _token_problems(body, companion, items, source, tokenizer.mask_token_id)
     is_read = ~np.isin(row, np.fromiter(problems, np.int64, len(problems)))
     full = _frame(source, companion, len(row))
     full_lengths = full.prefix.lengths + body.ids.lengths + full.suffix.lengths
@@ -138,12 +139,17 @@ def encode_items(
     return Encoded(column, num_tokens.astype(np.int32), counts.astype(np.int32), problems)
 
 
-def _token_problems(body: Tokens, items: Items, source: Source, mask_id: int) -> dict[int, str]:
+def _token_problems(
+    body: Tokens, companion: Ragged | None, items: Items, source: Source, mask_id: int
+) -> dict[int, str]:
     """By row, what is wrong with a text that only its tokens show."""
     name = repr(source.columns[0])
     problems = {}
+    if companion is not None:
+        for i in np.flatnonzero(companion.lengths == 0).tolist():
+            problems[items.row[i]] = f"{source.companion_name(items.number[i])} {_INVISIBLE}"
     for i in np.flatnonzero(body.ids.lengths == 0).tolist():
-        problems[items.row[i]] = f"column {name} has nothing but invisible characters, expected text"
+        problems[items.row[i]] = f"column {name} {_INVISIBLE}"
     if source.parses_mask:
         is_mask = np.concatenate([[0], np.cumsum(body.ids.values == mask_id)])
         has_mask = is_mask[body.ids.offsets[1:]] > is_mask[body.ids.offsets[:-1]]

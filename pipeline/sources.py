@@ -50,6 +50,14 @@ class Source:
     template: str = ""
     parses_mask: bool = False
 
+    def companion_name(self, number: int) -> str:
+        """What a message calls the companion of a row's item `number`."""
+        if self.layout == "hypotheses":
+            return f"candidate {number}"
+        if self.layout == "choices" and len(self.columns) == 2:
+            return f"column {self.columns[1]!r}, item {number},"
+        return f"column {self.columns[1 + number]!r}"
+
 
 def source_of(options: HeadConfig, max_num_tokens: int) -> Source:
     """The source of a head whose trunk takes at most `max_num_tokens` tokens.

@@ -1,6 +1,6 @@
 """Texts -> token ids without special tokens; also very long texts, and texts that are split into words."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -31,7 +31,7 @@ def tokenize_texts(
     tokenizer: XLMRobertaXLTokenizer,
     *,
     with_offsets: bool,
-    parse_special_tokens: bool = False,
+    parsed_tokens: Collection[str] = (),
 ) -> Tokens:
     """Tokens of each text, cut nowhere. Without offsets, `begins` and `ends` are zeros."""
     pieces: list[str] = []
@@ -47,7 +47,7 @@ def tokenize_texts(
         max_length=None,
         add_special_tokens=False,
         return_offsets=with_offsets,
-        parse_special_tokens=parse_special_tokens,
+        parsed_tokens=parsed_tokens,
     )
     offsets = encoded.row_offsets[offsets_of(np.array(num_pieces, dtype=np.int64))]
     if encoded.begins is None or encoded.ends is None:

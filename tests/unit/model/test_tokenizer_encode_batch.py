@@ -1,5 +1,6 @@
 """The fast path to ragged arrays: layout, truncation, and that text is never a special token."""
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from model import tokenization
 from model.pieces import Insertion, Pieces, Spans, regroup
 from model.ragged_encoding import RaggedEncoding
-from model.special_tokens import Segment, split_special_tokens
+from model.special_tokens import MASK_TOKEN, SPECIAL_TOKENS, Segment, split_special_tokens
 from model.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
@@ -38,7 +39,9 @@ def test_singles_are_cut_and_keep_their_special_tokens(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tokenizer, "truncation_side", side)
-    ragged = tokenizer.encode_batch(TEXTS, max_length=max_length, parse_special_tokens=True, return_offsets=True)
+    ragged = tokenizer.encode_batch(
+        TEXTS, max_length=max_length, parsed_tokens=SPECIAL_TOKENS, return_offsets=True
+    )
     expected = tokenizer(
         TEXTS,
         truncation=max_length is not None,
@@ -66,7 +69,7 @@ def test_pairs_are_cut_longest_first(
 ) -> None:
     pairs = TEXTS[5:] + TEXTS[:5]
     options: dict[str, Any] = {"add_special_tokens": add_special_tokens, "max_length": max_length}
-    ragged = tokenizer.encode_batch(TEXTS, pairs, return_offsets=True, parse_special_tokens=True, **options)
+    ragged = tokenizer.encode_batch(TEXTS, pairs, return_offsets=True, parsed_tokens=SPECIAL_TOKENS, **options)
     expected = tokenizer(TEXTS, pairs, truncation=max_length is not None, **options)
     assert rows_of(ragged.input_ids, ragged) == expected["input_ids"]
     segments = [
@@ -82,8 +85,8 @@ def test_pairs_are_cut_longest_first(
 
 def test_arrays_have_the_documented_types(tokenizer: XLMRobertaXLTokenizer) -> None:
     for texts in (TEXTS, [], ["<mask>"], ["", ""]):
-        for parse in (False, True):
-            ragged = tokenizer.encode_batch(texts, return_offsets=True, parse_special_tokens=parse)
+        for parsed in ((), SPECIAL_TOKENS):
+            ragged = tokenizer.encode_batch(texts, return_offsets=True, parsed_tokens=parsed)
             assert ragged.begins is not None
             assert ragged.ends is not None
             assert ragged.segment is not None
@@ -103,15 +106,20 @@ def test_special_tokens_in_a_text_are_plain_text(tokenizer: XLMRobertaXLTokenize
     ragged = tokenizer.encode_batch(hostile, add_special_tokens=False)
     assert not set(ragged.input_ids.tolist()) & {0, 1, 2, tokenizer.mask_token_id}
     assert (ragged.lengths > 0).all()
-    parsed = tokenizer.encode_batch(hostile, add_special_tokens=False, parse_special_tokens=True)
+    parsed = tokenizer.encode_batch(hostile, add_special_tokens=False, parsed_tokens=SPECIAL_TOKENS)
     assert rows_of(parsed.input_ids, parsed)[:2] == [[0], [2, 2]]
+    masks = tokenizer.encode_batch([*hostile, "<s> <mask>"], add_special_tokens=False, parsed_tokens=[MASK_TOKEN])
+    special = [
+        [i for i in row if i in (0, 1, 2, tokenizer.mask_token_id)] for row in rows_of(masks.input_ids, masks)
+    ]
+    assert special == [[], [], [tokenizer.mask_token_id], [], [], [], [tokenizer.mask_token_id]]
 
 
-@pytest.mark.parametrize("parse_special_tokens", [True, False])
+@pytest.mark.parametrize("parsed_tokens", [SPECIAL_TOKENS, (MASK_TOKEN,), ()])
 def test_neither_threads_nor_bites_change_the_result(
-    tokenizer: XLMRobertaXLTokenizer, parse_special_tokens: bool, monkeypatch: pytest.MonkeyPatch
+    tokenizer: XLMRobertaXLTokenizer, parsed_tokens: Collection[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options: dict[str, Any] = {"return_offsets": True, "parse_special_tokens": parse_special_tokens}
+    options: dict[str, Any] = {"return_offsets": True, "parsed_tokens": parsed_tokens}
     expected = tokenizer.encode_batch(TEXTS, TEXTS[::-1], **options)
     assert_same(tokenizer.encode_batch(TEXTS, TEXTS[::-1], num_threads=2, **options), expected)
     tokens = [tokenizer(TEXTS).tokens(row) for row in range(len(TEXTS))]

@@ -121,6 +121,27 @@ def test_each_bad_column_is_named_and_the_other_sources_go_on(tokenizer: XLMRobe
     assert columns["num_windows"] == [1, 0, 0]
 
 
+CHOICE = {"task": "multiple-choice", "prompt": "text"}
+
+
+@pytest.mark.parametrize(
+    ("options", "columns", "name"),
+    [
+        ({"task": "text-classification", "text_pair": "b"}, {"b": "\u200b"}, "column 'b'"),
+        ({"task": "question-answering", "question": "b", "context": "text"}, {"b": "\u200b"}, "column 'b'"),
+        (CHOICE | {"choices": "b"}, {"b": [SENTENCES[1], "\u200b"]}, "column 'b', item 1,"),
+        (CHOICE | {"choices": ["a", "b"]}, {"a": SENTENCES[1], "b": "\u200b"}, "column 'b'"),
+    ],
+)
+def test_a_companion_without_any_token_is_a_bad_row(
+    options: dict[str, Any], columns: dict[str, Any], name: str, tokenizer: XLMRobertaXLTokenizer
+) -> None:
+    table = pa.Table.from_pylist([{"text": SENTENCES[0], **columns}])
+    found = encoded(table, [make_head("h", **options)], tokenizer)
+    assert found["error"] == [f"{name} has nothing but invisible characters, expected text"]
+    assert ids_of(found) == [[]]
+
+
 def test_a_row_is_judged_by_the_columns_that_its_heads_read(tokenizer: XLMRobertaXLTokenizer) -> None:
     table = pa.table(
         {

@@ -143,7 +143,7 @@ def test_any_text_in_pieces_keeps_its_characters_in_place(
 def test_a_mask_is_whole_wherever_a_long_text_is_cut(tokenizer: XLMRobertaXLTokenizer) -> None:
     for num_before in range(30):
         text = "語" * num_before + "<mask>" + "語" * 30
-        [ids], _, _ = tokens_in_pieces([text], tokenizer, 20, parse_special_tokens=True)
+        [ids], _, _ = tokens_in_pieces([text], tokenizer, 20, parsed_tokens=["<mask>"])
         assert ids.count(tokenizer.mask_token_id) == 1, num_before
 
 
