@@ -10,6 +10,7 @@ gone, ends itself. One that was stopped meanwhile and wakes up does so at its ne
 then are the same bytes under the same names.
 """
 
+import errno
 import json
 import os
 import random
@@ -33,6 +34,8 @@ from pipeline.storage import is_local
 LEASE = f"{MANIFEST}/lease"
 BEATS_PER_TIMEOUT = 6
 _MAX_WAIT_AT_ONCE_S = 1.0
+_UNFINISHED = ".tmp"
+_MAX_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,15 @@ def _acquire(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]
         time.sleep(random.uniform(0, 1))
     for token in dead:
         _give_back(output, token)
+    _clear_unfinished(output)
     return own
+
+
+def _clear_unfinished(output: OutputFolder) -> None:
+    """Remove what drivers left that were killed while they wrote a claim; one that is at it writes again."""
+    for path, _ in output.list_files(LEASE):
+        if path.endswith(_UNFINISHED):
+            output.delete(path)
 
 
 def _claim(output: OutputFolder, claim: Claim) -> None:
@@ -249,13 +260,19 @@ def _write(output: OutputFolder, claim: Claim) -> None:
         return
     path = Path(output.root) / _path_of(claim.token)
     # Not with the other incomplete files, which a run removes when it begins.
-    incomplete = path.with_suffix(".tmp")
-    try:
-        incomplete.write_bytes(data)
-        os.replace(incomplete, path)
-    except OSError:
-        incomplete.unlink(missing_ok=True)
-        raise
+    incomplete = path.with_suffix(_UNFINISHED)
+    for _ in range(_MAX_TRIES):
+        try:
+            incomplete.write_bytes(data)
+            os.replace(incomplete, path)
+        except FileNotFoundError:
+            # The one that has the lease has just cleared what it took for a dead driver's.
+            continue
+        except OSError:
+            incomplete.unlink(missing_ok=True)
+            raise
+        return
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
 def _parsed(data: bytes | None) -> Claim | None:

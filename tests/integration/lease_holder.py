@@ -59,6 +59,8 @@ def holder(output: str, timeout_s: float = 60, machine: str | None = None) -> It
 
 
 def _hold(output: str, timeout_s: float, machine: str | None, connection: Any) -> None:
+    # In the background of a shell, where tests may run too, it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if machine is not None:
         pipeline.lease._machine = lambda: machine
     try:

@@ -135,6 +135,14 @@ def test_of_many_that_want_it_at_the_same_time_one_has_it(tmp_path: Path) -> Non
     assert claims(str(tmp_path / "out")) == []
 
 
+def test_what_a_driver_left_that_was_killed_while_it_wrote_is_cleared(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / LEASE
+    folder.mkdir(parents=True)
+    (folder / "0123.tmp").write_bytes(b'{"token":')
+    take(str(tmp_path / "out"))
+    assert list(folder.iterdir()) == []
+
+
 def test_nothing_is_left_of_it(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     take(str(tmp_path / "out"))
