@@ -1,5 +1,6 @@
 """The leader: an actor of the Ray Data pipeline that takes a fragment and returns it with its heads' columns."""
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from pipeline.encoding import load_tokenizer
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard
-from pipeline.head_columns import compute_head_columns
+from pipeline.head_columns import decode, prepare, run_batches
 from pipeline.heads import Head
 from pipeline.placement import RankResources
 from pipeline.recovery import Recovery
@@ -23,6 +24,8 @@ from pipeline.requests import ShardBatch
 from pipeline.shard import ShardSettings
 from pipeline.shard_group import Replica
 from pipeline.splitting import Outcome
+
+NUM_FRAGMENTS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,11 @@ class AnnotatorSettings:
 
 
 class Annotator:
-    """Leader of one replica. It computes next to nothing itself: its ranks hold the CPUs and GPUs."""
+    """Leader of one replica. It computes next to nothing itself: its ranks hold the CPUs and GPUs.
+
+    `NUM_FRAGMENTS_AT_ONCE` threads call it: while one has the ranks, the others prepare the next fragment or
+    decode the last one.
+    """
 
     def __init__(self, settings: AnnotatorSettings, lease: ActorHandle[Any], progress: ActorHandle[Any]) -> None:
         self._settings = settings
@@ -61,6 +68,8 @@ class Annotator:
             # Ranks that stand still are built anew long before the watchdog ends the run.
             batch_timeout_s=settings.stall_timeout_s / 3,
         )
+        # Ranks take the batches of one fragment at a time, so that what goes wrong with them concerns it alone.
+        self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery = Recovery(self._replica, settings.token_budget, progress.note.remote)
 
     def __call__(self, table: pa.Table) -> pa.Table:
@@ -72,20 +81,16 @@ class Annotator:
         return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
 
     def _annotate(self, table: pa.Table, fragment: Fragment) -> pa.Table:
-        computed = compute_head_columns(
-            table,
-            fragment,
-            self._settings.heads,
-            self._tokenizer,
-            self._run,
-            token_budget=self._settings.token_budget,
-        )
+        prepared = prepare(table, fragment, self._settings.heads, self._tokenizer)
+        with self._ranks:
+            computed = run_batches(prepared, self._run, token_budget=self._settings.token_budget)
+            peak = max(self._replica.peak_memory(), default=0)
+        decoded = decode(prepared, computed)
         output = table.drop_columns([name for name in table.column_names if is_encoded(name)])
-        output = with_problems(output, computed.problems)
-        for name, column in computed.columns.items():
+        output = with_problems(output, decoded.problems)
+        for name, column in decoded.columns.items():
             output = output.append_column(name, column)
-        peak = max(self._replica.peak_memory(), default=0)
-        self._progress.finish_fragment.remote(fragment.part_path, computed.num_tokens, peak)
+        self._progress.finish_fragment.remote(fragment.part_path, decoded.num_tokens, peak)
         return output
 
     def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:

@@ -10,7 +10,7 @@ from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext
 
 from pipeline.actors import answer, start_actor_here
-from pipeline.annotator import Annotator, AnnotatorSettings
+from pipeline.annotator import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
 from pipeline.blocks import whole_fragment
 from pipeline.columns import is_internal, output_schema
 from pipeline.config import JobConfig
@@ -101,7 +101,11 @@ def annotate_fragments(
                 fn_constructor_args=(settings, lease, counter),
                 batch_size=None,
                 batch_format="pyarrow",
-                compute=ActorPoolStrategy(size=deployment.num_replicas),
+                compute=ActorPoolStrategy(
+                    size=deployment.num_replicas,
+                    max_concurrent_calls_per_actor=NUM_FRAGMENTS_AT_ONCE,
+                    enable_true_multi_threading=True,
+                ),
                 num_cpus=0,
             )
         )

@@ -55,21 +55,59 @@ def compute_head_columns(
         table: the rows of `fragment` as `encode_fragment` leaves them.
         token_budget: most tokens of a batch.
     """
+    prepared = prepare(table, fragment, heads, tokenizer)
+    return decode(prepared, run_batches(prepared, run, token_budget=token_budget))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A fragment before its batches: what is asked, by which heads, of which sequences.
+
+    `wanted`: bool `[rows, heads]`; `contexts`: by source, what decoding needs of the rows.
+    """
+
+    heads: Sequence[Head]
+    tokenizer: XLMRobertaXLTokenizer
+    streams: list[Stream]
+    sequences: SequenceSet
+    wanted: NDArray[np.bool_]
+    contexts: list[pa.Array]
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What has come back of all batches, by head; and by sequence why there is nothing for it."""
+
+    collected: dict[str, Collected]
+    lost: dict[int, str]
+
+
+def prepare(
+    table: pa.Table, fragment: Fragment, heads: Sequence[Head], tokenizer: XLMRobertaXLTokenizer
+) -> Prepared:
+    """Gather the sequences of a fragment; needs no ranks."""
     sources, streams = sources_of(heads), streams_of(heads)
     wanted = _whole(table, WANTED).flatten().to_numpy(zero_copy_only=False).reshape(-1, len(heads))
-    mask_id = tokenizer.mask_token_id
     sequences = gather_sequences(
         [WindowArrays.from_column(_whole(table, sequence_column(i))) for i in range(len(sources))],
         streams,
         wanted,
         row_hashes(fragment.relative_path, fragment.first_row, fragment.num_rows),
-        Vocabulary(mask_id),
+        Vocabulary(tokenizer.mask_token_id),
     )
+    contexts = [_whole(table, context_column(i)) for i in range(len(sources))]
+    return Prepared(heads, tokenizer, streams, sequences, wanted, contexts)
+
+
+def run_batches(prepared: Prepared, run: RunBatches, *, token_budget: int) -> Computed:
+    """Have the batches of a fragment computed: the part that needs the ranks, and next to nothing else."""
+    sequences, streams, heads = prepared.sequences, prepared.streams, prepared.heads
     sent: deque[tuple[NDArray[np.int64], dict[str, Places]]] = deque()
 
     def batches() -> Iterator[ShardBatch]:
+        mask_id = prepared.tokenizer.mask_token_id
         for indices in _plan(sequences, streams, token_budget):
-            batch, places = make_batch(sequences, indices, streams, heads, wanted, mask_id)
+            batch, places = make_batch(sequences, indices, streams, heads, prepared.wanted, mask_id)
             sent.append((indices, places))
             yield batch
 
@@ -82,15 +120,21 @@ def compute_head_columns(
         lost |= lost_here
         for name, values in outcome.results.items():
             collected[name].add(values, places[name].without(list(lost_here)))
-    losses = losses_of_rows(sequences, streams, wanted, lost)
+    return Computed(collected, lost)
+
+
+def decode(prepared: Prepared, computed: Computed) -> HeadColumns:
+    """The heads' columns, in the order of the rows; needs no ranks."""
+    heads, sequences = prepared.heads, prepared.sequences
+    sources = sources_of(heads)
+    losses = losses_of_rows(sequences, prepared.streams, prepared.wanted, computed.lost)
     columns = {}
     for h, head in enumerate(heads):
         i = sources.index(head.source)
-        context = _whole(table, context_column(i))
-        results_in_order = collected[head.name].in_order(
-            sequences, sequences.sources[i], context, without_rows=losses.rows_of[h]
+        results_in_order = computed.collected[head.name].in_order(
+            sequences, sequences.sources[i], prepared.contexts[i], without_rows=losses.rows_of[h]
         )
-        columns[head.name] = decode_head(head, results_in_order, tokenizer)
+        columns[head.name] = decode_head(head, results_in_order, prepared.tokenizer)
     return HeadColumns(columns, int(sequences.length.sum()), losses.problems([head.name for head in heads]))
 
 
