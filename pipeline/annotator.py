@@ -19,6 +19,7 @@ from pipeline.guard import CountingGuard
 from pipeline.head_columns import decode, prepare, run_batches
 from pipeline.heads import Head
 from pipeline.placement import RankResources
+from pipeline.progress import counted_bytes
 from pipeline.recovery import Recovery
 from pipeline.requests import ShardBatch
 from pipeline.shard import ShardSettings
@@ -90,7 +91,9 @@ class Annotator:
         output = with_problems(output, decoded.problems)
         for name, column in decoded.columns.items():
             output = output.append_column(name, column)
-        self._progress.finish_fragment.remote(fragment.part_path, decoded.num_tokens, peak)
+        self._progress.finish_fragment.remote(
+            fragment.part_path, counted_bytes(fragment), decoded.num_tokens, peak
+        )
         return output
 
     def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:

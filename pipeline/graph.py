@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, Dataset
 
 from pipeline.actors import answer, start_actor_here
 from pipeline.annotator import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
@@ -24,7 +24,7 @@ from pipeline.manifest import PartRecord
 from pipeline.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
 from pipeline.planning import Plan
-from pipeline.progress import Counts, ProgressCounter, ProgressDisplay
+from pipeline.progress import Counts, ProgressCounter, ProgressDisplay, Work
 from pipeline.shard import ShardSettings
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments
@@ -32,6 +32,9 @@ from pipeline.watchdog import Watchdog
 
 PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0
+# The driver holds a task for each fragment of a dataset; more of them are done by one dataset after another. Each
+# loads the model anew, which is little beside so many fragments.
+MAX_FRAGMENTS_AT_ONCE = 10_000
 # A full disk stays full: what is computed after so many parts in vain would be lost too.
 MAX_FAILED_WRITES = 20
 
@@ -72,7 +75,35 @@ def annotate_fragments(
     context.enable_progress_bars = False
     context.print_on_execution_start = False
     carried = plan.carried_schema
-    settings = AnnotatorSettings(
+    settings = _settings(job, heads, deployment)
+    counter = start_actor_here(ProgressCounter)
+    guard = CountingGuard(counter)
+    sink = _sink(job, folder, staged, carried, heads, counter, failed_before)
+    encoder = _encoder(job, heads, carried, guard)
+    with (
+        ProgressDisplay(counter, Work.of(fragments)),
+        Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
+    ):
+        for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
+            with replica_placement(
+                deployment.num_replicas,
+                job.model.tensor_parallel_size,
+                deployment.resources,
+                timeout_s=PLACEMENT_TIMEOUT_S,
+            ) as lease:
+                some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
+                read = read_fragments(some, plan.read_schema, plan.filesystem, guard=guard)
+                encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
+                annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter)
+                annotated.write_datasink(sink)
+            answer(counter.settle.remote())
+        counts: Counts = answer(counter.counts.remote())
+    ray.kill(counter)
+    return counts
+
+
+def _settings(job: JobConfig, heads: list[Head], deployment: Deployment) -> AnnotatorSettings:
+    return AnnotatorSettings(
         heads=heads,
         tokenizer=job.model.path,
         shard=deployment.shard,
@@ -81,38 +112,27 @@ def annotate_fragments(
         token_budget=job.model.token_budget,
         stall_timeout_s=job.model.stall_timeout_s,
     )
-    size = job.model.tensor_parallel_size
-    counter = start_actor_here(ProgressCounter)
-    guard = CountingGuard(counter)
-    fragment_bytes = {fragment.part_path: max(1, fragment.num_bytes) for fragment in fragments}
-    num_rows = sum(fragment.num_rows for fragment in fragments)
-    with (
-        replica_placement(
-            deployment.num_replicas, size, deployment.resources, timeout_s=PLACEMENT_TIMEOUT_S
-        ) as lease,
-        ProgressDisplay(counter, fragment_bytes, num_rows),
-        Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
-    ):
-        dataset = (
-            read_fragments(fragments, plan.read_schema, plan.filesystem, guard=guard)
-            .map_batches(_encoder(job, heads, carried, guard), batch_size=None, batch_format="pyarrow")
-            .map_batches(
-                Annotator,
-                fn_constructor_args=(settings, lease, counter),
-                batch_size=None,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(
-                    size=deployment.num_replicas,
-                    max_concurrent_calls_per_actor=NUM_FRAGMENTS_AT_ONCE,
-                    enable_true_multi_threading=True,
-                ),
-                num_cpus=0,
-            )
-        )
-        dataset.write_datasink(_sink(job, folder, staged, carried, heads, counter, failed_before))
-        counts: Counts = answer(counter.counts.remote())
-    ray.kill(counter)
-    return counts
+
+
+def _annotated(
+    encoded: Dataset,
+    num_replicas: int,
+    settings: AnnotatorSettings,
+    lease: ActorHandle[Any],
+    counter: ActorHandle[Any],
+) -> Dataset:
+    return encoded.map_batches(
+        Annotator,
+        fn_constructor_args=(settings, lease, counter),
+        batch_size=None,
+        batch_format="pyarrow",
+        compute=ActorPoolStrategy(
+            size=num_replicas,
+            max_concurrent_calls_per_actor=NUM_FRAGMENTS_AT_ONCE,
+            enable_true_multi_threading=True,
+        ),
+        num_cpus=0,
+    )
 
 
 def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:

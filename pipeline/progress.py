@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.actors import answer
 from pipeline.failures import FragmentFailure, Stage
+from pipeline.fragments import Fragment
 from pipeline.guard import Tries
 
 _TERMINAL_INTERVAL_S = 0.5
@@ -24,12 +25,32 @@ _RATE_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True)
+class Work:
+    """What there is to do: fragments, their rows, and their input bytes, at least one each."""
+
+    num_fragments: int
+    num_rows: int
+    num_bytes: int
+
+    @classmethod
+    def of(cls, fragments: Iterable[Fragment]) -> Self:
+        """Sums over fragments."""
+        sizes = [(1, fragment.num_rows, counted_bytes(fragment)) for fragment in fragments]
+        return cls(*(sum(column) for column in zip(*sizes, strict=True)))
+
+
+def counted_bytes(fragment: Fragment) -> int:
+    """The input bytes that a fragment counts for in estimates; at least one."""
+    return max(1, fragment.num_bytes)
+
+
+@dataclass(frozen=True)
 class Counts:
     """What has been done so far.
 
     Attributes:
         num_tokens: tokens that have passed a trunk, those of unfinished fragments too.
-        fragment_tokens: by part path, the tokens of fragments that are annotated.
+        annotated_bytes, annotated_tokens: input bytes and tokens of the fragments that are annotated.
         num_parts, num_rows, num_errors: of parts that are in place.
         peak_rank_bytes: most memory that a rank has held while it computed.
         failures: of this run, by part path.
@@ -37,15 +58,34 @@ class Counts:
         notes: what replicas had to tell, in order.
     """
 
-    num_tokens: int
-    fragment_tokens: Mapping[str, int]
-    num_parts: int
-    num_rows: int
-    num_errors: int
-    peak_rank_bytes: int
+    num_tokens: int = 0
+    annotated_bytes: int = 0
+    annotated_tokens: int = 0
+    num_parts: int = 0
+    num_rows: int = 0
+    num_errors: int = 0
+    peak_rank_bytes: int = 0
     failures: Mapping[str, FragmentFailure] = field(default_factory=dict)
     num_failed_writes: int = 0
     notes: tuple[str, ...] = ()
+
+
+class Totals:
+    """Sums of numbers by key; what comes again for a key takes the place of what was there."""
+
+    def __init__(self, num_sums: int) -> None:
+        self.sums = [0] * num_sums
+        self._values: dict[str, tuple[int, ...]] = {}
+
+    def put(self, key: str, *values: int) -> None:
+        """The numbers of a key."""
+        before = self._values.get(key, (0,) * len(values))
+        self._values[key] = values
+        self.sums = [total + now - old for total, now, old in zip(self.sums, values, before, strict=True)]
+
+    def settle(self) -> None:
+        """Forget the keys, and keep the sums: none of them comes again."""
+        self._values.clear()
 
 
 class ProgressCounter:
@@ -57,22 +97,22 @@ class ProgressCounter:
         self._num_failed_writes = 0
         self._notes: list[str] = []
         self._num_tokens = 0
-        self._fragment_tokens: dict[str, int] = {}
-        self._parts: dict[str, tuple[int, int]] = {}
+        self._annotated = Totals(2)
+        self._parts = Totals(3)
         self._peak_rank_bytes = 0
 
     def add_tokens(self, num_tokens: int) -> None:
         """A batch has passed the trunk."""
         self._num_tokens += num_tokens
 
-    def finish_fragment(self, part_path: str, num_tokens: int, peak_rank_bytes: int) -> None:
-        """A fragment is annotated."""
-        self._fragment_tokens[part_path] = num_tokens
+    def finish_fragment(self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int) -> None:
+        """A fragment of so many input bytes is annotated."""
+        self._annotated.put(part_path, num_bytes, num_tokens)
         self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
     def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
         """A part is in place."""
-        self._parts[part_path] = (num_rows, num_errors)
+        self._parts.put(part_path, 1, num_rows, num_errors)
         self._failures.pop(part_path, None)
         self._num_failed_writes = 0
 
@@ -94,15 +134,22 @@ class ProgressCounter:
         """The stage has come to an end."""
         self._tries.end(stage, part_path)
 
+    def settle(self) -> None:
+        """No task of the fragments so far runs any more, so that their names need not be kept."""
+        self._annotated.settle()
+        self._parts.settle()
+
     def counts(self) -> Counts:
         """All of it."""
-        rows, errors = (sum(part[i] for part in self._parts.values()) for i in (0, 1))
+        num_bytes, num_tokens = self._annotated.sums
+        num_parts, num_rows, num_errors = self._parts.sums
         return Counts(
             num_tokens=self._num_tokens,
-            fragment_tokens=dict(self._fragment_tokens),
-            num_parts=len(self._parts),
-            num_rows=rows,
-            num_errors=errors,
+            annotated_bytes=num_bytes,
+            annotated_tokens=num_tokens,
+            num_parts=num_parts,
+            num_rows=num_rows,
+            num_errors=num_errors,
             peak_rank_bytes=self._peak_rank_bytes,
             failures=dict(self._failures),
             num_failed_writes=self._num_failed_writes,
@@ -125,20 +172,18 @@ class Estimate:
         return self.num_tokens / self.tokens_per_s
 
 
-def estimate(counts: Counts, fragment_bytes: Mapping[str, int], history: list[tuple[float, int]]) -> Estimate:
+def estimate(counts: Counts, num_bytes: int, history: list[tuple[float, int]]) -> Estimate:
     """Remaining tokens and the present rate.
 
     Args:
-        fragment_bytes: input bytes of every fragment of the job, by part path.
+        num_bytes: input bytes of the job.
         history: (seconds, tokens) seen so far, oldest first.
     """
     seconds = history[-1][0] - history[0][0] if history else 0.0
     rate = (history[-1][1] - history[0][1]) / seconds if seconds > 0 else 0.0
-    done_bytes = sum(fragment_bytes[path] for path in counts.fragment_tokens)
-    if done_bytes == 0:
+    if counts.annotated_bytes == 0:
         return Estimate(None, rate)
-    tokens_per_byte = sum(counts.fragment_tokens.values()) / done_bytes
-    total = tokens_per_byte * sum(fragment_bytes.values())
+    total = counts.annotated_tokens / counts.annotated_bytes * num_bytes
     return Estimate(max(0, round(total) - counts.num_tokens), rate)
 
 
@@ -153,10 +198,9 @@ def duration(seconds: float | None) -> str:
 class ProgressDisplay:
     """A thread of the driver that shows the counter: a live line on a terminal, else a line now and then."""
 
-    def __init__(self, counter: ActorHandle[Any], fragment_bytes: Mapping[str, int], num_rows: int) -> None:
+    def __init__(self, counter: ActorHandle[Any], work: Work) -> None:
         self._counter = counter
-        self._fragment_bytes = fragment_bytes
-        self._num_rows = num_rows
+        self._work = work
         self._history = [(time.monotonic(), 0)]
         self._num_notes = 0
         self._stop = threading.Event()
@@ -186,7 +230,7 @@ class ProgressDisplay:
             return
         columns = (TextColumn("annotate"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            yield _LiveLine(progress, len(self._fragment_bytes)), _TERMINAL_INTERVAL_S
+            yield _LiveLine(progress, self._work.num_fragments), _TERMINAL_INTERVAL_S
 
     def _line(self) -> tuple[str, int]:
         counts: Counts = answer(self._counter.counts.remote())
@@ -197,11 +241,11 @@ class ProgressDisplay:
         self._history.append((now, counts.num_tokens))
         while len(self._history) > 2 and self._history[1][0] < now - _RATE_WINDOW_S:
             self._history.pop(0)
-        left = estimate(counts, self._fragment_bytes, self._history)
+        left = estimate(counts, self._work.num_bytes, self._history)
         failed = f"{len(counts.failures):,} fragments failed  " if counts.failures else ""
         text = (
-            f"{counts.num_parts}/{len(self._fragment_bytes)} fragments  "
-            f"{counts.num_rows:,}/{self._num_rows:,} rows  {counts.num_errors:,} errors  "
+            f"{counts.num_parts:,}/{self._work.num_fragments:,} fragments  "
+            f"{counts.num_rows:,}/{self._work.num_rows:,} rows  {counts.num_errors:,} errors  "
             f"{failed}{left.tokens_per_s:,.0f} tokens/s  ETA {duration(left.remaining_s)}"
         )
         return text, counts.num_parts

@@ -1,6 +1,6 @@
 """One corpus, one cluster, and each run of the job once: several tests look at the same run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,9 @@ from tests.integration.cluster import Cluster, running_cluster
 from tests.integration.corpus import Corpus, job_of, write_corpus, write_job
 from tests.integration.night import Night
 from tests.integration.oracle_rows import Oracle, Values
-from tests.integration.runs import Finished, annotate
+from tests.integration.runs import ANNOTATE, Finished, annotate
+
+SMALL_DATASETS = ("-m", "tests.integration.small_datasets")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class Workbench:
         overrides: tuple[str, ...] = (),
         is_local: bool = False,
         options: tuple[str, ...] = (),
+        program: Sequence[str] = ANNOTATE,
         **changes: dict[str, Any],
     ) -> Annotated:
         """Run it to its end, on the cluster or on one that it starts for itself."""
@@ -60,7 +63,7 @@ class Workbench:
         arguments = [*options, *(f"--set={override}" for override in overrides)]
         if not is_local:
             arguments += ["--address", self.cluster.address]
-        finished = annotate(job_file, *arguments, logs=self.root / f"{name}-logs")
+        finished = annotate(job_file, *arguments, logs=self.root / f"{name}-logs", program=program)
         return Annotated(finished, self.output(name), job_file, overrides)
 
 
@@ -107,10 +110,10 @@ def four_ranks(workbench: Workbench) -> Annotated:
 
 @pytest.fixture(scope="session")
 def routed(workbench: Workbench) -> Annotated:
-    """Two replicas; a route column that is not carried, and two other columns that are."""
+    """Two replicas, several datasets; a route column that is not carried, and two other columns that are."""
     columns = {"columns": ["lang", "id"]}
     overrides = ("input.route=heads", "model.replicas=2")
-    return workbench.run("routed", overrides=overrides, input=columns)
+    return workbench.run("routed", overrides=overrides, program=SMALL_DATASETS, input=columns)
 
 
 @pytest.fixture(scope="session")

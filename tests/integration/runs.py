@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from tests.integration.processes import Process, descendants
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 240.0
+ANNOTATE = ("-m", "jobs.annotate")
 
 
 @dataclass(frozen=True)
@@ -54,13 +55,13 @@ class Run:
 
 
 @contextmanager
-def started(job_file: Path, *options: str, logs: Path) -> Iterator[Run]:
+def started(job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE) -> Iterator[Run]:
     """Start a run; at the end of the block nothing of it is left."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     # Only a cluster that Ray finds by itself has it use the token by itself.
     environment["RAY_AUTH_MODE"] = "token"
     logs.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "jobs.annotate", str(job_file), *options]
+    command = [sys.executable, *program, str(job_file), *options]
     with (logs / "stdout").open("wb") as stdout, (logs / "stderr").open("wb") as stderr:
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr)
     run = Run(process, logs)
@@ -74,9 +75,9 @@ def started(job_file: Path, *options: str, logs: Path) -> Iterator[Run]:
             other.kill()
 
 
-def annotate(job_file: Path, *options: str, logs: Path) -> Finished:
+def annotate(job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE) -> Finished:
     """Run a job to its end."""
-    with started(job_file, *options, logs=logs) as run:
+    with started(job_file, *options, logs=logs, program=program) as run:
         return run.finish()
 
 

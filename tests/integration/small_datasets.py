@@ -1,0 +1,12 @@
+"""`jobs.annotate` as on an input of very many fragments: one dataset after another, here of few fragments each."""
+
+import sys
+
+import pipeline.graph
+from jobs.annotate import main
+
+NUM_FRAGMENTS = 17
+
+if __name__ == "__main__":
+    pipeline.graph.MAX_FRAGMENTS_AT_ONCE = NUM_FRAGMENTS
+    sys.exit(main())
