@@ -167,12 +167,14 @@ def _annotate(
     try:
         cores = connect(address)
         interruption.listen()
+        deployment = deploy(job, cores)
+        run.require_dtype(deployment.shard.dtype)
         return annotate_fragments(
             job,
             plan,
             todo,
             heads,
-            deploy(job, cores),
+            deployment,
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,

@@ -103,6 +103,21 @@ class Manifest:
         refuse_other_run(self.root, found, identity)
         return True
 
+    def require_dtype(self, dtype: str) -> None:
+        """Keep what `model.dtype = "auto"` has come to, which only the cluster tells, so that all parts agree.
+
+        Raises ConfigError where parts have been made with another one.
+        """
+        run = json.loads(self._folder.read(RUN) or b"")
+        if "dtype" not in run:
+            self._folder.put(RUN, _json(run | {"dtype": dtype}))
+        elif run["dtype"] != dtype:
+            raise ConfigError(
+                f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run['dtype']}, which "
+                f"{self.root} was begun with; go on with hardware like that, choose another output.path, or "
+                "add --restart to do all of it anew"
+            )
+
     def refuse_foreign_files(self) -> None:
         """Raise ConfigError where a folder that belongs to no run has Parquet files."""
         foreign = sorted(path for path, _ in self._folder.list_files() if path.endswith(".parquet"))

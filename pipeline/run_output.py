@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pipeline.commit import commit, is_committed, prune
 from pipeline.increment import compare
 from pipeline.inventory import FAILED, Inventory
+from pipeline.manifest import Manifest
 from pipeline.output_folder import STAGED, SUCCESS, OutputFolder
 from pipeline.planning import Plan
 from pipeline.storage import clear_incomplete
@@ -33,6 +34,10 @@ class RunOutput:
         if is_pending:
             commit(self.inventory)
             self._take_inventory()
+
+    def require_dtype(self, dtype: str) -> None:
+        """See `Manifest.require_dtype`."""
+        Manifest(self.folder.filesystem, self.folder.root).require_dtype(dtype)
 
     def end(self, *, prunes: bool = False) -> bool:
         """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""

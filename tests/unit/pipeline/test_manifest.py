@@ -63,6 +63,16 @@ def test_a_run_is_begun_and_goes_on(manifest: Manifest) -> None:
     assert manifest.identity() == IDENTITY
 
 
+def test_a_run_goes_on_in_the_precision_it_was_begun_with(manifest: Manifest) -> None:
+    manifest.begin(IDENTITY)
+    manifest.require_dtype("float32")
+    manifest.require_dtype("float32")
+    with pytest.raises(ConfigError, match=r"model\.dtype: found bfloat16, .* expected float32, .* --restart"):
+        manifest.require_dtype("bfloat16")
+    assert manifest.begin(IDENTITY)
+    manifest.require_dtype("float32")
+
+
 @pytest.mark.parametrize(
     ("other", "named"),
     [
