@@ -1,8 +1,9 @@
 """Rows -> sequences of token ids: one internal column for each source, with a list of windows in every row."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -67,10 +68,12 @@ def encode_fragment(
     *,
     route: str | None,
     kept_columns: Sequence[str],
+    refused: Mapping[int, str] = MappingProxyType({}),
 ) -> pa.Table:
     """Add sequences to the rows of a fragment, and take away columns that nothing needs from here on.
 
-    A row is read, and judged, only as far as the heads that it asks for need it.
+    A row is read, and judged, only as far as the heads that it asks for need it; rows in `refused` are not read
+    at all, for the reason that it gives.
 
     Returns:
         `kept_columns`, num_tokens, num_windows, error, and what the annotator needs: which heads a row wants,
@@ -78,7 +81,8 @@ def encode_fragment(
     """
     num_rows = table.num_rows
     routes = route_rows(table, route, [head.name for head in heads])
-    problems = [[routes.errors[row]] if row in routes.errors else [] for row in range(num_rows)]
+    problems = [[each[row] for each in (routes.errors, refused) if row in each] for row in range(num_rows)]
+    routes.wanted[list(refused)] = False
     num_tokens, num_windows = (np.zeros(num_rows, dtype=np.int32) for _ in range(2))
     columns = {name: table.column(name) for name in kept_columns}
     flags = pa.array(routes.wanted.ravel())

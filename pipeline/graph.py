@@ -1,6 +1,6 @@
 """The Ray Dataset of a job: read Parquet, encode, annotate, write Parquet, a fragment at a time."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard, Guard
 from pipeline.heads import Head, output_types
+from pipeline.isolation import deadly_rows_of
 from pipeline.manifest import PartRecord
 from pipeline.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
@@ -150,16 +151,22 @@ def _encoder(
         if failure_in(table) is not None:
             return table
         fragment = whole_fragment(table)
-        result = guard("encode", fragment, lambda: encode_rows(table))
+        result = guard(
+            "encode",
+            fragment,
+            lambda: encode_rows(table),
+            last_resort=lambda: encode_rows(table, deadly_rows_of(table, encode_rows)),
+        )
         return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
 
-    def encode_rows(table: pa.Table) -> pa.Table:
+    def encode_rows(table: pa.Table, refused: Mapping[int, str] | None = None) -> pa.Table:
         return encode_fragment(
             table,
             heads,
             load_tokenizer(directory),
             route=route,
             kept_columns=[*kept, *(name for name in table.column_names if is_internal(name))],
+            refused=refused or {},
         )
 
     return encode

@@ -28,11 +28,15 @@ T = TypeVar("T")
 class Guard(Protocol):
     """Runs one stage of a fragment's way; returns what came of it, or that it failed."""
 
-    def __call__(self, stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
-        """Run `action`."""
+    def __call__(
+        self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
+    ) -> T | FragmentFailure:
+        """Run `action`, or where processes die of it `last_resort`, which comes to the same by a safer way."""
 
 
-def unguarded(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+def unguarded(
+    stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
+) -> T | FragmentFailure:
     """The guard that lets errors pass."""
     return action()
 
@@ -59,13 +63,18 @@ class CountingGuard:
 
     counter: ActorHandle[Any]
 
-    def __call__(self, stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
-        """Run `action`, unless processes that did so have died `NUM_TRIES` times."""
-        if answer(self.counter.begin.remote(stage, fragment.part_path)) > NUM_TRIES:
-            result: T | FragmentFailure = FragmentFailure.of(
+    def __call__(
+        self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
+    ) -> T | FragmentFailure:
+        """Run `action`; after `NUM_TRIES` deaths of its process `last_resort`, once; and then nothing more."""
+        num_deaths = answer(self.counter.begin.remote(stage, fragment.part_path)) - 1
+        if num_deaths == NUM_TRIES and last_resort is not None:
+            result = caught(stage, fragment, last_resort)
+        elif num_deaths >= NUM_TRIES:
+            result = FragmentFailure.of(
                 fragment,
                 stage,
-                f"the process died {NUM_TRIES} times at this fragment; see the memory of the nodes, lower "
+                f"the process died {num_deaths} times at this fragment; see the memory of the nodes, lower "
                 "input.max_fragment_bytes or take the rows out of the input",
             )
         else:

@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.integration.conftest import Annotated, Workbench
+from tests.integration.deadly_encoding import DEADLY
 from tests.integration.nodes_host import REPLY
 from tests.integration.processes import Process, descendants, wait_for
-from tests.integration.runs import ROOT, Run, parts, started
+from tests.integration.runs import ROOT, Run, parts, rows_of, started
 from tests.integration.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
 
 TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
@@ -99,6 +102,30 @@ def test_the_death_of_workers_changes_nothing(
     assert killed
     assert finished.code == 0, finished
     assert parts(output) == parts(two_ranks.output)
+    workbench.cluster.wait_until_free()
+
+
+@pytest.mark.slow
+def test_a_row_that_kills_the_tokenizer_is_found_and_the_others_are_done(
+    workbench: Workbench, tmp_path: Path
+) -> None:
+    [name, *_] = workbench.corpus.files
+    table = workbench.corpus.files[name].slice(0, 20)
+    poison = table.set_column(
+        table.column_names.index("text"),
+        "text",
+        pa.array([DEADLY if row == 13 else text for row, text in enumerate(table["text"].to_pylist())]),
+    )
+    pq.write_table(poison, tmp_path / "poison.parquet")
+    changes = {"input": {"path": str(tmp_path / "poison.parquet")}}
+    program = ("-m", "tests.integration.deadly_encoding")
+    killed = workbench.run("deadly", program=program, **changes)
+    assert killed.finished.code == 0, killed.finished
+    found = rows_of(killed.output, "poison").to_pylist()
+    expected = rows_of(workbench.run("not-deadly", **changes).output, "poison").to_pylist()
+    assert "the process that tokenized this row died of it" in found[13]["error"]
+    assert found[13]["topic"] is None
+    assert [*found[:13], *found[14:]] == [*expected[:13], *expected[14:]]
     workbench.cluster.wait_until_free()
 
 

@@ -121,6 +121,17 @@ def test_each_bad_column_is_named_and_the_other_sources_go_on(tokenizer: XLMRobe
     assert columns["num_windows"] == [1, 0, 0]
 
 
+def test_refused_rows_are_not_read(tokenizer: XLMRobertaXLTokenizer) -> None:
+    table = pa.table({"text": [SENTENCES[0], None, SENTENCES[1]]})
+    result = encode_fragment(
+        table, [TOPIC], tokenizer, route=None, kept_columns=["text"], refused={1: "deadly", 2: "deadly too"}
+    ).to_pydict()
+    assert result["error"] == [None, "deadly", "deadly too"]
+    assert result[WANTED] == [[True], [False], [False]]
+    assert ids_of(result) == [[tokenizer.encode(SENTENCES[0])], [], []]
+    assert result["num_tokens"][1:] == [0, 0]
+
+
 CHOICE = {"task": "multiple-choice", "prompt": "text"}
 
 

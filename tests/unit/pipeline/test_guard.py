@@ -75,6 +75,22 @@ def test_after_as_many_deaths_a_stage_is_not_begun_again(counting: CountingGuard
     assert counting("read", FRAGMENT, lambda: 5) == 5
 
 
+def test_after_as_many_deaths_the_last_resort_is_tried_once(counting: CountingGuard) -> None:
+    def call(last_resort: Callable[[], Any]) -> object:
+        return counting("encode", FRAGMENT, die, last_resort=last_resort)
+
+    for _ in range(NUM_TRIES):
+        with pytest.raises(ProcessDiedError):
+            call(lambda: "safe")
+    with pytest.raises(ProcessDiedError):
+        call(die)
+    assert isinstance(call(lambda: "safe"), FragmentFailure)
+    for _ in range(NUM_TRIES):
+        with pytest.raises(ProcessDiedError):
+            call(lambda: "safe")
+    assert call(lambda: "safe") == "safe"
+
+
 def test_deaths_before_a_success_do_not_count(counting: CountingGuard) -> None:
     for _ in range(4):
         for _ in range(NUM_TRIES - 1):
