@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import ray
+from ray._private.worker import global_worker
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -20,6 +21,12 @@ def start_actor_here(actor_class: type, *args: object) -> ActorHandle[Any]:
     node_id = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return start_actor(actor_class, *args, num_cpus=0, scheduling_strategy=strategy)
+
+
+def is_retry() -> bool:
+    """Whether Ray runs the present task again: its process died, or what it had made was lost."""
+    attempt: int = global_worker.core_worker.get_current_task_attempt_number()  # type: ignore[attr-defined]
+    return attempt > 0
 
 
 def answer(ref: object, *, timeout_s: float | None = None) -> Any:

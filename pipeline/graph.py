@@ -1,5 +1,6 @@
 """The Ray Dataset of a job: read Parquet, encode, annotate, write Parquet, a fragment at a time."""
 
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,8 +98,7 @@ def annotate_fragments(
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
                 annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter)
                 annotated.write_datasink(sink)
-            answer(counter.settle.remote())
-        counts: Counts = answer(counter.counts.remote())
+            counts = _settled(counter, num_ended=begin + len(some))
     ray.kill(counter)
     return counts
 
@@ -134,6 +134,17 @@ def _annotated(
         ),
         num_cpus=0,
     )
+
+
+def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
+    """The counts after so many fragments; what workers have sent last may be on its way, or lost with them."""
+    deadline = time.monotonic() + COUNTER_TIMEOUT_S
+    while True:
+        counts: Counts = answer(counter.counts.remote())
+        if counts.num_parts + len(counts.failures) >= num_ended or time.monotonic() > deadline:
+            answer(counter.settle.remote())
+            return counts
+        time.sleep(0.05)
 
 
 def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:
@@ -182,8 +193,7 @@ def _sink(
     failed_before: Collection[str],
 ) -> PartSink:
     def report(part: PartRecord) -> None:
-        # Waited for, so that the count is complete when the last part is in place.
-        answer(counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors))
+        counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors)
 
     def report_failure(failure: FragmentFailure) -> None:
         if answer(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:

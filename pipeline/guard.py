@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeVar
 
 from ray.actor import ActorHandle
 
-from pipeline.actors import answer
+from pipeline.actors import answer, is_retry
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, Stage, reason_of
 from pipeline.fragments import Fragment
@@ -59,7 +59,11 @@ class Tries:
 
 @dataclass(frozen=True)
 class CountingGuard:
-    """The guard of a job on a cluster; `counter` is an actor with the methods of `Tries`."""
+    """The guard of a job on a cluster; `counter` is an actor with the methods of `Tries`.
+
+    A task that waits for an answer gives back its CPU meanwhile, and Ray starts another process for that, which
+    takes seconds: so it asks for the number of deaths only if it is tried again.
+    """
 
     counter: ActorHandle[Any]
 
@@ -67,7 +71,8 @@ class CountingGuard:
         self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
     ) -> T | FragmentFailure:
         """Run `action`; after `NUM_TRIES` deaths of its process `last_resort`, once; and then nothing more."""
-        num_deaths = answer(self.counter.begin.remote(stage, fragment.part_path)) - 1
+        begun: Any = self.counter.begin.remote(stage, fragment.part_path)
+        num_deaths = answer(begun) - 1 if is_retry() else 0
         if num_deaths == NUM_TRIES and last_resort is not None:
             result = caught(stage, fragment, last_resort)
         elif num_deaths >= NUM_TRIES:

@@ -30,6 +30,7 @@ class Counter:
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> CountingGuard:
     monkeypatch.setattr(guard, "answer", lambda value: value)
+    monkeypatch.setattr(guard, "is_retry", lambda: True)
     return CountingGuard(cast(Any, Counter()))
 
 
@@ -51,6 +52,14 @@ def fail(error: Exception) -> Callable[[], None]:
 def test_a_result_passes_however_often_it_is_asked_for(counting: CountingGuard) -> None:
     for _ in range(10):
         assert counting("read", FRAGMENT, lambda: 5) == 5
+
+
+def test_a_first_try_does_not_wait_for_the_counter(
+    counting: CountingGuard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "is_retry", lambda: False)
+    monkeypatch.setattr(guard, "answer", lambda value: pytest.fail("it waits"))
+    assert counting("read", FRAGMENT, lambda: 5) == 5
 
 
 def test_an_error_becomes_a_failure_and_is_no_death(counting: CountingGuard) -> None:
