@@ -36,7 +36,7 @@ OUTPUT_SCHEMA = pa.schema(
 HEADS = ["topic", "genres", "vector", "pooled", "loss"]
 
 
-RUNS = ["on_this_machine", "one_rank", "two_ranks", "four_ranks", "routed"]
+RUNS = ["on_this_machine", "one_rank", "two_ranks", pytest.param("four_ranks", marks=pytest.mark.slow), "routed"]
 
 
 @pytest.fixture(params=RUNS)
@@ -181,7 +181,7 @@ def test_a_run_says_what_it_has_done(run: Annotated, corpus: Corpus) -> None:
 
 
 def test_nothing_of_a_run_is_left_on_the_cluster(
-    one_rank: Annotated, two_ranks: Annotated, four_ranks: Annotated, routed: Annotated, workbench: Workbench
+    one_rank: Annotated, two_ranks: Annotated, routed: Annotated, workbench: Workbench
 ) -> None:
     workbench.cluster.wait_until_free()
 

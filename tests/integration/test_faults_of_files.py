@@ -44,6 +44,7 @@ def damage_page(path: Path, text: str) -> None:
     path.write_bytes(data[:where] + bytes([data[where] ^ 1]) + data[where + 1 :])
 
 
+@pytest.mark.slow
 def test_files_that_go_bad_while_a_job_runs_are_told_and_can_be_done_later(
     corpus: Corpus, workbench: Workbench, tmp_path: Path
 ) -> None:

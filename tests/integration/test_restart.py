@@ -70,6 +70,7 @@ def test_what_is_not_of_a_run_stays(night: Night) -> None:
         assert (night.output / name).read_bytes() == b"mine"
 
 
+@pytest.mark.slow
 def test_through_ray(one_rank: Annotated, workbench: Workbench, corpus: Corpus, tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert run_once(str(corpus.inputs), str(output))

@@ -150,6 +150,7 @@ def test_a_sequence_that_does_not_fit_alone_is_an_error_of_its_row(bench: Bench)
         assert all(column[row].as_py() is None for column in found.columns.values())
 
 
+@pytest.mark.slow
 def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
     stopped.touch()
