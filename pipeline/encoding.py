@@ -1,5 +1,6 @@
 """Rows -> sequences of token ids: one internal column for each source, with a list of windows in every row."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -81,7 +82,9 @@ def encode_fragment(
     """
     num_rows = table.num_rows
     routes = route_rows(table, route, [head.name for head in heads])
-    problems = [[each[row] for each in (routes.errors, refused) if row in each] for row in range(num_rows)]
+    problems: dict[int, list[str]] = defaultdict(list)
+    for row, problem in [*routes.errors.items(), *refused.items()]:
+        problems[row].append(problem)
     routes.wanted[list(refused)] = False
     num_tokens, num_windows = (np.zeros(num_rows, dtype=np.int32) for _ in range(2))
     columns = {name: table.column(name) for name in kept_columns}
@@ -106,7 +109,8 @@ def encode_fragment(
             problems[row].append(problem)
     columns[NUM_TOKENS] = pa.array(num_tokens)
     columns[NUM_WINDOWS] = pa.array(num_windows)
-    columns[ERROR] = pa.array(["; ".join(dict.fromkeys(p)) or None for p in problems], pa.string())
+    errors = [("; ".join(dict.fromkeys(problems[row])) if row in problems else None) for row in range(num_rows)]
+    columns[ERROR] = pa.array(errors, pa.string())
     return pa.table({**columns, **encoded_columns})
 
 
