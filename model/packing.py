@@ -83,6 +83,25 @@ class PackedBatch:
         flat = torch.tensor([i for sequence in sequences for i in sequence], dtype=torch.int64)
         return cls.from_lengths(flat, [len(s) for s in sequences], pad_token_id=pad_token_id, device=device)
 
+    def split(self, max_num_tokens: int) -> "list[PackedBatch]":
+        """Views of runs of whole sequences, each as long as fits; a longer sequence is a batch alone."""
+        batches = []
+        begin = first_token = num_tokens = 0
+        for end, length in enumerate((*self.lengths, max_num_tokens)):
+            if num_tokens and num_tokens + length > max_num_tokens:
+                tokens = slice(first_token, first_token + num_tokens)
+                batches.append(
+                    PackedBatch(
+                        self.input_ids[tokens],
+                        self.position_ids[tokens],
+                        self.cu_seqlens[begin : end + 1] - first_token,
+                        self.lengths[begin:end],
+                    )
+                )
+                begin, first_token, num_tokens = end, first_token + num_tokens, 0
+            num_tokens += length
+        return batches
+
 
 def pack(input_ids: Tensor, attention_mask: Tensor, *, pad_token_id: int) -> PackedBatch:
     """Drop the padding of a padded batch `[batch, length]`; the mask is 1 for tokens and 0 for padding."""

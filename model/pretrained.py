@@ -251,8 +251,11 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
             safe_serialization: taken for the sake of code written for Transformers; pickles are not written.
 
         Raises:
-            ValueError: `config.hidden_act` is a callable, the size cannot be understood, or a pickle is wanted.
+            ValueError: `config.hidden_act` is a callable, the size cannot be understood, a pickle is wanted, or
+                the trunk was fused.
         """
+        if self.base_model.fused is not None:
+            raise ValueError("a trunk that was fused cannot be saved; load it again")
         if not safe_serialization:
             raise ValueError("safe_serialization must be True: only safetensors are written")
         config = self.config.copy(torch_dtype=self.dtype, architectures=[type(self).__name__])

@@ -9,6 +9,7 @@ from torch import Tensor
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed
 from model.encoder import Embeddings, Encoder, Pooler
+from model.fused import FusedEncoder
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
@@ -36,7 +37,17 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             self.embeddings = Embeddings(config, self.group)
             self.encoder = Encoder(config, self.group)
             self.pooler = Pooler(config) if add_pooling_layer else None
+        self.fused: FusedEncoder | None = None
         self.initialize()
+
+    def fuse(self) -> None:
+        """Bring loaded layers into the form in which packed batches are computed fastest (see `model.fused`).
+
+        From here on the trunk has no gradient, no padded forward and no state to save. Layers are converted one
+        at a time: at most one of them is held twice.
+        """
+        self.eval()
+        self.fused = FusedEncoder(self.encoder, is_causal=self.config.is_decoder)
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.
@@ -57,6 +68,9 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             )
         seed = self.dropout_seed()
         hidden_TD: Tensor = self.embeddings.forward_packed(batch, seed and seed.child("embeddings"))
+        if self.fused is not None:
+            assert seed is None, "fused layers have no dropout"
+            return self.fused.forward_(hidden_TD, batch)
         return self.encoder.forward_packed(hidden_TD, batch, seed)
 
     def forward(
@@ -97,10 +111,12 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             less what was not asked for.
 
         Raises:
-            ValueError: both or neither of `input_ids` and `inputs_embeds`, a mask of another shape, or a
-                sequence that is too long for the position embeddings.
+            ValueError: both or neither of `input_ids` and `inputs_embeds`, a mask of another shape, a sequence
+                that is too long for the position embeddings, or a trunk that was fused.
         """
         config = self.config
+        if self.fused is not None:
+            raise ValueError("a trunk that was fused computes packed batches only; load it again to pad")
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
         if encoder_hidden_states is not None and config.is_decoder and not config.add_cross_attention:

@@ -70,6 +70,11 @@ class Shard:
         self._heads = {head.name: head for head in heads}
         self._trunks = {path: self._load_trunk(path) for path in dict.fromkeys(h.trunk for h in heads)}
         self._modules = {head.name: self._load_head(head) for head in heads}
+        generating = {head.trunk for head in heads if isinstance(head.options, TextGenerationHead)}
+        for path, trunk in self._trunks.items():
+            # Generation steps through the padded forward with a cache, which fused layers do not have.
+            if path not in generating:
+                trunk.fuse()
         self.unused = {path: c.unused for path, c in self._checkpoints.items() if c.unused}
         # Closes the files: what was read has been copied, and mapped pages would count as this rank's memory.
         self._checkpoints.clear()

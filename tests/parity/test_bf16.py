@@ -32,11 +32,14 @@ def test_error_at_xl_width_is_within_twice_the_oracles() -> None:
         packed = model.roberta.forward_packed(batch)
         packed_logits = model.lm_head.local_logits(packed)
         nll = model.lm_head.nll(packed, batch.input_ids)
+        model.roberta.fuse()
+        fused = model.roberta.forward_packed(batch)
     states = expected.hidden_states[-1][keep]
     their_error = mean_error(theirs.hidden_states[-1][keep], states)
     assert their_error > 0
     assert mean_error(ours.hidden_states[-1][keep], states) <= 2 * their_error
     assert mean_error(unpack(packed, batch.lengths)[keep], states) <= 2 * their_error
+    assert mean_error(fused, states) <= 2 * their_error
     logits = expected.logits[keep]
     their_error = mean_error(theirs.logits[keep], logits)
     assert mean_error(ours.logits[keep], logits) <= 2 * their_error

@@ -1,0 +1,38 @@
+"""Which of several ways to compute the same thing was taken: rules, counts, and one switch of oneDNN."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+FAST_PATH_CALLS: Counter[str] = Counter()
+"""How often each fast path ran in this process; tests and benchmarks read it, nothing depends on it."""
+
+
+def has_onednn_bf16(tensor: Tensor) -> bool:
+    """Whether oneDNN multiplies this tensor in bf16: on a CPU, in that dtype, with AVX-512 or better."""
+    return (
+        tensor.device.type == "cpu"
+        and tensor.dtype == torch.bfloat16
+        and torch.backends.mkldnn.is_available()
+        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
+
+
+@contextmanager
+def exact_bf16_products() -> Iterator[None]:
+    """Within, oneDNN multiplies fp32 matrices on the CPU, and may take their elements for bf16.
+
+    For operands that came from bf16 and are fp32 to get an fp32 result: no bit of them is lost, a product of
+    two has at most 16 bits and is exact in fp32, and sums are kept in fp32. CPUs with AMX then use it; others
+    take oneDNN's fp32 kernel. The switch is the process's own: nothing else may multiply meanwhile.
+    """
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # the module is replaced by an object
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "bf16"
+    try:
+        yield
+    finally:
+        matmul.fp32_precision = before

@@ -1,0 +1,137 @@
+"""A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
+
+Query, key and value are one matrix, the residual is added in place, and on a CPU in bf16 the weights are laid
+out once as oneDNN wants them (which otherwise happens in every call), with GELU in the product itself.
+
+Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.attention import packed_attention
+from model.config import Activation
+from model.encoder import Encoder, Layer
+from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
+from model.layers import RowParallelLinear
+from model.packing import PackedBatch
+
+# Tokens that pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the memory
+# for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
+CPU_SLICE_TOKENS = 1024
+
+
+class InferenceLinear(nn.Module):
+    """`activation(x W^T + b)`. On a CPU in bf16, and where oneDNN has it, the weights are kept prepacked.
+
+    Args:
+        activation: GELU is part of the prepacked product; others follow it.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
+        super().__init__()
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.activation = activation
+        self.is_prepacked = has_onednn_bf16(weight)
+        self.weight: Tensor
+        if self.is_prepacked:
+            # No view of it can be made: it is no parameter.
+            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), CPU_SLICE_TOKENS)
+        else:
+            self.weight = nn.Parameter(weight.detach(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., in_features]` to `[..., out_features]`."""
+        if not self.is_prepacked:
+            y = F.linear(x, self.weight, self.bias)
+            return y if self.activation is None else self.activation(y)
+        FAST_PATH_CALLS["prepacked linear"] += 1
+        multiply: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
+        if self.activation is F.gelu:
+            return multiply(x, self.weight, self.bias, "gelu", [], "none")
+        y = multiply(x, self.weight, self.bias, "none", [], "")
+        return y if self.activation is None else self.activation(y)
+
+
+class FusedLayer(nn.Module):
+    """The self-attention and feed-forward blocks of a `Layer`, for packed batches only."""
+
+    def __init__(self, layer: Layer, *, is_causal: bool) -> None:
+        super().__init__()
+        attention = layer.attention.self
+        projections = (attention.query, attention.key, attention.value)
+        self.group = attention.group
+        self.head_size = attention.head_size
+        self.is_causal = is_causal
+        self.attention_norm = layer.attention.self_attn_layer_norm
+        self.qkv = InferenceLinear(
+            torch.cat([p.weight.detach() for p in projections]), torch.cat([p.bias.detach() for p in projections])
+        )
+        self.attention_output = _RowParallel(layer.attention.output.dense)
+        self.norm = layer.LayerNorm
+        up = layer.intermediate.dense
+        self.up = InferenceLinear(up.weight, up.bias, layer.intermediate.activation)
+        self.down = _RowParallel(layer.output.dense)
+
+    def add_to_(self, hidden_TD: Tensor, batch: PackedBatch) -> None:
+        """Both blocks, each added to the residual `[T, D]` in place."""
+        qkv_T3NK = self.qkv(self.attention_norm(hidden_TD)).unflatten(-1, (3, -1, self.head_size))
+        q_TNK, k_TNK, v_TNK = qkv_T3NK.unbind(1)
+        context_TNK = packed_attention(q_TNK, k_TNK, v_TNK, batch, is_causal=self.is_causal)
+        hidden_TD += self.attention_output(context_TNK.flatten(1))
+        hidden_TD += self.down(self.up(self.norm(hidden_TD)))
+
+
+class _RowParallel(nn.Module):
+    """A `RowParallelLinear`: the bias belongs to the product on one rank, and follows the sum over several."""
+
+    def __init__(self, linear: RowParallelLinear) -> None:
+        super().__init__()
+        self.group = linear.group
+        is_alone = self.group.size == 1
+        self.linear = InferenceLinear(linear.weight, linear.bias if is_alone else None)
+        self.late_bias = None if is_alone else nn.Parameter(linear.bias.detach(), requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.linear(x)
+        if self.late_bias is not None:
+            self.group.all_reduce_(y).add_(self.late_bias)
+        return y
+
+
+class FusedEncoder(nn.Module):
+    """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once."""
+
+    def __init__(self, encoder: Encoder, *, is_causal: bool) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList()
+        layers = encoder.layers
+        encoder.layer = nn.ModuleList()
+        for _ in range(len(layers)):
+            self.layer.append(FusedLayer(layers.pop(0), is_causal=is_causal))
+        self.LayerNorm = encoder.LayerNorm
+
+    @torch.no_grad()
+    def forward_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
+        """Embeddings `[T, D]` to normalised states, in the memory of the embeddings."""
+        begin = 0
+        for part in slices_of(batch):
+            rows_TD = hidden_TD[begin : begin + len(part.input_ids)]
+            for layer in self.layer:
+                assert isinstance(layer, FusedLayer)
+                layer.add_to_(rows_TD, part)
+            rows_TD.copy_(self.LayerNorm(rows_TD))
+            begin += len(part.input_ids)
+        return hidden_TD
+
+
+def slices_of(batch: PackedBatch) -> list[PackedBatch]:
+    """What passes the layers at a time: on a GPU the whole batch, else slices of whole sequences."""
+    if batch.input_ids.is_cuda:
+        return [batch]
+    slices = batch.split(CPU_SLICE_TOKENS)
+    FAST_PATH_CALLS["slices"] += len(slices)
+    return slices

@@ -1,0 +1,130 @@
+"""The fused form of a trunk against its plain form, on one rank and several, and that it is what runs."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.attention import MIN_PRODUCT_LENGTH
+from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
+from model.fused import CPU_SLICE_TOKENS
+from tests.distributed.processes import run_on_ranks
+
+TINY = {
+    "vocab_size": 100,
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+    "max_position_embeddings": 600,
+}
+LENGTHS = [5, 5, 40, 400, 33, 598, 31, 1]
+needs_onednn_bf16 = pytest.mark.skipif(
+    not has_onednn_bf16(torch.empty(0, dtype=torch.bfloat16)), reason="oneDNN without bf16"
+)
+
+
+def random_trunk(dtype: torch.dtype, **options: Any) -> XLMRobertaXLModel:
+    torch.manual_seed(0)
+    trunk = XLMRobertaXLModel(XLMRobertaXLConfig(**{**TINY, **options})).eval()
+    for name, parameter in trunk.named_parameters():
+        if name.endswith("bias"):
+            torch.nn.init.normal_(parameter, std=0.1)
+    return trunk.to(dtype)
+
+
+def a_batch() -> PackedBatch:
+    ids = torch.randint(4, 100, (sum(LENGTHS),), generator=torch.Generator().manual_seed(0))
+    return PackedBatch.from_lengths(ids, LENGTHS, pad_token_id=1)
+
+
+@torch.inference_mode()
+def fused_and_plain(trunk: XLMRobertaXLModel) -> tuple[Tensor, Tensor]:
+    plain = trunk.forward_packed(a_batch())
+    trunk.fuse()
+    return trunk.forward_packed(a_batch()), plain
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"hidden_act": "relu"}, {"hidden_act": "gelu_new"}, {"is_decoder": True}, {"pruned_heads": {1: [0, 2]}}],
+    ids=str,
+)
+def test_in_fp32_the_fused_form_is_the_plain_one(options: dict[str, Any]) -> None:
+    fused, plain = fused_and_plain(random_trunk(torch.float32, **options))
+    torch.testing.assert_close(fused, plain, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn_bf16
+@pytest.mark.parametrize("options", [{}, {"hidden_act": "relu"}, {"is_decoder": True}], ids=str)
+def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: dict[str, Any]) -> None:
+    trunk = random_trunk(torch.bfloat16, **options)
+    with torch.inference_mode():
+        exact = copy.deepcopy(trunk).float().forward_packed(a_batch())
+    FAST_PATH_CALLS.clear()
+    fused, plain = fused_and_plain(trunk)
+    assert (fused - exact).abs().mean() <= 1.1 * (plain - exact).abs().mean()
+    assert (fused - exact).abs().max() <= 2 * (plain - exact).abs().max()
+    num_slices = 2
+    assert FAST_PATH_CALLS["slices"] == num_slices
+    assert FAST_PATH_CALLS["prepacked linear"] == 4 * TINY["num_hidden_layers"] * num_slices
+    num_long = 0 if options.get("is_decoder") else sum(n >= MIN_PRODUCT_LENGTH for n in LENGTHS)
+    assert num_long != 0 or options.get("is_decoder")
+    # The plain form attends in the same way.
+    assert FAST_PATH_CALLS["attention of products"] == 2 * num_long * TINY["num_hidden_layers"]
+
+
+def test_fp32_takes_no_bf16_path() -> None:
+    FAST_PATH_CALLS.clear()
+    fused_and_plain(random_trunk(torch.float32))
+    assert set(FAST_PATH_CALLS) == {"slices"}
+
+
+def _of_rank(group: ShardGroup, directory: Path) -> Tensor:
+    trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False)
+    return fused_and_plain(trunk)[0]
+
+
+@pytest.mark.parametrize("num_ranks", [2, 3])
+def test_fused_ranks_agree_with_one(num_ranks: int, tmp_path: Path) -> None:
+    """Four heads over three ranks: shares of the heads are not equal."""
+    trunk = random_trunk(torch.float32)
+    trunk.save_pretrained(tmp_path)
+    _, expected = fused_and_plain(trunk)
+    for found in run_on_ranks(num_ranks, _of_rank, tmp_path):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@needs_onednn_bf16
+def test_fused_ranks_agree_with_one_in_bf16(tmp_path: Path) -> None:
+    trunk = random_trunk(torch.bfloat16)
+    trunk.save_pretrained(tmp_path)
+    _, expected = fused_and_plain(trunk)
+    for found in run_on_ranks(2, _of_rank, tmp_path):
+        assert (found - expected).abs().mean() < 0.01
+
+
+def test_a_fused_trunk_refuses_what_it_cannot_do(tmp_path: Path) -> None:
+    trunk = random_trunk(torch.float32)
+    trunk.fuse()
+    with pytest.raises(ValueError, match="fused computes packed batches only"):
+        trunk(torch.ones(1, 3, dtype=torch.long))
+    with pytest.raises(ValueError, match="fused cannot be saved"):
+        trunk.save_pretrained(tmp_path)
+
+
+def test_slices_hold_whole_sequences_in_order() -> None:
+    batch = a_batch()
+    parts = batch.split(CPU_SLICE_TOKENS)
+    assert [part.lengths for part in parts] == [(5, 5, 40, 400, 33), (598, 31, 1)]
+    assert torch.equal(torch.cat([part.input_ids for part in parts]), batch.input_ids)
+    for part in parts:
+        again = PackedBatch.from_lengths(part.input_ids, part.lengths, pad_token_id=1)
+        assert torch.equal(part.cu_seqlens, again.cu_seqlens)
+        assert torch.equal(part.position_ids, again.position_ids)
+    assert [part.lengths for part in batch.split(1)] == [(n,) for n in LENGTHS]
+    assert PackedBatch.from_sequences([], pad_token_id=1).split(10) == []
