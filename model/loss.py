@@ -11,20 +11,44 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
 from model.layers import Shard
 from model.parallel import ShardGroup, reduce_from_shards
 
 IGNORE_INDEX = -100
-# Vocabulary rows that are projected at a time where no gradient is wanted: bounds memory at
-# block_size * (positions + hidden size) fp32 numbers and keeps a block of the weights in cache.
-VOCAB_BLOCK_SIZE = 8192
+# Vocabulary rows that are projected at a time where no gradient is wanted, on a GPU.
+GPU_VOCAB_BLOCK_SIZE = 8192
+# The same on a CPU: a block of weights, and the block's logits up to this number, stay in cache.
+CPU_VOCAB_BLOCK_SIZE = 2048
+MIN_VOCAB_BLOCK_SIZE = 256
+_MAX_BLOCK_LOGITS = 2**22
+
+
+def vocab_block_size(num_positions: int, device: str) -> int:
+    """Vocabulary rows that are projected at a time: the fewer, the more positions there are.
+
+    Bounds memory at `block_size * (positions + hidden size)` fp32 numbers.
+    """
+    if device == "cuda":
+        return GPU_VOCAB_BLOCK_SIZE
+    return max(MIN_VOCAB_BLOCK_SIZE, min(CPU_VOCAB_BLOCK_SIZE, _MAX_BLOCK_LOGITS // max(1, num_positions)))
 
 
 def linear_fp32(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`x W^T + b` with fp32 result: bf16 logits near 58 would be a quarter apart."""
-    if x.is_cuda and x.dtype != torch.float32 and not torch.is_grad_enabled():
+    """`x W^T + b` with fp32 result: bf16 logits near 58 would be a quarter apart.
+
+    Without gradient, half precision on a GPU and bf16 on a CPU have kernels of their own that give it.
+    """
+    if torch.is_grad_enabled():
+        return F.linear(x.float(), weight.float(), None if bias is None else bias.float())
+    if x.is_cuda and x.dtype != torch.float32:
         y = torch.mm(x.flatten(0, -2), weight.t(), out_dtype=torch.float32).unflatten(0, x.shape[:-1])
         return y if bias is None else y + bias.float()
+    if has_onednn_bf16(x) and weight.dtype == torch.bfloat16:
+        FAST_PATH_CALLS["fp32 result of bf16"] += 1
+        with exact_bf16_products():
+            y = torch.mm(x.flatten(0, -2).float(), weight.float().t()).unflatten(0, x.shape[:-1])
+        return y if bias is None else y.add_(bias.float())
     return F.linear(x.float(), weight.float(), None if bias is None else bias.float())
 
 
@@ -59,7 +83,7 @@ def vocab_parallel_nll(
     group: ShardGroup,
     shard: Shard,
     *,
-    block_size: int = VOCAB_BLOCK_SIZE,
+    block_size: int | None = None,
 ) -> Tensor:
     """Projection and cross entropy in one, block by block of the vocabulary: no `[N, V]` tensor is made.
 
@@ -69,6 +93,7 @@ def vocab_parallel_nll(
     Returns:
         fp32 `[N]`; 0 where the label is -100.
     """
+    block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
     maximum_N = torch.full((len(hidden_ND),), -torch.inf, device=hidden_ND.device)
     sum_exp_N = torch.zeros_like(maximum_N)
     label_logit_N = torch.zeros_like(maximum_N)

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from model.layers import Shard
-from model.loss import VOCAB_BLOCK_SIZE, linear_fp32
+from model.loss import linear_fp32, vocab_block_size
 from model.parallel import ShardGroup
 
 
@@ -22,7 +22,7 @@ def vocab_parallel_top_k(
     *,
     k: int,
     num_usable: int,
-    block_size: int = VOCAB_BLOCK_SIZE,
+    block_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The k likeliest of the first `num_usable` tokens, likeliest first; of equals, the lower id.
 
@@ -32,6 +32,7 @@ def vocab_parallel_top_k(
         token ids int64 `[N, K]` and their log probabilities fp32 `[N, K]`; K is `min(k, num_usable)`.
     """
     num_positions, device = len(hidden_ND), hidden_ND.device
+    block_size = block_size or vocab_block_size(num_positions, device.type)
     k = min(k, num_usable)
     best = torch.full((num_positions, k), -torch.inf, device=device)
     ids = torch.full((num_positions, k), shard.full_size, device=device)

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig
-from model.loss import VOCAB_BLOCK_SIZE
+from model.loss import vocab_block_size
 from pipeline.head_config import CausalLMLossHead, MaskedLMLossHead
 from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
@@ -74,8 +74,9 @@ def _layer_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: 
 def _loss_bytes(config: XLMRobertaXLConfig, num_tokens: int, num_labelled: int, dtype: torch.dtype) -> int:
     """States of the batch, those of the labelled tokens, and one block of the vocabulary, in fp32."""
     states = num_tokens * config.hidden_size * dtype.itemsize
-    labelled = num_labelled * (3 * config.hidden_size + 2 * VOCAB_BLOCK_SIZE) * 4
-    return states + labelled + VOCAB_BLOCK_SIZE * config.hidden_size * 4
+    block_size = vocab_block_size(num_labelled, "cpu")
+    labelled = num_labelled * (3 * config.hidden_size + 2 * block_size) * 4
+    return states + labelled + block_size * config.hidden_size * 4
 
 
 def peak_memory(device: str) -> int:
