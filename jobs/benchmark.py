@@ -1,0 +1,159 @@
+"""How fast the model is on this machine: `python -m jobs.benchmark [--no-ray] [--json PATH]`.
+
+Everything is measured in turn, several rounds of it, and set in relation to the device's own limit, which is
+measured in the same rounds. `--no-ray` needs torch, numpy, safetensors and sentencepiece alone.
+"""
+
+import argparse
+import json
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
+from pipeline.speed.peers import peer_cases
+from pipeline.speed.products import product_cases
+from pipeline.speed.ranks import rank_cases
+from pipeline.speed.report import figures, print_table
+from pipeline.speed.scenarios import SCENARIOS, corpus_lengths, draw_lengths
+from pipeline.speed.timing import Case, measure
+from pipeline.speed.trunks import build_models, first_batch, head_cases, trunk_cases
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; the geometry is that of XL, cut to four layers."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.benchmark", description=__doc__)
+    add = parser.add_argument
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--no-ray", action="store_true", help="model and batching only (the default)")
+    mode.add_argument("--whole-job", action="store_true", help="also jobs.annotate, Parquet to Parquet")
+    add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
+    add("--heads-on", choices=SCENARIOS, default="paragraphs", help="the scenario on which heads are measured")
+    add("--layers", type=int, default=4)
+    add("--hidden-size", type=int, default=2560)
+    add("--intermediate-size", type=int, default=10240)
+    add("--attention-heads", type=int, default=32)
+    add("--vocab-size", type=int, default=250_880)
+    add("--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
+    add("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add("--token-budget", type=int, default=8192)
+    add("--rounds", type=int, default=3)
+    add("--threads", type=int, default=None, help="of torch, for all ranks together; default: torch's own")
+    add("--ranks", type=int, nargs="*", default=[2], help="tensor-parallel sizes to measure beside 1")
+    add("--corpus", type=Path, help="Parquet files with the columns source and text; without it lengths are drawn")
+    add("--tokenizer", type=Path, help="directory of sentencepiece.bpe.model, for --corpus and --whole-job")
+    add("--rows", type=int, default=512, help="rows of the whole job")
+    add(
+        "--cpu-time",
+        action="store_true",
+        help="count processor time in place of time passed: for a machine that is shared, one thread, no ranks",
+    )
+    add("--no-peers", action="store_true", help="leave out Transformers even where it is installed")
+    add("--json", type=Path, metavar="PATH", help="write the figures there")
+    options = parser.parse_args(arguments)
+    if options.corpus and not options.tokenizer:
+        parser.error("--corpus needs --tokenizer, the directory of sentencepiece.bpe.model")
+    if options.whole_job and not options.corpus:
+        parser.error("--whole-job needs --corpus and --tokenizer: it runs on text")
+    if options.cpu_time:
+        if options.whole_job:
+            parser.error("--cpu-time counts this process alone, and the whole job is others")
+        options.threads, options.ranks = 1, []
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    options = parse_arguments(arguments)
+    if options.device == "auto":
+        options.device = "cuda" if torch.cuda.is_available() else "cpu"
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    result = run(options)
+    print_table(result)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure everything that the options ask for; the figures."""
+    config = config_of(options)
+    lengths = lengths_of(options)
+    with ExitStack() as stack:
+        cases = _cases(options, config, lengths, stack)
+        measure(
+            cases,
+            options.rounds,
+            device=options.device,
+            tell=lambda line: print(line, file=sys.stderr, flush=True),
+            clock=time.process_time if options.cpu_time else time.perf_counter,
+        )
+        if options.whole_job:
+            from pipeline.speed.whole_job import without_start  # noqa: PLC0415  # loads Arrow
+
+            cases += without_start(cases)
+        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+        return figures(cases, options.layers, settings)
+
+
+def config_of(options: argparse.Namespace) -> XLMRobertaXLConfig:
+    """The geometry of the command line."""
+    return XLMRobertaXLConfig(
+        vocab_size=options.vocab_size,
+        hidden_size=options.hidden_size,
+        intermediate_size=options.intermediate_size,
+        num_attention_heads=options.attention_heads,
+        num_hidden_layers=options.layers,
+    )
+
+
+def lengths_of(options: argparse.Namespace) -> dict[str, list[int]]:
+    """By scenario, the lengths of a batch's sequences in the order of arrival."""
+    if options.corpus is None:
+        return {name: draw_lengths(name, options.token_budget) for name in options.scenarios}
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
+    return {
+        name: corpus_lengths(name, options.token_budget, options.corpus, tokenizer) for name in options.scenarios
+    }
+
+
+def _cases(
+    options: argparse.Namespace, config: XLMRobertaXLConfig, lengths: dict[str, list[int]], stack: ExitStack
+) -> list[Case]:
+    dtype = getattr(torch, options.dtype)
+    cases = product_cases(config, options.token_budget, dtype, options.device)
+    models = build_models(config, dtype, options.device, with_plain=True)
+    batches = {
+        name: first_batch(drawn, options.token_budget, config, options.device) for name, drawn in lengths.items()
+    }
+    for name, batch in batches.items():
+        cases += trunk_cases(name, models, batch)
+    for num_ranks in options.ranks:
+        ranks = rank_cases(
+            num_ranks,
+            config,
+            lengths,
+            token_budget=options.token_budget,
+            dtype=dtype,
+            device=options.device,
+            num_threads=torch.get_num_threads(),
+        )
+        cases += stack.enter_context(ranks)
+    if options.heads_on in batches:
+        cases += head_cases(options.heads_on, models, batches[options.heads_on])
+    if not options.no_peers:
+        cases += peer_cases(config, lengths, dtype, options.device)
+    if options.whole_job:
+        from pipeline.speed.whole_job import whole_job_cases  # noqa: PLC0415  # loads Arrow
+
+        cases += whole_job_cases(options, config, stack)
+    return cases
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""What people run otherwise: Transformers on padded batches, where it is installed (extra `bench`).
+
+It is imported by name at run time: the pipeline itself does without it.
+"""
+
+import importlib
+import importlib.util
+from typing import Any
+
+import torch
+
+from model import XLMRobertaXLConfig
+from pipeline.speed.flops import trunk_flops
+from pipeline.speed.timing import Case
+
+PEER_BATCH_SIZE = 32
+
+
+def peer_cases(
+    config: XLMRobertaXLConfig, lengths: dict[str, list[int]], dtype: torch.dtype, device: str
+) -> list[Case]:
+    """The trunk of Transformers on batches of 32 sequences, in the order of arrival and sorted by length.
+
+    No tokenization and no data loading: these are upper bounds of what a recipe with this model reaches.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        return []
+    transformers = importlib.import_module("transformers")
+    torch.manual_seed(0)
+    names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
+    peer_config = transformers.XLMRobertaXLConfig(**{name: getattr(config, name) for name in names})
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        trunk = transformers.XLMRobertaXLModel(peer_config, add_pooling_layer=False).eval().to(device)
+    finally:
+        torch.set_default_dtype(usual)
+    cases = []
+    for scenario, drawn in lengths.items():
+        for order, sequences in (("as they come", drawn), ("sorted", sorted(drawn, reverse=True))):
+            cases.append(
+                Case(
+                    f"{scenario}: transformers {transformers.__version__}, {order}",
+                    lambda sequences=sequences: _run(trunk, sequences, device),  # type: ignore[misc]
+                    sum(drawn),
+                    trunk_flops(config, drawn),
+                    "peer",
+                    f"{scenario}: trunk",
+                )
+            )
+    return cases
+
+
+@torch.inference_mode()
+def _run(trunk: Any, lengths: list[int], device: str) -> None:
+    for begin in range(0, len(lengths), PEER_BATCH_SIZE):
+        chunk = torch.tensor(lengths[begin : begin + PEER_BATCH_SIZE])
+        mask = torch.arange(int(chunk.max())) < chunk[:, None]
+        ids = torch.randint(4, trunk.config.vocab_size, mask.shape).masked_fill(~mask, 1)
+        trunk(input_ids=ids.to(device), attention_mask=mask.long().to(device))

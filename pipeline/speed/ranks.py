@@ -1,0 +1,115 @@
+"""The trunk over several ranks, each a process of its own that waits until it is told to run."""
+
+import multiprocessing
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from model import ShardGroup, XLMRobertaXLConfig
+from pipeline.speed.flops import trunk_flops
+from pipeline.speed.timing import Case
+from pipeline.speed.trunks import build_models, first_batch, trunk_cases
+
+
+@contextmanager
+def rank_cases(
+    num_ranks: int,
+    config: XLMRobertaXLConfig,
+    lengths: dict[str, list[int]],
+    *,
+    token_budget: int,
+    dtype: torch.dtype,
+    device: str,
+    num_threads: int,
+) -> Iterator[list[Case]]:
+    """A case per scenario that runs its batch on all ranks of a new group; the ranks end with the context.
+
+    Args:
+        lengths: by scenario, sequences in the order of arrival.
+        num_threads: of all ranks together.
+    """
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as directory:
+        pipes = [context.Pipe() for _ in range(num_ranks)]
+        settings = (config.to_dict(), lengths, token_budget, dtype, device, max(1, num_threads // num_ranks))
+        processes = [
+            context.Process(
+                target=_serve,
+                args=(rank, num_ranks, Path(directory) / "rendezvous", theirs, *settings),
+                daemon=True,
+            )
+            for rank, (_, theirs) in enumerate(pipes)
+        ]
+        for process, (_, theirs) in zip(processes, pipes, strict=True):
+            process.start()
+            theirs.close()
+        ours = [mine for mine, _ in pipes]
+
+        def run(scenario: str) -> None:
+            for pipe in ours:
+                pipe.send(scenario)
+            for pipe in ours:
+                pipe.recv()
+
+        try:
+            for pipe in ours:
+                pipe.recv()  # the model is there
+            yield [
+                Case(
+                    f"{scenario}: trunk, {num_ranks} ranks",
+                    lambda scenario=scenario: run(scenario),  # type: ignore[misc]
+                    sum(drawn),
+                    trunk_flops(config, drawn),
+                    "trunk",
+                    f"{scenario}: trunk",
+                )
+                for scenario, drawn in lengths.items()
+            ]
+        finally:
+            for pipe in ours:
+                pipe.close()
+            for process in processes:
+                process.join(timeout=10)
+                if process.is_alive():
+                    process.kill()
+
+
+def _serve(
+    rank: int,
+    num_ranks: int,
+    rendezvous: Path,
+    pipe: Connection,
+    config_values: dict[str, object],
+    lengths: dict[str, list[int]],
+    token_budget: int,
+    dtype: torch.dtype,
+    device: str,
+    num_threads: int,
+) -> None:
+    """A rank: run the scenario that is named, say so, until the pipe is closed."""
+    torch.set_num_threads(num_threads)
+    if device == "cuda":
+        torch.cuda.set_device(rank)
+    backend = "nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=f"file://{rendezvous}", rank=rank, world_size=num_ranks)
+    config = XLMRobertaXLConfig.from_dict(config_values)
+    group = ShardGroup(rank, num_ranks, dist.group.WORLD)
+    models = build_models(config, dtype, device, with_plain=False, group=group)
+    runs = {
+        scenario: trunk_cases(scenario, models, first_batch(drawn, token_budget, config, device))[0].run
+        for scenario, drawn in lengths.items()
+    }
+    pipe.send("ready")
+    try:
+        while True:
+            runs[pipe.recv()]()
+            if device == "cuda":
+                torch.cuda.synchronize()
+            pipe.send("done")
+    except EOFError:
+        dist.destroy_process_group()

@@ -1,0 +1,134 @@
+"""The figures of a benchmark as JSON and as one table."""
+
+import importlib.util
+import os
+import platform
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import torch
+
+from model.fast_paths import FAST_PATH_CALLS
+from pipeline.speed.timing import Case, limit_of, ratio_to_baseline, utilisation
+from pipeline.speed.trunks import HEADS
+
+COLUMNS = ("what", "tokens", "tokens/s", "GFLOP/s", "of the limit", "time to trunk's", "at 36 layers", "spread")
+XL_LAYERS = 36
+
+
+def at_depth(ratio: float, num_measured: int, num_layers: int) -> float:
+    """Cost of trunk and head over the trunk's at another number of layers: the head's stays, the trunk's grows
+    with them (embeddings and the final LayerNorm are taken to cost nothing)."""
+    return 1 + (ratio - 1) * num_measured / num_layers
+
+
+def figures(cases: Sequence[Case], num_layers: int, settings: dict[str, object]) -> dict[str, Any]:
+    """Everything that was measured, in JSON types.
+
+    Args:
+        num_layers: of the model that was measured; ratios of heads are also given for `XL_LAYERS`.
+
+    Returns:
+        "date", "machine", "settings", "limit" (the fastest matrix product), "fast_paths" (how often each ran),
+        and "cases": of each name, group, tokens, seconds of every round, their median and spread, tokens and
+        useful operations a second, utilisation (median over the rounds), ratio to the baseline's time.
+    """
+    limit = limit_of(cases)
+    by_name = {case.name: case for case in cases}
+    ratios = {case.name: ratio_to_baseline(case, by_name) for case in cases}
+    deep = {
+        case.name: at_depth(ratio, num_layers, XL_LAYERS)
+        for case in cases
+        if case.group == HEADS and (ratio := ratios[case.name]) is not None
+    }
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine(),
+        "settings": settings,
+        "limit": {"name": limit.name, "gflops_per_s": limit.flops_per_s / 1e9},
+        "fast_paths": dict(FAST_PATH_CALLS),
+        "cases": [
+            {
+                "name": case.name,
+                "group": case.group,
+                "num_tokens": case.num_tokens,
+                "flops": case.flops,
+                "seconds": case.seconds,
+                "median_s": case.median,
+                "spread": case.spread,
+                "tokens_per_s": case.num_tokens / case.median,
+                "gflops_per_s": case.flops_per_s / 1e9,
+                "utilisation": utilisation(case, limit),
+                "baseline": case.baseline,
+                "time_to_baseline": ratios[case.name],
+                "time_to_baseline_at_36_layers": deep.get(case.name),
+            }
+            for case in cases
+        ],
+    }
+
+
+def machine() -> dict[str, object]:
+    """What it was measured on; no name of the host."""
+    found: dict[str, object] = {
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "architecture": platform.machine(),
+        "torch": torch.__version__,
+    }
+    if hasattr(os, "getloadavg"):
+        found["load"] = round(os.getloadavg()[0], 1)
+    if torch.cuda.is_available():
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
+
+
+def rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The cases as cells of `COLUMNS`."""
+    return [
+        (
+            case["name"],
+            f"{case['num_tokens']:,}" if case["num_tokens"] else "",
+            f"{case['tokens_per_s']:,.0f}" if case["num_tokens"] else "",
+            f"{case['gflops_per_s']:,.0f}",
+            f"{case['utilisation']:.2f}",
+            *(
+                "" if case[key] is None else f"{case[key]:.2f}"
+                for key in ("time_to_baseline", "time_to_baseline_at_36_layers")
+            ),
+            f"{case['spread']:.0%}",
+        )
+        for case in result["cases"]
+    ]
+
+
+def print_table(result: dict[str, Any]) -> None:
+    """By rich where it is there, else in plain columns."""
+    title = f"{result['date']}, {result['machine']['cores']} cores, limit: {result['limit']['name']}"
+    if importlib.util.find_spec("rich") is None:
+        _print_plain(title, rows(result))
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(title=title, box=None, pad_edge=False)
+    for i, column in enumerate(COLUMNS):
+        table.add_column(column, justify="right" if i else "left", no_wrap=True)
+    group = None
+    for case, cells in zip(result["cases"], rows(result), strict=True):
+        if group not in (None, case["group"]):
+            table.add_section()
+            table.add_row()
+        group = case["group"]
+        table.add_row(*cells)
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=140)).print(table)
+
+
+def _print_plain(title: str, cells: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in [COLUMNS, *cells]) for i in range(len(COLUMNS))]
+    print(title)
+    for row in [COLUMNS, *cells]:
+        name, *values = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        print(name.strip().ljust(widths[0]), *values, sep="  ")

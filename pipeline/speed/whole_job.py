@@ -1,0 +1,136 @@
+"""The whole job, Parquet to Parquet through Ray, against the usual recipe on the same file."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import torch
+
+from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+from model.tokenizer_files import find_vocab_file
+from pipeline.speed.flops import trunk_flops
+from pipeline.speed.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
+from pipeline.speed.timing import Case
+
+WHOLE_JOB = "whole job"
+_FEW_ROWS = 4
+_JOB = """\
+[model]
+path = "{model}"
+dtype = "{dtype}"
+device = "{device}"
+token_budget = {token_budget}
+
+[input]
+path = "{input}"
+columns = []
+
+[output]
+path = "{output}"
+
+[heads.vector]
+task = "embedding"
+"""
+
+
+def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
+    """`jobs.annotate` with an embedding on paragraphs, and on a few of them, which is what starting costs.
+
+    The recipe is there too where Transformers is. Models, files and outputs live in a temporary folder, and go
+    with it.
+    """
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
+    model = write_random_model(folder / "model", config, options.tokenizer, getattr(torch, options.dtype))
+    texts = paragraphs(options.corpus, options.rows)
+    cases = []
+    recipes = [("jobs.annotate", _annotate)]
+    if not options.no_peers and importlib.util.find_spec("transformers") is not None:
+        recipes.append(("Ray Data + Transformers, batch 32", _recipe))
+    for size, chosen in (("all", texts), ("few", texts[:_FEW_ROWS])):
+        file = folder / f"{size}.parquet"
+        pq.write_table(pa.table({"text": chosen}), file)
+        lengths = tokenizer.encode_batch(chosen, max_length=MAX_LENGTH).lengths.tolist()
+        for name, command in recipes:
+            cases.append(
+                Case(
+                    f"{name}: {len(chosen)} rows",
+                    lambda command=command, file=file: command(options, model, file, folder / "out"),  # type: ignore[misc]
+                    sum(lengths),
+                    trunk_flops(config, lengths),
+                    WHOLE_JOB,
+                )
+            )
+    return cases
+
+
+def without_start(cases: Sequence[Case]) -> list[Case]:
+    """Of each command, all rows less the few: what it costs beside starting Ray and loading the model."""
+    jobs = [case for case in cases if case.group == WHOLE_JOB]
+    commands: dict[str, list[Case]] = {}
+    for case in jobs:
+        commands.setdefault(case.name.split(":")[0], []).append(case)
+    return [
+        Case(
+            f"{name}: without start",
+            lambda: None,
+            many.num_tokens - few.num_tokens,
+            many.flops - few.flops,
+            WHOLE_JOB,
+            seconds=[all_s - few_s for all_s, few_s in zip(many.seconds, few.seconds, strict=True)],
+        )
+        for name, (many, few) in commands.items()
+    ]
+
+
+def write_random_model(directory: Path, config: XLMRobertaXLConfig, tokenizer: Path, dtype: torch.dtype) -> Path:
+    """A checkpoint of random weights with the tokenizer beside it."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        XLMRobertaXLModel(config, add_pooling_layer=False).save_pretrained(directory)
+    finally:
+        torch.set_default_dtype(usual)
+    shutil.copy(find_vocab_file(tokenizer), directory)
+    return directory
+
+
+def paragraphs(corpus: Path, num_rows: int) -> list[str]:
+    """Texts of a paragraph's length, in a random order."""
+    texts = ds.dataset(corpus).to_table(columns=["text"], filter=ds.field("source").isin(PARAGRAPH_SOURCES))[
+        "text"
+    ]
+    order = np.random.default_rng(0).permutation(len(texts))[:num_rows]
+    return list(texts.take(order).to_pylist())
+
+
+def _annotate(options: Namespace, model: Path, file: Path, output: Path) -> None:
+    shutil.rmtree(output, ignore_errors=True)
+    job = file.with_suffix(".toml")
+    values = {"model": model, "input": file, "output": output}
+    settings = {name: getattr(options, name) for name in ("dtype", "device", "token_budget")}
+    job.write_text(_JOB.format(**values, **settings), encoding="utf-8")
+    _run([sys.executable, "-m", "jobs.annotate", str(job), "--address", "local"])
+
+
+def _recipe(options: Namespace, model: Path, file: Path, output: Path) -> None:
+    shutil.rmtree(output, ignore_errors=True)
+    arguments = [str(model), str(file), str(output), options.dtype, options.device]
+    _run([sys.executable, "-m", "pipeline.speed.ray_recipe", *arguments])
+
+
+def _run(command: list[str]) -> None:
+    """Raises RuntimeError with the end of what the command said, if it fails."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise RuntimeError(f"{' '.join(command[1:3])} ended with {result.returncode}: {result.stderr[-2000:]}")
