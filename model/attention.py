@@ -184,15 +184,31 @@ def packed_attention(
 def attention_of_products(q_NSK: Tensor, k_NSK: Tensor, v_NSK: Tensor) -> Tensor:
     """Attention of one bf16 sequence by two batched products, `[S, N, K]`; scores and softmax in fp32.
 
-    Takes as many heads at a time as have `SCORE_BYTES` of scores, which stay in cache.
+    Takes as many heads at a time as have `SCORE_BYTES` of scores, which stay in cache. The length is filled up to
+    a multiple of 16 or 32: oneDNN compiles kernels for every shape (2 MB and 2 ms for these two products).
     """
-    length = q_NSK.shape[1]
-    num_heads = max(1, SCORE_BYTES // (4 * length * length))
     FAST_PATH_CALLS["attention of products"] += 1
-    contexts = []
-    for q, k, v in zip(*(x.split(num_heads) for x in (q_NSK, k_NSK, v_NSK)), strict=True):
+    num_heads, length, head_size = q_NSK.shape
+    multiple = 16 if length < 128 else 32
+    size = length + -length % multiple
+    most = max(1, SCORE_BYTES // (4 * size * size))
+    step = next(n for n in range(min(most, num_heads), 0, -1) if num_heads % n == 0)
+    q_NRK, k_NRK = (_filled_up(x, size, torch.float32) for x in (q_NSK, k_NSK))
+    v_NRK = _filled_up(v_NSK, size, v_NSK.dtype)
+    context_SNK = torch.empty(length, num_heads, head_size, dtype=v_NSK.dtype)
+    for begin in range(0, num_heads, step):
+        heads = slice(begin, begin + step)
         with exact_bf16_products():
-            scores_NSS = torch.bmm(q.float(), k.float().transpose(1, 2))
-        probs_NSS = F.softmax(scores_NSS.mul_(1 / math.sqrt(q.shape[-1])), dim=-1)
-        contexts.append(torch.bmm(probs_NSS.to(v.dtype), v).transpose(0, 1))
-    return torch.cat(contexts, dim=1)
+            scores_NRR = torch.bmm(q_NRK[heads], k_NRK[heads].transpose(1, 2))
+        scores_NRR.mul_(1 / math.sqrt(head_size))[:, :, length:] = -torch.inf
+        probs_NRR = F.softmax(scores_NRR, dim=-1).to(v_NRK.dtype)
+        context_SNK[:, heads] = torch.bmm(probs_NRR, v_NRK[heads])[:, :length].transpose(0, 1)
+    return context_SNK
+
+
+def _filled_up(x_NSK: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """Zeros behind the sequence, up to a length."""
+    filled = torch.empty(x_NSK.shape[0], size, x_NSK.shape[2], dtype=dtype)
+    filled[:, : x_NSK.shape[1]] = x_NSK
+    filled[:, x_NSK.shape[1] :] = 0
+    return filled

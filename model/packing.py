@@ -83,6 +83,24 @@ class PackedBatch:
         flat = torch.tensor([i for sequence in sequences for i in sequence], dtype=torch.int64)
         return cls.from_lengths(flat, [len(s) for s in sequences], pad_token_id=pad_token_id, device=device)
 
+    def filled_up(self, multiple: int, *, pad_token_id: int) -> "PackedBatch":
+        """With one more sequence of padding, so that the number of tokens is a multiple; itself where it is."""
+        num_padding = -len(self.input_ids) % multiple
+        if num_padding == 0:
+            return self
+        padding = PackedBatch.from_lengths(
+            self.input_ids.new_full((num_padding,), pad_token_id),
+            [num_padding],
+            pad_token_id=pad_token_id,
+            device=self.input_ids.device,
+        )
+        return PackedBatch(
+            torch.cat([self.input_ids, padding.input_ids]),
+            torch.cat([self.position_ids, padding.position_ids]),
+            torch.cat([self.cu_seqlens, self.cu_seqlens[-1:] + num_padding]),
+            (*self.lengths, num_padding),
+        )
+
     def split(self, max_num_tokens: int) -> "list[PackedBatch]":
         """Views of runs of whole sequences, each as long as fits; a longer sequence is a batch alone."""
         batches = []

@@ -9,7 +9,8 @@ from torch import Tensor
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed
 from model.encoder import Embeddings, Encoder, Pooler
-from model.fused import FusedEncoder
+from model.fast_paths import FAST_PATH_CALLS
+from model.fused import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS, FusedEncoder
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
@@ -66,12 +67,28 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             raise ValueError(
                 f"a sequence must hold at most {self.config.max_num_tokens} tokens, found {batch.max_seqlen}"
             )
+        if self.fused is not None:
+            assert not self.training, "fused layers have no dropout"
+            return self._forward_fused(self.fused, batch)
         seed = self.dropout_seed()
         hidden_TD: Tensor = self.embeddings.forward_packed(batch, seed and seed.child("embeddings"))
-        if self.fused is not None:
-            assert seed is None, "fused layers have no dropout"
-            return self.fused.forward_(hidden_TD, batch)
         return self.encoder.forward_packed(hidden_TD, batch, seed)
+
+    @torch.no_grad()
+    def _forward_fused(self, fused: FusedEncoder, batch: PackedBatch) -> Tensor:
+        """The whole batch at once on a GPU, else slices of whole sequences one after the other."""
+        if self.device.type == "cuda":
+            return fused.forward_(self.embeddings.forward_packed(batch), batch)
+        states_TD = torch.empty(len(batch.input_ids), self.config.hidden_size, dtype=self.dtype)
+        begin = 0
+        for part in batch.split(CPU_SLICE_TOKENS):
+            FAST_PATH_CALLS["slices"] += 1
+            num_tokens = len(part.input_ids)
+            filled = part.filled_up(CPU_SLICE_MULTIPLE, pad_token_id=self.config.pad_token_id)
+            hidden_TD = fused.forward_(self.embeddings.forward_packed(filled), filled)
+            states_TD[begin : begin + num_tokens] = hidden_TD[:num_tokens]
+            begin += num_tokens
+        return states_TD
 
     def forward(
         self,

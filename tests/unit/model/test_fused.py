@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.attention import MIN_PRODUCT_LENGTH
+from model.attention import MIN_PRODUCT_LENGTH, attention_of_products
 from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
 from model.fused import CPU_SLICE_TOKENS
 from tests.distributed.processes import run_on_ranks
@@ -78,6 +79,19 @@ def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: dic
     assert FAST_PATH_CALLS["attention of products"] == 2 * num_long * TINY["num_hidden_layers"]
 
 
+@needs_onednn_bf16
+@pytest.mark.parametrize("length", [1, 16, 33, 127, 128, 129, 512])
+def test_attention_of_products_is_about_as_exact_as_that_of_torch(length: int) -> None:
+    generator = torch.Generator().manual_seed(length)
+    q, k, v = (torch.randn(6, length, 80, generator=generator).mul_(2).bfloat16() for _ in range(3))
+    exact = F.scaled_dot_product_attention(q.double(), k.double(), v.double())
+    with torch.inference_mode():
+        found = attention_of_products(q, k, v)
+        theirs = F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+    error = (found.transpose(0, 1) - exact).abs().mean()
+    assert error <= 1.5 * (theirs - exact).abs().mean()
+
+
 def test_fp32_takes_no_bf16_path() -> None:
     FAST_PATH_CALLS.clear()
     fused_and_plain(random_trunk(torch.float32))
@@ -126,5 +140,12 @@ def test_slices_hold_whole_sequences_in_order() -> None:
         again = PackedBatch.from_lengths(part.input_ids, part.lengths, pad_token_id=1)
         assert torch.equal(part.cu_seqlens, again.cu_seqlens)
         assert torch.equal(part.position_ids, again.position_ids)
+    filled = batch.filled_up(16, pad_token_id=1)
+    again = PackedBatch.from_lengths(filled.input_ids, [*LENGTHS, 7], pad_token_id=1)
+    assert filled.lengths == again.lengths
+    assert filled.input_ids.tolist() == [*batch.input_ids.tolist(), *[1] * 7]
+    assert torch.equal(filled.position_ids, again.position_ids)
+    assert torch.equal(filled.cu_seqlens, again.cu_seqlens)
+    assert again.filled_up(16, pad_token_id=1) is again
     assert [part.lengths for part in batch.split(1)] == [(n,) for n in LENGTHS]
     assert PackedBatch.from_sequences([], pad_token_id=1).split(10) == []
