@@ -47,6 +47,7 @@ def print_plan(
         tensor_parallel_size=job.model.tensor_parallel_size,
         token_budget=job.model.token_budget,
         dtype=getattr(torch, dtype),
+        device=device,
     )
     summary = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (

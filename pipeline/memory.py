@@ -11,8 +11,9 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig
+from model.fused import CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
-from pipeline.head_config import CausalLMLossHead, MaskedLMLossHead
+from pipeline.head_config import CausalLMLossHead, FillMaskHead, MaskedLMLossHead, TextGenerationHead
 from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
 
@@ -25,27 +26,54 @@ class RankMemory:
     activations: int
 
 
+# Of the memory that the slices of a batch use again and again, how much glibc's heap holds: blocks of many sizes
+# between small ones that stay. Measured: 2 to 6 times.
+_HEAP_FACTOR = 6
+
+
 def rank_memory(
-    heads: Sequence[Head], *, tensor_parallel_size: int, token_budget: int, dtype: torch.dtype
+    heads: Sequence[Head],
+    *,
+    tensor_parallel_size: int,
+    token_budget: int,
+    dtype: torch.dtype,
+    device: str = "cpu",
 ) -> RankMemory:
     """Bytes of weights, and a bound on the activations of a batch, for the rank that holds most."""
     activations = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
         config = read_config(trunk, "trunk")
-        activations = max(activations, _layer_bytes(config, tensor_parallel_size, token_budget, dtype))
+        on_trunk = [head.options for head in heads if head.trunk == trunk]
+        options = [o for o in on_trunk if isinstance(o, TextGenerationHead)]
+        trunk_bytes = (
+            _whole_batch_bytes(config, tensor_parallel_size, token_budget, dtype)
+            if options or device == "cuda"
+            else _slices_bytes(config, tensor_parallel_size, token_budget, dtype)
+        )
+        cache_bytes = max(
+            (_cache_bytes(config, o, tensor_parallel_size, token_budget, dtype) for o in options), default=0
+        )
+        activations = max(activations, trunk_bytes + cache_bytes)
+    head_bytes = 0
     for head in heads:
-        if isinstance(head.options, MaskedLMLossHead | CausalLMLossHead):
+        if isinstance(head.options, MaskedLMLossHead | CausalLMLossHead | FillMaskHead):
             num_labelled = math.ceil(token_budget * _labelled_share(head.options))
-            activations = max(activations, _loss_bytes(head.config, token_budget, num_labelled, dtype))
+            head_bytes = max(head_bytes, _loss_bytes(head.config, num_labelled, device))
+    if device == "cuda":
+        # What a layer took is there again for a head.
+        states = max((token_budget * head.config.hidden_size * dtype.itemsize for head in heads), default=0)
+        activations = max(activations, states + head_bytes)
+    else:
+        activations += head_bytes
     return RankMemory(_num_parameters(heads, tensor_parallel_size) * dtype.itemsize, activations)
 
 
-def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead) -> float:
-    """Of a batch's tokens, how many at most a loss is computed for."""
+def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
+    """Of a batch's tokens, how many at most are projected onto the vocabulary."""
     if isinstance(options, CausalLMLossHead):
         return 1.0
-    # A row has a label at least, and no less than three tokens.
-    return max(options.mask_probability, 1 / 3)
+    # A row has a label at least, and no less than three tokens; texts of many masks are not foreseen.
+    return max(options.mask_probability, 1 / 3) if isinstance(options, MaskedLMLossHead) else 1 / 3
 
 
 def _num_parameters(heads: Sequence[Head], size: int) -> int:
@@ -63,7 +91,7 @@ def _num_parameters(heads: Sequence[Head], size: int) -> int:
     return sum(parameters.values())
 
 
-def _layer_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: torch.dtype) -> int:
+def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: torch.dtype) -> int:
     """The widest moment of a layer: the residual, its normalised copy, and the block at work on this rank."""
     hidden = 2 * config.hidden_size
     attention = 5 * config.hidden_size // size + config.hidden_size
@@ -71,12 +99,27 @@ def _layer_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: 
     return num_tokens * (hidden + max(attention, feed_forward)) * dtype.itemsize
 
 
-def _loss_bytes(config: XLMRobertaXLConfig, num_tokens: int, num_labelled: int, dtype: torch.dtype) -> int:
-    """States of the batch, those of the labelled tokens, and one block of the vocabulary, in fp32."""
+def _slices_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: torch.dtype) -> int:
+    """Fused layers on a CPU: the batch's states, and what the layers make of a slice of it."""
+    slice_size = min(num_tokens, max(CPU_SLICE_TOKENS, config.max_num_tokens))
     states = num_tokens * config.hidden_size * dtype.itemsize
-    block_size = vocab_block_size(num_labelled, "cpu")
-    labelled = num_labelled * (3 * config.hidden_size + 2 * block_size) * 4
-    return states + labelled + block_size * config.hidden_size * 4
+    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, dtype)
+
+
+def _cache_bytes(
+    config: XLMRobertaXLConfig, options: TextGenerationHead, size: int, num_tokens: int, dtype: torch.dtype
+) -> int:
+    """Keys and values of all layers for a batch of prompts that fill the model, and for what is added to each;
+    shorter prompts are more of them, and need more."""
+    num_prompts = max(1, num_tokens // config.max_num_tokens)
+    num_cached = (num_tokens + num_prompts * options.max_new_tokens) * (options.num_beams or 1)
+    return num_cached * 2 * config.num_hidden_layers * config.hidden_size // size * dtype.itemsize
+
+
+def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> int:
+    """States of the labelled tokens and one block of the vocabulary, weights and logits, in fp32."""
+    block_size = vocab_block_size(num_labelled, device)
+    return (num_labelled * (3 * config.hidden_size + 2 * block_size) + 2 * block_size * config.hidden_size) * 4
 
 
 def peak_memory(device: str) -> int:

@@ -1,15 +1,19 @@
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from model import (
+    PackedBatch,
     ShardGroup,
     XLMRobertaXLConfig,
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
+    XLMRobertaXLModel,
 )
 from pipeline.heads import Head, read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
@@ -78,17 +82,64 @@ def test_the_released_models_need_what_is_known(tmp_path: Path) -> None:
     assert half == pytest.approx(whole / 2, rel=0.01)
 
 
-def activations(heads: list[Head], *, token_budget: int, size: int = 1) -> int:
+def activations(heads: list[Head], *, token_budget: int, size: int = 1, device: str = "cpu") -> int:
     return rank_memory(
-        heads, tensor_parallel_size=size, token_budget=token_budget, dtype=torch.float32
+        heads, tensor_parallel_size=size, token_budget=token_budget, dtype=torch.float32, device=device
     ).activations
 
 
-def test_activations_grow_with_the_budget_and_shrink_with_the_ranks(tmp_path: Path) -> None:
+def test_on_a_gpu_activations_grow_with_the_budget(tmp_path: Path) -> None:
     heads = heads_on(tiny_checkpoint(tmp_path), "embedding")
-    small, large = (activations(heads, token_budget=budget) for budget in (512, 8192))
+    small, large = (activations(heads, token_budget=budget, device="cuda") for budget in (512, 8192))
     assert large == 16 * small
-    assert activations(heads, token_budget=8192, size=2) < large
+    assert activations(heads, token_budget=8192, size=2, device="cuda") < large
+
+
+def test_on_a_cpu_only_the_states_grow_with_the_budget(tmp_path: Path) -> None:
+    heads = heads_on(tiny_checkpoint(tmp_path), "embedding")
+    sizes = [activations(heads, token_budget=budget) for budget in (2048, 4096, 8192)]
+    hidden_size = heads[0].config.hidden_size
+    assert [b - a for a, b in pairwise(sizes)] == [2048 * hidden_size * 4, 4096 * hidden_size * 4]
+    assert activations(heads, token_budget=8192, size=2) < sizes[-1]
+
+
+def test_generation_needs_its_cache(tmp_path: Path) -> None:
+    directory = tiny_checkpoint(tmp_path, is_decoder=True)
+    bounds = [
+        activations(heads_on(directory, "text-generation", max_new_tokens=5), token_budget=2048),
+        activations(heads_on(directory, "text-generation", max_new_tokens=200), token_budget=2048),
+        activations(heads_on(directory, "text-generation", max_new_tokens=200, num_beams=4), token_budget=2048),
+    ]
+    assert bounds == sorted(set(bounds))
+
+
+def taken_bytes(group: ShardGroup, directory: Path, token_budget: int) -> int:
+    """Most bytes that a process takes for four batches beside its weights, once it has run a small one."""
+    trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False)
+    trunk.fuse()
+    rng = np.random.default_rng(0)
+    with torch.inference_mode():
+        trunk.forward_packed(PackedBatch.from_lengths(torch.full((20,), 5), [20], pad_token_id=1))
+        reset_peak_memory("cpu")
+        before = peak_memory("cpu")
+        for _ in range(4):
+            lengths = rng.integers(20, 512, token_budget // 512)
+            batch = PackedBatch.from_lengths(torch.full((int(lengths.sum()),), 5), lengths, pad_token_id=1)
+            trunk.forward_packed(batch)
+    return peak_memory("cpu") - before
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("token_budget", [2048, 16384])
+def test_what_is_taken_is_within_the_bound(token_budget: int, size: int, tmp_path: Path) -> None:
+    """A model wide enough that its activations are more than what the libraries take."""
+    changes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 1}
+    directory = tiny_checkpoint(tmp_path, **changes)
+    bound = activations(heads_on(directory, "embedding"), token_budget=token_budget, size=size)
+    libraries = 16 * MIB
+    for taken in run_on_ranks(size, taken_bytes, directory, token_budget):
+        assert taken <= bound + libraries
+        assert taken >= token_budget * 768 * 4 / 2
 
 
 def test_a_loss_of_every_token_needs_more_than_that_of_a_share_of_them(tmp_path: Path) -> None:
