@@ -6,6 +6,7 @@ measured in the same rounds. `--no-ray` needs torch, numpy, safetensors and sent
 
 import argparse
 import json
+import os
 import sys
 import time
 from contextlib import ExitStack
@@ -18,7 +19,7 @@ from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
 from pipeline.speed.peers import peer_cases
 from pipeline.speed.products import product_cases
 from pipeline.speed.ranks import rank_cases
-from pipeline.speed.report import figures, print_table
+from pipeline.speed.report import figures, print_cells, print_table
 from pipeline.speed.scenarios import SCENARIOS, corpus_lengths, draw_lengths
 from pipeline.speed.timing import Case, measure
 from pipeline.speed.trunks import build_models, first_batch, head_cases, trunk_cases
@@ -31,6 +32,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--no-ray", action="store_true", help="model and batching only (the default)")
     mode.add_argument("--whole-job", action="store_true", help="also jobs.annotate, Parquet to Parquet")
+    mode.add_argument("--plumbing", action="store_true", help="everything but the model")
     add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
     add("--heads-on", choices=SCENARIOS, default="paragraphs", help="the scenario on which heads are measured")
     add("--layers", type=int, default=4)
@@ -46,7 +48,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--ranks", type=int, nargs="*", default=[2], help="tensor-parallel sizes to measure beside 1")
     add("--corpus", type=Path, help="Parquet files with the columns source and text; without it lengths are drawn")
     add("--tokenizer", type=Path, help="directory of sentencepiece.bpe.model, for --corpus and --whole-job")
-    add("--rows", type=int, default=512, help="rows of the whole job")
+    add(
+        "--rows",
+        type=int,
+        default=512,
+        help="rows of the whole job, or of the least plumbing",
+    )
     add(
         "--cpu-time",
         action="store_true",
@@ -59,6 +66,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--corpus needs --tokenizer, the directory of sentencepiece.bpe.model")
     if options.whole_job and not options.corpus:
         parser.error("--whole-job needs --corpus and --tokenizer: it runs on text")
+    if options.plumbing and not options.corpus:
+        parser.error("--plumbing needs --corpus and --tokenizer: it runs on text")
     if options.cpu_time:
         if options.whole_job:
             parser.error("--cpu-time counts this process alone, and the whole job is others")
@@ -73,15 +82,29 @@ def main(arguments: list[str] | None = None) -> int:
         options.device = "cuda" if torch.cuda.is_available() else "cpu"
     if options.threads:
         torch.set_num_threads(options.threads)
-    result = run(options)
-    print_table(result)
+    result = plumbing(options) if options.plumbing else run(options)
     if options.json:
         options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
+def plumbing(options: argparse.Namespace) -> dict[str, Any]:
+    """Measure what is not the model, and print it; the figures."""
+    from pipeline.speed import plumbing  # noqa: PLC0415  # loads Ray and Arrow
+
+    found = plumbing.measure_plumbing(options)
+    title = f"{os.cpu_count()} cores, times without the start"
+    print_cells(title, plumbing.COLUMNS, plumbing.rows(found), [run["name"].split()[0] for run in found])
+    return {"settings": settings_of(options), "plumbing": found}
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, Any]:
+    """The command line in JSON types."""
+    return {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything that the options ask for; the figures."""
+    """Measure everything that the options ask for, and print it; the figures."""
     config = config_of(options)
     lengths = lengths_of(options)
     with ExitStack() as stack:
@@ -97,8 +120,9 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             from pipeline.speed.whole_job import without_start  # noqa: PLC0415  # loads Arrow
 
             cases += without_start(cases)
-        settings = {key: str(value) if isinstance(value, Path) else value for key, value in vars(options).items()}
-        return figures(cases, options.layers, settings)
+        result = figures(cases, options.layers, settings_of(options))
+    print_table(result)
+    return result
 
 
 def config_of(options: argparse.Namespace) -> XLMRobertaXLConfig:

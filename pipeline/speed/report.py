@@ -106,29 +106,36 @@ def rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 def print_table(result: dict[str, Any]) -> None:
     """By rich where it is there, else in plain columns."""
     title = f"{result['date']}, {result['machine']['cores']} cores, limit: {result['limit']['name']}"
+    print_cells(title, COLUMNS, rows(result), [case["group"] for case in result["cases"]])
+
+
+def print_cells(
+    title: str, columns: Sequence[str], cells: Sequence[tuple[str, ...]], groups: Sequence[str]
+) -> None:
+    """A table, with a gap between groups."""
     if importlib.util.find_spec("rich") is None:
-        _print_plain(title, rows(result))
+        _print_plain(title, [tuple(columns), *cells])
         return
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(title=title, box=None, pad_edge=False)
-    for i, column in enumerate(COLUMNS):
+    for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left", no_wrap=True)
     group = None
-    for case, cells in zip(result["cases"], rows(result), strict=True):
-        if group not in (None, case["group"]):
+    for row, its_group in zip(cells, groups, strict=True):
+        if group not in (None, its_group):
             table.add_section()
             table.add_row()
-        group = case["group"]
-        table.add_row(*cells)
+        group = its_group
+        table.add_row(*row)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=140)).print(table)
 
 
 def _print_plain(title: str, cells: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [COLUMNS, *cells]) for i in range(len(COLUMNS))]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     print(title)
-    for row in [COLUMNS, *cells]:
+    for row in cells:
         name, *values = (cell.rjust(width) for cell, width in zip(row, widths, strict=True))
         print(name.strip().ljust(widths[0]), *values, sep="  ")

@@ -51,13 +51,15 @@ def measure(
     device: str,
     tell: Callable[[str], object],
     clock: Callable[[], float] = time.perf_counter,
+    warms_up: bool = True,
 ) -> None:
     """Run each case once to warm up, and then all of them in turn, `num_rounds` times.
 
     Args:
+        warms_up: not needed where each run is a process of its own.
         clock: seconds; on a machine that is shared, `time.process_time` of a single thread.
     """
-    for i in range(num_rounds + 1):
+    for i in range(0 if warms_up else 1, num_rounds + 1):
         tell(f"round {i} of {num_rounds}" if i else "warming up")
         for case in cases:
             seconds = _timed(case.run, device, clock)

@@ -8,6 +8,7 @@ import tempfile
 from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,8 +33,9 @@ device = "{device}"
 token_budget = {token_budget}
 
 [input]
-path = "{input}"
+path = "{file}"
 columns = []
+max_fragment_rows = {max_fragment_rows}
 
 [output]
 path = "{output}"
@@ -41,6 +43,19 @@ path = "{output}"
 [heads.vector]
 task = "embedding"
 """
+
+
+@dataclass(frozen=True)
+class Job:
+    """An embedding of every row of a file; the fields are those of a job's configuration."""
+
+    model: Path
+    file: Path
+    output: Path
+    dtype: str = "auto"
+    device: str = "auto"
+    token_budget: int = 8192
+    max_fragment_rows: int = 2048
 
 
 def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
@@ -115,22 +130,25 @@ def paragraphs(corpus: Path, num_rows: int) -> list[str]:
 
 
 def _annotate(options: Namespace, model: Path, file: Path, output: Path) -> None:
-    shutil.rmtree(output, ignore_errors=True)
-    job = file.with_suffix(".toml")
-    values = {"model": model, "input": file, "output": output}
-    settings = {name: getattr(options, name) for name in ("dtype", "device", "token_budget")}
-    job.write_text(_JOB.format(**values, **settings), encoding="utf-8")
-    _run([sys.executable, "-m", "jobs.annotate", str(job), "--address", "local"])
+    run_job(Job(model, file, output, options.dtype, options.device, options.token_budget))
+
+
+def run_job(job: Job) -> None:
+    """Run `jobs.annotate` from the start, in a process of its own. Raises RuntimeError if it fails."""
+    shutil.rmtree(job.output, ignore_errors=True)
+    file = job.file.with_suffix(".toml")
+    file.write_text(_JOB.format(**vars(job)), encoding="utf-8")
+    run_program([sys.executable, "-m", "jobs.annotate", str(file), "--address", "local"])
 
 
 def _recipe(options: Namespace, model: Path, file: Path, output: Path) -> None:
     shutil.rmtree(output, ignore_errors=True)
     arguments = [str(model), str(file), str(output), options.dtype, options.device]
-    _run([sys.executable, "-m", "pipeline.speed.ray_recipe", *arguments])
+    run_program([sys.executable, "-m", "pipeline.speed.ray_recipe", *arguments])
 
 
-def _run(command: list[str]) -> None:
-    """Raises RuntimeError with the end of what the command said, if it fails."""
+def run_program(command: list[str]) -> None:
+    """Run a program to its end. Raises RuntimeError with the end of what the command said, if it fails."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command[1:3])} ended with {result.returncode}: {result.stderr[-2000:]}")

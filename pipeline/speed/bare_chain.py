@@ -1,0 +1,63 @@
+"""Ray Data's own cost: read, map twice, write nothing: `python -m pipeline.speed.bare_chain FILE ROWS`."""
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from ray.data import ActorPoolStrategy, DataContext
+from ray.data.block import Block, BlockAccessor
+from ray.data.datasource import Datasink
+
+from pipeline.cluster import connect
+from pipeline.config import JobConfig
+from pipeline.planning import plan_fragments
+from pipeline.source import read_fragments
+
+if TYPE_CHECKING:
+    from ray.data._internal.execution.interfaces import TaskContext
+
+
+class NullSink(Datasink[None]):
+    """Takes the blocks, and does nothing with them."""
+
+    def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
+        """Look at each block, so that it is fetched."""
+        for block in blocks:
+            BlockAccessor.for_block(block).num_rows()
+
+
+class Same:
+    """An actor that gives back what it gets."""
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return table
+
+
+def same(table: pa.Table) -> pa.Table:
+    """The same in a task."""
+    return table
+
+
+def main(file: str, num_rows: int) -> None:
+    """Pass a file through in fragments of so many rows."""
+    job = JobConfig.model_validate(
+        {
+            "model": {"path": "none"},
+            "input": {"path": file, "max_fragment_rows": num_rows, "columns": []},
+            "output": {"path": "none"},
+            "heads": {"vector": {"task": "embedding"}},
+        }
+    )
+    plan = plan_fragments(job)
+    connect("local")
+    DataContext.get_current().enable_progress_bars = False
+    read = read_fragments(plan.fragments, plan.read_schema, plan.filesystem)
+    mapped = read.map_batches(same, batch_size=None, batch_format="pyarrow")
+    pool = ActorPoolStrategy(size=1)
+    passed = mapped.map_batches(Same, batch_size=None, batch_format="pyarrow", compute=pool, num_cpus=0)
+    passed.write_datasink(NullSink())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], int(sys.argv[2]))
