@@ -20,6 +20,10 @@ INDEX_FILE = "model.safetensors.index.json"
 PICKLED_FILE = "pytorch_model.bin"
 PICKLED_INDEX_FILE = "pytorch_model.bin.index.json"
 
+# Pages of a mapped file that were read count as the process's memory until it is closed: after this many bytes
+# it is mapped anew, and the old mapping goes with the last view of it.
+MAX_MAPPED_BYTES = 2**28
+
 
 class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or does not fit the model; the message names file and tensor."""
@@ -50,10 +54,17 @@ class SafetensorsFile:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = self._open()
+        self._num_read_bytes = 0
+
+    def _open(self) -> Any:
         try:
-            self._file = safe_open(path, framework="pt")
+            return safe_open(self._path, framework="pt")
         except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path} is not a readable safetensors file (truncated?): {error}") from error
+            raise CheckpointError(
+                f"{self._path} is not a readable safetensors file (truncated?): {error}"
+            ) from error
 
     @property
     def names(self) -> list[str]:
@@ -66,10 +77,15 @@ class SafetensorsFile:
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        if self._num_read_bytes > MAX_MAPPED_BYTES:
+            self._file, self._num_read_bytes = self._open(), 0
         stored = self._file.get_slice(name)
         if shard is None or shard.size == shard.full_size:
-            return stored[...]
-        return stored[(slice(None),) * shard.dim + (slice(shard.start, shard.stop),)]
+            tensor = stored[...]
+        else:
+            tensor = stored[(slice(None),) * shard.dim + (slice(shard.start, shard.stop),)]
+        self._num_read_bytes += tensor.nbytes
+        return tensor
 
 
 class PickledFile:

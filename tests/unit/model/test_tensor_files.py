@@ -3,15 +3,16 @@
 import json
 import os
 import pickle
+import re
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
-from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
+from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, tensor_files
 from model.checkpoint import Checkpoint
 from model.layers import Shard
 from model.tensor_files import PickledFile, SafetensorsFile, open_tensor_file
@@ -132,3 +133,29 @@ def test_a_truncated_file_is_refused(directory: Path, fraction: float, zipped: b
     file.write_bytes(data[: int(len(data) * fraction)])
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin"):
         XLMRobertaXLForMaskedLM.from_pretrained(directory)
+
+
+def test_pages_that_were_copied_are_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a process would hold the whole checkpoint beside the weights that it has copied from it."""
+    path = tmp_path / "model.safetensors"
+    tensors = {f"t{i}": torch.full((2**18,), float(i)) for i in range(16)}
+    save_file(tensors, path)
+
+    def resident_bytes() -> int:
+        """Of the mappings of the file, what is in memory."""
+        blocks = Path("/proc/self/smaps").read_text(encoding="utf-8").split(str(path))[1:]
+        found = [re.search(r"Rss:\s+(\d+) kB", block) for block in blocks]
+        return sum(int(match[1]) * 1024 for match in found if match)
+
+    def most_resident() -> int:
+        file, most = SafetensorsFile(path), 0
+        for name, tensor in tensors.items():
+            copied = file.read(name).clone()
+            assert torch.equal(copied, tensor)
+            most = max(most, resident_bytes())
+        return most
+
+    all_bytes = path.stat().st_size
+    assert most_resident() >= 0.9 * all_bytes
+    monkeypatch.setattr(tensor_files, "MAX_MAPPED_BYTES", 2**20)
+    assert most_resident() <= 0.6 * all_bytes
