@@ -9,7 +9,7 @@ import torch
 
 from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
 from pipeline.speed.timing import Case
-from pipeline.speed.whole_job import WHOLE_JOB, _run, paragraphs, without_start, write_random_model
+from pipeline.speed.whole_job import WHOLE_JOB, paragraphs, run_program, without_start, write_random_model
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 
@@ -55,4 +55,4 @@ def test_paragraphs_are_chosen_at_random_and_the_same_again(tmp_path: Path) -> N
 
 def test_a_command_that_fails_is_told() -> None:
     with pytest.raises(RuntimeError, match=r"ended with 1: .*no such thing"):
-        _run(["python", "-c", "import sys; sys.exit('no such thing')"])
+        run_program(["python", "-c", "import sys; sys.exit('no such thing')"])
