@@ -3,11 +3,17 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip install -qqq --retries 2 --disable-pip-version-check --log $(VENV)/pip.log
+# What failed, in one line; what pip said is in its log.
+PIP_FAILED := { if grep -q "No space left" $(VENV)/pip.log; \
+    then echo "no room on disk for the packages: make room, and run make again"; \
+    else echo "a download failed: pip could not get the packages (see $(VENV)/pip.log); run make again"; \
+    fi >&2; exit 1; }
 
 .PHONY: demo test test-slow soak check format lock clean
 
 demo: $(READY)
-	$(BIN)/python -m jobs.demo
+	@$(BIN)/python -m jobs.demo
 
 test: $(READY)
 	$(BIN)/python -m pytest -m "not slow"
@@ -38,12 +44,18 @@ lock: $(READY)
 	    --upgrade-package torch==2.13.0 -o requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+.*/\1/' requirements.lock
 
+# Whatever fails says so in one line.
 $(READY): requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+	    { echo "no $(PYTHON) here, Python 3.11 or 3.12 is needed; try: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 13) else \
 	    "Python 3.11 or 3.12 is needed, found %d.%d; try: make PYTHON=python3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q -r requirements.lock
-	$(BIN)/pip install -q --no-deps --no-build-isolation -e .
+	@echo "setting up $(VENV): a few minutes, most of them for downloads"
+	@$(PYTHON) -m venv $(VENV) >/dev/null || \
+	    { echo "$(PYTHON) -m venv failed: install its venv package, or make room on the disk" >&2; exit 1; }
+	@rm -f $(VENV)/pip.log
+	@$(PIP) -r requirements.lock || $(PIP_FAILED)
+	@$(PIP) --no-deps --no-build-isolation -e . || $(PIP_FAILED)
 	@touch $@
 
 clean:

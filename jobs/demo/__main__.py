@@ -1,0 +1,25 @@
+"""`python -m jobs.demo`: annotates the sample with the demo model on a local Ray, and shows what came out."""
+
+import sys
+from pathlib import Path
+
+from jobs.demo.checks import first_problem
+
+WORKSPACE = Path("demo")
+FAILED = 1
+
+
+def main() -> int:
+    """Run the demo; returns its exit code."""
+    problem = first_problem(WORKSPACE)
+    if problem:
+        print("demo: " + problem, file=sys.stderr)
+        return FAILED
+    # Only now: with too little memory, loading torch would be the first thing to fail.
+    from jobs.demo.run import run_demo  # noqa: PLC0415
+
+    return run_demo(WORKSPACE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

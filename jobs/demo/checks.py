@@ -1,0 +1,110 @@
+"""What a machine must have for the demo, checked before anything is loaded; the standard library alone.
+
+Each check returns what is wrong in one line, or "" if nothing is.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import socket
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+GIB = 2**30
+MIN_MEMORY_BYTES = int(1.5 * GIB)
+"""Ray's own processes, a rank and two tasks; measured, and a little more."""
+MIN_DISK_BYTES = GIB // 4
+NUM_PORTS = 24
+"""Ports that Ray and torch.distributed listen on at the same time, and some for those who come and go."""
+
+
+def first_problem(output: Path) -> str:
+    """The first thing that is missing; "" if the demo can run."""
+    for problem in (python_problem(), memory_problem(), disk_problem(output), port_problem()):
+        if problem:
+            return problem
+    return ""
+
+
+def python_problem(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> str:
+    """Python 3.11 and 3.12 are those that Ray and torch both support."""
+    if (3, 11) <= version < (3, 13):
+        return ""
+    found = ".".join(map(str, version))
+    return f"Python 3.11 or 3.12 is needed, found {found}; try: make PYTHON=python3.12 demo"
+
+
+def memory_problem() -> str:
+    """Memory that is free for this process: of the machine, its container and its own limit."""
+    free = min(_free_in_machine(), _free_in_container(), _address_space())
+    if free >= MIN_MEMORY_BYTES:
+        return ""
+    return (
+        f"too little memory: {MIN_MEMORY_BYTES / GIB:.1f} GiB must be free, found {max(free, 0) / GIB:.1f}; "
+        "end other programs, or raise the limit of the container"
+    )
+
+
+def disk_problem(output: Path) -> str:
+    """Room for the output, and for Ray's logs."""
+    for place in (output, Path("/tmp")):
+        parent = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
+        free = shutil.disk_usage(parent).free
+        if free < MIN_DISK_BYTES:
+            return (
+                f"no room on disk: {parent} needs {MIN_DISK_BYTES // 2**20} MiB, found {free // 2**20}; make room"
+            )
+    return ""
+
+
+def port_problem() -> str:
+    """Whether so many sockets can listen on loopback at once."""
+    with ExitStack() as sockets:
+        for number in range(NUM_PORTS):
+            try:
+                listener = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+                listener.bind(("127.0.0.1", 0))
+                listener.listen(1)
+            except OSError as error:
+                return (
+                    f"no free port: {NUM_PORTS} are needed on 127.0.0.1, found {number} ({error.strerror}); "
+                    "end programs that hold ports, or allow loopback in the sandbox"
+                )
+    return ""
+
+
+def _free_in_machine() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _free_in_container() -> int:
+    """By control groups, version 2 and 1; page cache counts as free."""
+    for limit_file, usage_file, cache_key in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
+        (
+            "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+            "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+            "total_inactive_file",
+        ),
+    ):
+        try:
+            limit = Path(limit_file).read_text(encoding="ascii").strip()
+            usage = int(Path(usage_file).read_text(encoding="ascii"))
+            statistics = Path(limit_file).with_name("memory.stat").read_text(encoding="ascii").splitlines()
+        except OSError:
+            continue
+        cache = sum(int(line.split()[1]) for line in statistics if line.split()[0] == cache_key)
+        return sys.maxsize if limit == "max" else int(limit) - usage + cache
+    return sys.maxsize
+
+
+def _address_space() -> int:
+    """`ulimit -v`; what is mapped already is small change."""
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return sys.maxsize if limit == resource.RLIM_INFINITY else limit

@@ -1,0 +1,129 @@
+"""The demo's output on a terminal."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+NARROWEST = 100
+SHOWN = (
+    "en-01",
+    "de-01",
+    "es-02",
+    "tr-01",
+    "ru-01",
+    "el-01",
+    "ar-01",
+    "hi-01",
+    "ka-01",
+    "sw-01",
+    "vi-01",
+    "ja-01",
+    "zh-01",
+    "ko-01",
+    "fr-09",
+    "broken-01",
+    "broken-03",
+)
+"""Rows of the sample that the table shows."""
+
+
+def print_output(console: Console, table: pa.Table, records: list[dict[str, Any]], seconds: float | None) -> None:
+    """A few rows as a table, the accuracy of `language`, the nearest sentences, and the throughput.
+
+    Args:
+        records: what the manifest says of each part.
+        seconds: that the run took, where there was one.
+    """
+    rows = {row["id"]: row for row in table.to_pylist()}
+    console.print()
+    console.print(rows_table(rows, text_width=console.width - 40))
+    console.print(accuracy_line(rows))
+    console.print(nearest_line(rows))
+    console.print(throughput_line(records, seconds))
+
+
+def rows_table(rows: dict[str, dict[str, Any]], text_width: int) -> Table:
+    """The rows in `SHOWN`: text, with its tags below it, language, loss."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("row")
+    table.add_column("language", no_wrap=True)
+    table.add_column("loss", justify="right")
+    table.add_column("tokens", justify="right")
+    table.add_column("text, and its parts of speech", no_wrap=True)
+    for name in SHOWN:
+        row = rows.get(name)
+        if row is not None:
+            table.add_row(*_cells(row, text_width))
+    return table
+
+
+def _cells(row: dict[str, Any], text_width: int) -> tuple[str, ...]:
+    if row["error"] is not None:
+        return row["id"], "", "", "", f"[red]{escape(_cut(row['error'], text_width))}[/]"
+    language = row["language"]
+    colour = "green" if language["label"] == row["lang"] else "red"
+    tags = " ".join(tag["entity"] for tag in row["tags"][:40])
+    text = row["text"].replace("\n", " ")
+    return (
+        row["id"],
+        f"[{colour}]{escape(language['label'])}[/] {language['score']:.2f}",
+        f"{row['loss']['loss']:.2f}",
+        str(row["num_tokens"]),
+        f"{escape(_cut(text, text_width))}\n[dim]{escape(_cut(tags, text_width))}[/]",
+    )
+
+
+def accuracy_line(rows: dict[str, dict[str, Any]]) -> str:
+    """How many languages were found."""
+    with_text = [row for row in rows.values() if row["lang"] is not None and row["language"] is not None]
+    num_right = sum(row["language"]["label"] == row["lang"] for row in with_text)
+    num_errors = sum(row["error"] is not None for row in rows.values())
+    return (
+        f"\nlanguage is right in [bold]{num_right} of {len(with_text)}[/] texts "
+        f"({num_right / len(with_text):.1%}) in {len({row['lang'] for row in with_text})} languages; "
+        f"{num_errors} rows could not be read and say so"
+    )
+
+
+def nearest_line(rows: dict[str, dict[str, Any]]) -> str:
+    """The two sentences of different languages whose vectors are nearest to each other."""
+    found = [row for row in rows.values() if row["vector"] is not None]
+    vectors = np.array([row["vector"] for row in found], dtype=np.float32)
+    languages = np.array([row["lang"] for row in found])
+    cosines = vectors @ vectors.T
+    cosines[languages[:, None] == languages[None, :]] = -1.0
+    a, b = divmod(int(cosines.argmax()), len(found))
+    return (
+        f"nearest vectors across languages, cosine {cosines[a, b]:.2f}: "
+        f"{escape(found[a]['text'])} ({found[a]['lang']}) | {escape(found[b]['text'])} ({found[b]['lang']})"
+    )
+
+
+def throughput_line(records: list[dict[str, Any]], seconds: float | None) -> str:
+    """Tokens through the trunk while the model was at work, and how long the rest took."""
+    num_tokens = sum(record["num_tokens"] for record in records)
+    at_work = sum(record["seconds"] for record in records)
+    line = f"{num_tokens:,} tokens through the trunk at {num_tokens / at_work:,.0f} tokens/s"
+    return line if seconds is None else f"{line}; {seconds:.0f} s in all, most of them to start Ray"
+
+
+def print_next_steps(console: Console, job: Path, output: Path) -> None:
+    """Where the output is, and three commands."""
+    annotate = f"  .venv/bin/python -m jobs.annotate {job} --set output.path="
+    console.print(
+        f"\nThe Parquet is in {output}. Next:\n"
+        f"{annotate}mine --set input.path=YOUR.parquet --set input.text=COLUMN\n"
+        f"{annotate}xl --set model.path=YOUR/xlm-roberta-xl --set heads.tags.weights=YOUR/tagger "
+        "--set heads.language.weights=YOUR/classifier\n"
+        f"  ray job submit --working-dir . -- python -m jobs.annotate {job} --set output.path=s3://BUCKET/annotated",
+        soft_wrap=True,
+    )
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -1,0 +1,167 @@
+"""Train the demo model from scratch: `python -m jobs.demo.train --data DIR --out DIR`.
+
+The same command goes on where an earlier one was stopped. `python -m jobs.demo.evaluate` measures what came out.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from jobs.demo.batches import BatchSource
+from jobs.demo.network import DemoNetwork
+from jobs.demo.recipe import Recipe
+from jobs.demo.texts import Split, read_split
+from jobs.demo.tokens import SENTENCEPIECE_FILE, tokenize, tokenize_split, tokenize_written, train_tokenizer
+from model import XLMRobertaXLTokenizer
+
+STATE_FILE = "training.pt"
+LOG_FILE = "training.jsonl"
+SAVE_EVERY = 250
+LOG_EVERY = 50
+
+
+def learning_rate(step: int, recipe: Recipe) -> float:
+    """Up in a line, level, then down in a line: the steps before that do not depend on how many there are."""
+    warmup = (step + 1) / recipe.num_warmup_steps
+    decay = (recipe.num_steps - step) / recipe.num_decay_steps
+    return recipe.peak_learning_rate * min(1.0, warmup, decay)
+
+
+def batch_source(split: Split, recipe: Recipe, tokenizer: XLMRobertaXLTokenizer) -> BatchSource:
+    """Tokenize the training side once."""
+    return BatchSource(
+        recipe,
+        tokenizer.vocab_size,
+        split.texts,
+        tokenize(split.texts, tokenizer),
+        split.tagged,
+        [tokenize_split(split.tagged, tokenizer), tokenize_written(split.tagged, tokenizer)],
+    )
+
+
+class Training:
+    """Network and optimizer, and how far they are."""
+
+    def __init__(self, recipe: Recipe, vocab_size: int, out: Path) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe = recipe
+        self.out = out
+        self.network = DemoNetwork(recipe, recipe.config(vocab_size))
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=0.0,
+            betas=(0.9, 0.98),
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+        self.step = 0
+        self.seconds = 0.0
+
+    def resume(self) -> None:
+        """Take up the state that `save` left, if there is one."""
+        path = self.out / STATE_FILE
+        if path.exists():
+            state = torch.load(path, weights_only=True)
+            is_level = state["step"] <= self.recipe.num_steps - self.recipe.num_decay_steps
+            ignored = {"num_steps"} if is_level else set()
+            if _without(state["recipe"], ignored) != _without(self._recipe_as_read(), ignored):
+                raise SystemExit(f"{path}: was trained by another recipe; give another --out")
+            self.network.load_state_dict(state["network"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.step, self.seconds = state["step"], state["seconds"]
+
+    def save(self) -> None:
+        """Write the checkpoint as it is used, and the state to go on from."""
+        self.network.save(self.out)
+        state = {
+            "recipe": self._recipe_as_read(),
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        torch.save(state, self.out / f"{STATE_FILE}.tmp")
+        os.replace(self.out / f"{STATE_FILE}.tmp", self.out / STATE_FILE)
+
+    def _recipe_as_read(self) -> dict[str, Any]:
+        return json.loads(json.dumps(self.recipe.as_dict()))
+
+    def take_step(self, source: BatchSource) -> dict[str, float]:
+        """One batch; returns the losses."""
+        began = time.perf_counter()
+        torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout
+        batch = source.batch(self.step)
+        # While masks are all there is to learn, nothing repeats often enough for dropout.
+        self.network.train(batch.has_heads)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.recipe)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            losses = self.network.losses(batch)
+        self.network.total(losses).backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.max_gradient_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        self.seconds += time.perf_counter() - began
+        return {name: loss.item() for name, loss in losses.items()} | {"tokens": float(len(batch.input_ids))}
+
+
+def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def train(training: Training, source: BatchSource) -> None:
+    """All steps that are left, with a line of the log every so often."""
+    recent: list[dict[str, float]] = []
+    while training.step < training.recipe.num_steps:
+        recent.append(training.take_step(source))
+        if training.step % LOG_EVERY == 0:
+            names = recent[-1]
+            means = {name: round(sum(entry.get(name, 0.0) for entry in recent) / len(recent), 4) for name in names}
+            line = {"step": training.step, "seconds": round(training.seconds, 1), **means}
+            print(json.dumps(line), flush=True)
+            with (training.out / LOG_FILE).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(line) + "\n")
+            recent = []
+        if training.step % SAVE_EVERY == 0:
+            training.save()
+    training.save()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.demo.train", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory with corpus/ and udpos/")
+    parser.add_argument("--out", type=Path, required=True, help="where the model goes")
+    parser.add_argument("--threads", type=int, default=1, help="cores to use; another number, other rounding")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    recipe = Recipe()
+    split = read_split(options.data)
+    print(
+        f"{len(split.texts):,} texts and {len(split.tagged):,} tagged sentences; held out are "
+        f"{len(split.held_out_texts):,} and {len(split.held_out_tagged):,}; "
+        f"{split.num_dropped:,} that repeat these are dropped",
+        flush=True,
+    )
+    if (options.out / SENTENCEPIECE_FILE).exists():
+        tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.out)
+    else:
+        tokenizer = train_tokenizer(split.texts, recipe, options.out)
+    training = Training(recipe, tokenizer.vocab_size, options.out)
+    training.resume()
+    num_parameters = sum(parameter.numel() for parameter in training.network.parameters())
+    print(f"{num_parameters:,} parameters; from step {training.step} of {recipe.num_steps}", flush=True)
+    train(training, batch_source(split, recipe, tokenizer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
