@@ -54,8 +54,8 @@ $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV) >/dev/null || \
 	    { echo "$(PYTHON) -m venv failed: install its venv package, or make room on the disk" >&2; exit 1; }
 	@rm -f $(VENV)/pip.log
-	@$(PIP) -r requirements.lock || $(PIP_FAILED)
-	@$(PIP) --no-deps --no-build-isolation -e . || $(PIP_FAILED)
+	@$(PIP) -r requirements.lock 2>/dev/null || $(PIP_FAILED)
+	@$(PIP) --no-deps --no-build-isolation -e . 2>/dev/null || $(PIP_FAILED)
 	@touch $@
 
 clean:
