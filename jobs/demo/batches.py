@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from jobs.demo.languages import LANGUAGES
-from jobs.demo.recipe import Recipe
+from jobs.demo.recipe import Phase, Recipe
 from jobs.demo.texts import TaggedSentence, Text
 from jobs.demo.tokens import TaggedTokens, Tokenized
 from model.loss import IGNORE_INDEX
@@ -33,7 +33,7 @@ class Batch:
         languages: int64 `[num_sequences]`.
         tags: int64 `[num_tokens]`, -100 where there is none.
         concepts: int64 `[num_sequences]`, equal for translations of one sentence, -1 for others.
-        has_heads: whether there is more to learn than masks.
+        phase: what there is to learn, and with which weights.
     """
 
     input_ids: Tensor
@@ -42,7 +42,7 @@ class Batch:
     languages: Tensor
     tags: Tensor
     concepts: Tensor
-    has_heads: bool
+    phase: Phase
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,14 @@ class BatchSource:
         """The batch of a step, longest sequences first."""
         rng = np.random.default_rng([self._recipe.seed, step])
         recipe = self._recipe
-        has_heads = step >= recipe.num_masked_lm_steps
+        phase = recipe.phase(step)
         sequences: list[_Sequence] = []
-        if has_heads:
-            self._add_tagged(sequences, recipe.tagged_tokens, rng)
-            self._add_parallel(sequences, recipe.parallel_tokens, rng)
+        if phase.has_heads:
+            self._add_tagged(sequences, phase.tagged_tokens, rng)
+            self._add_parallel(sequences, phase, rng)
         self._add_windows(sequences, recipe.tokens_per_step - sum(len(s.ids) + 2 for s in sequences), rng)
         sequences.sort(key=lambda sequence: len(sequence.ids))
-        return self._packed(sequences, rng, has_heads=has_heads)
+        return self._packed(sequences, rng, phase)
 
     def _add_windows(self, sequences: list[_Sequence], num_tokens: int, rng: np.random.Generator) -> None:
         """Exactly so many tokens: batches of one size are a quarter faster, as kernels are made for each size."""
@@ -134,21 +134,21 @@ class BatchSource:
             sequences.append(_Sequence(ids, self._label[code], tags))
             num_tokens -= len(ids) + 2
 
-    def _add_parallel(self, sequences: list[_Sequence], num_tokens: int, rng: np.random.Generator) -> None:
+    def _add_parallel(self, sequences: list[_Sequence], phase: Phase, rng: np.random.Generator) -> None:
         """Some sentences in as many languages each as there is room for."""
-        recipe = self._recipe
-        chosen = rng.choice(len(self._concepts), size=recipe.num_concepts, replace=False)
+        num_tokens = phase.parallel_tokens
+        chosen = rng.choice(len(self._concepts), size=phase.num_concepts, replace=False)
         orders = [rng.permutation(self._concepts[concept]) for concept in chosen]
         for turn in range(max(map(len, orders))):
             for concept, order in zip(chosen.tolist(), orders, strict=True):
                 if turn < len(order) and (turn < 2 or num_tokens > 0):
-                    ids = self._tokens[int(order[turn])][: recipe.max_parallel_tokens]
+                    ids = self._tokens[int(order[turn])][: self._recipe.max_parallel_tokens]
                     sequences.append(_Sequence(ids, self._languages[order[turn]], concept=concept))
                     num_tokens -= len(ids) + 2
             if num_tokens <= 0:
                 return
 
-    def _packed(self, sequences: list[_Sequence], rng: np.random.Generator, *, has_heads: bool) -> Batch:
+    def _packed(self, sequences: list[_Sequence], rng: np.random.Generator, phase: Phase) -> Batch:
         lengths = [len(sequence.ids) + 2 for sequence in sequences]
         ids = np.concatenate([np.concatenate([[BOS_ID], s.ids, [EOS_ID]]) for s in sequences])
         outside = np.array([IGNORE_INDEX])
@@ -168,7 +168,7 @@ class BatchSource:
             torch.tensor([s.language for s in sequences]),
             torch.from_numpy(tags.astype(np.int64)),
             torch.tensor([s.concept for s in sequences]),
-            has_heads,
+            phase,
         )
 
     def _masked(

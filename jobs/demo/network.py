@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from jobs.demo.batches import Batch
 from jobs.demo.languages import POS_LABELS
-from jobs.demo.recipe import Recipe
+from jobs.demo.recipe import Phase, Recipe
 from model import (
     PackedBatch,
     XLMRobertaXLConfig,
@@ -46,6 +46,19 @@ class DemoNetwork(nn.Module):
             )
         )
         self.language.roberta = self.pos.roberta = self.lm.roberta
+        self._scale_initial_weights()
+
+    @torch.no_grad()
+    def _scale_initial_weights(self) -> None:
+        """Let tokens be heard above the layers, whose outputs would soon drown them in so narrow a model.
+
+        Layers add less the more of them there are (Radford et al. 2019, GPT-2, section 2.3).
+        """
+        trunk = self.lm.roberta
+        trunk.embeddings.word_embeddings.weight.mul_(self.recipe.embedding_gain)
+        for layer in trunk.encoder.layers:
+            for projection in (layer.attention.output.dense, layer.output.dense):
+                projection.weight.mul_((2 * self.recipe.num_layers) ** -0.5)
 
     @classmethod
     def load(cls, directory: Path) -> "DemoNetwork":
@@ -65,7 +78,7 @@ class DemoNetwork(nn.Module):
         masked = (batch.masked_labels != IGNORE_INDEX).nonzero().squeeze(-1)
         logits = self.lm.lm_head.local_logits(hidden_TD[masked])
         losses = {"masked_lm": F.cross_entropy(logits, batch.masked_labels[masked])}
-        if batch.has_heads:
+        if batch.phase.has_heads:
             first = hidden_TD[packed.first_positions]
             languages = self.language.classifier(first, self.language.dropout_seed())
             losses["language"] = F.cross_entropy(languages, batch.languages)
@@ -76,16 +89,9 @@ class DemoNetwork(nn.Module):
             losses["contrast"] = contrastive_loss(vectors, batch.concepts[parallel], self.recipe.temperature)
         return losses
 
-    def total(self, losses: dict[str, Tensor]) -> Tensor:
+    def total(self, losses: dict[str, Tensor], phase: Phase) -> Tensor:
         """The weighted sum."""
-        recipe = self.recipe
-        weights = {
-            "masked_lm": 1.0,
-            "language": recipe.language_weight,
-            "tags": recipe.tag_weight,
-            "contrast": recipe.contrast_weight,
-        }
-        return torch.stack([weights[name] * loss for name, loss in losses.items()]).sum()
+        return torch.stack([getattr(phase, name) * loss for name, loss in losses.items()]).sum()
 
     def save(self, directory: Path) -> None:
         """Write trunk, LM head and language head to `directory`, and the head for tags to `pos` below it; bf16."""

@@ -8,6 +8,47 @@ from model import XLMRobertaXLConfig
 
 
 @dataclass(frozen=True)
+class Phase:
+    """What batches hold from a step on; what these leave of a step's tokens is filled with windows of text.
+
+    Attributes:
+        tagged_tokens: of sentences with parts of speech.
+        num_concepts, parallel_tokens: of sentences in several languages each, at least two.
+        masked_lm, language, tags, contrast: weights of the losses.
+    """
+
+    first_step: int
+    tagged_tokens: int = 0
+    num_concepts: int = 0
+    parallel_tokens: int = 0
+    masked_lm: float = 1.0
+    language: float = 0.0
+    tags: float = 0.0
+    contrast: float = 0.0
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether there is more to learn than masks."""
+        return self.num_concepts > 0
+
+
+PHASES = (
+    Phase(0),
+    Phase(100, tagged_tokens=1700, num_concepts=9, parallel_tokens=800, masked_lm=0.5, language=1.0, tags=1.5),
+    Phase(
+        400,
+        tagged_tokens=1700,
+        num_concepts=9,
+        parallel_tokens=800,
+        masked_lm=0.5,
+        language=1.0,
+        tags=1.5,
+        contrast=0.3,
+    ),
+)
+
+
+@dataclass(frozen=True)
 class Recipe:
     """How the demo model is made; the same recipe on the same data gives the same model on the same processor.
 
@@ -15,9 +56,9 @@ class Recipe:
         num_pieces: of the sentencepiece model.
         character_coverage: share of the characters that have pieces of their own.
         num_steps: of the optimizer, on `tokens_per_step` tokens each.
-        num_masked_lm_steps: how many of them come first and learn to fill masks alone.
-        tagged_tokens, parallel_tokens: how many of these are tagged sentences and translations after that; the
-            others are windows of text.
+        phases: what these tokens are; masks alone come first.
+        max_parallel_tokens: where sentences with translations are cut.
+        embedding_gain: factor of the initial word embeddings.
         max_window, short_windows: tokens of a window; one in two is short, as sentences are.
         language_exponent: languages are drawn in proportion to their number of tokens to this power.
         temperature: of the contrastive loss.
@@ -30,26 +71,25 @@ class Recipe:
     num_layers: int = 6
     num_heads: int = 6
     dropout: float = 0.0
-    num_steps: int = 3000
-    num_masked_lm_steps: int = 300
+    num_steps: int = 1700
     tokens_per_step: int = 3712
-    tagged_tokens: int = 1500
-    parallel_tokens: int = 900
+    phases: tuple[Phase, ...] = PHASES
+    embedding_gain: float = 3.5
     max_window: int = 126
     short_windows: tuple[int, int] = (6, 40)
-    num_concepts: int = 10
     max_parallel_tokens: int = 64
     language_exponent: float = 0.4
     mask_probability: float = 0.15
     temperature: float = 0.05
-    language_weight: float = 1.0
-    tag_weight: float = 1.0
-    contrast_weight: float = 0.3
-    peak_learning_rate: float = 2e-3
-    num_warmup_steps: int = 200
-    num_decay_steps: int = 900
-    weight_decay: float = 0.01
+    peak_learning_rate: float = 1.5e-3
+    num_warmup_steps: int = 60
+    num_decay_steps: int = 700
+    weight_decay: float = 0.05
     max_gradient_norm: float = 1.0
+
+    def phase(self, step: int) -> Phase:
+        """The phase of a step."""
+        return [phase for phase in self.phases if phase.first_step <= step][-1]
 
     def as_dict(self) -> dict[str, Any]:
         """For the checkpoint."""

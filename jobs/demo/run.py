@@ -4,15 +4,15 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 from rich.console import Console
 
 from jobs.annotate import main as annotate
-from jobs.demo.show import NARROWEST, print_next_steps, print_output
+from jobs.demo.show import NARROWEST, print_next_steps, print_output, throughput_line
 from jobs.ending import DONE
+from pipeline.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent
 JOB_FILE = "job.toml"
@@ -38,12 +38,6 @@ def read_output(workspace: Path) -> pa.Table:
     return ds.dataset(parts, format="parquet").to_table()
 
 
-def read_records(workspace: Path) -> list[dict[str, Any]]:
-    """What the manifest says of each part."""
-    files = sorted((workspace / OUTPUT / "_manifest" / "parts").glob("*.json"))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-
-
 def run_demo(workspace: Path) -> int:
     """Annotate the sample unless that is done, and show the output; returns the exit code."""
     console = Console(highlight=False)
@@ -52,12 +46,10 @@ def run_demo(workspace: Path) -> int:
     elif console.width < NARROWEST:
         console = Console(highlight=False, width=NARROWEST)
     job = write_job(workspace)
-    is_done = any((workspace / OUTPUT).glob("*.parquet"))
-    console.print(
-        "everything is already done; this is what it gave:"
-        if is_done
-        else "annotating 400 texts in 73 languages with four heads, through Ray on this machine …"
-    )
+    success = workspace / OUTPUT / SUCCESS
+    is_done = success.exists()
+    if not is_done:
+        console.print("four heads annotate the sample, through Ray on this machine; less than a minute …")
     began = time.monotonic()
     try:
         code = annotate([str(job), "--address", "local"])
@@ -67,8 +59,13 @@ def run_demo(workspace: Path) -> int:
         return FAILED
     if code != DONE:
         return code
-    seconds = None if is_done else time.monotonic() - began
-    print_output(console, read_output(workspace), read_records(workspace), seconds)
+    seconds = time.monotonic() - began
+    if is_done:
+        console.print("everything is already done; this is what it gave:")
+    print_output(console, read_output(workspace))
+    if not is_done:
+        num_tokens = json.loads(success.read_text(encoding="utf-8"))["tokens"]
+        console.print(throughput_line(num_tokens, seconds))
     print_next_steps(console, job, workspace / OUTPUT)
     return DONE
 

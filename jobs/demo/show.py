@@ -32,19 +32,13 @@ SHOWN = (
 """Rows of the sample that the table shows."""
 
 
-def print_output(console: Console, table: pa.Table, records: list[dict[str, Any]], seconds: float | None) -> None:
-    """A few rows as a table, the accuracy of `language`, the nearest sentences, and the throughput.
-
-    Args:
-        records: what the manifest says of each part.
-        seconds: that the run took, where there was one.
-    """
+def print_output(console: Console, table: pa.Table) -> None:
+    """A few rows as a table, the accuracy of `language`, and the nearest sentences."""
     rows = {row["id"]: row for row in table.to_pylist()}
     console.print()
     console.print(rows_table(rows, text_width=console.width - 40))
     console.print(accuracy_line(rows))
     console.print(nearest_line(rows))
-    console.print(throughput_line(records, seconds))
 
 
 def rows_table(rows: dict[str, dict[str, Any]], text_width: int) -> Table:
@@ -104,12 +98,12 @@ def nearest_line(rows: dict[str, dict[str, Any]]) -> str:
     )
 
 
-def throughput_line(records: list[dict[str, Any]], seconds: float | None) -> str:
-    """Tokens through the trunk while the model was at work, and how long the rest took."""
-    num_tokens = sum(record["num_tokens"] for record in records)
-    at_work = sum(record["seconds"] for record in records)
-    line = f"{num_tokens:,} tokens through the trunk at {num_tokens / at_work:,.0f} tokens/s"
-    return line if seconds is None else f"{line}; {seconds:.0f} s in all, most of them to start Ray"
+def throughput_line(num_tokens: int, seconds: float) -> str:
+    """Tokens through the trunk, those of masked copies too, over the whole run."""
+    return (
+        f"{num_tokens:,} tokens through the trunk in {seconds:.0f} s, most of them to start Ray: "
+        f"{num_tokens / seconds:,.0f} tokens/s"
+    )
 
 
 def print_next_steps(console: Console, job: Path, output: Path) -> None:

@@ -99,12 +99,12 @@ class Training:
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout
         batch = source.batch(self.step)
         # While masks are all there is to learn, nothing repeats often enough for dropout.
-        self.network.train(batch.has_heads)
+        self.network.train(batch.phase.has_heads)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.recipe)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             losses = self.network.losses(batch)
-        self.network.total(losses).backward()
+        self.network.total(losses, batch.phase).backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.max_gradient_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)

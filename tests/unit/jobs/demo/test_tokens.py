@@ -1,7 +1,5 @@
 """Tags of words as labels of tokens, for words and for running text."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
