@@ -77,14 +77,13 @@ class BatchSource:
         self._texts_of = _grouped([text.language for text in texts])
         lengths = np.diff(tokens.offsets)
         self._ends_of = {code: np.cumsum(lengths[index]) for code, index in self._texts_of.items()}
-        self._codes, self._chances = _chances(
-            {code: int(ends[-1]) for code, ends in self._ends_of.items()}, recipe.language_exponent
-        )
+        self._codes = list(self._ends_of)
+        num_tokens = {code: int(ends[-1]) for code, ends in self._ends_of.items()}
+        self._chances = {p.first_step: _chances(num_tokens, p.language_exponent) for p in recipe.phases}
         self._tagged_tokens = tagged_tokens
         self._tagged_of = _grouped([sentence.language for sentence in tagged])
-        self._tagged_codes, self._tagged_chances = _chances(
-            {code: len(index) for code, index in self._tagged_of.items()}, 0.6
-        )
+        self._tagged_codes = list(self._tagged_of)
+        self._tagged_chances = _chances({code: len(index) for code, index in self._tagged_of.items()}, 0.6)
         self._languages = [self._label[text.language] for text in texts]
         concepts = _grouped([text.concept or "" for text in texts])
         self._concepts = [index for concept, index in concepts.items() if concept]
@@ -92,21 +91,22 @@ class BatchSource:
     def batch(self, step: int) -> Batch:
         """The batch of a step, longest sequences first."""
         rng = np.random.default_rng([self._recipe.seed, step])
-        recipe = self._recipe
-        phase = recipe.phase(step)
+        phase = self._recipe.phase(step)
         sequences: list[_Sequence] = []
         if phase.has_heads:
             self._add_tagged(sequences, phase.tagged_tokens, rng)
             self._add_parallel(sequences, phase, rng)
-        self._add_windows(sequences, recipe.tokens_per_step - sum(len(s.ids) + 2 for s in sequences), rng)
+        self._add_windows(sequences, phase, rng)
         sequences.sort(key=lambda sequence: len(sequence.ids))
         return self._packed(sequences, rng, phase)
 
-    def _add_windows(self, sequences: list[_Sequence], num_tokens: int, rng: np.random.Generator) -> None:
-        """Exactly so many tokens: batches of one size are a quarter faster, as kernels are made for each size."""
+    def _add_windows(self, sequences: list[_Sequence], phase: Phase, rng: np.random.Generator) -> None:
+        """Up to exactly `tokens_per_step`: kernels are made for each size, so that batches of one are faster."""
         recipe = self._recipe
+        chances = self._chances[phase.first_step]
+        num_tokens = recipe.tokens_per_step - sum(len(sequence.ids) + 2 for sequence in sequences)
         while num_tokens > 0:
-            code = self._codes[rng.choice(len(self._codes), p=self._chances)]
+            code = self._codes[rng.choice(len(self._codes), p=chances)]
             ends = self._ends_of[code]
             text = self._texts_of[code][np.searchsorted(ends, rng.integers(ends[-1]), side="right")]
             is_short = rng.random() < 0.5
@@ -193,6 +193,6 @@ def _grouped(keys: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     return {key: np.array(groups[key]) for key in sorted(groups)}
 
 
-def _chances(sizes: dict[str, int], exponent: float) -> tuple[list[str], NDArray[np.float64]]:
+def _chances(sizes: dict[str, int], exponent: float) -> NDArray[np.float64]:
     weights = np.array(list(sizes.values()), dtype=np.float64) ** exponent
-    return list(sizes), weights / weights.sum()
+    return weights / weights.sum()

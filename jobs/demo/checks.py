@@ -61,18 +61,22 @@ def disk_problem(output: Path) -> str:
 
 
 def port_problem() -> str:
-    """Whether so many sockets can listen on loopback at once."""
+    """Whether so many sockets can listen on loopback at once, and be reached."""
     with ExitStack() as sockets:
         for number in range(NUM_PORTS):
             try:
-                listener = sockets.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+                listener = sockets.enter_context(socket.socket())
                 listener.bind(("127.0.0.1", 0))
                 listener.listen(1)
             except OSError as error:
                 return (
                     f"no free port: {NUM_PORTS} are needed on 127.0.0.1, found {number} ({error.strerror}); "
-                    "end programs that hold ports, or allow loopback in the sandbox"
+                    "end programs that hold ports"
                 )
+        try:
+            sockets.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+        except OSError as error:
+            return f"no network: 127.0.0.1 cannot be reached ({error.strerror}); allow loopback in the sandbox"
     return ""
 
 

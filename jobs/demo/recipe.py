@@ -14,6 +14,7 @@ class Phase:
     Attributes:
         tagged_tokens: of sentences with parts of speech.
         num_concepts, parallel_tokens: of sentences in several languages each, at least two.
+        language_exponent: languages of windows are drawn in proportion to their number of tokens to this power.
         masked_lm, language, tags, contrast: weights of the losses.
     """
 
@@ -21,6 +22,7 @@ class Phase:
     tagged_tokens: int = 0
     num_concepts: int = 0
     parallel_tokens: int = 0
+    language_exponent: float = 0.4
     masked_lm: float = 1.0
     language: float = 0.0
     tags: float = 0.0
@@ -45,6 +47,17 @@ PHASES = (
         tags=1.5,
         contrast=0.3,
     ),
+    Phase(
+        750,
+        tagged_tokens=1900,
+        num_concepts=9,
+        parallel_tokens=900,
+        language_exponent=0.1,
+        masked_lm=0.4,
+        language=1.5,
+        tags=2.5,
+        contrast=0.3,
+    ),
 )
 
 
@@ -60,7 +73,6 @@ class Recipe:
         max_parallel_tokens: where sentences with translations are cut.
         embedding_gain: factor of the initial word embeddings.
         max_window, short_windows: tokens of a window; one in two is short, as sentences are.
-        language_exponent: languages are drawn in proportion to their number of tokens to this power.
         temperature: of the contrastive loss.
     """
 
@@ -71,19 +83,18 @@ class Recipe:
     num_layers: int = 6
     num_heads: int = 6
     dropout: float = 0.0
-    num_steps: int = 1700
+    num_steps: int = 2250
     tokens_per_step: int = 3712
     phases: tuple[Phase, ...] = PHASES
     embedding_gain: float = 3.5
     max_window: int = 126
     short_windows: tuple[int, int] = (6, 40)
     max_parallel_tokens: int = 64
-    language_exponent: float = 0.4
     mask_probability: float = 0.15
     temperature: float = 0.05
     peak_learning_rate: float = 1.5e-3
     num_warmup_steps: int = 60
-    num_decay_steps: int = 700
+    num_decay_steps: int = 1000
     weight_decay: float = 0.05
     max_gradient_norm: float = 1.0
 

@@ -110,7 +110,10 @@ def test_translations_are_near(predicted: dict[str, list[Any]]) -> None:
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1.0, abs=1e-3)
     texts = table["text"].to_pylist()
     pairs = [
-        ("The ferry leaves at seven, and the last bus waits for it.", "Mijn zus werkt al tien jaar in hetzelfde ziekenhuis."),
+        (
+            "The ferry leaves at seven, and the last bus waits for it.",
+            "Mijn zus werkt al tien jaar in hetzelfde ziekenhuis.",
+        ),
         ("Деца су се целог дана играла поред реке.", "Децата играха цял ден на брега на реката."),
     ]
     apart, together = (vectors[texts.index(a)] @ vectors[texts.index(b)] for a, b in pairs)

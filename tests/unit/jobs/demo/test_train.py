@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jobs.demo.batches import BatchSource
 from jobs.demo.languages import LANGUAGES, POS_LABELS
 from jobs.demo.network import DemoNetwork, contrastive_loss
-from jobs.demo.recipe import Recipe
+from jobs.demo.recipe import Phase, Recipe
 from jobs.demo.texts import read_split
 from jobs.demo.train import Training, batch_source, learning_rate, train
 from model import (
@@ -27,11 +27,11 @@ RECIPE = Recipe(
     num_heads=2,
     dropout=0.1,
     num_steps=6,
-    num_masked_lm_steps=2,
     tokens_per_step=900,
-    tagged_tokens=200,
-    parallel_tokens=200,
-    num_concepts=3,
+    phases=(
+        Phase(0),
+        Phase(2, tagged_tokens=200, num_concepts=3, parallel_tokens=200, language=1.0, tags=1.0, contrast=0.3),
+    ),
     num_warmup_steps=2,
     num_decay_steps=2,
 )
@@ -68,11 +68,11 @@ def test_batches_are_of_one_size_and_what_they_say(
     assert int(masked.sum()) == round(RECIPE.mask_probability * RECIPE.tokens_per_step)
     is_mask = batch.input_ids[masked] == tokenizer.mask_token_id
     assert 0.6 < float(is_mask.float().mean()) < 0.95
-    assert batch.has_heads == (step >= RECIPE.num_masked_lm_steps)
-    if batch.has_heads:
-        assert int((batch.tags >= 0).sum()) >= RECIPE.tagged_tokens // 2
+    assert batch.phase == RECIPE.phases[step >= 2]
+    if batch.phase.has_heads:
+        assert int((batch.tags >= 0).sum()) >= batch.phase.tagged_tokens // 2
         concepts = batch.concepts[batch.concepts >= 0]
-        assert len(concepts.unique()) == RECIPE.num_concepts
+        assert len(concepts.unique()) == batch.phase.num_concepts
         assert all(int((concepts == concept).sum()) >= 2 for concept in concepts.unique())
     else:
         assert not (batch.tags >= 0).any()
@@ -101,7 +101,7 @@ def test_training_that_was_stopped_goes_on_as_if_it_had_not(
 
 
 def test_training_learns(tmp_path: Path, source: BatchSource, tokenizer: XLMRobertaXLTokenizer) -> None:
-    recipe = replace(RECIPE, num_steps=60, num_masked_lm_steps=0, num_warmup_steps=5)
+    recipe = replace(RECIPE, num_steps=60, phases=(replace(RECIPE.phases[1], first_step=0),), num_warmup_steps=5)
     training = Training(recipe, tokenizer.vocab_size, tmp_path)
     source = _with_recipe(source, recipe)
     first = training.take_step(source)

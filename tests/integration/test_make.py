@@ -1,0 +1,67 @@
+"""`make demo` on machines that lack something: one line says what, and nothing is left half done."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.runs import ROOT
+
+OLD_PYTHON = """#!/bin/sh
+exec {python} -c 'import sys; sys.version_info = (3, 9, 2, "final", 0); exec(sys.argv[1])' "$2"
+"""
+
+
+def make(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run `make demo` in a folder with the files that set-up needs, but without what it sets up."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    # A port of this machine that nobody listens on, and no settings of the machine.
+    environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
+    return subprocess.run(
+        ["make", "--no-print-directory", "demo", *(f"{name}={value}" for name, value in settings.items())],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def own_lines(finished: "subprocess.CompletedProcess[str]") -> list[str]:
+    """What it says on stderr, without make's own last word."""
+    return [line for line in finished.stderr.splitlines() if not line.startswith("make: ***")]
+
+
+def test_an_old_python(tmp_path: Path) -> None:
+    python = tmp_path / "python3.9"
+    python.write_text(OLD_PYTHON.format(python=sys.executable), encoding="utf-8")
+    python.chmod(0o755)
+    finished = make(tmp_path, PYTHON=str(python))
+    assert finished.returncode != 0
+    assert own_lines(finished) == ["Python 3.11 or 3.12 is needed, found 3.9; try: make PYTHON=python3.12"]
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_no_python(tmp_path: Path) -> None:
+    finished = make(tmp_path, PYTHON="python3-that-is-not-there")
+    assert finished.returncode != 0
+    [line] = own_lines(finished)
+    assert line.startswith("no python3-that-is-not-there here, Python 3.11 or 3.12 is needed")
+
+
+def test_a_download_that_fails(tmp_path: Path) -> None:
+    finished = make(tmp_path, PYTHON=sys.executable)
+    if "venv failed" in finished.stderr:
+        pytest.skip("this Python cannot make virtual environments")
+    assert finished.returncode != 0
+    assert own_lines(finished) == [
+        "a download failed: pip could not get the packages (see .venv/pip.log); run make again"
+    ]
+    assert not (tmp_path / ".venv/.ready").exists()
+    assert "Connection refused" in (tmp_path / ".venv/pip.log").read_text(encoding="utf-8")
