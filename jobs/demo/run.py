@@ -15,21 +15,21 @@ from jobs.ending import DONE
 from pipeline.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent
-JOB_FILE = "job.toml"
+JOB_FILE, XL_JOB_FILE = "job.toml", "xl.toml"
 OUTPUT = "annotated"
 FAILED = 1
 
 
-def write_job(workspace: Path) -> Path:
-    """The job with the paths of this machine; a file that is there already stays."""
-    path = workspace / JOB_FILE
-    if not path.exists():
-        text = (PACKAGE / JOB_FILE).read_text(encoding="utf-8")
-        text = text.replace('"jobs/demo/', f'"{_from_here(PACKAGE)}/')
-        text = text.replace('"demo/', f'"{workspace}/')
-        workspace.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return path
+def write_jobs(workspace: Path) -> tuple[Path, Path]:
+    """The demo's job and that of the released model, with the paths of this machine; files that exist stay."""
+    paths = workspace / JOB_FILE, workspace / XL_JOB_FILE
+    workspace.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        if not path.exists():
+            text = (PACKAGE / path.name).read_text(encoding="utf-8")
+            text = text.replace('"jobs/demo/', f'"{_from_here(PACKAGE)}/')
+            path.write_text(text.replace('"demo/', f'"{workspace}/'), encoding="utf-8")
+    return paths
 
 
 def read_output(workspace: Path) -> pa.Table:
@@ -45,7 +45,7 @@ def run_demo(workspace: Path) -> int:
         console = Console(highlight=False, width=120)
     elif console.width < NARROWEST:
         console = Console(highlight=False, width=NARROWEST)
-    job = write_job(workspace)
+    job, xl_job = write_jobs(workspace)
     success = workspace / OUTPUT / SUCCESS
     is_done = success.exists()
     if not is_done:
@@ -66,7 +66,7 @@ def run_demo(workspace: Path) -> int:
     if not is_done:
         num_tokens = json.loads(success.read_text(encoding="utf-8"))["tokens"]
         console.print(throughput_line(num_tokens, seconds))
-    print_next_steps(console, job, workspace / OUTPUT)
+    print_next_steps(console, job, xl_job, workspace / OUTPUT)
     return DONE
 
 

@@ -99,22 +99,21 @@ def nearest_line(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def throughput_line(num_tokens: int, seconds: float) -> str:
-    """Tokens through the trunk, those of masked copies too, over the whole run."""
+    """Tokens of the texts over the whole run."""
     return (
-        f"{num_tokens:,} tokens through the trunk in {seconds:.0f} s, most of them to start Ray: "
+        f"{num_tokens:,} tokens of text in {seconds:.0f} s, most of them to start Ray: "
         f"{num_tokens / seconds:,.0f} tokens/s"
     )
 
 
-def print_next_steps(console: Console, job: Path, output: Path) -> None:
+def print_next_steps(console: Console, job: Path, xl_job: Path, output: Path) -> None:
     """Where the output is, and three commands."""
-    annotate = f"  .venv/bin/python -m jobs.annotate {job} --set output.path="
+    annotate = "  .venv/bin/python -m jobs.annotate"
     console.print(
         f"\nThe Parquet is in {output}. Next:\n"
-        f"{annotate}mine --set input.path=YOUR.parquet --set input.text=COLUMN\n"
-        f"{annotate}xl --set model.path=YOUR/xlm-roberta-xl --set heads.tags.weights=YOUR/tagger "
-        "--set heads.language.weights=YOUR/classifier\n"
-        f"  ray job submit --working-dir . -- python -m jobs.annotate {job} --set output.path=s3://BUCKET/annotated",
+        f"{annotate} {job} --set input.path=YOUR.parquet --set output.path=yours\n"
+        f"{annotate} {xl_job} --set model.path=YOUR/xlm-roberta-xl\n"
+        f"  ray job submit --working-dir . -- python -m jobs.annotate {job} --set output.path=s3://YOUR/annotated",
         soft_wrap=True,
     )
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from jobs.demo.checks import disk_problem, memory_problem, port_problem, python_problem
-from jobs.demo.run import write_job
+from jobs.demo.run import write_jobs
 from jobs.demo.show import accuracy_line, nearest_line, print_output, throughput_line
 from pipeline.config import load_job_config
 
@@ -63,13 +63,14 @@ def test_the_lines() -> None:
 
 def test_the_job_has_the_paths_of_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    file = write_job(Path("demo"))
+    file, xl_file = write_jobs(Path("demo"))
+    assert set(load_job_config(xl_file, []).heads) == {"loss", "vector"}
     job = load_job_config(file, [])
     assert job.model.path == str(ROOT / "jobs/demo/model")
     assert job.input.path == (str(ROOT / "jobs/demo/sample.parquet"),)
     assert job.output.path == "demo/annotated"
     file.write_text(file.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
-    assert write_job(Path("demo")).read_text(encoding="utf-8").endswith("# mine\n")
+    assert write_jobs(Path("demo"))[0].read_text(encoding="utf-8").endswith("# mine\n")
 
 
 def test_the_job_in_the_repository_can_be_run_from_there(monkeypatch: pytest.MonkeyPatch) -> None:
