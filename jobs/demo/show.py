@@ -13,6 +13,7 @@ NARROWEST = 100
 SHOWN = (
     "en-01",
     "de-01",
+    "da-01",
     "es-02",
     "tr-01",
     "ru-01",

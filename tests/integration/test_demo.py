@@ -86,7 +86,7 @@ def test_every_head_says_something_of_every_text(output: pa.Table) -> None:
 def test_long_documents_are_read_in_windows(output: pa.Table) -> None:
     long = [row for row in output.to_pylist() if row["num_tokens"] > 512]
     assert len(long) >= 3
-    assert all(row["num_windows"] > 4 for row in long)
+    assert all(row["num_windows"] >= 2 for row in long)
     assert all(row["tags"][-1]["end"] == len(row["text"]) for row in long)
 
 
