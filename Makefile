@@ -22,7 +22,7 @@ test: $(READY)
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
 
-# Kills random processes of one long job, 50 times or more; hours on a small machine.
+# Kills random processes of one long job, 50 times or more.
 soak: $(READY)
 	$(BIN)/python -m pytest tests/soak.py -s
 
