@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PIP    := $(BIN)/python -m pip install -qqq --retries 2 --disable-pip-version-check --log $(VENV)/pip.log
+PIP    := $(BIN)/python -m pip install -qqq --retries 2 --disable-pip-version-check --progress-bar off --log $(VENV)/pip.log
 # What failed, in one line; what pip said is in its log.
 PIP_FAILED := { if grep -q "No space left" $(VENV)/pip.log; \
     then echo "no room on disk for the packages: make room, and run make again"; \

@@ -1,6 +1,9 @@
 """Who reads the folder while a job writes to it never finds half a file, a record, or two versions of one file."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -109,3 +112,24 @@ def test_readers_find_whole_parts_of_one_version_and_one_run(tmp_path: Path, rea
     process.join()
     assert problem == ""
     assert num_reads > 10
+
+
+@pytest.mark.slow
+def test_ray_data_finds_the_parts_alone(tmp_path: Path) -> None:
+    """Also while the new parts of a changed file wait for the rest of them."""
+    night = Night(tmp_path)
+    (night.inputs / "x/lang=de/c.parquet").unlink()
+    assert night.run(Options(max_fragment_rows=4))
+    expected = sorted(by_listing(night.output)["id"].to_pylist())
+    night.write("a", 30, first=SHIFT)
+    with pytest.raises(ZeroDivisionError):
+        night.run(Options(max_fragment_rows=4), on_part=lambda: 1 // 0)
+    assert list((night.output / "_staged").rglob("*.staged"))
+    code = (
+        f"import ray; print(sorted(row['id'] for row in ray.data.read_parquet({str(night.output)!r}).take_all()))"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    read = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=200
+    )
+    assert read.stdout.splitlines()[-1] == str(expected)
