@@ -19,7 +19,10 @@ def make(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run `make demo` in a folder with the files that set-up needs, but without what it sets up."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    # Also none of the make that may run these tests.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "MAKE", "MFLAGS"))
+    }
     # A port of this machine that nobody listens on, and no settings of the machine.
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     return subprocess.run(
