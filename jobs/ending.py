@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.errors import PipelineError
-from pipeline.failures import FAILED, FragmentFailure
+from pipeline.failures import FragmentFailure
+from pipeline.output_folder import FAILED
 from pipeline.planning import FailedFile
 
 DONE, PARTLY = 0, 3

@@ -17,9 +17,9 @@ from pyarrow import fs
 from pipeline.columns import FAILURE, FRAGMENT
 from pipeline.errors import PipelineError
 from pipeline.fragments import Fragment
+from pipeline.output_folder import FAILED
 from pipeline.storage import delete_file, list_files, put_file, read_file
 
-FAILED = "_manifest/failed"
 _NUM_THREADS = 32
 
 Stage = Literal["read", "encode", "annotate", "write"]

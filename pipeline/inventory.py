@@ -15,9 +15,8 @@ import numpy as np
 from pipeline.fragment_table import FragmentTable
 from pipeline.fragments import Fragment, PartName, part_stem, short_version
 from pipeline.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
-from pipeline.output_folder import HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
+from pipeline.output_folder import FAILED, HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
 
-FAILED = "_manifest/failed"
 NUM_THREADS = 32
 _NUM_AT_ONCE = 4096
 _NOT_THERE = -1

@@ -10,6 +10,8 @@ from pipeline.fragments import Fragment
 from pipeline.storage import INCOMPLETE, delete_file, delete_folder, list_files, move_file, put_file, read_file
 
 MANIFEST = "_manifest"
+FAILED = f"{MANIFEST}/failed"
+"""Folder of records of fragments that failed; see `pipeline.failures`."""
 SUCCESS = "_SUCCESS"
 """File that is there when everything is done; see `pipeline.summary`."""
 STAGED = "_staged"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from pipeline.commit import commit, is_committed, prune
 from pipeline.increment import compare
-from pipeline.inventory import FAILED, Inventory
+from pipeline.inventory import Inventory
 from pipeline.manifest import Manifest
-from pipeline.output_folder import STAGED, SUCCESS, OutputFolder
+from pipeline.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.planning import Plan
 from pipeline.storage import clear_incomplete
 from pipeline.summary import summary, write_summary

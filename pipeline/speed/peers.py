@@ -5,6 +5,7 @@ It is imported by name at run time: the pipeline itself does without it.
 
 import importlib
 import importlib.util
+from functools import partial
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def peer_cases(
             cases.append(
                 Case(
                     f"{scenario}: transformers {transformers.__version__}, {order}",
-                    lambda sequences=sequences: _run(trunk, sequences, device),  # type: ignore[misc]
+                    partial(_run, trunk, sequences, device),
                     sum(drawn),
                     trunk_flops(config, drawn),
                     "peer",

@@ -4,6 +4,7 @@ import multiprocessing
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -33,50 +34,55 @@ def rank_cases(
         lengths: by scenario, sequences in the order of arrival.
         num_threads: of all ranks together.
     """
+    with _running(
+        num_ranks, (config.to_dict(), lengths, token_budget, dtype, device, max(1, num_threads // num_ranks))
+    ) as pipes:
+        yield [
+            Case(
+                f"{scenario}: trunk, {num_ranks} ranks",
+                partial(_run, pipes, scenario),
+                sum(drawn),
+                trunk_flops(config, drawn),
+                "trunk",
+                f"{scenario}: trunk",
+            )
+            for scenario, drawn in lengths.items()
+        ]
+
+
+@contextmanager
+def _running(num_ranks: int, settings: tuple[object, ...]) -> Iterator[list[Connection]]:
+    """The pipes of new ranks that hold their models; the ranks end with the context."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as directory:
-        pipes = [context.Pipe() for _ in range(num_ranks)]
-        settings = (config.to_dict(), lengths, token_budget, dtype, device, max(1, num_threads // num_ranks))
-        processes = [
-            context.Process(
-                target=_serve,
-                args=(rank, num_ranks, Path(directory) / "rendezvous", theirs, *settings),
-                daemon=True,
-            )
-            for rank, (_, theirs) in enumerate(pipes)
-        ]
-        for process, (_, theirs) in zip(processes, pipes, strict=True):
+        pipes, processes = [], []
+        for rank in range(num_ranks):
+            mine, theirs = context.Pipe()
+            arguments = (rank, num_ranks, Path(directory) / "rendezvous", theirs, *settings)
+            process = context.Process(target=_serve, args=arguments, daemon=True)
             process.start()
             theirs.close()
-        ours = [mine for mine, _ in pipes]
-
-        def run(scenario: str) -> None:
-            for pipe in ours:
-                pipe.send(scenario)
-            for pipe in ours:
-                pipe.recv()
-
+            pipes.append(mine)
+            processes.append(process)
         try:
-            for pipe in ours:
+            for pipe in pipes:
                 pipe.recv()  # the model is there
-            yield [
-                Case(
-                    f"{scenario}: trunk, {num_ranks} ranks",
-                    lambda scenario=scenario: run(scenario),  # type: ignore[misc]
-                    sum(drawn),
-                    trunk_flops(config, drawn),
-                    "trunk",
-                    f"{scenario}: trunk",
-                )
-                for scenario, drawn in lengths.items()
-            ]
+            yield pipes
         finally:
-            for pipe in ours:
+            for pipe in pipes:
                 pipe.close()
             for process in processes:
                 process.join(timeout=10)
                 if process.is_alive():
                     process.kill()
+
+
+def _run(pipes: list[Connection], scenario: str) -> None:
+    """Have all ranks run it, and wait for them."""
+    for pipe in pipes:
+        pipe.send(scenario)
+    for pipe in pipes:
+        pipe.recv()
 
 
 def _serve(

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +81,7 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
             cases.append(
                 Case(
                     f"{name}: {len(chosen)} rows",
-                    lambda command=command, file=file: command(options, model, file, folder / "out"),  # type: ignore[misc]
+                    partial(command, options, model, file, folder / "out"),
                     sum(lengths),
                     trunk_flops(config, lengths),
                     WHOLE_JOB,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.failures import FAILED, FragmentFailure
+from pipeline.failures import FragmentFailure
+from pipeline.output_folder import FAILED
 from tests.integration.conftest import Annotated, Workbench
 from tests.integration.corpus import Corpus
 from tests.integration.processes import wait_for

@@ -129,6 +129,27 @@ def test_a_row_that_kills_the_tokenizer_is_found_and_the_others_are_done(
     workbench.cluster.wait_until_free()
 
 
+@pytest.mark.slow
+def test_a_fragment_that_kills_its_reader_each_time_is_recorded_and_can_be_done_later(
+    workbench: Workbench, tmp_path: Path
+) -> None:
+    [name, *_] = workbench.corpus.files
+    for stem in ("deadly", "harmless"):
+        pq.write_table(workbench.corpus.files[name].slice(0, 4), tmp_path / f"{stem}.parquet")
+    changes = {"input": {"path": str(tmp_path)}}
+    expected = parts(workbench.run("read", **changes).output)
+    program = ("-m", "tests.integration.deadly_reading")
+    killed = workbench.run("deadly-read", program=program, **changes)
+    assert killed.finished.code == 3, killed.finished
+    assert "failed: deadly.parquet: rows 0 to 3 (read): the process died 3 times" in killed.finished.stderr
+    [harmless] = parts(killed.output).items()
+    assert harmless in expected.items()
+    again = workbench.run("deadly-read", options=("--retry-failed",), **changes)
+    assert again.finished.code == 0, again.finished
+    assert parts(again.output) == expected
+    workbench.cluster.wait_until_free()
+
+
 class Nodes:
     """The process that holds a cluster of several nodes."""
 
