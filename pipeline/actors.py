@@ -1,5 +1,8 @@
 """Starting actors and asking them, with the types that Ray's own signatures lose for classes of ours."""
 
+import atexit
+import os
+import sys
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -21,6 +24,21 @@ def start_actor_here(actor_class: type, *args: object) -> ActorHandle[Any]:
     node_id = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return start_actor(actor_class, *args, num_cpus=0, scheduling_strategy=strategy)
+
+
+def leave_libraries_loaded() -> None:
+    """From now on this process ends when its interpreter would, and nothing that C libraries do at exit is run.
+
+    In a worker whose actor is gone, what Ray's own library does there has hung, after it had said good-bye to the
+    cluster: nobody would ever have ended that process.
+    """
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def is_retry() -> bool:

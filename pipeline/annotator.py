@@ -9,7 +9,7 @@ import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 
-from pipeline.actors import answer
+from pipeline.actors import answer, leave_libraries_loaded
 from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, is_encoded
 from pipeline.encoding import load_tokenizer
@@ -54,6 +54,7 @@ class Annotator:
     """
 
     def __init__(self, settings: AnnotatorSettings, lease: ActorHandle[Any], progress: ActorHandle[Any]) -> None:
+        leave_libraries_loaded()
         self._settings = settings
         self._progress = progress
         self._guard = CountingGuard(progress)

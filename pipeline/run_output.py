@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from pipeline.commit import commit, is_committed, prune
 from pipeline.increment import compare
 from pipeline.inventory import Inventory
+from pipeline.lease import LEASE
 from pipeline.manifest import Manifest
 from pipeline.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.planning import Plan
-from pipeline.storage import clear_incomplete
+from pipeline.storage import clear_incomplete, delete_empty_folders
 from pipeline.summary import summary, write_summary
 
 
@@ -53,6 +54,7 @@ class RunOutput:
                 self.folder.delete_folder(folder)
             write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
         clear_incomplete(self.folder.filesystem, self.folder.root)
+        delete_empty_folders(self.folder.filesystem, self.folder.root, kept=[LEASE])
         return is_done
 
     def _take_inventory(self) -> None:

@@ -116,6 +116,20 @@ def clear_incomplete(filesystem: fs.FileSystem, root: str) -> None:
     delete_folder(filesystem, root, INCOMPLETE)
 
 
+def delete_empty_folders(filesystem: fs.FileSystem, root: str, kept: Collection[str]) -> None:
+    """Remove what processes left that were killed between deleting a file and its folder; stores have none.
+
+    `kept` are paths below the root. No other job may be writing to `root`.
+    """
+    if not is_local(filesystem):
+        return
+    for folder, _, files in os.walk(root, topdown=False):
+        if not files and folder != root and os.path.relpath(folder, root) not in kept:
+            with suppress(OSError):
+                # It has folders still, or may not be removed, which changes nothing for who reads.
+                os.rmdir(folder)
+
+
 def is_local(filesystem: fs.FileSystem) -> bool:
     """Whether files can be renamed, and folders are things of their own."""
     local: bool = filesystem.type_name == "local"

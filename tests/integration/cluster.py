@@ -49,7 +49,11 @@ class Cluster:
         def is_free() -> bool:
             return self.left_over() == LeftOver([], NUM_CPUS) and not self.actors(*OF_RUNS)
 
-        wait_for("free cluster", is_free, timeout_s=60, interval_s=0.2)
+        try:
+            wait_for("free cluster", is_free, timeout_s=60, interval_s=0.2)
+        except TimeoutError as error:
+            processes = [f"{p.pid} {p.title}, {p.num_threads} threads" for p in self.actors(*OF_RUNS)]
+            raise TimeoutError(f"{error}: {self.left_over()}, {processes}") from None
 
     def actors(self, *titles: str) -> list[Process]:
         """Its worker processes whose titles begin with one of `titles`."""

@@ -59,6 +59,15 @@ def test_killed_at_every_step_the_next_run_completes_it(night: Night, tmp_path: 
     assert killed_everywhere(night, tmp_path, options, 0, stride=1) > 60
 
 
+def test_empty_folders_of_a_killed_run_go_with_the_next_one(night: Night) -> None:
+    assert night.run()
+    expected = tree(night.output)
+    for folder in ("_manifest/parts/gone/lang=de", "gone/lang=de"):
+        (night.output / folder).mkdir(parents=True)
+    assert night.run()
+    assert tree(night.output) == expected
+
+
 def some_night(night: Night, chance: random.Random) -> None:
     """Anything that can happen to an input in a day, and a run that may be killed."""
     name = chance.choice(["a", "x/b", "x/lang=de/c", "d", "e"])
