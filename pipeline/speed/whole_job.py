@@ -1,4 +1,4 @@
-"""The whole job, Parquet to Parquet through Ray, against the usual recipe on the same file."""
+"""The whole job, Parquet to Parquet through Ray, against the usual recipes on the same file."""
 
 import importlib.util
 import shutil
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +25,11 @@ from pipeline.speed.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
 from pipeline.speed.timing import Case
 
 WHOLE_JOB = "whole job"
+# Name, the package that it needs, the module that is run.
+_RECIPES = (
+    ("Ray Data + Transformers, batch 32", "transformers", "pipeline.speed.ray_recipe"),
+    ("sentence-transformers encode, batch 32", "sentence_transformers", "pipeline.speed.sentence_recipe"),
+)
 _FEW_ROWS = 4
 _JOB = """\
 [model]
@@ -62,22 +67,26 @@ class Job:
 def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
     """`jobs.annotate` with an embedding on paragraphs, and on a few of them, which is what starting costs.
 
-    The recipe is there too where Transformers is. Models, files and outputs live in a temporary folder, and go
-    with it.
+    The recipes are there too where their packages are. Models, files and outputs live in a temporary folder, and
+    go with it.
     """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
     model = write_random_model(folder / "model", config, options.tokenizer, getattr(torch, options.dtype))
     texts = paragraphs(options.corpus, options.rows)
     cases = []
-    recipes = [("jobs.annotate", _annotate)]
-    if not options.no_peers and importlib.util.find_spec("transformers") is not None:
-        recipes.append(("Ray Data + Transformers, batch 32", _recipe))
+    commands: list[tuple[str, Callable[..., None]]] = [("jobs.annotate", _annotate)]
+    if not options.no_peers:
+        commands += [
+            (name, partial(_recipe, module))
+            for name, package, module in _RECIPES
+            if importlib.util.find_spec(package) is not None
+        ]
     for size, chosen in (("all", texts), ("few", texts[:_FEW_ROWS])):
         file = folder / f"{size}.parquet"
         pq.write_table(pa.table({"text": chosen}), file)
         lengths = tokenizer.encode_batch(chosen, max_length=MAX_LENGTH).lengths.tolist()
-        for name, command in recipes:
+        for name, command in commands:
             cases.append(
                 Case(
                     f"{name}: {len(chosen)} rows",
@@ -142,10 +151,11 @@ def run_job(job: Job) -> None:
     run_program([sys.executable, "-m", "jobs.annotate", str(file), "--address", "local"])
 
 
-def _recipe(options: Namespace, model: Path, file: Path, output: Path) -> None:
+def _recipe(module: str, options: Namespace, model: Path, file: Path, output: Path) -> None:
+    output = output.with_name(module)
     shutil.rmtree(output, ignore_errors=True)
     arguments = [str(model), str(file), str(output), options.dtype, options.device]
-    run_program([sys.executable, "-m", "pipeline.speed.ray_recipe", *arguments])
+    run_program([sys.executable, "-m", module, *arguments])
 
 
 def run_program(command: list[str]) -> None:
