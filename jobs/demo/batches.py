@@ -30,7 +30,7 @@ class Batch:
         input_ids: int64 `[num_tokens]`, with masks.
         lengths: of the sequences.
         masked_labels: int64 `[num_tokens]`, -100 where nothing is masked.
-        languages: int64 `[num_sequences]`.
+        languages: int64 `[num_sequences]`, -100 for sentences with tags: their languages are too few.
         tags: int64 `[num_tokens]`, -100 where there is none.
         concepts: int64 `[num_sequences]`, equal for translations of one sentence, -1 for others.
         phase: what there is to learn, and with which weights.
@@ -79,7 +79,7 @@ class BatchSource:
         self._ends_of = {code: np.cumsum(lengths[index]) for code, index in self._texts_of.items()}
         self._codes = list(self._ends_of)
         num_tokens = {code: int(ends[-1]) for code, ends in self._ends_of.items()}
-        self._chances = {p.first_step: _chances(num_tokens, p.language_exponent) for p in recipe.phases}
+        self._code_chances = _chances(num_tokens, recipe.language_exponent)
         self._tagged_tokens = tagged_tokens
         self._tagged_of = _grouped([sentence.language for sentence in tagged])
         self._tagged_codes = list(self._tagged_of)
@@ -96,17 +96,16 @@ class BatchSource:
         if phase.has_heads:
             self._add_tagged(sequences, phase.tagged_tokens, rng)
             self._add_parallel(sequences, phase, rng)
-        self._add_windows(sequences, phase, rng)
+        self._add_windows(sequences, rng)
         sequences.sort(key=lambda sequence: len(sequence.ids))
         return self._packed(sequences, rng, phase)
 
-    def _add_windows(self, sequences: list[_Sequence], phase: Phase, rng: np.random.Generator) -> None:
+    def _add_windows(self, sequences: list[_Sequence], rng: np.random.Generator) -> None:
         """Up to exactly `tokens_per_step`: kernels are made for each size, so that batches of one are faster."""
         recipe = self._recipe
-        chances = self._chances[phase.first_step]
         num_tokens = recipe.tokens_per_step - sum(len(sequence.ids) + 2 for sequence in sequences)
         while num_tokens > 0:
-            code = self._codes[rng.choice(len(self._codes), p=chances)]
+            code = self._codes[rng.choice(len(self._codes), p=self._code_chances)]
             ends = self._ends_of[code]
             text = self._texts_of[code][np.searchsorted(ends, rng.integers(ends[-1]), side="right")]
             is_short = rng.random() < 0.5
@@ -131,7 +130,7 @@ class BatchSource:
             index = int(self._tagged_of[code][rng.integers(len(self._tagged_of[code]))])
             forms = self._tagged_tokens[int(rng.integers(len(self._tagged_tokens)))]
             ids, tags = forms[index].ids[:MAX_TAGGED_TOKENS], forms[index].labels[:MAX_TAGGED_TOKENS]
-            sequences.append(_Sequence(ids, self._label[code], tags))
+            sequences.append(_Sequence(ids, IGNORE_INDEX, tags))
             num_tokens -= len(ids) + 2
 
     def _add_parallel(self, sequences: list[_Sequence], phase: Phase, rng: np.random.Generator) -> None:

@@ -1,7 +1,7 @@
 """The languages that the demo model tells apart, and where each is found in the training data.
 
-Left out are languages that share their words with a larger neighbour (Bosnian, Malay, Nynorsk, Asturian, the
-Arabic dialects, …): from a few hundred sentences nobody can tell them apart.
+They are those of the sample. Each has SIB-200's sentences and a translation of the Universal Declaration of Human
+Rights, 19,000 characters or more; some have much more.
 """
 
 from dataclasses import dataclass
@@ -31,13 +31,11 @@ _SPACED = """
 af Afrikaans afr_Latn afr
 am Amharic amh_Ethi amh
 ar Arabic arb_Arab arb
-ay Aymara ayr_Latn ayr
 az Azerbaijani azj_Latn azj_latn
 be Belarusian bel_Cyrl bel
 bg Bulgarian bul_Cyrl bul
 bn Bengali ben_Beng ben
 ca Catalan cat_Latn cat
-ceb Cebuano ceb_Latn ceb
 cs Czech ces_Latn ces
 cy Welsh cym_Latn cym
 da Danish dan_Latn dan
@@ -50,92 +48,54 @@ et Estonian est_Latn est
 eu Basque eus_Latn eus
 fa Persian pes_Arab pes_1
 fi Finnish fin_Latn fin
-fj Fijian fij_Latn fij
-fo Faroese fao_Latn fao
 fr French fra_Latn fra
 ga Irish gle_Latn gle
-gd Scottish_Gaelic gla_Latn gla
-gl Galician glg_Latn glg
-gn Guarani grn_Latn gug
 gu Gujarati guj_Gujr guj
 ha Hausa hau_Latn hau_NG,hau_NE
 he Hebrew heb_Hebr heb
 hi Hindi hin_Deva hin
 hr Croatian hrv_Latn hrv
-ht Haitian_Creole hat_Latn hat_popular,hat_kreyol
 hu Hungarian hun_Latn hun
 hy Armenian hye_Armn hye
 id Indonesian ind_Latn ind
-ig Igbo ibo_Latn ibo
-ilo Ilocano ilo_Latn ilo
 is Icelandic isl_Latn isl
 it Italian ita_Latn ita
-jv Javanese jav_Latn jav
 ka Georgian kat_Geor kat
 kk Kazakh kaz_Cyrl kaz
 kn Kannada kan_Knda kan
 ko Korean kor_Hang kor
-ku Kurmanji kmr_Latn kmr
-ky Kyrgyz kir_Cyrl kir
-lb Luxembourgish ltz_Latn ltz
-lg Ganda lug_Latn lug
-ln Lingala lin_Latn lin
 lt Lithuanian lit_Latn lit
 lv Latvian lvs_Latn lav
-mg Malagasy plt_Latn plt
-mi Maori mri_Latn mri
 mk Macedonian mkd_Cyrl mkd
 ml Malayalam mal_Mlym mal,mal_chillus
 mn Mongolian khk_Cyrl khk
 mr Marathi mar_Deva mar
-mt Maltese mlt_Latn mlt
 nb Norwegian nob_Latn nob
 ne Nepali npi_Deva nep
 nl Dutch nld_Latn nld
-ny Chewa nya_Latn nya_chechewa,nya_chinyanja
-oc Occitan oci_Latn lnc
-om Oromo gaz_Latn gax
 pa Punjabi pan_Guru pan
 pl Polish pol_Latn pol
-ps Pashto pbt_Arab pbu
 pt Portuguese por_Latn por_BR,por_PT
-qu Quechua quy_Latn quy,quz
 ro Romanian ron_Latn ron_2006
 ru Russian rus_Cyrl rus
-rw Kinyarwanda kin_Latn kin
-sa Sanskrit san_Deva san
 si Sinhala sin_Sinh sin
 sk Slovak slk_Latn slk
 sl Slovenian slv_Latn slv
-sm Samoan smo_Latn smo
-sn Shona sna_Latn sna
 so Somali som_Latn som
 sq Albanian als_Latn als
 sr Serbian srp_Cyrl srp_cyrl
-st Sotho sot_Latn sot
-su Sundanese sun_Latn sun
 sv Swedish swe_Latn swe
 sw Swahili swh_Latn swh
 ta Tamil tam_Taml tam,tam_LK
 te Telugu tel_Telu tel
-tg Tajik tgk_Cyrl tgk
-ti Tigrinya tir_Ethi tir
-tk Turkmen tuk_Latn tuk_latn
 tl Tagalog tgl_Latn tgl
 tr Turkish tur_Latn tur
-tt Tatar tat_Cyrl tat
-ug Uyghur uig_Arab uig_arab
 uk Ukrainian ukr_Cyrl ukr
 ur Urdu urd_Arab urd,urd_2
-uz Uzbek uzn_Latn uzn_latn
 vi Vietnamese vie_Latn vie
-wo Wolof wol_Latn wol
-yi Yiddish ydd_Hebr ydd
-yo Yoruba yor_Latn yor
 zu Zulu zul_Latn zul
 """
 _UNSPACED = """
-bo Tibetan bod_Tibt bod
 ja Japanese jpn_Jpan jpn
 km Khmer khm_Khmr khm
 lo Lao lao_Laoo lao

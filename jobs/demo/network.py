@@ -81,7 +81,7 @@ class DemoNetwork(nn.Module):
         if batch.phase.has_heads:
             first = hidden_TD[packed.first_positions]
             languages = self.language.classifier(first, self.language.dropout_seed())
-            losses["language"] = F.cross_entropy(languages, batch.languages)
+            losses["language"] = F.cross_entropy(languages, batch.languages, ignore_index=IGNORE_INDEX)
             states = dropout(hidden_TD, self.recipe.dropout, self.pos.dropout_seed())
             losses["tags"] = F.cross_entropy(self.pos.classifier(states), batch.tags, ignore_index=IGNORE_INDEX)
             parallel = (batch.concepts >= 0).nonzero().squeeze(-1)

@@ -1,6 +1,6 @@
 """Every number of the demo model's training, in one place."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from jobs.demo.languages import LANGUAGES
@@ -14,19 +14,19 @@ class Phase:
     Attributes:
         tagged_tokens: of sentences with parts of speech.
         num_concepts, parallel_tokens: of sentences in several languages each, at least two.
-        language_exponent: languages of windows are drawn in proportion to their number of tokens to this power.
         masked_lm, language, tags, contrast: weights of the losses.
+        has_dropout: comes when sentences begin to repeat.
     """
 
     first_step: int
     tagged_tokens: int = 0
     num_concepts: int = 0
     parallel_tokens: int = 0
-    language_exponent: float = 0.4
     masked_lm: float = 1.0
     language: float = 0.0
     tags: float = 0.0
     contrast: float = 0.0
+    has_dropout: bool = False
 
     @property
     def has_heads(self) -> bool:
@@ -34,31 +34,16 @@ class Phase:
         return self.num_concepts > 0
 
 
-PHASES = (
-    Phase(0),
-    Phase(100, tagged_tokens=1700, num_concepts=9, parallel_tokens=800, masked_lm=0.5, language=1.0, tags=1.5),
-    Phase(
-        400,
-        tagged_tokens=1700,
-        num_concepts=9,
-        parallel_tokens=800,
-        masked_lm=0.5,
-        language=1.0,
-        tags=1.5,
-        contrast=0.3,
-    ),
-    Phase(
-        750,
-        tagged_tokens=1900,
-        num_concepts=9,
-        parallel_tokens=900,
-        language_exponent=0.1,
-        masked_lm=0.4,
-        language=1.5,
-        tags=2.5,
-        contrast=0.3,
-    ),
+_HEADS = Phase(100, tagged_tokens=1700, num_concepts=9, parallel_tokens=800, masked_lm=0.5, language=1.0, tags=1.5)
+_CONTRAST = replace(_HEADS, first_step=400, contrast=0.3)
+_MORE = replace(
+    _CONTRAST, first_step=750, tagged_tokens=1900, parallel_tokens=900, masked_lm=0.4, language=1.5, tags=2.5
 )
+_DROPOUT = replace(_MORE, first_step=3000, has_dropout=True)
+_TAGS = replace(
+    _DROPOUT, first_step=4500, tagged_tokens=2300, num_concepts=6, parallel_tokens=500, language=1.0, tags=4.0
+)
+PHASES = (Phase(0), _HEADS, _CONTRAST, _MORE, _DROPOUT, _TAGS)
 
 
 @dataclass(frozen=True)
@@ -71,21 +56,23 @@ class Recipe:
         num_steps: of the optimizer, on `tokens_per_step` tokens each.
         phases: what these tokens are; masks alone come first.
         max_parallel_tokens: where sentences with translations are cut.
+        language_exponent: languages of windows are drawn in proportion to their number of tokens to this power.
         embedding_gain: factor of the initial word embeddings.
         max_window, short_windows: tokens of a window; one in two is short, as sentences are.
         temperature: of the contrastive loss.
     """
 
     seed: int = 6
-    num_pieces: int = 12_000
+    num_pieces: int = 18_000
     character_coverage: float = 0.9995
     hidden_size: int = 192
-    num_layers: int = 6
+    num_layers: int = 4
     num_heads: int = 6
-    dropout: float = 0.0
-    num_steps: int = 2250
+    dropout: float = 0.1
+    num_steps: int = 11_000
     tokens_per_step: int = 3712
     phases: tuple[Phase, ...] = PHASES
+    language_exponent: float = 0.3
     embedding_gain: float = 3.5
     max_window: int = 126
     short_windows: tuple[int, int] = (6, 40)
@@ -94,7 +81,7 @@ class Recipe:
     temperature: float = 0.05
     peak_learning_rate: float = 1.5e-3
     num_warmup_steps: int = 60
-    num_decay_steps: int = 1000
+    num_decay_steps: int = 4000
     weight_decay: float = 0.05
     max_gradient_norm: float = 1.0
 

@@ -13,23 +13,27 @@ from numpy.typing import NDArray
 
 from jobs.demo.languages import BY_CODE, POS_LABELS
 from jobs.demo.recipe import Recipe
-from jobs.demo.texts import TaggedSentence, Text
+from jobs.demo.texts import Split, TaggedSentence, Text
 from model import XLMRobertaXLTokenizer
 from pipeline.tokenizing import tokenize_texts, tokenize_words
 
 SENTENCEPIECE_FILE = "sentencepiece.bpe.model"
-MAX_CHARS_A_LANGUAGE = 120_000
+MAX_CHARS_A_LANGUAGE = 300_000
 _MAX_LINE_BYTES = 4000
 _NO_BLANK_BEFORE = frozenset(".,;:!?)]}»”…%।؟،؛、。！？，；：）」』")
 _NO_BLANK_AFTER = frozenset("([{«“（「『¿¡")
 
 
-def train_tokenizer(texts: Sequence[Text], recipe: Recipe, directory: Path) -> XLMRobertaXLTokenizer:
+def train_tokenizer(split: Split, recipe: Recipe, directory: Path) -> XLMRobertaXLTokenizer:
     """Train on the same amount of every language, as far as there is so much; writes `sentencepiece.bpe.model`."""
     lines: dict[str, list[str]] = defaultdict(list)
     num_chars: dict[str, int] = defaultdict(int)
-    order = np.random.default_rng(recipe.seed).permutation(len(texts))
-    for text in (texts[i] for i in order):
+    for sentence in split.tagged:
+        written, _ = _as_written(sentence)
+        lines[sentence.language].append(written[: _MAX_LINE_BYTES // 4])
+        num_chars[sentence.language] += len(written)
+    order = np.random.default_rng(recipe.seed).permutation(len(split.texts))
+    for text in (split.texts[i] for i in order):
         if num_chars[text.language] < MAX_CHARS_A_LANGUAGE:
             for line in text.text.splitlines():
                 lines[text.language].append(line[: _MAX_LINE_BYTES // 4])
@@ -38,7 +42,7 @@ def train_tokenizer(texts: Sequence[Text], recipe: Recipe, directory: Path) -> X
     spm.SentencePieceTrainer.train(
         sentence_iterator=(line for language in sorted(lines) for line in lines[language]),
         model_writer=model,
-        model_type="unigram",
+        model_type="bpe",
         vocab_size=recipe.num_pieces,
         character_coverage=recipe.character_coverage,
         normalization_rule_name="nmt_nfkc",

@@ -69,9 +69,7 @@ class Training:
         path = self.out / STATE_FILE
         if path.exists():
             state = torch.load(path, weights_only=True)
-            is_level = state["step"] <= self.recipe.num_steps - self.recipe.num_decay_steps
-            ignored = {"num_steps"} if is_level else set()
-            if _without(state["recipe"], ignored) != _without(self._recipe_as_read(), ignored):
+            if _until(state["step"], state["recipe"]) != _until(state["step"], self._recipe_as_read()):
                 raise SystemExit(f"{path}: was trained by another recipe; give another --out")
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -98,8 +96,7 @@ class Training:
         began = time.perf_counter()
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout
         batch = source.batch(self.step)
-        # While masks are all there is to learn, nothing repeats often enough for dropout.
-        self.network.train(batch.phase.has_heads)
+        self.network.train(batch.phase.has_dropout)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.recipe)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -113,8 +110,11 @@ class Training:
         return {name: loss.item() for name, loss in losses.items()} | {"tokens": float(len(batch.input_ids))}
 
 
-def _without(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if name not in names}
+def _until(step: int, recipe: dict[str, Any]) -> dict[str, Any]:
+    """What the steps before this one depend on: neither later phases nor, while the rate is level, the end."""
+    phases = [phase for phase in recipe["phases"] if phase["first_step"] < step]
+    is_level = step <= recipe["num_steps"] - recipe["num_decay_steps"]
+    return recipe | {"phases": phases} | ({"num_steps": None} if is_level else {})
 
 
 def train(training: Training, source: BatchSource) -> None:
@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (options.out / SENTENCEPIECE_FILE).exists():
         tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.out)
     else:
-        tokenizer = train_tokenizer(split.texts, recipe, options.out)
+        tokenizer = train_tokenizer(split, recipe, options.out)
     training = Training(recipe, tokenizer.vocab_size, options.out)
     training.resume()
     num_parameters = sum(parameter.numel() for parameter in training.network.parameters())

@@ -123,8 +123,18 @@ def test_another_recipe_does_not_go_on(
     training = Training(RECIPE, tokenizer.vocab_size, tmp_path)
     training.step = 2
     training.save()
-    Training(replace(RECIPE, num_steps=9), tokenizer.vocab_size, tmp_path).resume()
-    for changed in (replace(RECIPE, peak_learning_rate=0.5), replace(RECIPE, num_steps=3)):
+    heads = RECIPE.phases[1]
+    for changed in (
+        replace(RECIPE, num_steps=9),
+        replace(RECIPE, phases=(RECIPE.phases[0], replace(heads, tags=2.0))),
+        replace(RECIPE, phases=(*RECIPE.phases, replace(heads, first_step=4, language=0.5))),
+    ):
+        Training(changed, tokenizer.vocab_size, tmp_path).resume()
+    for changed in (
+        replace(RECIPE, peak_learning_rate=0.5),
+        replace(RECIPE, num_steps=3),
+        replace(RECIPE, phases=(RECIPE.phases[0], replace(heads, first_step=1))),
+    ):
         with pytest.raises(SystemExit, match="another recipe"):
             Training(changed, tokenizer.vocab_size, tmp_path).resume()
 
