@@ -66,9 +66,7 @@ def measure_plumbing(options: Namespace) -> list[dict[str, Any]]:
             _bare("bare chain", folder, texts[: NUM_SMALL_FRAGMENTS * SMALL_FRAGMENT_ROWS], SMALL_FRAGMENT_ROWS),
         ]
         cases = [run.case for run in (few, *runs, *bare)]
-        measure(
-            cases, options.rounds, device="cpu", tell=lambda line: print(line, file=sys.stderr), warms_up=False
-        )
+        measure(cases, options.rounds, device="cpu", tell=lambda line: print(line, file=sys.stderr))
         return [figures(run, few) for run in runs] + [figures(bare[1], bare[0])]
 
 
@@ -79,14 +77,16 @@ def _run(
     pq.write_table(pa.table({"text": texts}), file, row_group_size=size)
     num_tokens = int(tokenizer.encode_batch(texts.to_pylist(), max_length=None).row_offsets[-1])
     job = Job(model, file, folder / f"{name}-out", max_fragment_rows=size)
-    return Run(Case(name, lambda: run_job(job), num_tokens, 0, "plumbing"), len(texts), -(-len(texts) // size))
+    case = Case(name, lambda: run_job(job), num_tokens, 0, "plumbing", warms_up=False)
+    return Run(case, len(texts), -(-len(texts) // size))
 
 
 def _bare(name: str, folder: Path, texts: pa.ChunkedArray, size: int) -> Run:
     file = folder / f"{name}.parquet"
     pq.write_table(pa.table({"text": texts}), file, row_group_size=size)
     command = [sys.executable, "-m", "pipeline.speed.bare_chain", str(file), str(size)]
-    return Run(Case(name, lambda: run_program(command), 0, 0, "plumbing"), len(texts), -(-len(texts) // size))
+    case = Case(name, lambda: run_program(command), 0, 0, "plumbing", warms_up=False)
+    return Run(case, len(texts), -(-len(texts) // size))
 
 
 def figures(run: Run, few: Run) -> dict[str, Any]:

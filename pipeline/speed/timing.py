@@ -18,6 +18,7 @@ class Case:
         flops: useful operations of one run, see `pipeline.speed.flops`.
         group: the part of the table it belongs to.
         baseline: name of the case that it is set in relation to.
+        warms_up: whether a first run makes the others alike; not where each is a process of its own.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Case:
     flops: int
     group: str
     baseline: str | None = None
+    warms_up: bool = True
     seconds: list[float] = field(default_factory=list)
 
     @property
@@ -51,20 +53,20 @@ def measure(
     device: str,
     tell: Callable[[str], object],
     clock: Callable[[], float] = time.perf_counter,
-    warms_up: bool = True,
 ) -> None:
     """Run each case once to warm up, and then all of them in turn, `num_rounds` times.
 
     Args:
-        warms_up: not needed where each run is a process of its own.
         clock: seconds; on a machine that is shared, `time.process_time` of a single thread.
     """
-    for i in range(0 if warms_up else 1, num_rounds + 1):
-        tell(f"round {i} of {num_rounds}" if i else "warming up")
+    tell("warming up")
+    for case in cases:
+        if case.warms_up:
+            case.run()
+    for i in range(1, num_rounds + 1):
+        tell(f"round {i} of {num_rounds}")
         for case in cases:
-            seconds = _timed(case.run, device, clock)
-            if i:
-                case.seconds.append(seconds)
+            case.seconds.append(_timed(case.run, device, clock))
 
 
 def _timed(run: Callable[[], object], device: str, clock: Callable[[], float]) -> float:

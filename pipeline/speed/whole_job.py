@@ -94,6 +94,7 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
                     sum(lengths),
                     trunk_flops(config, lengths),
                     WHOLE_JOB,
+                    warms_up=False,
                 )
             )
     return cases

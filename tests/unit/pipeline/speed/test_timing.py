@@ -49,6 +49,13 @@ def test_cases_take_turns_and_the_warm_up_does_not_count(measured: tuple[Clock, 
     assert (cases[0].median, cases[0].spread, cases[0].flops_per_s) == (4, 1, 250)
 
 
+def test_processes_of_their_own_are_not_warmed_up() -> None:
+    clock = Clock()
+    case = clock.case("job", [5, 7], warms_up=False)
+    measure([case], 2, device="cpu", tell=lambda line: None, clock=lambda: clock.now)
+    assert case.seconds == [5, 7]
+
+
 def test_ratios_are_those_within_a_round(measured: tuple[Clock, list[Case], list[str]]) -> None:
     _, cases, _ = measured
     by_name = {case.name: case for case in cases}
