@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
+from model.quantized import QUANTIZATIONS
 from pipeline.speed.peers import peer_cases
 from pipeline.speed.products import product_cases
 from pipeline.speed.ranks import rank_cases
@@ -41,6 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--attention-heads", type=int, default=32)
     add("--vocab-size", type=int, default=250_880)
     add("--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
+    add("--quantized", nargs="+", choices=QUANTIZATIONS, default=[], help="forms of the layers to measure, too")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--token-budget", type=int, default=8192)
     add("--rounds", type=int, default=3)
@@ -151,7 +153,7 @@ def _cases(
 ) -> list[Case]:
     dtype = getattr(torch, options.dtype)
     cases = product_cases(config, options.token_budget, dtype, options.device)
-    models = build_models(config, dtype, options.device, with_plain=True)
+    models = build_models(config, dtype, options.device, with_plain=True, quantizations=options.quantized)
     batches = {
         name: first_batch(drawn, options.token_budget, config, options.device) for name, drawn in lengths.items()
     }

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +45,7 @@ def print_plan(
         heads,
         tensor_parallel_size=job.model.tensor_parallel_size,
         token_budget=job.model.token_budget,
-        dtype=getattr(torch, dtype),
+        dtype=dtype,
         device=device,
     )
     summary = Table(show_header=False, box=None, pad_edge=False)

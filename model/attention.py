@@ -189,8 +189,7 @@ def attention_of_products(q_NSK: Tensor, k_NSK: Tensor, v_NSK: Tensor) -> Tensor
     """
     FAST_PATH_CALLS["attention of products"] += 1
     num_heads, length, head_size = q_NSK.shape
-    multiple = 16 if length < 128 else 32
-    size = length + -length % multiple
+    size = _filled_length(length)
     most = max(1, SCORE_BYTES // (4 * size * size))
     step = next(n for n in range(min(most, num_heads), 0, -1) if num_heads % n == 0)
     q_NRK, k_NRK = (_filled_up(x, size, torch.float32) for x in (q_NSK, k_NSK))
@@ -204,6 +203,16 @@ def attention_of_products(q_NSK: Tensor, k_NSK: Tensor, v_NSK: Tensor) -> Tensor
         probs_NRR = F.softmax(scores_NRR, dim=-1).to(v_NRK.dtype)
         context_SNK[:, heads] = torch.bmm(probs_NRR, v_NRK[heads])[:, :length].transpose(0, 1)
     return context_SNK
+
+
+def _filled_length(length: int) -> int:
+    multiple = 16 if length < 128 else 32
+    return length + -length % multiple
+
+
+def num_filled_lengths(max_length: int) -> int:
+    """To how many different lengths sequences are filled up, if they are `attention_of_products`."""
+    return len({_filled_length(length) for length in range(MIN_PRODUCT_LENGTH, max_length + 1)})
 
 
 def _filled_up(x_NSK: Tensor, size: int, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,8 @@
 """A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
 
 Query, key and value are one matrix, the residual is added in place, and on a CPU in bf16 the weights are laid
-out once as oneDNN wants them (which otherwise happens in every call), with GELU in the product itself.
+out once as oneDNN wants them (which otherwise happens in every call), with GELU in the product itself. The
+products can be quantized (see `model.quantized`).
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
@@ -18,6 +19,7 @@ from model.encoder import Encoder, Layer
 from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
 from model.layers import RowParallelLinear
 from model.packing import PackedBatch
+from model.quantized import Float8Linear, Int8Linear, Quantization
 
 # Tokens that pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the memory
 # for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
@@ -59,10 +61,23 @@ class InferenceLinear(nn.Module):
         return y if self.activation is None else self.activation(y)
 
 
+LinearClass = type[InferenceLinear] | type[Int8Linear] | type[Float8Linear]
+
+
+def linear_class(quantization: Quantization | None) -> LinearClass:
+    """What computes a layer's products."""
+    match quantization:
+        case "int8":
+            return Int8Linear
+        case "float8":
+            return Float8Linear
+    return InferenceLinear
+
+
 class FusedLayer(nn.Module):
     """The self-attention and feed-forward blocks of a `Layer`, for packed batches only."""
 
-    def __init__(self, layer: Layer, *, is_causal: bool) -> None:
+    def __init__(self, layer: Layer, linear: LinearClass, *, is_causal: bool) -> None:
         super().__init__()
         attention = layer.attention.self
         projections = (attention.query, attention.key, attention.value)
@@ -70,14 +85,14 @@ class FusedLayer(nn.Module):
         self.head_size = attention.head_size
         self.is_causal = is_causal
         self.attention_norm = layer.attention.self_attn_layer_norm
-        self.qkv = InferenceLinear(
+        self.qkv = linear(
             torch.cat([p.weight.detach() for p in projections]), torch.cat([p.bias.detach() for p in projections])
         )
-        self.attention_output = _RowParallel(layer.attention.output.dense)
+        self.attention_output = _RowParallel(layer.attention.output.dense, linear)
         self.norm = layer.LayerNorm
         up = layer.intermediate.dense
-        self.up = InferenceLinear(up.weight, up.bias, layer.intermediate.activation)
-        self.down = _RowParallel(layer.output.dense)
+        self.up = linear(up.weight, up.bias, layer.intermediate.activation)
+        self.down = _RowParallel(layer.output.dense, linear)
 
     def add_to_(self, hidden_TD: Tensor, batch: PackedBatch) -> None:
         """Both blocks, each added to the residual `[T, D]` in place."""
@@ -91,12 +106,12 @@ class FusedLayer(nn.Module):
 class _RowParallel(nn.Module):
     """A `RowParallelLinear`: the bias belongs to the product on one rank, and follows the sum over several."""
 
-    def __init__(self, linear: RowParallelLinear) -> None:
+    def __init__(self, dense: RowParallelLinear, linear: LinearClass) -> None:
         super().__init__()
-        self.group = linear.group
+        self.group = dense.group
         is_alone = self.group.size == 1
-        self.linear = InferenceLinear(linear.weight, linear.bias if is_alone else None)
-        self.late_bias = None if is_alone else nn.Parameter(linear.bias.detach(), requires_grad=False)
+        self.linear = linear(dense.weight, dense.bias if is_alone else None)
+        self.late_bias = None if is_alone else nn.Parameter(dense.bias.detach(), requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
@@ -108,13 +123,14 @@ class _RowParallel(nn.Module):
 class FusedEncoder(nn.Module):
     """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once."""
 
-    def __init__(self, encoder: Encoder, *, is_causal: bool) -> None:
+    def __init__(self, encoder: Encoder, quantization: Quantization | None, *, is_causal: bool) -> None:
         super().__init__()
+        linear = linear_class(quantization)
         self.layer = nn.ModuleList()
         layers = encoder.layers
         encoder.layer = nn.ModuleList()
         for _ in range(len(layers)):
-            self.layer.append(FusedLayer(layers.pop(0), is_causal=is_causal))
+            self.layer.append(FusedLayer(layers.pop(0), linear, is_causal=is_causal))
         self.LayerNorm = encoder.LayerNorm
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
 from model.pretrained import XLMRobertaXLPreTrainedModel
+from model.quantized import Quantization, refuse_quantization
 
 
 class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
@@ -41,14 +42,22 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         self.fused: FusedEncoder | None = None
         self.initialize()
 
-    def fuse(self) -> None:
+    def fuse(self, quantization: Quantization | None = None) -> None:
         """Bring loaded layers into the form in which packed batches are computed fastest (see `model.fused`).
 
         From here on the trunk has no gradient, no padded forward and no state to save. Layers are converted one
         at a time: at most one of them is held twice.
+
+        Args:
+            quantization: products in eight bits, of a trunk in bf16 (see `model.quantized`).
+
+        Raises:
+            ValueError: this device, dtype or layer cannot be quantized so.
         """
+        if quantization is not None:
+            refuse_quantization(quantization, self.device, self.dtype)
         self.eval()
-        self.fused = FusedEncoder(self.encoder, is_causal=self.config.is_decoder)
+        self.fused = FusedEncoder(self.encoder, quantization, is_causal=self.config.is_decoder)
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.

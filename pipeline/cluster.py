@@ -73,7 +73,15 @@ def deploy(job: JobConfig, cores_per_node: int) -> Deployment:
 
 
 def resolve_dtype(model: ModelSection, device: str) -> str:
-    """The weights' dtype. "auto" is bfloat16 on GPUs; on CPUs as stored, but not float16 (slow there)."""
+    """What is computed in. "auto" is bfloat16 on GPUs; on CPUs as stored, but not float16 (slow there).
+
+    Raises:
+        ConfigError: int8 on GPUs.
+    """
+    if model.dtype == "int8" and device == "cuda":
+        raise ConfigError(
+            'model.dtype: found "int8" on GPUs, expected it on CPUs alone; use "float8", or device = "cpu"'
+        )
     if model.dtype != "auto":
         return model.dtype
     if device == "cuda":

@@ -16,7 +16,7 @@ from pydantic import (
 from pipeline.columns import reserved_name_problem
 from pipeline.config_errors import config_error
 from pipeline.errors import ConfigError
-from pipeline.head_config import HEAD_SECTIONS, HeadConfig
+from pipeline.head_config import HEAD_SECTIONS, HeadConfig, TextGenerationHead
 from pipeline.head_sections import NonEmpty, Section, as_tuple
 
 
@@ -43,9 +43,10 @@ class ModelSection(Section):
         description="a model directory in Hugging Face layout, or a hub id",
         examples=["models/xlm-roberta-xl"],
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "float8"] = Field(
         default="auto",
-        description='"auto", "float32", "bfloat16" or "float16"',
+        description='"auto", "float32", "bfloat16", "float16", or, for the products of the layers alone, '
+        '"int8" (CPU) or "float8" (GPU)',
         examples=["auto"],
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -164,6 +165,18 @@ class JobConfig(Section):
             f"or leave {name!r} out of input.columns"
             for name in self.heads
             if name in columns
+        ]
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _generation_is_not_quantized(self) -> Self:
+        problems = [
+            f"heads.{name}: found model.dtype = {self.model.dtype!r}, in which nothing is generated; use "
+            'model.dtype = "bfloat16", or generate in a job of its own'
+            for name, head in self.heads.items()
+            if isinstance(head, TextGenerationHead) and self.model.dtype in ("int8", "float8")
         ]
         if problems:
             raise ValueError("\n".join(problems))

@@ -10,12 +10,14 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from model import ShardGroup, XLMRobertaXLConfig
-from model.fused import CPU_SLICE_TOKENS
+from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.attention import num_filled_lengths
+from model.fused import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
 from pipeline.head_config import CausalLMLossHead, FillMaskHead, MaskedLMLossHead, TextGenerationHead
 from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
+from pipeline.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,10 @@ class RankMemory:
 # Of the memory that the slices of a batch use again and again, how much glibc's heap holds: blocks of many sizes
 # between small ones that stay. Measured: 2 to 6 times.
 _HEAP_FACTOR = 6
+# oneDNN keeps a kernel for each of a layer's products and each size of a slice, two for each length in attention.
+_PRODUCT_KERNEL_BYTES = 700_000
+_NUM_PRODUCTS = 4
+_ATTENTION_KERNELS_BYTES = 2_000_000
 
 
 def rank_memory(
@@ -36,22 +42,28 @@ def rank_memory(
     *,
     tensor_parallel_size: int,
     token_budget: int,
-    dtype: torch.dtype,
+    dtype: str,
     device: str = "cpu",
 ) -> RankMemory:
-    """Bytes of weights, and a bound on the activations of a batch, for the rank that holds most."""
+    """Bytes of weights, and a bound on the activations of a batch, for the rank that holds most.
+
+    Args:
+        dtype: a resolved `model.dtype`.
+    """
+    precision = Precision.named(dtype)
+    item_size = precision.dtype.itemsize
     activations = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
         config = read_config(trunk, "trunk")
         on_trunk = [head.options for head in heads if head.trunk == trunk]
         options = [o for o in on_trunk if isinstance(o, TextGenerationHead)]
         trunk_bytes = (
-            _whole_batch_bytes(config, tensor_parallel_size, token_budget, dtype)
+            _whole_batch_bytes(config, tensor_parallel_size, token_budget, item_size)
             if options or device == "cuda"
-            else _slices_bytes(config, tensor_parallel_size, token_budget, dtype)
+            else _slices_bytes(config, tensor_parallel_size, token_budget, item_size)
         )
         cache_bytes = max(
-            (_cache_bytes(config, o, tensor_parallel_size, token_budget, dtype) for o in options), default=0
+            (_cache_bytes(config, o, tensor_parallel_size, token_budget, item_size) for o in options), default=0
         )
         activations = max(activations, trunk_bytes + cache_bytes)
     head_bytes = 0
@@ -61,11 +73,15 @@ def rank_memory(
             head_bytes = max(head_bytes, _loss_bytes(head.config, num_labelled, device))
     if device == "cuda":
         # What a layer took is there again for a head.
-        states = max((token_budget * head.config.hidden_size * dtype.itemsize for head in heads), default=0)
+        states = max((token_budget * head.config.hidden_size * item_size for head in heads), default=0)
         activations = max(activations, states + head_bytes)
     else:
         activations += head_bytes
-    return RankMemory(_num_parameters(heads, tensor_parallel_size) * dtype.itemsize, activations)
+    weights = _num_parameters(heads, tensor_parallel_size) * item_size
+    if precision.quantization is not None:
+        # One byte a weight is left; scales are few.
+        weights -= _num_product_weights(heads, tensor_parallel_size) * (item_size - 1)
+    return RankMemory(weights, activations)
 
 
 def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
@@ -76,13 +92,17 @@ def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead)
     return max(options.mask_probability, 1 / 3) if isinstance(options, MaskedLMLossHead) else 1 / 3
 
 
-def _num_parameters(heads: Sequence[Head], size: int) -> int:
-    """Of the last rank: where parts cannot be equal, it has the larger one."""
+def _trunks_of_last_rank(heads: Sequence[Head], size: int) -> dict[str, XLMRobertaXLModel]:
+    """Without weights. Where parts cannot be equal, this rank has the larger one."""
     group = ShardGroup()
     if size > 1:
         # Nothing is sent: the modules stay on the meta device.
         group = ShardGroup(size - 1, size, dist.ProcessGroup(dist.HashStore(), size - 1, size))
-    trunks = {path: build_trunk(path, group) for path in dict.fromkeys(head.trunk for head in heads)}
+    return {path: build_trunk(path, group) for path in dict.fromkeys(head.trunk for head in heads)}
+
+
+def _num_parameters(heads: Sequence[Head], size: int) -> int:
+    trunks = _trunks_of_last_rank(heads, size)
     modules: list[nn.Module] = list(trunks.values())
     for head in heads:
         modules += build_head(head, trunks[head.trunk]).values()
@@ -91,29 +111,44 @@ def _num_parameters(heads: Sequence[Head], size: int) -> int:
     return sum(parameters.values())
 
 
-def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: torch.dtype) -> int:
+def _num_product_weights(heads: Sequence[Head], size: int) -> int:
+    """Of the matrices in the layers."""
+    return sum(
+        parameter.numel()
+        for trunk in _trunks_of_last_rank(heads, size).values()
+        for parameter in trunk.encoder.layer.parameters()
+        if parameter.dim() == 2
+    )
+
+
+def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, item_size: int) -> int:
     """The widest moment of a layer: the residual, its normalised copy, and the block at work on this rank."""
     hidden = 2 * config.hidden_size
     attention = 5 * config.hidden_size // size + config.hidden_size
     feed_forward = 2 * config.intermediate_size // size + config.hidden_size
-    return num_tokens * (hidden + max(attention, feed_forward)) * dtype.itemsize
+    return num_tokens * (hidden + max(attention, feed_forward)) * item_size
 
 
-def _slices_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, dtype: torch.dtype) -> int:
-    """Fused layers on a CPU: the batch's states, and what the layers make of a slice of it."""
+def _slices_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, item_size: int) -> int:
+    """Fused layers on a CPU: the batch's states, what the layers make of a slice of it, and oneDNN's kernels."""
     slice_size = min(num_tokens, max(CPU_SLICE_TOKENS, config.max_num_tokens))
-    states = num_tokens * config.hidden_size * dtype.itemsize
-    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, dtype)
+    states = num_tokens * config.hidden_size * item_size
+    kernels = 0
+    if item_size == torch.bfloat16.itemsize:
+        num_slice_sizes = math.ceil(slice_size / CPU_SLICE_MULTIPLE)
+        kernels = _PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes
+        kernels += _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
+    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, item_size) + kernels
 
 
 def _cache_bytes(
-    config: XLMRobertaXLConfig, options: TextGenerationHead, size: int, num_tokens: int, dtype: torch.dtype
+    config: XLMRobertaXLConfig, options: TextGenerationHead, size: int, num_tokens: int, item_size: int
 ) -> int:
     """Keys and values of all layers for a batch of prompts that fill the model, and for what is added to each;
     shorter prompts are more of them, and need more."""
     num_prompts = max(1, num_tokens // config.max_num_tokens)
     num_cached = (num_tokens + num_prompts * options.max_new_tokens) * (options.num_beams or 1)
-    return num_cached * 2 * config.num_hidden_layers * config.hidden_size // size * dtype.itemsize
+    return num_cached * 2 * config.num_hidden_layers * config.hidden_size // size * item_size
 
 
 def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> int:

@@ -25,6 +25,7 @@ from pipeline.head_config import (
 )
 from pipeline.head_modules import HeadModules, build_head, build_trunk
 from pipeline.heads import Head
+from pipeline.precision import Precision
 from pipeline.requests import HeadRequest, ShardBatch
 
 HeadResult = tuple[NDArray[np.generic], ...]
@@ -37,7 +38,7 @@ class ShardSettings:
 
     Attributes:
         device: "cpu" or "cuda".
-        dtype: name of the torch dtype of the weights.
+        dtype: name of the torch dtype of the weights; or "int8" or "float8", which the layers' products are in.
         num_threads: of torch on the CPU.
         num_usable_tokens: tokens that the tokenizer knows; ids from here on are never predicted.
     """
@@ -48,10 +49,9 @@ class ShardSettings:
     num_usable_tokens: int
 
     @property
-    def torch_dtype(self) -> torch.dtype:
-        """The torch dtype of that name."""
-        dtype: torch.dtype = getattr(torch, self.dtype)
-        return dtype
+    def precision(self) -> Precision:
+        """What `dtype` means."""
+        return Precision.named(self.dtype)
 
 
 class Shard:
@@ -74,7 +74,7 @@ class Shard:
         for path, trunk in self._trunks.items():
             # Generation steps through the padded forward with a cache, which fused layers do not have.
             if path not in generating:
-                trunk.fuse()
+                trunk.fuse(settings.precision.quantization)
         self.unused = {path: c.unused for path, c in self._checkpoints.items() if c.unused}
         # Closes the files: what was read has been copied, and mapped pages would count as this rank's memory.
         self._checkpoints.clear()
@@ -89,7 +89,7 @@ class Shard:
             module,
             self._checkpoint(path),
             prefix=prefix,
-            dtype=self.settings.torch_dtype,
+            dtype=self.settings.precision.dtype,
             device=self.settings.device,
         )
 

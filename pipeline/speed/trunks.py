@@ -1,13 +1,16 @@
 """The model on one packed batch of each scenario: trunk plain and fused, and heads on it."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
 from model.heads import ClassificationHead, LMHead, pool_mean
+from model.quantized import Quantization
 from pipeline.batching import plan_batches
 from pipeline.speed.flops import projection_flops, trunk_flops
 from pipeline.speed.timing import Case
@@ -18,10 +21,11 @@ HEADS = "trunk and head"
 
 @dataclass(frozen=True)
 class Models:
-    """Random weights; the plain trunk shares its embeddings with the fused one."""
+    """Random weights; the other trunks share their embeddings with the fused one."""
 
     config: XLMRobertaXLConfig
     plain: XLMRobertaXLModel | None
+    quantized: Mapping[Quantization, XLMRobertaXLModel]
     fused: XLMRobertaXLModel
     lm_head: LMHead
     classifier: ClassificationHead
@@ -33,9 +37,10 @@ def build_models(
     device: str,
     *,
     with_plain: bool,
+    quantizations: Sequence[Quantization] = (),
     group: ShardGroup | None = None,
 ) -> Models:
-    """A masked language model with random weights, its trunk fused, beside a plain copy of its layers."""
+    """A masked language model with random weights, its trunk fused, beside other forms of its layers."""
     torch.manual_seed(0)
     usual = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
@@ -45,12 +50,18 @@ def build_models(
     finally:
         torch.set_default_dtype(usual)
     fused = model.roberta
-    plain = None
-    if with_plain:
-        embeddings = fused.embeddings
-        plain = copy.deepcopy(fused, {id(embeddings): embeddings})
+    embeddings = fused.embeddings
+
+    def copied() -> XLMRobertaXLModel:
+        return copy.deepcopy(fused, {id(embeddings): embeddings})
+
+    quantized = {}
+    for quantization in quantizations:
+        quantized[quantization] = copied()
+        quantized[quantization].fuse(quantization)
+    plain = copied() if with_plain else None
     fused.fuse()
-    return Models(config, plain, fused, model.lm_head, classifier)
+    return Models(config, plain, quantized, fused, model.lm_head, classifier)
 
 
 def first_batch(lengths: list[int], token_budget: int, config: XLMRobertaXLConfig, device: str) -> PackedBatch:
@@ -61,7 +72,7 @@ def first_batch(lengths: list[int], token_budget: int, config: XLMRobertaXLConfi
 
 
 def trunk_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:
-    """The fused trunk, and the plain one where there is one."""
+    """The fused trunk, and its other forms where there are any."""
     num_tokens, flops = len(batch.input_ids), trunk_flops(models.config, batch.lengths)
 
     def run(trunk: XLMRobertaXLModel) -> None:
@@ -69,10 +80,12 @@ def trunk_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]
             trunk.forward_packed(batch)
 
     cases = [Case(f"{scenario}: trunk", lambda: run(models.fused), num_tokens, flops, "trunk")]
-    plain = models.plain
-    if plain is not None:
-        name = f"{scenario}: trunk, plain layers"
-        cases.append(Case(name, lambda: run(plain), num_tokens, flops, "trunk", cases[0].name))
+    others: dict[str, XLMRobertaXLModel] = {f"{name} layers": trunk for name, trunk in models.quantized.items()}
+    if models.plain is not None:
+        others["plain layers"] = models.plain
+    for name, trunk in others.items():
+        full_name = f"{scenario}: trunk, {name}"
+        cases.append(Case(full_name, partial(run, trunk), num_tokens, flops, "trunk", cases[0].name))
     return cases
 
 

@@ -48,12 +48,13 @@ path = "{output}"
 
 [heads.vector]
 task = "embedding"
+truncate = {truncate}
 """
 
 
 @dataclass(frozen=True)
 class Job:
-    """An embedding of every row of a file; the fields are those of a job's configuration."""
+    """An embedding of every row of a file; the fields are those of a job's configuration, values as in TOML."""
 
     model: Path
     file: Path
@@ -62,6 +63,7 @@ class Job:
     device: str = "auto"
     token_budget: int = 8192
     max_fragment_rows: int = 2048
+    truncate: str = "false"
 
 
 def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
@@ -75,7 +77,8 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
     model = write_random_model(folder / "model", config, options.tokenizer, getattr(torch, options.dtype))
     texts = paragraphs(options.corpus, options.rows)
     cases = []
-    commands: list[tuple[str, Callable[..., None]]] = [("jobs.annotate", _annotate)]
+    commands: list[tuple[str, Callable[..., None]]] = [("jobs.annotate", partial(_annotate, options.dtype))]
+    commands += [(f"jobs.annotate in {dtype}", partial(_annotate, dtype)) for dtype in options.quantized]
     if not options.no_peers:
         commands += [
             (name, partial(_recipe, module))
@@ -140,8 +143,9 @@ def paragraphs(corpus: Path, num_rows: int) -> list[str]:
     return list(texts.take(order).to_pylist())
 
 
-def _annotate(options: Namespace, model: Path, file: Path, output: Path) -> None:
-    run_job(Job(model, file, output, options.dtype, options.device, options.token_budget))
+def _annotate(dtype: str, options: Namespace, model: Path, file: Path, output: Path) -> None:
+    # As the recipes do, which compute no windows.
+    run_job(Job(model, file, output, dtype, options.device, options.token_budget, truncate="true"))
 
 
 def run_job(job: Job) -> None:

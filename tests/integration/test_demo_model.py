@@ -1,4 +1,4 @@
-"""The demo's trained model through the pipeline's core, on one and two ranks, in fp32 and bf16.
+"""The demo's trained model through the pipeline's core, on one and two ranks, in every precision.
 
 What is looked at is what the predictions mean: a kernel that is wrong shows as a wrong language.
 """
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from jobs.demo.languages import POS_LABELS
 from jobs.demo.run import PACKAGE
@@ -33,6 +34,9 @@ HEADS = {
 MIN_LANGUAGE_ACCURACY = 0.94
 MIN_TAG_ACCURACY = 0.84
 MAX_LOSS = 5.6
+
+
+needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no AVX-512 VNNI")
 
 
 def rows() -> pa.Table:
@@ -65,7 +69,14 @@ def predictions(group: ShardGroup, directory: str, dtype: str) -> dict[str, list
     return {name: column.to_pylist() for name, column in computed.columns.items()}
 
 
-@pytest.fixture(scope="module", params=[(1, "float32"), (2, "float32"), (1, "bfloat16"), (2, "bfloat16")], ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[
+        *((size, dtype) for size in (1, 2) for dtype in ("float32", "bfloat16", "float8")),
+        *(pytest.param((size, "int8"), marks=needs_vnni) for size in (1, 2)),
+    ],
+    ids=str,
+)
 def predicted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     num_ranks, dtype = request.param
     directory = str(tmp_path_factory.mktemp("demo-model"))

@@ -31,6 +31,8 @@ def job(directory: Path, **model: Any) -> JobConfig:
         ("auto", torch.float32, "cpu", "float32"),
         ("auto", torch.bfloat16, "cpu", "bfloat16"),
         ("auto", torch.float16, "cpu", "bfloat16"),
+        ("int8", torch.float32, "cpu", "int8"),
+        ("float8", torch.float32, "cuda", "float8"),
     ],
 )
 def test_the_dtype_is_as_asked_or_as_fits_the_device(
@@ -38,6 +40,11 @@ def test_the_dtype_is_as_asked_or_as_fits_the_device(
 ) -> None:
     write_random_checkpoint(tmp_path, tiny_config(), dtype=stored)
     assert resolve_dtype(job(tmp_path, dtype=dtype).model, device) == expected
+
+
+def test_int8_is_refused_on_gpus(directory: Path) -> None:
+    with pytest.raises(ConfigError, match='found "int8" on GPUs, expected it on CPUs alone; use "float8"'):
+        resolve_dtype(job(directory, dtype="int8").model, "cuda")
 
 
 def set_cluster(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:

@@ -246,6 +246,14 @@ def test_refuses_heads_named_like_carried_columns_and_columns_listed_twice(tmp_p
     assert "input.columns: 'id' is listed twice" in message
 
 
+@pytest.mark.parametrize("dtype", ["int8", "float8"])
+def test_refuses_to_generate_in_eight_bits(tmp_path: Path, dtype: str) -> None:
+    text = MINIMAL + '[heads.more]\ntask = "text-generation"\n'
+    with pytest.raises(ConfigError, match=f"heads.more: found model.dtype = '{dtype}', in which nothing is gener"):
+        load(tmp_path, text, f"model.dtype={dtype}")
+    assert load(tmp_path, MINIMAL, f"model.dtype={dtype}").model.dtype == dtype
+
+
 def test_refuses_a_job_without_heads(tmp_path: Path) -> None:
     text = MINIMAL.partition("[heads")[0]
     for heads in ("", "[heads]\n"):

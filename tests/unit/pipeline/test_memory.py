@@ -16,6 +16,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
+from model.fast_paths import has_onednn_bf16
 from pipeline.heads import Head, read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
 from pipeline.shard import Shard, ShardSettings
@@ -23,6 +24,9 @@ from tests.distributed.processes import run_on_ranks
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
 MIB = 2**20
+needs_onednn_bf16 = pytest.mark.skipif(
+    not has_onednn_bf16(torch.empty(0, dtype=torch.bfloat16)), reason="oneDNN without bf16"
+)
 
 
 def heads_on(directory: Path, *tasks: str, **options: Any) -> list[Head]:
@@ -33,7 +37,7 @@ def heads_on(directory: Path, *tasks: str, **options: Any) -> list[Head]:
     ]
 
 
-def weights_of(heads: list[Head], size: int = 1, dtype: torch.dtype = torch.float32) -> int:
+def weights_of(heads: list[Head], size: int = 1, dtype: str = "float32") -> int:
     return rank_memory(heads, tensor_parallel_size=size, token_budget=512, dtype=dtype).weights
 
 
@@ -46,7 +50,7 @@ def test_weights_are_those_of_the_model_classes(tmp_path: Path) -> None:
     classifier = num_parameters(XLMRobertaXLForSequenceClassification.from_pretrained(directory))
     masked_lm = num_parameters(XLMRobertaXLForMaskedLM.from_pretrained(directory))
     assert weights_of(heads_on(directory, "text-classification")) == 4 * classifier
-    assert weights_of(heads_on(directory, "masked-lm-loss"), dtype=torch.bfloat16) == 2 * masked_lm
+    assert weights_of(heads_on(directory, "masked-lm-loss"), dtype="bfloat16") == 2 * masked_lm
 
 
 def test_equal_trunks_count_once_and_others_beside_them(tmp_path: Path) -> None:
@@ -78,14 +82,16 @@ def test_the_released_models_need_what_is_known(tmp_path: Path) -> None:
     """3.5B parameters in two bytes each: 6.5 GiB, of which two ranks hold about half each."""
     XLMRobertaXLConfig().save_pretrained(tmp_path)
     heads = heads_on(tmp_path, "embedding")
-    whole, half = (weights_of(heads, size, torch.bfloat16) for size in (1, 2))
+    whole, half = (weights_of(heads, size, "bfloat16") for size in (1, 2))
     assert whole == pytest.approx(3.48e9 * 2, rel=0.01)
     assert half == pytest.approx(whole / 2, rel=0.01)
 
 
-def activations(heads: list[Head], *, token_budget: int, size: int = 1, device: str = "cpu") -> int:
+def activations(
+    heads: list[Head], *, token_budget: int, size: int = 1, dtype: str = "float32", device: str = "cpu"
+) -> int:
     return rank_memory(
-        heads, tensor_parallel_size=size, token_budget=token_budget, dtype=torch.float32, device=device
+        heads, tensor_parallel_size=size, token_budget=token_budget, dtype=dtype, device=device
     ).activations
 
 
@@ -114,16 +120,16 @@ def test_generation_needs_its_cache(tmp_path: Path) -> None:
     assert bounds == sorted(set(bounds))
 
 
-def taken_bytes(group: ShardGroup, directory: Path, token_budget: int) -> int:
-    """Most bytes that a process takes for four batches beside its weights, once it has run a small one."""
-    trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False)
+def taken_bytes(group: ShardGroup, directory: Path, token_budget: int, dtype: str, num_batches: int) -> int:
+    """Most bytes that a process takes for some batches beside its weights, once it has run a small one."""
+    trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False, dtype=dtype)
     trunk.fuse()
     rng = np.random.default_rng(0)
     with torch.inference_mode():
         trunk.forward_packed(PackedBatch.from_lengths(torch.full((20,), 5), [20], pad_token_id=1))
         reset_peak_memory("cpu")
         before = peak_memory("cpu")
-        for _ in range(4):
+        for _ in range(num_batches):
             lengths = rng.integers(20, 512, token_budget // 512)
             batch = PackedBatch.from_lengths(torch.full((int(lengths.sum()),), 5), lengths, pad_token_id=1)
             trunk.forward_packed(batch)
@@ -138,9 +144,29 @@ def test_what_is_taken_is_within_the_bound(token_budget: int, size: int, tmp_pat
     directory = tiny_checkpoint(tmp_path, **changes)
     bound = activations(heads_on(directory, "embedding"), token_budget=token_budget, size=size)
     libraries = 16 * MIB
-    for taken in run_on_ranks(size, taken_bytes, directory, token_budget):
+    for taken in run_on_ranks(size, taken_bytes, directory, token_budget, "float32", 4):
         assert taken <= bound + libraries
         assert taken >= token_budget * 768 * 4 / 2
+
+
+@needs_onednn_bf16
+def test_kernels_of_every_length_are_within_the_bound(tmp_path: Path) -> None:
+    """In bf16 they are most of what a model of one layer takes."""
+    directory = tiny_checkpoint(tmp_path, hidden_size=320, num_attention_heads=4, num_hidden_layers=1)
+    heads = heads_on(directory, "embedding")
+    bound = activations(heads, token_budget=4096, dtype="bfloat16")
+    [taken] = run_on_ranks(1, taken_bytes, directory, 4096, "bfloat16", 150)
+    print(taken / MIB, bound / MIB)
+    assert bound / 2 <= taken <= bound
+
+
+def test_quantized_weights_of_layers_take_a_byte(tmp_path: Path) -> None:
+    heads = heads_on(tiny_checkpoint(tmp_path), "masked-lm-loss")
+    config = heads[0].config
+    per_layer = 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
+    for size in (1, 2):
+        saved = weights_of(heads, size, "bfloat16") - weights_of(heads, size, "int8")
+        assert saved == config.num_hidden_layers * per_layer // size
 
 
 def test_a_loss_of_every_token_needs_more_than_that_of_a_share_of_them(tmp_path: Path) -> None:

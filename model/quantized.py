@@ -1,0 +1,133 @@
+"""Linear layers of eight-bit products: weights quantized once, with a scale a row; inputs as they come, with a
+scale a token, so that no sequence's result depends on its neighbours.
+
+Scales are symmetric, `max |x| / highest code`. int8 is for CPUs with AVX-512 VNNI, where a product takes half the
+time of bf16; float8 (e4m3) for GPUs of compute capability 8.9 or more.
+
+Shape suffixes: T packed tokens, I input features, O output features.
+"""
+
+from typing import Final, Literal
+
+import torch
+from torch import Tensor, nn
+
+from model.config import Activation
+from model.fast_paths import FAST_PATH_CALLS
+
+Quantization = Literal["int8", "float8"]
+QUANTIZATIONS: Final[tuple[Quantization, ...]] = ("int8", "float8")
+
+_MAX_INT8 = 127
+_MAX_FLOAT8 = torch.finfo(torch.float8_e4m3fn).max
+# oneDNN's VNNI kernels take unsigned inputs, so zero is this code; signed ones fall to its reference, which is
+# thousands of times slower.
+_ZERO_CODE = 128
+# Rounding to bf16 may lower a scale by this share, and a code must not exceed the highest.
+_ROUND_UP = 1 + 2**-8
+# Numbers that are quantized at a time, so that their fp32 form stays in cache.
+_CHUNK_SIZE = 2**18
+# The smallest scale: rows of zeros have one, too.
+_MIN_SCALE = 1e-30
+# Float8 products want sizes that are a multiple of this.
+_FLOAT8_MULTIPLE = 16
+
+
+class Int8Linear(nn.Module):
+    """`activation(x W^T + b)` of bf16 `x`, the product in integers, by oneDNN on a CPU."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
+        super().__init__()
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.activation = activation
+        scale_O1 = (weight.detach().abs().amax(dim=1, keepdim=True).float() / _MAX_INT8).clamp_(min=_MIN_SCALE)
+        codes_OI = (weight.detach() / scale_O1).round_().to(torch.int8)
+        self.weight: Tensor = torch.ops.onednn.qlinear_prepack(codes_OI, None)
+        self.scale_O = scale_O1.flatten()
+        self.zero_O = torch.zeros(len(scale_O1), dtype=torch.int32)
+
+    def forward(self, x_TI: Tensor) -> Tensor:
+        """`[T, in_features]` to `[T, out_features]`, bf16."""
+        FAST_PATH_CALLS["int8 linear"] += 1
+        codes_TI, scale_T1 = quantize_uint8(x_TI)
+        y_TO: Tensor = torch.ops.onednn.qlinear_pointwise(
+            codes_TI, 1.0, _ZERO_CODE, self.weight, self.scale_O, self.zero_O, None,
+            1.0, 0, x_TI.dtype, "none", [], "",
+        )  # fmt: skip
+        y_TO = y_TO.mul_(scale_T1) if self.bias is None else torch.addcmul(self.bias, y_TO, scale_T1, out=y_TO)
+        return y_TO if self.activation is None else self.activation(y_TO)
+
+
+def quantize_uint8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes `[T, I]` from 1 to 255, where 128 is zero, and the scale `[T, 1]` of each token, in the dtype of x.
+
+    The codes are made with the scale as it is rounded to that dtype: no more is lost.
+    """
+    scale_T1 = (x_TI.abs().amax(dim=1, keepdim=True).float() * (_ROUND_UP / _MAX_INT8)).clamp_(min=_MIN_SCALE)
+    scale_T1 = scale_T1.to(x_TI.dtype)
+    codes_TI = torch.empty(x_TI.shape, dtype=torch.uint8)
+    inverse_T1 = scale_T1.float().reciprocal_()
+    middle = torch.tensor(_ZERO_CODE + 0.5)
+    num_rows = max(1, _CHUNK_SIZE // x_TI.shape[1])
+    for codes, x, inverse in zip(
+        codes_TI.split(num_rows), x_TI.split(num_rows), inverse_T1.split(num_rows), strict=True
+    ):
+        # The conversion cuts off the fraction, which rounds to nearest with the half that is added.
+        codes.copy_(torch.addcmul(middle, x, inverse))
+    return codes_TI, scale_T1
+
+
+class Float8Linear(nn.Module):
+    """`activation(x W^T + b)` of bf16 `x` by `torch._scaled_mm` with a scale a row; on a CPU it is emulated.
+
+    Raises:
+        ValueError: sizes that are no multiple of 16.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
+        super().__init__()
+        if any(size % _FLOAT8_MULTIPLE for size in weight.shape):
+            raise ValueError(
+                f"float8 needs layers whose sizes on a rank are multiples of {_FLOAT8_MULTIPLE}, found a weight "
+                f"of {list(weight.shape)}; use bfloat16, or another number of ranks"
+            )
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.activation = activation
+        codes_OI, scale_O1 = quantize_float8(weight.detach())
+        self.weight = nn.Parameter(codes_OI, requires_grad=False)
+        self.scale_1O = nn.Parameter(scale_O1.t(), requires_grad=False)
+
+    def forward(self, x_TI: Tensor) -> Tensor:
+        """`[T, in_features]` to `[T, out_features]`, bf16."""
+        FAST_PATH_CALLS["float8 linear"] += 1
+        codes_TI, scale_T1 = quantize_float8(x_TI)
+        y_TO = torch._scaled_mm(
+            codes_TI,
+            self.weight.t(),
+            scale_a=scale_T1,
+            scale_b=self.scale_1O,
+            bias=self.bias,
+            out_dtype=x_TI.dtype,
+            use_fast_accum=True,
+        )
+        return y_TO if self.activation is None else self.activation(y_TO)
+
+
+def quantize_float8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes `[T, I]` in e4m3, and the scale `[T, 1]` of each row, fp32."""
+    scale_T1 = (x_TI.abs().amax(dim=1, keepdim=True).float() / _MAX_FLOAT8).clamp_(min=_MIN_SCALE)
+    return (x_TI / scale_T1).to(torch.float8_e4m3fn), scale_T1
+
+
+def refuse_quantization(quantization: Quantization, device: torch.device, dtype: torch.dtype) -> None:
+    """Raise ValueError where a trunk of this dtype cannot be quantized on this device."""
+    if dtype != torch.bfloat16:
+        raise ValueError(f"{quantization} needs a trunk in bfloat16, found {dtype}; load it with dtype='bfloat16'")
+    if quantization == "int8" and (device.type != "cpu" or not torch.cpu._is_vnni_supported()):
+        found = "this one has none" if device.type == "cpu" else f"found the device {device}"
+        raise ValueError(f"int8 needs a CPU with AVX-512 VNNI, {found}; use bfloat16, or float8 on a GPU")
+    if quantization == "float8" and device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        if capability < (8, 9):
+            found = ".".join(map(str, capability))
+            raise ValueError(f"float8 needs a GPU of compute capability 8.9 or more, found {found}; use bfloat16")
