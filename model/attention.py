@@ -10,7 +10,6 @@ from itertools import groupby
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.varlen import varlen_attn
 
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout_heads
@@ -153,6 +152,9 @@ def packed_attention(
     a call of scaled dot product attention.
     """
     if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
+        # Loads torch's compiler, which takes a second that processes without a GPU need not spend.
+        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
+
         context: Tensor = varlen_attn(  # type: ignore[assignment]  # a pair only where aux outputs are asked for
             q_TNK.contiguous(),
             k_TNK.contiguous(),

@@ -17,6 +17,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
 )
 from model.attention import packed_attention
+from model.fast_paths import FAST_PATH_CALLS
 from model.loss import IGNORE_INDEX, linear_fp32
 from model.packing import pack
 from tests.checkpoints import write_random_checkpoint
@@ -28,6 +29,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
+WHOLE_AND_HALF = (torch.float32, torch.bfloat16)
 LENGTHS = [40, 3, 64, 1, 40, 17]
 CONFIG = XLMRobertaXLConfig(
     vocab_size=1003, hidden_size=320, num_hidden_layers=3, num_attention_heads=4, intermediate_size=512,
@@ -104,6 +106,24 @@ def test_half_precision_is_no_worse_than_the_oracle(directory: Path, dtype: torc
     their_error = (theirs - expected).abs().mean()
     assert (padded.cpu()[keep] - expected).abs().mean() < 2 * their_error
     assert (packed_logits - expected).abs().mean() < 2 * their_error
+
+
+def test_float8_layers_are_as_exact_as_their_emulation(directory: Path) -> None:
+    if torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("no float8 on this device")
+    whole, cpu = (XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=t).roberta for t in WHOLE_AND_HALF)
+    cuda = XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=torch.bfloat16, device="cuda").roberta
+    input_ids, mask, _ = batch_with_labels()
+    batch = pack(input_ids, mask, pad_token_id=1)
+    cpu.fuse("float8")
+    cuda.fuse("float8")
+    with torch.inference_mode():
+        expected = whole.forward_packed(batch)
+        emulated = cpu.forward_packed(batch).float()
+        FAST_PATH_CALLS.clear()
+        found = cuda.forward_packed(to_cuda(batch)).float().cpu()
+    assert FAST_PATH_CALLS["float8 linear"] == 4 * CONFIG.num_hidden_layers
+    assert (found - expected).norm() < 1.2 * (emulated - expected).norm()
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
