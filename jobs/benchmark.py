@@ -70,6 +70,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         parser.error("--whole-job needs --corpus and --tokenizer: it runs on text")
     if options.plumbing and not options.corpus:
         parser.error("--plumbing needs --corpus and --tokenizer: it runs on text")
+    if options.quantized and options.dtype != "bfloat16":
+        parser.error("--quantized needs --dtype bfloat16, which all but the products stay in")
     if options.cpu_time:
         if options.whole_job:
             parser.error("--cpu-time counts this process alone, and the whole job is others")

@@ -48,6 +48,7 @@ def print_plan(
         dtype=dtype,
         device=device,
     )
+    loading = f" ({memory.loading / GIB:.2f} while loading)" if memory.loading > memory.weights else ""
     summary = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("input", ", ".join(without_secret(path) for path in job.input.path)),
@@ -61,7 +62,7 @@ def print_plan(
         ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
         (
             "memory per rank",
-            f"{memory.weights / GIB:.2f} GiB of weights, at most {memory.activations / GIB:.2f} GiB of "
+            f"{memory.weights / GIB:.2f} GiB of weights{loading}, at most {memory.activations / GIB:.2f} GiB of "
             f"activations for batches of {job.model.token_budget:,} tokens",
         ),
     ):

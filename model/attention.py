@@ -152,7 +152,7 @@ def packed_attention(
     a call of scaled dot product attention.
     """
     if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
-        # Loads torch's compiler, which takes a second that processes without a GPU need not spend.
+        # Loads torch's compiler, whose time processes without a GPU need not spend.
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
 
         context: Tensor = varlen_attn(  # type: ignore[assignment]  # a pair only where aux outputs are asked for

@@ -7,6 +7,7 @@ time of bf16; float8 (e4m3) for GPUs of compute capability 8.9 or more.
 Shape suffixes: T packed tokens, I input features, O output features.
 """
 
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import torch
@@ -29,8 +30,8 @@ _ROUND_UP = 1 + 2**-8
 _CHUNK_SIZE = 2**18
 # The smallest scale: rows of zeros have one, too.
 _MIN_SCALE = 1e-30
-# Float8 products want sizes that are a multiple of this.
-_FLOAT8_MULTIPLE = 16
+# Float8 products want sizes that are multiples of this.
+FLOAT8_MULTIPLE = 16
 
 
 class Int8Linear(nn.Module):
@@ -80,17 +81,11 @@ def quantize_uint8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
 class Float8Linear(nn.Module):
     """`activation(x W^T + b)` of bf16 `x` by `torch._scaled_mm` with a scale a row; on a CPU it is emulated.
 
-    Raises:
-        ValueError: sizes that are no multiple of 16.
+    Sizes are multiples of `FLOAT8_MULTIPLE`.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
         super().__init__()
-        if any(size % _FLOAT8_MULTIPLE for size in weight.shape):
-            raise ValueError(
-                f"float8 needs layers whose sizes on a rank are multiples of {_FLOAT8_MULTIPLE}, found a weight "
-                f"of {list(weight.shape)}; use bfloat16, or another number of ranks"
-            )
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self.activation = activation
         codes_OI, scale_O1 = quantize_float8(weight.detach())
@@ -119,8 +114,10 @@ def quantize_float8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
     return (x_TI / scale_T1).to(torch.float8_e4m3fn), scale_T1
 
 
-def refuse_quantization(quantization: Quantization, device: torch.device, dtype: torch.dtype) -> None:
-    """Raise ValueError where a trunk of this dtype cannot be quantized on this device."""
+def refuse_quantization(
+    quantization: Quantization, device: torch.device, dtype: torch.dtype, shapes: Iterable[torch.Size]
+) -> None:
+    """Raise ValueError where layers of this dtype and these weights cannot be quantized on this device."""
     if dtype != torch.bfloat16:
         raise ValueError(f"{quantization} needs a trunk in bfloat16, found {dtype}; load it with dtype='bfloat16'")
     if quantization == "int8" and (device.type != "cpu" or not torch.cpu._is_vnni_supported()):
@@ -131,3 +128,10 @@ def refuse_quantization(quantization: Quantization, device: torch.device, dtype:
         if capability < (8, 9):
             found = ".".join(map(str, capability))
             raise ValueError(f"float8 needs a GPU of compute capability 8.9 or more, found {found}; use bfloat16")
+    if quantization == "float8":
+        unfit = [list(shape) for shape in shapes if any(size % FLOAT8_MULTIPLE for size in shape)]
+        if unfit:
+            raise ValueError(
+                f"float8 needs layers whose sizes on a rank are multiples of {FLOAT8_MULTIPLE}, found a weight of "
+                f"{unfit[0]}; use bfloat16, or another number of ranks"
+            )

@@ -55,7 +55,8 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             ValueError: this device, dtype or layer cannot be quantized so.
         """
         if quantization is not None:
-            refuse_quantization(quantization, self.device, self.dtype)
+            matrices = [p for p in self.encoder.layer.parameters() if p.dim() == 2]
+            refuse_quantization(quantization, self.device, self.dtype, [p.shape for p in matrices])
         self.eval()
         self.fused = FusedEncoder(self.encoder, quantization, is_causal=self.config.is_decoder)
 

@@ -76,11 +76,13 @@ def resolve_dtype(model: ModelSection, device: str) -> str:
     """What is computed in. "auto" is bfloat16 on GPUs; on CPUs as stored, but not float16 (slow there).
 
     Raises:
-        ConfigError: int8 on GPUs.
+        ConfigError: int8 on GPUs, or float8 on CPUs.
     """
-    if model.dtype == "int8" and device == "cuda":
+    home, other = {"int8": ("cpu", "float8"), "float8": ("cuda", "int8")}.get(model.dtype, (device, ""))
+    if device != home:
         raise ConfigError(
-            'model.dtype: found "int8" on GPUs, expected it on CPUs alone; use "float8", or device = "cpu"'
+            f'model.dtype: found "{model.dtype}" and the device {device}, expected {home} for it; '
+            f'use "{other}" or "bfloat16", or another model.device'
         )
     if model.dtype != "auto":
         return model.dtype

@@ -22,19 +22,27 @@ from pipeline.precision import Precision
 
 @dataclass(frozen=True)
 class RankMemory:
-    """Bytes of one rank, without the Python process itself (some 0.6 GB with torch and Ray)."""
+    """Bytes of one rank, without the Python process itself (some 0.6 GB with torch and Ray).
+
+    Attributes:
+        loading: of weights while they are loaded, before the last trunk is quantized.
+    """
 
     weights: int
     activations: int
+    loading: int
 
 
 # Of the memory that the slices of a batch use again and again, how much glibc's heap holds: blocks of many sizes
 # between small ones that stay. Measured: 2 to 6 times.
 _HEAP_FACTOR = 6
-# oneDNN keeps a kernel for each of a layer's products and each size of a slice, two for each length in attention.
+# Measured: a kernel of oneDNN for a product, and the two for a length in attention. It keeps 1,024 of all.
 _PRODUCT_KERNEL_BYTES = 700_000
 _NUM_PRODUCTS = 4
 _ATTENTION_KERNELS_BYTES = 2_000_000
+_MAX_KERNEL_BYTES = 1024 * _PRODUCT_KERNEL_BYTES
+# The input of a float8 product in fp32, and its codes.
+_FLOAT8_BYTES = 5
 
 
 def rank_memory(
@@ -52,16 +60,18 @@ def rank_memory(
     """
     precision = Precision.named(dtype)
     item_size = precision.dtype.itemsize
-    activations = 0
+    activations = kernels = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
         config = read_config(trunk, "trunk")
         on_trunk = [head.options for head in heads if head.trunk == trunk]
         options = [o for o in on_trunk if isinstance(o, TextGenerationHead)]
-        trunk_bytes = (
-            _whole_batch_bytes(config, tensor_parallel_size, token_budget, item_size)
-            if options or device == "cuda"
-            else _slices_bytes(config, tensor_parallel_size, token_budget, item_size)
-        )
+        if options or device == "cuda":
+            trunk_bytes = _whole_batch_bytes(config, tensor_parallel_size, token_budget, item_size)
+            if precision.quantization == "float8":
+                trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // tensor_parallel_size
+        else:
+            trunk_bytes = _slices_bytes(config, tensor_parallel_size, token_budget, item_size)
+            kernels += _kernel_bytes(config, token_budget) if precision.dtype == torch.bfloat16 else 0
         cache_bytes = max(
             (_cache_bytes(config, o, tensor_parallel_size, token_budget, item_size) for o in options), default=0
         )
@@ -76,12 +86,14 @@ def rank_memory(
         states = max((token_budget * head.config.hidden_size * item_size for head in heads), default=0)
         activations = max(activations, states + head_bytes)
     else:
-        activations += head_bytes
-    weights = _num_parameters(heads, tensor_parallel_size) * item_size
+        activations += head_bytes + min(kernels, _MAX_KERNEL_BYTES)
+    weights = loading = _num_parameters(heads, tensor_parallel_size) * item_size
     if precision.quantization is not None:
         # One byte a weight is left; scales are few.
-        weights -= _num_product_weights(heads, tensor_parallel_size) * (item_size - 1)
-    return RankMemory(weights, activations)
+        saved = [n * (item_size - 1) for n in _num_product_weights(heads, tensor_parallel_size)]
+        weights -= sum(saved)
+        loading = weights + max(saved)
+    return RankMemory(weights, activations, loading)
 
 
 def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
@@ -111,14 +123,12 @@ def _num_parameters(heads: Sequence[Head], size: int) -> int:
     return sum(parameters.values())
 
 
-def _num_product_weights(heads: Sequence[Head], size: int) -> int:
-    """Of the matrices in the layers."""
-    return sum(
-        parameter.numel()
+def _num_product_weights(heads: Sequence[Head], size: int) -> list[int]:
+    """Of the matrices in the layers of each trunk."""
+    return [
+        sum(parameter.numel() for parameter in trunk.encoder.layer.parameters() if parameter.dim() == 2)
         for trunk in _trunks_of_last_rank(heads, size).values()
-        for parameter in trunk.encoder.layer.parameters()
-        if parameter.dim() == 2
-    )
+    ]
 
 
 def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, item_size: int) -> int:
@@ -130,15 +140,20 @@ def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, i
 
 
 def _slices_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, item_size: int) -> int:
-    """Fused layers on a CPU: the batch's states, what the layers make of a slice of it, and oneDNN's kernels."""
-    slice_size = min(num_tokens, max(CPU_SLICE_TOKENS, config.max_num_tokens))
+    """Fused layers on a CPU: the batch's states, and what the layers make of a slice of it."""
     states = num_tokens * config.hidden_size * item_size
-    kernels = 0
-    if item_size == torch.bfloat16.itemsize:
-        num_slice_sizes = math.ceil(slice_size / CPU_SLICE_MULTIPLE)
-        kernels = _PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes
-        kernels += _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
-    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, item_size) + kernels
+    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, _slice_size(config, num_tokens), item_size)
+
+
+def _slice_size(config: XLMRobertaXLConfig, num_tokens: int) -> int:
+    return min(num_tokens, max(CPU_SLICE_TOKENS, config.max_num_tokens))
+
+
+def _kernel_bytes(config: XLMRobertaXLConfig, num_tokens: int) -> int:
+    """What oneDNN keeps for a trunk: kernels for each size of a slice, and for each length in attention."""
+    num_slice_sizes = math.ceil(_slice_size(config, num_tokens) / CPU_SLICE_MULTIPLE)
+    of_attention = _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
+    return _PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention
 
 
 def _cache_bytes(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from model import CheckpointError, ShardGroup
 from model.checkpoint import Checkpoint, parameters_of
 from model.pretrained import refuse_missing_trunk
+from model.quantized import FLOAT8_MULTIPLE
 from pipeline.config import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
@@ -24,6 +25,8 @@ def require_runnable(job: JobConfig, heads: Sequence[Head]) -> None:
     fields = {head.trunk: f"heads.{head.name}.trunk" for head in heads if head.options.trunk is not None}
     for trunk in dict.fromkeys(head.trunk for head in heads):
         _require_trunk(trunk, fields.get(trunk, "model.path"), num_tokens, job.model.tensor_parallel_size)
+        if job.model.dtype == "float8":
+            _require_float8_sizes(trunk, job.model.tensor_parallel_size)
 
 
 def _require_shapes(head: Head) -> None:
@@ -48,6 +51,25 @@ def _vocab_size(directory: str) -> int:
         return load_tokenizer(directory).vocab_size
     except (OSError, ValueError) as error:
         raise ConfigError(f"model.path: {error}") from None
+
+
+def _require_float8_sizes(directory: str, tensor_parallel_size: int) -> None:
+    config = read_config(directory, "model.path")
+    num_heads, multiple = config.num_attention_heads, FLOAT8_MULTIPLE
+    # Ranks may have numbers of heads that differ by one.
+    has_equal_heads = num_heads % tensor_parallel_size == 0
+    attention_unit = config.head_size * (num_heads // tensor_parallel_size if has_equal_heads else 1)
+    if (
+        config.hidden_size % multiple
+        or attention_unit % multiple
+        or config.intermediate_size % (multiple * tensor_parallel_size)
+    ):
+        raise ConfigError(
+            f'model.dtype: found "float8" for {directory} on {tensor_parallel_size} ranks, expected a hidden size '
+            f"({config.hidden_size}), a rank's attention heads ({attention_unit}) and a rank's share of the "
+            f"intermediate size ({config.intermediate_size}) that are multiples of {multiple}; use another "
+            'model.tensor_parallel_size, or "bfloat16"'
+        )
 
 
 def _require_trunk(directory: str, field: str, num_tokens: int, tensor_parallel_size: int) -> None:

@@ -68,13 +68,14 @@ class Shard:
         self.num_trunk_tokens = 0
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
-        self._trunks = {path: self._load_trunk(path) for path in dict.fromkeys(h.trunk for h in heads)}
-        self._modules = {head.name: self._load_head(head) for head in heads}
+        # Generation steps through the padded forward with a cache, which fused layers do not have.
         generating = {head.trunk for head in heads if isinstance(head.options, TextGenerationHead)}
-        for path, trunk in self._trunks.items():
-            # Generation steps through the padded forward with a cache, which fused layers do not have.
+        self._trunks: dict[str, XLMRobertaXLModel] = {}
+        for path in dict.fromkeys(head.trunk for head in heads):
+            self._trunks[path] = self._load_trunk(path)
             if path not in generating:
-                trunk.fuse(settings.precision.quantization)
+                self._trunks[path].fuse(settings.precision.quantization)
+        self._modules = {head.name: self._load_head(head) for head in heads}
         self.unused = {path: c.unused for path, c in self._checkpoints.items() if c.unused}
         # Closes the files: what was read has been copied, and mapped pages would count as this rank's memory.
         self._checkpoints.clear()

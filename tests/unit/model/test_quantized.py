@@ -105,11 +105,11 @@ def test_an_activation_follows(quantization: Quantization) -> None:
     assert torch.equal(linear(weight, bias, F.gelu)(x), F.gelu(linear(weight, bias)(x)))
 
 
-def a_trunk(num_heads: int = 4) -> XLMRobertaXLModel:
+def a_trunk(intermediate_size: int = 384) -> XLMRobertaXLModel:
     torch.manual_seed(0)
     config = XLMRobertaXLConfig(
-        vocab_size=100, hidden_size=64 * num_heads, num_hidden_layers=3, num_attention_heads=num_heads,
-        intermediate_size=96 * num_heads, max_position_embeddings=600, initializer_range=0.05,
+        vocab_size=100, hidden_size=256, num_hidden_layers=3, num_attention_heads=4,
+        intermediate_size=intermediate_size, max_position_embeddings=600, initializer_range=0.05,
     )  # fmt: skip
     return XLMRobertaXLModel(config, add_pooling_layer=False).eval().bfloat16()
 
@@ -174,20 +174,24 @@ def test_a_trunk_that_is_not_in_bf16_is_refused(quantization: Quantization) -> N
         a_trunk().float().fuse(quantization)
 
 
-def test_sizes_that_float8_cannot_multiply_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"multiples of 16, found a weight of \[24, 32\]"):
-        Float8Linear(torch.ones(24, 32).bfloat16(), None)
+def test_sizes_that_float8_cannot_multiply_are_refused_and_the_trunk_stays_whole() -> None:
+    trunk, batch = a_trunk(intermediate_size=24), a_batch([5])
+    with torch.inference_mode():
+        before = trunk.forward_packed(batch)
+        with pytest.raises(ValueError, match=r"multiples of 16, found a weight of \[24, 256\]"):
+            trunk.fuse("float8")
+        assert torch.equal(trunk.forward_packed(batch), before)
 
 
 def test_int8_is_refused_where_it_would_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="int8 needs a CPU with AVX-512 VNNI, found the device cuda"):
-        refuse_quantization("int8", torch.device("cuda"), torch.bfloat16)
+        refuse_quantization("int8", torch.device("cuda"), torch.bfloat16, [])
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
     with pytest.raises(ValueError, match="int8 needs a CPU with AVX-512 VNNI, this one has none"):
-        refuse_quantization("int8", torch.device("cpu"), torch.bfloat16)
+        refuse_quantization("int8", torch.device("cpu"), torch.bfloat16, [])
 
 
 def test_float8_is_refused_on_gpus_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
     with pytest.raises(ValueError, match=r"compute capability 8\.9 or more, found 8\.0"):
-        refuse_quantization("float8", torch.device("cuda"), torch.bfloat16)
+        refuse_quantization("float8", torch.device("cuda"), torch.bfloat16, [])

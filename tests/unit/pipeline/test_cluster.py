@@ -42,9 +42,10 @@ def test_the_dtype_is_as_asked_or_as_fits_the_device(
     assert resolve_dtype(job(tmp_path, dtype=dtype).model, device) == expected
 
 
-def test_int8_is_refused_on_gpus(directory: Path) -> None:
-    with pytest.raises(ConfigError, match='found "int8" on GPUs, expected it on CPUs alone; use "float8"'):
-        resolve_dtype(job(directory, dtype="int8").model, "cuda")
+@pytest.mark.parametrize(("dtype", "device", "other"), [("int8", "cuda", "float8"), ("float8", "cpu", "int8")])
+def test_eight_bits_are_refused_where_they_are_slow(dtype: str, device: str, other: str, directory: Path) -> None:
+    with pytest.raises(ConfigError, match=f'found "{dtype}" and the device {device}, .*; use "{other}" or "bfl'):
+        resolve_dtype(job(directory, dtype=dtype).model, device)
 
 
 def set_cluster(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:

@@ -36,6 +36,31 @@ def test_more_ranks_than_attention_heads_are_refused(tmp_path: Path) -> None:
     assert found.startswith("model.tensor_parallel_size: found 5, expected at most the 4 attention heads")
 
 
+@pytest.mark.parametrize(
+    ("sizes", "num_ranks", "fits"),
+    [
+        ((64, 4, 128), 4, True),
+        ((64, 4, 128), 3, False),  # 128 does not divide
+        ((96, 6, 192), 4, True),  # heads do not divide, but each is as wide as float8 wants
+        ((48, 4, 64), 2, False),  # two heads of 12
+        ((48, 4, 64), 1, True),
+        ((40, 4, 64), 1, False),
+    ],
+    ids=str,
+)
+def test_sizes_that_float8_cannot_multiply_are_refused(
+    sizes: tuple[int, int, int], num_ranks: int, fits: bool, tmp_path: Path
+) -> None:
+    names = ("hidden_size", "num_attention_heads", "intermediate_size")
+    directory = tiny_checkpoint(tmp_path, **dict(zip(names, sizes, strict=True)))
+    model = {"dtype": "float8", "tensor_parallel_size": num_ranks}
+    if fits:
+        check(directory, model=model)
+    else:
+        found = refusal(directory, model=model)
+        assert found.startswith(f'model.dtype: found "float8" for {directory} on {num_ranks} ranks, expected')
+
+
 def test_relative_positions_are_refused(tmp_path: Path) -> None:
     found = refusal(tiny_checkpoint(tmp_path, position_embedding_type="relative_key"))
     assert found.startswith("model.path: ")
