@@ -10,7 +10,7 @@ from pipeline.config import JobConfig
 from pipeline.fragments import Fragment
 from pipeline.heads import Head
 from pipeline.increment import Increment
-from pipeline.memory import rank_memory
+from pipeline.memory import RankMemory, rank_memory
 from pipeline.paths import without_secret
 from pipeline.planning import Plan
 
@@ -48,7 +48,6 @@ def print_plan(
         dtype=dtype,
         device=device,
     )
-    loading = f" ({memory.loading / GIB:.2f} while loading)" if memory.loading > memory.weights else ""
     summary = Table(show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("input", ", ".join(without_secret(path) for path in job.input.path)),
@@ -60,11 +59,7 @@ def print_plan(
         ("output", without_secret(job.output.path)),
         ("model", f"{job.model.path}, {dtype} on {device}"),
         ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
-        (
-            "memory per rank",
-            f"{memory.weights / GIB:.2f} GiB of weights{loading}, at most {memory.activations / GIB:.2f} GiB of "
-            f"activations for batches of {job.model.token_budget:,} tokens",
-        ),
+        ("memory per rank", _describe_memory(memory, job.model.token_budget)),
     ):
         summary.add_row(name, value)
     console.print(summary)
@@ -75,6 +70,14 @@ def print_plan(
     console.print(table)
     for file in plan.failed_files:
         console.print(f"cannot be read: {file.path}: {file.reason}")
+
+
+def _describe_memory(memory: RankMemory, token_budget: int) -> str:
+    loading = f" ({memory.loading / GIB:.2f} while loading)" if memory.loading > memory.weights else ""
+    return (
+        f"{memory.weights / GIB:.2f} GiB of weights{loading}, at most {memory.activations / GIB:.2f} GiB of "
+        f"activations for batches of {token_budget:,} tokens"
+    )
 
 
 def _changes(increment: Increment) -> Iterable[tuple[str, str]]:

@@ -59,6 +59,26 @@ def rank_memory(
         dtype: a resolved `model.dtype`.
     """
     precision = Precision.named(dtype)
+    weights, loading = _weight_bytes(heads, tensor_parallel_size, precision)
+    activations = _activation_bytes(heads, tensor_parallel_size, token_budget, precision, device)
+    return RankMemory(weights, activations, loading)
+
+
+def _weight_bytes(heads: Sequence[Head], size: int, precision: Precision) -> tuple[int, int]:
+    """What stays, and the most while it is loaded: a trunk is quantized before the next one is loaded."""
+    item_size = precision.dtype.itemsize
+    whole = _num_parameters(heads, size) * item_size
+    if precision.quantization is None:
+        return whole, whole
+    # One byte a weight is left; scales are few.
+    saved = [num_weights * (item_size - 1) for num_weights in _num_product_weights(heads, size)]
+    weights = whole - sum(saved)
+    return weights, weights + max(saved)
+
+
+def _activation_bytes(
+    heads: Sequence[Head], size: int, token_budget: int, precision: Precision, device: str
+) -> int:
     item_size = precision.dtype.itemsize
     activations = kernels = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
@@ -66,15 +86,13 @@ def rank_memory(
         on_trunk = [head.options for head in heads if head.trunk == trunk]
         options = [o for o in on_trunk if isinstance(o, TextGenerationHead)]
         if options or device == "cuda":
-            trunk_bytes = _whole_batch_bytes(config, tensor_parallel_size, token_budget, item_size)
+            trunk_bytes = _whole_batch_bytes(config, size, token_budget, item_size)
             if precision.quantization == "float8":
-                trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // tensor_parallel_size
+                trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // size
         else:
-            trunk_bytes = _slices_bytes(config, tensor_parallel_size, token_budget, item_size)
+            trunk_bytes = _slices_bytes(config, size, token_budget, item_size)
             kernels += _kernel_bytes(config, token_budget) if precision.dtype == torch.bfloat16 else 0
-        cache_bytes = max(
-            (_cache_bytes(config, o, tensor_parallel_size, token_budget, item_size) for o in options), default=0
-        )
+        cache_bytes = max((_cache_bytes(config, o, size, token_budget, item_size) for o in options), default=0)
         activations = max(activations, trunk_bytes + cache_bytes)
     head_bytes = 0
     for head in heads:
@@ -84,16 +102,8 @@ def rank_memory(
     if device == "cuda":
         # What a layer took is there again for a head.
         states = max((token_budget * head.config.hidden_size * item_size for head in heads), default=0)
-        activations = max(activations, states + head_bytes)
-    else:
-        activations += head_bytes + min(kernels, _MAX_KERNEL_BYTES)
-    weights = loading = _num_parameters(heads, tensor_parallel_size) * item_size
-    if precision.quantization is not None:
-        # One byte a weight is left; scales are few.
-        saved = [n * (item_size - 1) for n in _num_product_weights(heads, tensor_parallel_size)]
-        weights -= sum(saved)
-        loading = weights + max(saved)
-    return RankMemory(weights, activations, loading)
+        return max(activations, states + head_bytes)
+    return activations + head_bytes + min(kernels, _MAX_KERNEL_BYTES)
 
 
 def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:

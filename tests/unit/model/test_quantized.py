@@ -64,12 +64,17 @@ def test_float8_codes_are_within_half_a_step() -> None:
     assert decoded[1].eq(0).all()
 
 
+def operands(has_bias: bool) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Input, weight and bias; nothing is counted yet."""
+    FAST_PATH_CALLS.clear()
+    bias = torch.randn(64, generator=torch.Generator().manual_seed(2)).bfloat16() if has_bias else None
+    return random_matrix(50, 96, seed=0), random_matrix(64, 96, seed=1), bias
+
+
 @needs_vnni
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_int8_product_is_that_of_its_codes(has_bias: bool) -> None:
-    x, weight = random_matrix(50, 96, seed=0), random_matrix(64, 96, seed=1)
-    bias = torch.randn(64, generator=torch.Generator().manual_seed(2)).bfloat16() if has_bias else None
-    FAST_PATH_CALLS.clear()
+    x, weight, bias = operands(has_bias)
     found = Int8Linear(weight, bias)(x)
     assert FAST_PATH_CALLS["int8 linear"] == 1
     codes, scale = quantize_uint8(x)
@@ -85,9 +90,7 @@ def test_int8_product_is_that_of_its_codes(has_bias: bool) -> None:
 
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_float8_product_is_that_of_its_codes(has_bias: bool) -> None:
-    x, weight = random_matrix(50, 96, seed=0), random_matrix(64, 96, seed=1)
-    bias = torch.randn(64, generator=torch.Generator().manual_seed(2)).bfloat16() if has_bias else None
-    FAST_PATH_CALLS.clear()
+    x, weight, bias = operands(has_bias)
     found = Float8Linear(weight, bias)(x)
     assert FAST_PATH_CALLS["float8 linear"] == 1
     (codes, scale), (weight_codes, weight_scale) = quantize_float8(x), quantize_float8(weight)

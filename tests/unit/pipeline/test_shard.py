@@ -16,6 +16,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
+from model.fast_paths import FAST_PATH_CALLS
 from pipeline.batching import plan_batches
 from pipeline.draws import row_hashes
 from pipeline.heads import Head, read_config
@@ -34,6 +35,7 @@ from tests.unit.pipeline.compute_fixtures import (
 )
 
 VOCABULARY = Vocabulary(mask_id=TINY_VOCAB_SIZE - 1)
+needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no AVX-512 VNNI")
 FP32 = ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
 TOLERANCE = 1e-4
 LENGTHS = [3, 40, 7, 512, 7, 21, 2, 90]
@@ -249,6 +251,17 @@ def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> N
     for head in heads:
         for row, values in expected[head.name].items():
             np.testing.assert_allclose(found[head.name][row], values, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize("dtype", [pytest.param("int8", marks=needs_vnni), "float8"])
+def test_eight_bits_are_computed_where_they_are_asked_for(dtype: str, directory: Path) -> None:
+    heads = [head_of(directory, "topic", "text-classification")]
+    settings = ShardSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
+    FAST_PATH_CALLS.clear()
+    found, expected = (run(heads, rows_of_tokens(LENGTHS), settings=s)["topic"] for s in (settings, FP32))
+    assert FAST_PATH_CALLS[f"{dtype} linear"] > 0
+    for row, values in expected.items():
+        np.testing.assert_allclose(found[row], values, atol=0.2, rtol=0.2)
 
 
 def test_what_nobody_uses_is_told(directory: Path) -> None:
