@@ -104,7 +104,8 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     if options.plan:
         run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
         failed = FailureLog(folder.filesystem, folder.root).failures()
-        print_plan(job, plan, heads, run.increment, _todo(run.increment.todo, failed, options.retry_failed))
+        todo = _todo(run.increment.todo, failed, options.retry_failed)
+        print_plan(job, plan, heads, run.increment, todo, kept_token_budget=run.manifest.token_budget())
         return DONE
     with held_lease(output, job.output.lease_timeout_s, _tell):
         folder = begin_run(output, identity, is_restart=options.restart)
@@ -167,8 +168,8 @@ def _annotate(
     try:
         cores = connect(address)
         interruption.listen()
-        deployment = deploy(job, cores)
-        run.require_dtype(deployment.shard.dtype)
+        deployment = deploy(job, heads, cores, kept_token_budget=run.manifest.token_budget())
+        run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         return annotate_fragments(
             job,
             plan,

@@ -13,6 +13,7 @@ from pipeline.increment import Increment
 from pipeline.memory import RankMemory, rank_memory
 from pipeline.paths import without_secret
 from pipeline.planning import Plan
+from pipeline.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
 
 GIB = 2**30
 _MAX_SHOWN = 10
@@ -33,18 +34,29 @@ def describe_increment(increment: Increment, *, prunes: bool = False) -> str | N
 
 
 def print_plan(
-    job: JobConfig, plan: Plan, heads: Sequence[Head], increment: Increment, todo: Sequence[Fragment]
+    job: JobConfig,
+    plan: Plan,
+    heads: Sequence[Head],
+    increment: Increment,
+    todo: Sequence[Fragment],
+    *,
+    kept_token_budget: int | None = None,
 ) -> None:
-    """Files, fragments, rows, bytes, heads, shard groups and memory per rank."""
+    """Files, fragments, rows, bytes, heads, shard groups and memory per rank.
+
+    Args:
+        kept_token_budget: what "auto" came to when the output was begun.
+    """
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=160)
     device = default_device() if job.model.device == "auto" else job.model.device
     dtype = resolve_dtype(job.model, device)
+    token_budget = kept_token_budget or _token_budget(job, heads, device, dtype)
     memory = rank_memory(
         heads,
         tensor_parallel_size=job.model.tensor_parallel_size,
-        token_budget=job.model.token_budget,
+        token_budget=token_budget or CPU_TOKEN_BUDGET,
         dtype=dtype,
         device=device,
     )
@@ -59,7 +71,7 @@ def print_plan(
         ("output", without_secret(job.output.path)),
         ("model", f"{job.model.path}, {dtype} on {device}"),
         ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
-        ("memory per rank", _describe_memory(memory, job.model.token_budget)),
+        ("memory per rank", _describe_memory(memory, token_budget)),
     ):
         summary.add_row(name, value)
     console.print(summary)
@@ -72,11 +84,22 @@ def print_plan(
         console.print(f"cannot be read: {file.path}: {file.reason}")
 
 
-def _describe_memory(memory: RankMemory, token_budget: int) -> str:
+def _token_budget(job: JobConfig, heads: Sequence[Head], device: str, dtype: str) -> int | None:
+    """Tokens per batch; None where a GPU decides, and this machine has none to ask."""
+    if job.model.token_budget == "auto" and device != default_device() == "cpu":
+        return None
+    return resolve_token_budget(job.model, heads, device=device, dtype=dtype, free_bytes=free_bytes_here)
+
+
+def _describe_memory(memory: RankMemory, token_budget: int | None) -> str:
+    if token_budget is None:
+        budget = f"{CPU_TOKEN_BUDGET:,} tokens (how many fit, the GPU tells at the start)"
+    else:
+        budget = f"{token_budget:,} tokens"
     loading = f" ({memory.loading / GIB:.2f} while loading)" if memory.loading > memory.weights else ""
     return (
         f"{memory.weights / GIB:.2f} GiB of weights{loading}, at most {memory.activations / GIB:.2f} GiB of "
-        f"activations for batches of {token_budget:,} tokens"
+        f"activations for batches of {budget}"
     )
 
 

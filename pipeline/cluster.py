@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 
 import ray
 import torch
@@ -10,9 +11,10 @@ from pipeline.config import JobConfig, ModelSection
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.graph import Deployment
-from pipeline.heads import read_config
+from pipeline.heads import Head, read_config
 from pipeline.placement import rank_resources, replicas_that_fit
 from pipeline.shard import ShardSettings
+from pipeline.token_budget import free_bytes_on_cluster, resolve_token_budget
 
 # Ranks own the cores of a local run; tasks that read, tokenize and write come and go beside them.
 _NUM_TASK_CPUS = 2
@@ -44,8 +46,13 @@ def connect(address: str) -> int:
     return max(1, min((n for n in cpus if n), default=1) - 1)
 
 
-def deploy(job: JobConfig, cores_per_node: int) -> Deployment:
-    """Decide device, dtype, resources of a rank and number of replicas on the connected cluster.
+def deploy(
+    job: JobConfig, heads: Sequence[Head], cores_per_node: int, *, kept_token_budget: int | None = None
+) -> Deployment:
+    """Decide device, dtype, resources of a rank, number of replicas and token budget on the connected cluster.
+
+    Args:
+        kept_token_budget: what "auto" came to when the output was begun.
 
     Raises:
         ConfigError: GPUs are asked for and there are none, or not one replica fits.
@@ -63,13 +70,14 @@ def deploy(job: JobConfig, cores_per_node: int) -> Deployment:
     replicas = job.model.replicas
     if replicas == "auto":
         replicas = replicas_that_fit(job.model.tensor_parallel_size, resources)
-    settings = ShardSettings(
-        device,
-        resolve_dtype(job.model, device),
-        resources.num_threads,
-        num_usable_tokens=load_tokenizer(job.model.path).vocab_size,
+    dtype = resolve_dtype(job.model, device)
+    token_budget = kept_token_budget or resolve_token_budget(
+        job.model, heads, device=device, dtype=dtype, free_bytes=free_bytes_on_cluster
     )
-    return Deployment(replicas, resources, settings)
+    settings = ShardSettings(
+        device, dtype, resources.num_threads, num_usable_tokens=load_tokenizer(job.model.path).vocab_size
+    )
+    return Deployment(replicas, resources, token_budget, settings)
 
 
 def resolve_dtype(model: ModelSection, device: str) -> str:

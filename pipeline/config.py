@@ -60,7 +60,11 @@ class ModelSection(Section):
         description='the number of shard groups, 1 or more, or "auto"',
         examples=["auto"],
     )
-    token_budget: int = Field(default=8192, ge=512, description="tokens per batch, 512 or more", examples=[8192])
+    token_budget: Annotated[int, Field(ge=512)] | Literal["auto"] = Field(
+        default="auto",
+        description='the tokens per batch, 512 or more, or "auto" (as many as fit on a GPU; 8192 on CPUs)',
+        examples=[8192],
+    )
     cpus_per_rank: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="the CPU cores of one rank, 1 or more", examples=[2]
     )

@@ -48,10 +48,12 @@ class Deployment:
     Attributes:
         num_replicas: shard groups.
         resources: of each rank.
+        token_budget: tokens per batch.
     """
 
     num_replicas: int
     resources: RankResources
+    token_budget: int
     shard: ShardSettings
 
 
@@ -110,7 +112,7 @@ def _settings(job: JobConfig, heads: list[Head], deployment: Deployment) -> Anno
         shard=deployment.shard,
         resources=deployment.resources,
         tensor_parallel_size=job.model.tensor_parallel_size,
-        token_budget=job.model.token_budget,
+        token_budget=deployment.token_budget,
         stall_timeout_s=job.model.stall_timeout_s,
     )
 

@@ -103,14 +103,20 @@ class Manifest:
         refuse_other_run(self.root, found, identity)
         return True
 
-    def require_dtype(self, dtype: str) -> None:
-        """Keep what `model.dtype = "auto"` has come to, which only the cluster tells, so that all parts agree.
+    def token_budget(self) -> int | None:
+        """The tokens per batch that the run was begun with; None where it has computed nothing."""
+        run = json.loads(self._folder.read(RUN) or b"{}")
+        found: int | None = run.get("token_budget")
+        return found
 
-        Raises ConfigError where parts have been made with another one.
+    def settle(self, *, dtype: str, token_budget: int) -> None:
+        """Keep what "auto" has come to, which only the cluster tells, so that all parts agree.
+
+        Raises ConfigError where parts have been made in another dtype.
         """
         run = json.loads(self._folder.read(RUN) or b"")
         if "dtype" not in run:
-            self._folder.put(RUN, _json(run | {"dtype": dtype}))
+            self._folder.put(RUN, _json(run | {"dtype": dtype, "token_budget": token_budget}))
         elif run["dtype"] != dtype:
             raise ConfigError(
                 f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run['dtype']}, which "

@@ -36,9 +36,10 @@ class RunOutput:
             commit(self.inventory)
             self._take_inventory()
 
-    def require_dtype(self, dtype: str) -> None:
-        """See `Manifest.require_dtype`."""
-        Manifest(self.folder.filesystem, self.folder.root).require_dtype(dtype)
+    @property
+    def manifest(self) -> Manifest:
+        """Of the output folder."""
+        return Manifest(self.folder.filesystem, self.folder.root)
 
     def end(self, *, prunes: bool = False) -> bool:
         """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""

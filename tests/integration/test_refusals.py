@@ -154,6 +154,20 @@ def test_the_plan_says_what_would_be_done_and_writes_nothing(
     assert files_below(corpus.root) == before
 
 
+def test_the_plan_leaves_open_what_a_gpu_would_tell(
+    workbench: Workbench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = {"device": "cuda", "token_budget": "auto"}
+    job_file = workbench.job("planned", model=model, output={"path": str(tmp_path / "out")})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert main([str(job_file), "--plan"]) == 0
+    assert "batches of 8,192 tokens (how many fit, the GPU tells at the start)" in capsys.readouterr().out
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("jobs.plan_report.free_bytes_here", lambda: 2**36)
+    assert main([str(job_file), "--plan"]) == 0
+    assert "batches of 32,768 tokens\n" in capsys.readouterr().out
+
+
 def test_the_plan_of_a_finished_run(one_rank: Annotated, capsys: pytest.CaptureFixture[str]) -> None:
     before = files_below(one_rank.output)
     assert main([str(one_rank.job_file), "--plan"]) == 0

@@ -8,6 +8,7 @@ import torch
 from pipeline.cluster import connect, deploy, resolve_dtype
 from pipeline.config import JobConfig
 from pipeline.errors import ConfigError
+from pipeline.heads import resolve_heads
 from tests.checkpoints import write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, job_of, tiny_config
@@ -57,30 +58,41 @@ def set_cluster(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> No
 @pytest.mark.parametrize(
     ("model", "nodes", "expected"),
     [
-        ({}, [{"CPU": 8}], ("cpu", "bfloat16", 1, 8)),
-        ({}, [{"CPU": 8, "GPU": 2}], ("cuda", "bfloat16", 1, 1)),
-        ({"device": "cpu", "dtype": "float32"}, [{"CPU": 8, "GPU": 2}], ("cpu", "float32", 1, 8)),
-        ({"replicas": "auto"}, [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 1}], ("cuda", "bfloat16", 3, 1)),
-        ({"replicas": 3, "cpus_per_rank": 2}, [{"CPU": 8}], ("cpu", "bfloat16", 3, 2)),
+        ({}, [{"CPU": 8}], ("cpu", "bfloat16", 1, 8, 8192)),
+        ({}, [{"CPU": 8, "GPU": 2}], ("cuda", "bfloat16", 1, 1, 32768)),
+        ({"device": "cpu", "dtype": "float32"}, [{"CPU": 8, "GPU": 2}], ("cpu", "float32", 1, 8, 8192)),
+        ({"replicas": "auto"}, [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 1}], ("cuda", "bfloat16", 3, 1, 32768)),
+        ({"replicas": 3, "cpus_per_rank": 2, "token_budget": 777}, [{"CPU": 8}], ("cpu", "bfloat16", 3, 2, 777)),
     ],
 )
 def test_a_job_is_laid_out_over_what_the_cluster_has(
     model: dict[str, Any],
     nodes: list[dict[str, float]],
-    expected: tuple[str, str, int, int],
+    expected: tuple[str, str, int, int, int],
     directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_cluster(monkeypatch, *nodes)
-    found = deploy(job(directory, **model), cores_per_node=8)
-    assert (found.shard.device, found.shard.dtype, found.num_replicas, found.shard.num_threads) == expected
+    monkeypatch.setattr("pipeline.cluster.free_bytes_on_cluster", lambda: 2**36)
+    wanted = job(directory, **model)
+    found = deploy(wanted, resolve_heads(wanted), cores_per_node=8)
+    shard = found.shard
+    assert (shard.device, shard.dtype, found.num_replicas, shard.num_threads, found.token_budget) == expected
     assert found.shard.num_usable_tokens == TINY_VOCAB_SIZE
+
+
+def test_a_run_that_goes_on_keeps_its_token_budget(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_cluster(monkeypatch, {"CPU": 8, "GPU": 1})
+    wanted = job(directory)
+    found = deploy(wanted, resolve_heads(wanted), cores_per_node=8, kept_token_budget=1024)
+    assert found.token_budget == 1024
 
 
 def test_gpus_that_are_not_there_are_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_cluster(monkeypatch, {"CPU": 8})
+    wanted = job(directory, device="cuda")
     with pytest.raises(ConfigError, match=r"^model\.device: found no GPU on the cluster"):
-        deploy(job(directory, device="cuda"), cores_per_node=8)
+        deploy(wanted, resolve_heads(wanted), cores_per_node=8)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def test_defaults(tmp_path: Path) -> None:
     job = load(tmp_path, MINIMAL)
     assert job.model.dtype == job.model.device == "auto"
     assert (job.model.tensor_parallel_size, job.model.replicas) == (1, 1)
-    assert (job.model.token_budget, job.model.cpus_per_rank) == (8192, None)
+    assert (job.model.token_budget, job.model.cpus_per_rank) == ("auto", None)
     assert job.input.path == ("corpus/**/*.parquet",)
     assert (job.input.text, job.input.route, job.input.columns) == ("text", None, None)
     assert (job.input.max_fragment_rows, job.input.max_fragment_bytes) == (2048, 8 * 2**20)

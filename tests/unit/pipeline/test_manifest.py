@@ -63,14 +63,17 @@ def test_a_run_is_begun_and_goes_on(manifest: Manifest) -> None:
     assert manifest.identity() == IDENTITY
 
 
-def test_a_run_goes_on_in_the_precision_it_was_begun_with(manifest: Manifest) -> None:
+def test_a_run_goes_on_with_what_it_was_begun_with(manifest: Manifest) -> None:
+    assert manifest.token_budget() is None
     manifest.begin(IDENTITY)
-    manifest.require_dtype("float32")
-    manifest.require_dtype("float32")
+    assert manifest.token_budget() is None
+    manifest.settle(dtype="float32", token_budget=2048)
+    manifest.settle(dtype="float32", token_budget=2048)
     with pytest.raises(ConfigError, match=r"model\.dtype: found bfloat16, .* expected float32, .* --restart"):
-        manifest.require_dtype("bfloat16")
+        manifest.settle(dtype="bfloat16", token_budget=2048)
     assert manifest.begin(IDENTITY)
-    manifest.require_dtype("float32")
+    assert manifest.token_budget() == 2048
+    manifest.settle(dtype="float32", token_budget=2048)
 
 
 @pytest.mark.parametrize(
