@@ -156,9 +156,10 @@ def packed_attention(
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
 
         context: Tensor = varlen_attn(  # type: ignore[assignment]  # a pair only where aux outputs are asked for
-            q_TNK.contiguous(),
-            k_TNK.contiguous(),
-            v_TNK.contiguous(),
+            # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
+            q_TNK,
+            k_TNK,
+            v_TNK,
             batch.cu_seqlens,
             batch.cu_seqlens,
             batch.max_seqlen,

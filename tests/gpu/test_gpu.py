@@ -1,5 +1,6 @@
 """What only a CUDA device can show: its kernels against the CPU's numbers, and NCCL between two devices."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,20 @@ from model.attention import packed_attention
 from model.fast_paths import FAST_PATH_CALLS
 from model.loss import IGNORE_INDEX, linear_fp32
 from model.packing import pack
+from pipeline.heads import read_config
+from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.precision import Precision
+from pipeline.token_budget import free_bytes_here
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.oracle import assert_close, oracle_of, padded_batch, random_ids
+from tests.unit.pipeline.compute_fixtures import make_head
 
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+    # Said by torch's own compiler.
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning"),
 ]
 
 WHOLE_AND_HALF = (torch.float32, torch.bfloat16)
@@ -123,7 +131,34 @@ def test_float8_layers_are_as_exact_as_their_emulation(directory: Path) -> None:
         FAST_PATH_CALLS.clear()
         found = cuda.forward_packed(to_cuda(batch)).float().cpu()
     assert FAST_PATH_CALLS["float8 linear"] == 4 * CONFIG.num_hidden_layers
+    if shutil.which("gcc"):
+        assert FAST_PATH_CALLS["compiled float8 codes"] == 4 * CONFIG.num_hidden_layers
     assert (found - expected).norm() < 1.2 * (emulated - expected).norm()
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8"])
+def test_a_batch_takes_no_more_than_is_planned_with(dtype: str, directory: Path) -> None:
+    """Beside it, up to 64 MiB that libraries take to work in."""
+    config = read_config(str(directory), "model.path")
+    head = make_head("vector", "embedding", trunk=str(directory), config=config)
+    planned = rank_memory([head], tensor_parallel_size=1, token_budget=32768, dtype=dtype, device="cuda")
+    trunk = XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=torch.bfloat16, device="cuda").roberta
+    trunk.fuse(Precision.named(dtype).quantization)
+    lengths = [128] * 256
+    batch = PackedBatch.from_lengths(torch.full((32768,), 5), lengths, pad_token_id=1, device="cuda")
+    before = torch.cuda.memory_allocated()
+    reset_peak_memory("cuda")
+    with torch.inference_mode():
+        trunk.forward_packed(batch)
+    taken = peak_memory("cuda") - before
+    assert planned.activations / 3 < taken <= planned.activations + 2**26
+
+
+def test_the_free_memory_is_that_of_the_device() -> None:
+    before = free_bytes_here()
+    held = torch.empty(2**30, dtype=torch.uint8, device="cuda")
+    assert 0.9 * 2**30 < before - free_bytes_here() < 1.2 * 2**30
+    del held
 
 
 @pytest.mark.parametrize("is_causal", [False, True])
@@ -132,12 +167,14 @@ def test_float8_layers_are_as_exact_as_their_emulation(directory: Path) -> None:
 def test_the_varlen_kernel_equals_the_other_path(dtype: torch.dtype, head_size: int, is_causal: bool) -> None:
     num_tokens = sum(LENGTHS)
     generator = torch.Generator().manual_seed(0)
-    q, k, v = (torch.randn(num_tokens, 4, head_size, generator=generator).to(dtype) for _ in range(3))
+    # As fused layers have them: three views of one matrix.
+    qkv = torch.randn(num_tokens, 3, 4, head_size, generator=generator).to(dtype)
     batch = PackedBatch.from_lengths(torch.zeros(num_tokens, dtype=torch.long), LENGTHS, pad_token_id=1)
     with torch.inference_mode():
-        found = packed_attention(q.cuda(), k.cuda(), v.cuda(), to_cuda(batch), is_causal=is_causal)
-        expected = packed_attention(q.float(), k.float(), v.float(), batch, is_causal=is_causal)
+        found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch), is_causal=is_causal)
+        expected = packed_attention(*qkv.float().unbind(1), batch, is_causal=is_causal)
     assert found.dtype == dtype
+    assert found.is_contiguous()
     assert_close(found.float().cpu(), expected, tolerance=0.02 if dtype == torch.bfloat16 else 0.004)
 
 

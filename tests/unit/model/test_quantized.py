@@ -1,6 +1,7 @@
 """Eight-bit layers against products of their own codes in float64, and a quantized trunk against its fp32."""
 
 import copy
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from model.quantized import (
     Float8Linear,
     Int8Linear,
     Quantization,
+    compiled_float8_quantizer,
+    float8_quantizer,
     quantize_float8,
     quantize_uint8,
     refuse_quantization,
@@ -62,6 +65,37 @@ def test_float8_codes_are_within_half_a_step() -> None:
     error = (decoded - x.double()).abs()
     assert (error <= 2**-4 * x.double().abs() + 2**-10 * scale.double()).all()
     assert decoded[1].eq(0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+@pytest.mark.skipif(
+    not (shutil.which("g++") or shutil.which("clang++")), reason="torch's compiler needs a C++ one"
+)
+def test_compiled_float8_codes_are_the_plain_ones() -> None:
+    """One compilation serves every number of tokens and features."""
+    quantize = compiled_float8_quantizer()
+    FAST_PATH_CALLS.clear()
+    with torch.inference_mode():
+        for shape in ((70, 320), (333, 1024), (2048, 2560)):
+            x = random_matrix(*shape, seed=1)
+            codes, scale = quantize(x)
+            expected_codes, expected_scale = quantize_float8(x)
+            assert torch.equal(codes.view(torch.uint8), expected_codes.view(torch.uint8))
+            assert torch.equal(scale, expected_scale)
+    assert FAST_PATH_CALLS["compiled float8 codes"] == 3
+
+
+@pytest.mark.parametrize(
+    ("device", "compilers", "is_compiled"),
+    [("cuda", {"gcc"}, True), ("cuda", {"clang"}, True), ("cuda", set(), False), ("cpu", {"gcc"}, False)],
+)
+def test_float8_codes_are_compiled_for_gpus_where_there_is_a_compiler(
+    device: str, compilers: set[str], is_compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: name if name in compilers else None)
+    expected = compiled_float8_quantizer() if is_compiled else quantize_float8
+    assert float8_quantizer(torch.device(device)) is expected
 
 
 def operands(has_bias: bool) -> tuple[Tensor, Tensor, Tensor | None]:
