@@ -23,7 +23,7 @@ class Embedder:
     def __init__(self, model: str, dtype: str, device: str) -> None:
         transformers = importlib.import_module("transformers")
         self.device = device
-        self.tokenizer = transformers.XLMRobertaTokenizer(f"{model}/sentencepiece.bpe.model")
+        self.tokenizer = transformers.XLMRobertaTokenizerFast.from_pretrained(model)
         loaded = transformers.XLMRobertaXLModel.from_pretrained(
             model, torch_dtype=getattr(torch, dtype), add_pooling_layer=False
         )

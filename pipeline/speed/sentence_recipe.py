@@ -7,6 +7,7 @@ column `text` of a Parquet file, batches of 32, mean pooling. See "Computing Emb
 import importlib
 import sys
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,20 +19,21 @@ MAX_LENGTH = 512
 
 
 def load(model: str, dtype: str, device: str) -> Any:
-    """The checkpoint as a `SentenceTransformer`."""
+    """The checkpoint as a `SentenceTransformer`, which takes the mean of the tokens unless told otherwise."""
     sentence_transformers = importlib.import_module("sentence_transformers")
     transformers = importlib.import_module("transformers")
     with tempfile.TemporaryDirectory() as folder:
         # It asks for the files of a fast tokenizer.
-        transformers.XLMRobertaTokenizerFast(f"{model}/sentencepiece.bpe.model").save_pretrained(folder)
-        words = sentence_transformers.models.Transformer(
-            model,
-            max_seq_length=MAX_LENGTH,
-            model_args={"torch_dtype": getattr(torch, dtype), "add_pooling_layer": False},
-            tokenizer_name_or_path=folder,
+        transformers.XLMRobertaTokenizerFast.from_pretrained(model).save_pretrained(folder)
+        for name in ("config.json", "model.safetensors"):
+            (Path(folder) / name).symlink_to(Path(model).resolve() / name)
+        loaded = sentence_transformers.SentenceTransformer(
+            folder,
+            device=device,
+            model_kwargs={"torch_dtype": getattr(torch, dtype), "add_pooling_layer": False},
         )
-    pooling = sentence_transformers.models.Pooling(words.get_word_embedding_dimension(), "mean")
-    return sentence_transformers.SentenceTransformer(modules=[words, pooling], device=device)
+    loaded.max_seq_length = MAX_LENGTH
+    return loaded
 
 
 def main(model: str, file: str, output: str, dtype: str, device: str) -> None:
