@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ from pipeline.speed.timing import Case
 WHOLE_JOB = "whole job"
 # Name, the package that it needs, the module that is run.
 _RECIPES = (
-    ("Ray Data + Transformers, batch 32", "transformers", "pipeline.speed.ray_recipe"),
-    ("sentence-transformers encode, batch 32", "sentence_transformers", "pipeline.speed.sentence_recipe"),
+    ("Ray Data + Transformers", "transformers", "pipeline.speed.ray_recipe"),
+    ("sentence-transformers", "sentence_transformers", "pipeline.speed.sentence_recipe"),
 )
 _FEW_ROWS = 4
 _JOB = """\
@@ -81,7 +82,7 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
     commands += [(f"jobs.annotate in {dtype}", partial(_annotate, dtype)) for dtype in options.quantized]
     if not options.no_peers:
         commands += [
-            (name, partial(_recipe, module))
+            (f"{name} {version(package)}", partial(_recipe, module))
             for name, package, module in _RECIPES
             if importlib.util.find_spec(package) is not None
         ]
