@@ -1,0 +1,311 @@
+"""How two columns of the same rows differ, as figures that add up over parts. Pure: nothing is read.
+
+Values are told by their Arrow type alone, at any depth: structs by field, lists by position. What is null on both
+sides is equal; what is null on one side is counted, and nothing within it is compared.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.column_paths import is_list_like, without_list_views
+from pipeline.columns import plain_type, without_views
+from pipeline.errors import InputError
+
+Kind = Literal["struct", "list", "value", "number", "vector", "bits"]
+"""Struct and list hold others; the rest are leaves: number is floating point, value all that is equal or not."""
+
+Number = TypeVar("Number", bound=np.generic)
+
+# Numbers that are held as float64 at a time, on each side: the vectors of a part's tokens may be gigabytes.
+_BLOCK_SIZE = 2**20
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What was found of the pairs of values at one path; `+` adds up two findings.
+
+    Attributes:
+        kind: what the values are.
+        num_compared: pairs neither of which is null.
+        num_one_null: pairs one of which is null, and the other is not.
+        num_different: pairs compared that differ; of lists, those of different lengths, whose items are not
+            compared; of structs none, as their fields have their own.
+        num_different_rows: rows of the column with a pair that differs, or of which one is null. Few rows with
+            many differences tell of lists whose items have moved.
+        num_not_finite: numbers that differ and have no finite difference, vectors that differ and have no cosine,
+            because of a NaN or an infinity. Equal ones differ in nothing: NaN is NaN here.
+        num_measured: pairs with a finite difference or a cosine, which sums, greatest and least are of.
+        sum_difference: of |found - expected|.
+        greatest_difference: of these.
+        sum_relative: of |found - expected| / max(|found|, |expected|), which is 0 to 2, and 0 for two zeros.
+        sum_cosine: of vectors; equal ones have 1, also two of zeros, and one of zeros has 0 with any other.
+        least_cosine: of these; 1 where there are none.
+        num_bits, num_different_bits: of binary vectors.
+    """
+
+    kind: Kind
+    num_compared: int = 0
+    num_one_null: int = 0
+    num_different: int = 0
+    num_different_rows: int = 0
+    num_not_finite: int = 0
+    num_measured: int = 0
+    sum_difference: float = 0.0
+    greatest_difference: float = 0.0
+    sum_relative: float = 0.0
+    sum_cosine: float = 0.0
+    least_cosine: float = 1.0
+    num_bits: int = 0
+    num_different_bits: int = 0
+
+    def __add__(self, other: "Difference") -> "Difference":
+        """The findings of both, of the same kind."""
+        return Difference(
+            self.kind,
+            num_compared=self.num_compared + other.num_compared,
+            num_one_null=self.num_one_null + other.num_one_null,
+            num_different=self.num_different + other.num_different,
+            num_different_rows=self.num_different_rows + other.num_different_rows,
+            num_not_finite=self.num_not_finite + other.num_not_finite,
+            num_measured=self.num_measured + other.num_measured,
+            sum_difference=self.sum_difference + other.sum_difference,
+            greatest_difference=max(self.greatest_difference, other.greatest_difference),
+            sum_relative=self.sum_relative + other.sum_relative,
+            sum_cosine=self.sum_cosine + other.sum_cosine,
+            least_cosine=min(self.least_cosine, other.least_cosine),
+            num_bits=self.num_bits + other.num_bits,
+            num_different_bits=self.num_different_bits + other.num_different_bits,
+        )
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether no pair differs."""
+        return self.num_different == 0 and self.num_one_null == 0
+
+
+def column_differences(name: str, expected: pa.ChunkedArray, found: pa.ChunkedArray) -> dict[str, Difference]:
+    """The figures of a column of as many rows on both sides, by path.
+
+    Paths are `topic`, its field `topic.label`, the items of a list `tags[]` and their field `tags[].entity`; all
+    that hold others come before these. Encodings (dictionary, view, large) need not be the same, nor need the
+    numbers of vectors: float32, float16 and int8 are compared by their cosine.
+
+    Raises InputError, naming the path, where the types cannot be compared.
+    """
+    require_comparable(name, expected.type, found.type)
+    rows = np.arange(len(expected), dtype=np.int64)
+    return dict(_differences(name, _one_array(expected), _one_array(found), rows))
+
+
+def require_comparable(path: str, expected: pa.DataType, found: pa.DataType) -> None:
+    """Raise InputError, naming the path within the column, unless values of these types can be compared."""
+    expected, found = plain_type(expected), plain_type(found)
+    kind = _kind(expected)
+    is_same = kind == _kind(found)
+    if is_same and kind == "struct":
+        is_same = [field.name for field in expected] == [field.name for field in found]
+    elif is_same and kind in ("vector", "bits"):
+        is_same = expected.list_size == found.list_size
+    elif is_same and kind != "list":
+        is_same = expected == found
+    if not is_same:
+        raise InputError(
+            f"column {path}: found type {found}, expected {expected}; compare outputs of the same heads and "
+            "carried columns, or leave the column out with --columns"
+        )
+    if kind == "struct":
+        for one, other in zip(expected, found, strict=True):
+            require_comparable(f"{path}.{one.name}", one.type, other.type)
+    elif kind == "list":
+        require_comparable(f"{path}[]", _item_type(expected), _item_type(found))
+
+
+def _kind(type_: pa.DataType) -> Kind:
+    type_ = plain_type(type_)
+    if pa.types.is_struct(type_):
+        return "struct"
+    if pa.types.is_fixed_size_list(type_):
+        if pa.types.is_floating(type_.value_type) or pa.types.is_int8(type_.value_type):
+            return "vector"
+        if pa.types.is_uint8(type_.value_type):
+            return "bits"
+    if is_list_like(type_) or pa.types.is_map(type_):
+        return "list"
+    return "number" if pa.types.is_floating(type_) else "value"
+
+
+def _item_type(type_: pa.DataType) -> pa.DataType:
+    """Type of the items; a map is a list of its entries."""
+    return _entries_type(type_) if pa.types.is_map(type_) else plain_type(type_).value_type
+
+
+def _entries_type(type_: pa.MapType) -> pa.StructType:
+    return pa.struct([("key", type_.key_type), ("value", type_.item_type)])
+
+
+def _one_array(column: pa.ChunkedArray) -> pa.Array:
+    """The column without views, which Arrow cannot filter within structs and lists."""
+    array = without_list_views(column).combine_chunks()
+    plain = without_views(array.type)
+    # Arrow's cast fails for some slices of lists of nulls, even where there is nothing to do.
+    return array if array.type == plain else array.cast(plain)
+
+
+def _decoded(array: pa.Array) -> pa.Array:
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    return array.cast(pa.list_(_entries_type(array.type))) if pa.types.is_map(array.type) else array
+
+
+def _differences(
+    path: str, expected: pa.Array, found: pa.Array, rows: NDArray[np.int64]
+) -> Iterator[tuple[str, Difference]]:
+    """`rows` says for each pair which row of the column it is of, in ascending order."""
+    expected, found = _decoded(expected), _decoded(found)
+    is_there = _booleans(pc.and_(expected.is_valid(), found.is_valid()))
+    is_one_null = _booleans(pc.xor(expected.is_valid(), found.is_valid()))
+    lone_rows, rows = rows[is_one_null], rows[is_there]
+    expected, found = _where(expected, is_there), _where(found, is_there)
+    kind = _kind(expected.type)
+    if kind == "struct":
+        yield path, _counted(Difference(kind), np.zeros(len(rows), dtype=bool), rows, lone_rows)
+        for index, field in enumerate(expected.type):
+            one, other = (pc.struct_field(array, [index]) for array in (expected, found))
+            yield from _differences(f"{path}.{field.name}", one, other, rows)
+    elif kind == "list":
+        lengths, other_lengths = (pc.list_value_length(array).to_numpy() for array in (expected, found))
+        is_same = lengths == other_lengths
+        yield path, _counted(Difference(kind), ~is_same, rows, lone_rows)
+        one, other = (pc.list_flatten(_where(array, is_same)) for array in (expected, found))
+        yield from _differences(f"{path}[]", one, other, np.repeat(rows[is_same], lengths[is_same]))
+    else:
+        yield path, _counted(*_leaf_difference(kind, expected, found), rows, lone_rows)
+
+
+def _counted(
+    measured: Difference,
+    is_different: NDArray[np.bool_],
+    rows: NDArray[np.int64],
+    lone_rows: NDArray[np.int64],
+) -> Difference:
+    """With the counts of pairs; `lone_rows` are the rows of those of which one is null."""
+    return replace(
+        measured,
+        num_compared=len(rows),
+        num_one_null=len(lone_rows),
+        num_different=int(is_different.sum()),
+        num_different_rows=len(np.union1d(rows[is_different], lone_rows)),
+    )
+
+
+def _leaf_difference(kind: Kind, expected: pa.Array, found: pa.Array) -> tuple[Difference, NDArray[np.bool_]]:
+    """What is measured of pairs of leaves without nulls, and which of them differ."""
+    measure = _MEASURES[kind]
+    width = expected.type.list_size if kind in ("vector", "bits") else 1
+    size = max(1, _BLOCK_SIZE // max(1, width))
+    total, masks = Difference(kind), [np.zeros(0, dtype=bool)]
+    for start in range(0, len(expected), size):
+        difference, is_different = measure(expected.slice(start, size), found.slice(start, size))
+        total += difference
+        masks.append(is_different)
+    return total, np.concatenate(masks)
+
+
+def _value_difference(expected: pa.Array, found: pa.Array) -> tuple[Difference, NDArray[np.bool_]]:
+    return Difference("value"), _booleans(pc.not_equal(expected, found))
+
+
+def _number_difference(expected: pa.Array, found: pa.Array) -> tuple[Difference, NDArray[np.bool_]]:
+    one, other = _floats(expected), _floats(found)
+    is_different = _is_different(one, other)
+    with np.errstate(invalid="ignore", over="ignore"):
+        all_differences = np.abs(other - one)
+    is_measured = np.isfinite(all_differences)
+    differences = all_differences[is_measured]
+    larger = np.maximum(np.abs(one[is_measured]), np.abs(other[is_measured]))
+    relative = np.divide(differences, larger, out=np.zeros_like(larger), where=larger > 0)
+    measured = Difference(
+        "number",
+        num_not_finite=int((is_different & ~is_measured).sum()),
+        num_measured=len(differences),
+        sum_difference=float(differences.sum()),
+        greatest_difference=float(differences.max(initial=0.0)),
+        sum_relative=float(relative.sum()),
+    )
+    return measured, is_different
+
+
+def _vector_difference(expected: pa.Array, found: pa.Array) -> tuple[Difference, NDArray[np.bool_]]:
+    one, other = (_rows(_floats(pc.list_flatten(array)), array) for array in (expected, found))
+    is_different = np.any(_is_different(one, other) | _is_null_in_one(expected, found), axis=1)
+    is_finite = np.all(np.isfinite(one) & np.isfinite(other), axis=1)
+    cosines = np.einsum("nd,nd->n", _directions(one[is_finite]), _directions(other[is_finite]))
+    # Products and lengths are rounded: equal vectors would come to a little less or more than 1.
+    cosines = np.where(is_different[is_finite], cosines.clip(-1, 1), 1.0)
+    measured = Difference(
+        "vector",
+        num_not_finite=int((is_different & ~is_finite).sum()),
+        num_measured=len(cosines),
+        sum_cosine=float(cosines.sum()),
+        least_cosine=float(cosines.min(initial=1.0)),
+    )
+    return measured, is_different
+
+
+def _bits_difference(expected: pa.Array, found: pa.Array) -> tuple[Difference, NDArray[np.bool_]]:
+    one, other = (_rows(pc.list_flatten(array).fill_null(0).to_numpy(), array) for array in (expected, found))
+    is_different = np.any((one != other) | _is_null_in_one(expected, found), axis=1)
+    num_different_bits = int(np.unpackbits(one ^ other).sum())
+    return Difference("bits", num_bits=8 * one.size, num_different_bits=num_different_bits), is_different
+
+
+_MEASURES: dict[Kind, Callable[[pa.Array, pa.Array], tuple[Difference, NDArray[np.bool_]]]] = {
+    "value": _value_difference,
+    "number": _number_difference,
+    "vector": _vector_difference,
+    "bits": _bits_difference,
+}
+
+
+def _rows(values: NDArray[Number], vectors: pa.FixedSizeListArray) -> NDArray[Number]:
+    return values.reshape(len(vectors), vectors.type.list_size)
+
+
+def _floats(array: pa.Array) -> NDArray[np.float64]:
+    """The values, NaN in place of nulls."""
+    return array.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _is_different(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return (one != other) & ~(np.isnan(one) & np.isnan(other))
+
+
+def _is_null_in_one(one: pa.FixedSizeListArray, other: pa.FixedSizeListArray) -> NDArray[np.bool_]:
+    """Which numbers of vectors are null on one side only: `[vectors, list_size]`."""
+    first, second = (_rows(_booleans(pc.list_flatten(array).is_valid()), array) for array in (one, other))
+    return first != second
+
+
+def _directions(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Vectors `[n, d]` of length 1, zeros as they are; first scaled, so that no square is too large or small."""
+    sizes = np.abs(vectors).max(axis=1, initial=0.0)
+    vectors = vectors / np.where(sizes > 0, sizes, 1.0)[:, None]
+    lengths = np.linalg.norm(vectors, axis=1)
+    return vectors / np.where(lengths > 0, lengths, 1.0)[:, None]
+
+
+def _where(array: pa.Array, mask: NDArray[np.bool_]) -> pa.Array:
+    """The values at which the mask is true; no copy where it is true of all."""
+    return array if mask.all() else array.filter(pa.array(mask))
+
+
+def _booleans(values: pa.BooleanArray) -> NDArray[np.bool_]:
+    return values.to_numpy(zero_copy_only=False)
