@@ -5,7 +5,11 @@ D hidden size (A: this rank's heads times head size).
 """
 
 import math
+from collections.abc import Callable
+from functools import cache, partial
+from inspect import signature
 from itertools import groupby
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -141,6 +145,19 @@ class SelfAttention(nn.Module):
         return scores_BNSR
 
 
+@cache
+def varlen_attention() -> Callable[..., Tensor]:
+    """torch's attention of variable length without split-KV, which would make a result depend on its neighbours.
+
+    Before torch 2.12 it has no such argument, and splits only where heads share their keys.
+    """
+    # Loads torch's compiler, whose time processes without a GPU need not spend.
+    from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
+
+    can_split = "num_splits" in signature(varlen_attn).parameters
+    return cast(Callable[..., Tensor], partial(varlen_attn, num_splits=1) if can_split else varlen_attn)
+
+
 def packed_attention(
     q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool = False
 ) -> Tensor:
@@ -152,10 +169,8 @@ def packed_attention(
     a call of scaled dot product attention.
     """
     if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
-        # Loads torch's compiler, whose time processes without a GPU need not spend.
-        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
-
-        context: Tensor = varlen_attn(  # type: ignore[assignment]  # a pair only where aux outputs are asked for
+        FAST_PATH_CALLS["varlen attention"] += 1
+        return varlen_attention()(
             # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
             q_TNK,
             k_TNK,
@@ -165,9 +180,7 @@ def packed_attention(
             batch.max_seqlen,
             batch.max_seqlen,
             window_size=(-1, 0) if is_causal else (-1, -1),
-            num_splits=1,
         )
-        return context
     uses_products = not is_causal and not torch.is_grad_enabled() and has_onednn_bf16(q_TNK)
     runs = [(length, len(list(run))) for length, run in groupby(batch.lengths)]
     sizes = [length * count for length, count in runs]

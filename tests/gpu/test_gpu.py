@@ -170,8 +170,10 @@ def test_the_varlen_kernel_equals_the_other_path(dtype: torch.dtype, head_size: 
     # As fused layers have them: three views of one matrix.
     qkv = torch.randn(num_tokens, 3, 4, head_size, generator=generator).to(dtype)
     batch = PackedBatch.from_lengths(torch.zeros(num_tokens, dtype=torch.long), LENGTHS, pad_token_id=1)
+    FAST_PATH_CALLS.clear()
     with torch.inference_mode():
         found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch), is_causal=is_causal)
+        assert FAST_PATH_CALLS == {"varlen attention": 1}
         expected = packed_attention(*qkv.float().unbind(1), batch, is_causal=is_causal)
     assert found.dtype == dtype
     assert found.is_contiguous()

@@ -1,0 +1,105 @@
+"""What only a CUDA device computes, on tensors without data: torch checks the calls themselves, and their results.
+
+Their arguments, shapes, dtypes and layouts are seen on every machine and with every torch, their numbers in
+`tests/gpu` alone.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
+from model import quantized as quantized_module
+from model.attention import packed_attention, varlen_attention
+from model.encoder import Encoder
+from model.fast_paths import FAST_PATH_CALLS
+from model.fused import FusedEncoder
+from model.loss import linear_fp32
+from model.quantized import Quantization, quantize_float8
+
+LENGTHS = (40, 3, 64, 1)
+NUM_TOKENS = sum(LENGTHS)
+CONFIG = XLMRobertaXLConfig(
+    hidden_size=320, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512, hidden_dropout_prob=0.0
+)
+half = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+
+
+@pytest.fixture(autouse=True)
+def without_data() -> Iterator[None]:
+    """Tensors have a device, a dtype and a layout, and no elements."""
+    FAST_PATH_CALLS.clear()
+    with FakeTensorMode(), torch.inference_mode():
+        yield
+
+
+def on_cuda(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="cuda")
+
+
+def a_batch() -> PackedBatch:
+    ids, positions = (on_cuda(NUM_TOKENS, dtype=torch.int64) for _ in range(2))
+    return PackedBatch(ids, positions, on_cuda(len(LENGTHS) + 1, dtype=torch.int32), LENGTHS)
+
+
+def is_like(found: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+    return found.is_cuda and tuple(found.shape) == shape and found.dtype == dtype and found.is_contiguous()
+
+
+@half
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.parametrize("head_size", [80, 128])
+def test_varlen_attention_of_views_of_one_matrix(head_size: int, is_causal: bool, dtype: torch.dtype) -> None:
+    q, k, v = on_cuda(NUM_TOKENS, 3, 4, head_size, dtype=dtype).unbind(1)
+    assert is_like(packed_attention(q, k, v, a_batch(), is_causal=is_causal), (NUM_TOKENS, 4, head_size), dtype)
+    assert FAST_PATH_CALLS == {"varlen attention": 1}
+
+
+def test_varlen_attention_does_not_split_where_torch_could(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument is that of torch 2.12, and 2.11 knows none."""
+    calls = []
+
+    def older(*tensors: Tensor, window_size: tuple[int, int]) -> Tensor:
+        calls.append({"window_size": window_size})
+        return tensors[0]
+
+    def newer(*tensors: Tensor, window_size: tuple[int, int], num_splits: int | None = None) -> Tensor:
+        calls.append({"window_size": window_size, "num_splits": num_splits})
+        return tensors[0]
+
+    q, k, v = on_cuda(NUM_TOKENS, 3, 4, 80).unbind(1)
+    for kernel in (older, newer):
+        varlen_attention.cache_clear()
+        monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
+        packed_attention(q, k, v, a_batch())
+    varlen_attention.cache_clear()
+    assert calls == [{"window_size": (-1, -1)}, {"window_size": (-1, -1), "num_splits": 1}]
+
+
+@half
+def test_products_with_an_fp32_result(dtype: torch.dtype) -> None:
+    x, weight, bias = on_cuda(7, 320, dtype=dtype), on_cuda(1003, 320, dtype=dtype), on_cuda(1003, dtype=dtype)
+    assert is_like(linear_fp32(x, weight, bias), (7, 1003), torch.float32)
+
+
+@pytest.mark.parametrize("is_decoder", [False, True])
+@pytest.mark.parametrize("quantization", [None, "float8"])
+def test_fused_layers(
+    quantization: Quantization | None, is_decoder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Compiled, the codes would need a device.
+    monkeypatch.setattr(quantized_module, "float8_quantizer", lambda device: quantize_float8)
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    with torch.device("cuda"):
+        encoder = Encoder(CONFIG.copy(is_decoder=is_decoder), ShardGroup()).eval()
+    torch.set_default_dtype(usual)
+    fused = FusedEncoder(encoder, quantization, is_causal=is_decoder)
+    hidden = fused.forward_(on_cuda(NUM_TOKENS, CONFIG.hidden_size), a_batch())
+    assert is_like(hidden, (NUM_TOKENS, CONFIG.hidden_size), torch.bfloat16)
+    num_products = 4 * CONFIG.num_hidden_layers if quantization else 0
+    assert FAST_PATH_CALLS["varlen attention"] == CONFIG.num_hidden_layers
+    assert FAST_PATH_CALLS["float8 linear"] == num_products
