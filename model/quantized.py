@@ -81,7 +81,7 @@ def quantize_uint8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Float8Linear(nn.Module):
-    """`activation(x W^T + b)` of bf16 `x` by `torch._scaled_mm` with a scale a row; on a CPU it is emulated.
+    """`activation(x W^T + b)` of bf16 `x` by products of float8 codes, with a scale a row; on a CPU emulated.
 
     Sizes are multiples of `FLOAT8_MULTIPLE`.
     """
@@ -98,17 +98,32 @@ class Float8Linear(nn.Module):
     def forward(self, x_TI: Tensor) -> Tensor:
         """`[T, in_features]` to `[T, out_features]`, bf16."""
         FAST_PATH_CALLS["float8 linear"] += 1
-        codes_TI, scale_T1 = self.quantize(x_TI)
-        y_TO = torch._scaled_mm(
-            codes_TI,
-            self.weight.t(),
-            scale_a=scale_T1,
-            scale_b=self.scale_1O,
-            bias=self.bias,
-            out_dtype=x_TI.dtype,
-            use_fast_accum=True,
-        )
+        multiply = scaled_product if x_TI.is_cuda else emulated_scaled_product
+        y_TO = multiply(*self.quantize(x_TI), self.weight.t(), self.scale_1O, self.bias)
         return y_TO if self.activation is None else self.activation(y_TO)
+
+
+def scaled_product(
+    codes_TI: Tensor, scale_T1: Tensor, codes_IO: Tensor, scale_1O: Tensor, bias: Tensor | None
+) -> Tensor:
+    """`[T, O]` in bf16: the product of float8 codes with a scale a row and a column, and a bias of bf16."""
+    return torch._scaled_mm(
+        codes_TI,
+        codes_IO,
+        scale_a=scale_T1,
+        scale_b=scale_1O,
+        bias=bias,
+        out_dtype=torch.bfloat16,
+        use_fast_accum=True,
+    )
+
+
+def emulated_scaled_product(
+    codes_TI: Tensor, scale_T1: Tensor, codes_IO: Tensor, scale_1O: Tensor, bias: Tensor | None
+) -> Tensor:
+    """`scaled_product` in fp32, for CPUs: torch 2.11 has none there, and that of later ones is no faster."""
+    y_TO = (codes_TI.float() @ codes_IO.float()).mul_(scale_T1).mul_(scale_1O)
+    return (y_TO if bias is None else y_TO.add_(bias)).bfloat16()
 
 
 def quantize_float8(x_TI: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,10 +16,12 @@ from model.quantized import (
     Int8Linear,
     Quantization,
     compiled_float8_quantizer,
+    emulated_scaled_product,
     float8_quantizer,
     quantize_float8,
     quantize_uint8,
     refuse_quantization,
+    scaled_product,
 )
 from tests.distributed.processes import run_on_ranks
 
@@ -133,6 +135,18 @@ def test_float8_product_is_that_of_its_codes(has_bias: bool) -> None:
         exact += bias.double()
     size = exact.abs().amax(dim=1, keepdim=True)
     assert ((found.double() - exact).abs() <= 2**-7 * size + 1e-6).all()
+
+
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_the_emulated_float8_product_is_that_of_torch(has_bias: bool) -> None:
+    x, weight, bias = operands(has_bias)
+    (codes, scale), (weight_codes, weight_scale) = quantize_float8(x), quantize_float8(weight)
+    product = codes, scale, weight_codes.t(), weight_scale.t(), bias
+    try:
+        expected = scaled_product(*product)
+    except RuntimeError:
+        pytest.skip("this torch has no such product on a CPU")
+    torch.testing.assert_close(emulated_scaled_product(*product), expected, rtol=2**-7, atol=1e-3)
 
 
 @both
