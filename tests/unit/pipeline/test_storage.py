@@ -2,7 +2,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import fsspec
 import pyarrow as pa
@@ -11,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.storage import INCOMPLETE, clear_incomplete, put_file
+from pipeline.storage import INCOMPLETE, clear_incomplete, delete_file, put_file
 from tests.unit.pipeline.input_files import rows, write
 
 LOCAL = fs.LocalFileSystem()
@@ -136,6 +138,24 @@ except OutputError as error:
     )
     assert f"output.path: {tmp_path}/a cannot be written: File too large" in done.stdout
     assert files_under(tmp_path) == []
+
+
+def test_a_file_that_several_delete_at_the_same_time(tmp_path: Path) -> None:
+    num_files, num_threads = 500, 4
+    (tmp_path / "a").mkdir()
+    for i in range(num_files):
+        (tmp_path / f"a/{i}").touch()
+    begin = Barrier(num_threads)
+
+    def delete_all() -> None:
+        begin.wait()
+        for i in range(num_files):
+            delete_file(LOCAL, str(tmp_path), f"a/{i}")
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        for future in [pool.submit(delete_all) for _ in range(num_threads)]:
+            future.result()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
