@@ -73,11 +73,11 @@ def _hold(output: str, timeout_s: float, machine: str | None, connection: Any) -
         connection.send((LOST, str(error)))
 
 
-def contend(output: str, num_turns: int, proof: str, connection: Any) -> None:
-    """Want the lease again and again; say how often it was held, and how often another one held it meanwhile."""
+def contend(output: str, num_times: int, proof: str, connection: Any) -> None:
+    """Hold the lease so many times, wanting it again and again; say how often another one held it meanwhile."""
     folder = OutputFolder(*resolve_path(output, "output.path"))
     num_held = num_shared = 0
-    for _ in range(num_turns):
+    while num_held < num_times:
         try:
             with held_lease(folder, 60, lambda line: None):
                 num_held += 1
@@ -89,4 +89,4 @@ def contend(output: str, num_turns: int, proof: str, connection: Any) -> None:
                 Path(proof).unlink(missing_ok=True)
         except ConfigError:
             time.sleep(0.01)
-    connection.send((num_held, num_shared))
+    connection.send(num_shared)
