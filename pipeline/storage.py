@@ -208,7 +208,7 @@ def _upload(filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> No
 
 
 def _delete(filesystem: fs.FileSystem, path: str) -> None:
-    # Who else has it may remove or rename it between the question and the deletion.
+    # Another process may remove or rename it between the question and the deletion.
     with suppress(FileNotFoundError):
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
