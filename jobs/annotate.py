@@ -13,6 +13,7 @@ from ray.exceptions import RayError
 from jobs.ending import DONE, failure_message, report_failures
 from jobs.interruption import INTERRUPTED, Interruption
 from jobs.plan_report import describe_increment, print_plan
+from jobs.submission import refuse_lost_output
 from pipeline.cluster import connect, deploy
 from pipeline.config import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
+    refuse_lost_output(job.output.path, os.environ)
     job = with_local_models(job)
     heads = share_trunks(resolve_heads(job))
     require_runnable(job, heads)

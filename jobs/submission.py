@@ -1,0 +1,27 @@
+"""What becomes of a job's output when `ray job submit` runs the job in a copy of the user's folder."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from pyarrow import fs
+
+from pipeline.errors import ConfigError
+from pipeline.paths import resolve_path
+
+# Ray sets it for what it runs by `ray job submit`.
+_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+
+def refuse_lost_output(output_path: str, environment: Mapping[str, str]) -> None:
+    """Raise ConfigError where the output lies in the copy of `--working-dir`, which Ray deletes when it likes."""
+    runtime_env = json.loads(environment.get(_JOB_CONFIG, "{}")).get("runtime_env", {})
+    if "working_dir" not in runtime_env:
+        return
+    filesystem, root = resolve_path(output_path, "output.path")
+    if isinstance(filesystem, fs.LocalFileSystem) and Path(root).is_relative_to(Path.cwd()):
+        raise ConfigError(
+            f"output.path: {output_path} lies in the copy of --working-dir that `ray job submit` made and Ray "
+            "deletes later, expected a folder that stays; name an absolute path that all nodes share, or "
+            "s3://…, for example with --set output.path=/shared/annotated"
+        )

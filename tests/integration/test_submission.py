@@ -1,0 +1,98 @@
+"""`ray job submit --working-dir .` in a checkout, on a cluster whose dashboard takes jobs."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.dataset as ds
+import pytest
+
+from jobs.demo.sample import read_source
+from tests.integration.processes import descendants
+from tests.integration.runs import ROOT
+
+TIMEOUT_S = 200.0
+JOB = """
+[model]
+path = "jobs/demo/model"
+[input]
+path = "jobs/demo/sample.parquet"
+[output]
+path = "demo/annotated"
+[heads.language]
+task = "text-classification"
+"""
+
+
+def environment() -> dict[str, str]:
+    """Of this process, without settings of Ray; the cluster asks for no token, wherever one may lie."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
+        "RAY_AUTH_MODE": "disabled"
+    }
+
+
+@pytest.fixture(scope="module")
+def dashboard() -> Iterator[str]:
+    """The address of one on a cluster that takes jobs."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.integration.submission_host"],
+        cwd=ROOT,
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    yield next(line.strip() for line in process.stdout if line.startswith("127.0.0.1:"))
+    left_over = descendants(process.pid)
+    process.communicate(timeout=60)
+    for other in left_over:
+        other.kill()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What a clone holds that has seen the demo, whose job has been changed."""
+    folder = tmp_path / "clone"
+    for package in ("model", "pipeline", "jobs"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / ".gitignore", folder)
+    (folder / "demo/annotated").mkdir(parents=True)
+    (folder / "demo/job.toml").write_text(JOB, encoding="utf-8")
+    return folder
+
+
+def submit(dashboard: str, checkout: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    ray = str(Path(sys.executable).with_name("ray"))
+    annotate = (sys.executable, "-m", "jobs.annotate", "demo/job.toml", *options)
+    return subprocess.run(
+        [ray, "job", "submit", "--working-dir", ".", "--", *annotate],
+        cwd=checkout,
+        env=environment() | {"RAY_ADDRESS": f"http://{dashboard}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def test_a_job_is_done_where_it_is_sent(dashboard: str, checkout: Path, tmp_path: Path) -> None:
+    # More than Ray uploads, in 64 KiB on the disk.
+    with (checkout / "demo/annotated/part.parquet").open("wb") as file:
+        file.truncate(600 * 2**20)
+    done = submit(dashboard, checkout, "--set", f"output.path={tmp_path / 'out'}")
+    assert done.returncode == 0, done.stdout
+    assert f"done: 400 rows in 1 parts in {tmp_path / 'out'}" in done.stdout
+    output = ds.dataset(sorted((tmp_path / "out").glob("*.parquet"))).to_table()
+    assert output["id"].to_pylist() == [row.id for row in read_source()]
+
+
+def test_an_output_in_the_copy_of_the_folder_is_refused(dashboard: str, checkout: Path) -> None:
+    refused = submit(dashboard, checkout)
+    assert refused.returncode != 0
+    assert "refused: output.path: demo/annotated lies in the copy of --working-dir" in refused.stdout
+    assert "exit code 2" in refused.stdout
