@@ -15,16 +15,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.attention_rows import attention_in_rows
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout_heads
-from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
+from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
 from model.layers import ColumnParallelLinear
 from model.packing import PackedBatch
 from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
 
 KeyValue = tuple[Tensor, Tensor]
 
-# Where two products beat scaled dot product attention on a CPU in bf16 (measured with heads of 80).
+# Where two products beat scaled dot product attention on a CPU in bf16 without AMX (measured with heads of 80).
 MIN_PRODUCT_LENGTH = 32
 SCORE_BYTES = 2**21
 
@@ -164,9 +165,9 @@ def packed_attention(
     """Softmax attention of each packed sequence to itself, `[T, N, K]`.
 
     On CUDA in half precision this is one variable-length flash attention kernel, with split-KV off so that a
-    sequence's result does not depend on its neighbours. On a CPU in bf16, without gradient, sequences of
-    `MIN_PRODUCT_LENGTH` tokens or more are `attention_of_products`. Elsewhere neighbours of equal length share
-    a call of scaled dot product attention.
+    sequence's result does not depend on its neighbours. On a CPU in bf16, without gradient, it is
+    `attention_in_rows` with AMX, and `attention_of_products` without it from `MIN_PRODUCT_LENGTH` tokens on.
+    Elsewhere neighbours of equal length share a call of scaled dot product attention.
     """
     if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
         FAST_PATH_CALLS["varlen attention"] += 1
@@ -181,7 +182,9 @@ def packed_attention(
             batch.max_seqlen,
             window_size=(-1, 0) if is_causal else (-1, -1),
         )
-    uses_products = not is_causal and not torch.is_grad_enabled() and has_onednn_bf16(q_TNK)
+    is_fast = not is_causal and not torch.is_grad_enabled() and has_onednn_bf16(q_TNK)
+    if is_fast and has_amx():
+        return attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths)
     runs = [(length, len(list(run))) for length, run in groupby(batch.lengths)]
     sizes = [length * count for length, count in runs]
     outputs = []
@@ -189,7 +192,7 @@ def packed_attention(
         runs, q_TNK.split(sizes), k_TNK.split(sizes), v_TNK.split(sizes), strict=True
     ):
         q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (count, length)).transpose(1, 2) for x in (q, k, v))
-        if uses_products and length >= MIN_PRODUCT_LENGTH:
+        if is_fast and length >= MIN_PRODUCT_LENGTH:
             outputs += [attention_of_products(*qkv) for qkv in zip(q_BNSK, k_BNSK, v_BNSK, strict=True)]
         else:
             context = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK, is_causal=is_causal)
