@@ -1,8 +1,8 @@
 """A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
 
 Query, key and value are one matrix, the residual is added in place, and on a CPU in bf16 the weights are laid
-out once as oneDNN wants them (which otherwise happens in every call), with GELU in the product itself. The
-products can be quantized (see `model.quantized`).
+out once as oneDNN wants them (which otherwise happens in every call), with GELU and the residual in the product
+itself. The products can be quantized (see `model.quantized`).
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
