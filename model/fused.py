@@ -1,8 +1,8 @@
 """A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
 
 Query, key and value are one matrix, the residual is added in place, and on a CPU in bf16 the weights are laid
-out once as oneDNN wants them (which otherwise happens in every call), with GELU and the residual in the product
-itself. The products can be quantized (see `model.quantized`).
+out once as oneDNN wants them (which otherwise happens in every call), with GELU in the product itself. The
+products can be quantized (see `model.quantized`).
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
@@ -16,15 +16,14 @@ from torch import Tensor, nn
 from model.attention import packed_attention
 from model.config import Activation
 from model.encoder import Encoder, Layer
-from model.fast_paths import FAST_PATH_CALLS, has_amx, has_onednn_bf16
+from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
 from model.layers import RowParallelLinear
 from model.packing import PackedBatch
 from model.quantized import Float8Linear, Int8Linear, Quantization
 
 # Tokens that pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the memory
-# for it is used again, where the pages of larger tensors are asked of the system and zeroed every time. Tiles
-# (AMX) want more rows at a time.
-CPU_SLICE_TOKENS = 1536 if has_amx() else 1024
+# for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
+CPU_SLICE_TOKENS = 1024
 # Their number is brought to a multiple of this: oneDNN compiles a kernel for every shape (0.7 MB and 3 ms each),
 # and keeps a thousand of them.
 CPU_SLICE_MULTIPLE = 16
@@ -61,17 +60,6 @@ class InferenceLinear(nn.Module):
         y = multiply(x, self.weight, self.bias, "none", [], "")
         return y if self.activation is None else self.activation(y)
 
-    def add_to_(self, residual: Tensor, x: Tensor) -> Tensor:
-        """`residual + x W^T + b`, without activation; the residual may be overwritten.
-
-        Prepacked, the sum is part of the product, and rounded once.
-        """
-        if not self.is_prepacked:
-            return residual.add_(F.linear(x, self.weight, self.bias))
-        FAST_PATH_CALLS["prepacked linear"] += 1
-        multiply: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise.binary
-        return multiply(x, residual, self.weight, self.bias, "add")
-
 
 LinearClass = type[InferenceLinear] | type[Int8Linear] | type[Float8Linear]
 
@@ -106,13 +94,13 @@ class FusedLayer(nn.Module):
         self.up = linear(up.weight, up.bias, layer.intermediate.activation)
         self.down = _RowParallel(layer.output.dense, linear)
 
-    def add_to_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
-        """The residual `[T, D]` with both blocks added to it; what was given may be overwritten."""
+    def add_to_(self, hidden_TD: Tensor, batch: PackedBatch) -> None:
+        """Both blocks, each added to the residual `[T, D]` in place."""
         qkv_T3NK = self.qkv(self.attention_norm(hidden_TD)).unflatten(-1, (3, -1, self.head_size))
         q_TNK, k_TNK, v_TNK = qkv_T3NK.unbind(1)
         context_TNK = packed_attention(q_TNK, k_TNK, v_TNK, batch, is_causal=self.is_causal)
-        hidden_TD = self.attention_output.add_to_(hidden_TD, context_TNK.flatten(1))
-        return self.down.add_to_(hidden_TD, self.up(self.norm(hidden_TD)))
+        hidden_TD += self.attention_output(context_TNK.flatten(1))
+        hidden_TD += self.down(self.up(self.norm(hidden_TD)))
 
 
 class _RowParallel(nn.Module):
@@ -125,14 +113,11 @@ class _RowParallel(nn.Module):
         self.linear = linear(dense.weight, dense.bias if is_alone else None)
         self.late_bias = None if is_alone else nn.Parameter(dense.bias.detach(), requires_grad=False)
 
-    def add_to_(self, residual: Tensor, x: Tensor) -> Tensor:
-        """The sum of the ranks' products added to the residual, which may be overwritten."""
-        if self.late_bias is None and isinstance(self.linear, InferenceLinear):
-            return self.linear.add_to_(residual, x)
+    def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.linear(x)
         if self.late_bias is not None:
             self.group.all_reduce_(y).add_(self.late_bias)
-        return residual.add_(y)
+        return y
 
 
 class FusedEncoder(nn.Module):
@@ -153,5 +138,5 @@ class FusedEncoder(nn.Module):
         """Embeddings `[T, D]`, which are overwritten, to normalised states."""
         for layer in self.layer:
             assert isinstance(layer, FusedLayer)
-            hidden_TD = layer.add_to_(hidden_TD, batch)
+            layer.add_to_(hidden_TD, batch)
         return self.LayerNorm(hidden_TD)
