@@ -32,7 +32,7 @@ def initialize_parameters(
     names = []
     for entry in entries:
         owner, attribute, name = entry.places[0]
-        generator = torch.Generator().manual_seed(base_seed + zlib.crc32(name.encode()))
+        generator = torch.Generator("cpu").manual_seed(base_seed + zlib.crc32(name.encode()))
         tensor = _initial_value(owner, attribute, entry.full_shape, initializer_range, generator)
         if entry.shard is not None:
             tensor = entry.shard.cut(tensor)
@@ -44,11 +44,12 @@ def initialize_parameters(
 def _initial_value(
     owner: nn.Module, attribute: str, shape: torch.Size, std: float, generator: torch.Generator
 ) -> Tensor:
+    """On the CPU whatever the default device, so that a seed means the same numbers everywhere."""
     if attribute == "bias":
-        return torch.zeros(shape)
+        return torch.zeros(shape, device="cpu")
     if isinstance(owner, nn.LayerNorm):
-        return torch.ones(shape)
-    tensor = torch.empty(shape).normal_(std=std, generator=generator)
+        return torch.ones(shape, device="cpu")
+    tensor = torch.empty(shape, device="cpu").normal_(std=std, generator=generator)
     padding_idx: int | None = getattr(owner, "padding_idx", None)
     if padding_idx is not None:
         tensor[padding_idx] = 0.0

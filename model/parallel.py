@@ -50,11 +50,11 @@ class ShardGroup:
             dist.barrier(group=self.process_group)
 
     def common_seed(self) -> int:
-        """A number from the default generator of rank 0, the same on all ranks."""
+        """A number from the CPU's default generator on rank 0, the same on all ranks."""
+        seed = torch.randint(2**31, (1,), device="cpu")
         if self.size == 1:
-            return int(torch.randint(2**31, (1,)))
-        device = "cuda" if dist.get_backend(self.process_group) == "nccl" else "cpu"
-        return int(self.broadcast_(torch.randint(2**31, (1,), device=device)))
+            return int(seed)
+        return int(self.broadcast_(seed.cuda() if dist.get_backend(self.process_group) == "nccl" else seed))
 
     def all_gather(self, tensor: Tensor, dim: int, full_size: int, unit_size: int = 1) -> Tensor:
         """Concatenate the ranks' shards along `dim`, outside autograd.
