@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from model.attention_rows import attention_in_rows
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout_heads
-from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
+from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16, runs_triton
 from model.layers import ColumnParallelLinear
 from model.packing import PackedBatch
 from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
@@ -28,6 +28,8 @@ KeyValue = tuple[Tensor, Tensor]
 # Where two products beat scaled dot product attention on a CPU in bf16 without AMX (measured with heads of 80).
 MIN_PRODUCT_LENGTH = 32
 SCORE_BYTES = 2**21
+# What a tile on a GPU holds.
+TILED_HEAD_SIZES = range(16, 129)
 
 
 class SelfAttention(nn.Module):
@@ -164,12 +166,19 @@ def packed_attention(
 ) -> Tensor:
     """Softmax attention of each packed sequence to itself, `[T, N, K]`.
 
-    On CUDA in half precision this is one variable-length flash attention kernel, with split-KV off so that a
-    sequence's result does not depend on its neighbours. On a CPU in bf16, without gradient, it is
+    On CUDA in half precision, without gradient and to all tokens, it is `attention_in_tiles`; otherwise torch's
+    kernel of variable length, with split-KV off so that a sequence's result does not depend on its neighbours. On
+    a CPU in bf16, without gradient, it is
     `attention_in_rows` with AMX, and `attention_of_products` without it from `MIN_PRODUCT_LENGTH` tokens on.
     Elsewhere neighbours of equal length share a call of scaled dot product attention.
     """
     if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
+        has_gradient = torch.is_grad_enabled()
+        if not (is_causal or has_gradient) and q_TNK.shape[2] in TILED_HEAD_SIZES and runs_triton(q_TNK.device):
+            # Triton, which CPU builds of torch lack.
+            from model.attention_kernel import attention_in_tiles  # noqa: PLC0415
+
+            return attention_in_tiles(q_TNK, k_TNK, v_TNK, batch.lengths)
         FAST_PATH_CALLS["varlen attention"] += 1
         return varlen_attention()(
             # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.

@@ -1,8 +1,11 @@
 """Which of several ways to compute the same thing was taken: rules, counts, and one switch of oneDNN."""
 
+import importlib.util
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -24,6 +27,18 @@ def has_onednn_bf16(tensor: Tensor) -> bool:
 def has_amx() -> bool:
     """Whether this CPU multiplies tiles in hardware, which makes products twice as fast as AVX-512 does."""
     return bool(torch.cpu._is_amx_tile_supported())
+
+
+@cache
+def has_triton() -> bool:
+    """Whether kernels in Triton can be built: CUDA builds of torch bring it, and it asks for a C compiler."""
+    has_compiler = shutil.which("gcc") is not None or shutil.which("clang") is not None
+    return has_compiler and importlib.util.find_spec("triton") is not None
+
+
+def runs_triton(device: torch.device) -> bool:
+    """Whether this package's own GPU kernels run on a device; where they do not, torch's calls do the same."""
+    return device.type == "cuda" and has_triton()
 
 
 @contextmanager

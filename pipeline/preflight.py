@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from model import CheckpointError, ShardGroup
 from model.checkpoint import Checkpoint, parameters_of
+from model.float8 import FLOAT8_MULTIPLE
 from model.pretrained import refuse_missing_trunk
-from model.quantized import FLOAT8_MULTIPLE
 from pipeline.config import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError

@@ -1,13 +1,13 @@
 """What only a CUDA device can show: its kernels against the CPU's numbers, and NCCL between two devices."""
 
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from model import (
     PackedBatch,
@@ -18,7 +18,10 @@ from model import (
     XLMRobertaXLForSequenceClassification,
 )
 from model.attention import packed_attention
-from model.fast_paths import FAST_PATH_CALLS
+from model.fast_paths import FAST_PATH_CALLS, has_triton
+from model.float8 import quantize_float8
+from model.fused import add_norm as plain_add_norm
+from model.heads import pool_max, pool_mean
 from model.loss import IGNORE_INDEX, linear_fp32
 from model.packing import pack
 from pipeline.heads import read_config
@@ -131,8 +134,10 @@ def test_float8_layers_are_as_exact_as_their_emulation(directory: Path) -> None:
         FAST_PATH_CALLS.clear()
         found = cuda.forward_packed(to_cuda(batch)).float().cpu()
     assert FAST_PATH_CALLS["float8 linear"] == 4 * CONFIG.num_hidden_layers
-    if shutil.which("gcc"):
-        assert FAST_PATH_CALLS["compiled float8 codes"] == 4 * CONFIG.num_hidden_layers
+    if has_triton():
+        # Of the context and the activations; those of a norm are made with it.
+        assert FAST_PATH_CALLS["float8 codes in one kernel"] == 2 * CONFIG.num_hidden_layers
+        assert FAST_PATH_CALLS["residual and norm in one kernel"] == 2 * CONFIG.num_hidden_layers + 1
     assert (found - expected).norm() < 1.2 * (emulated - expected).norm()
 
 
@@ -161,28 +166,129 @@ def test_the_free_memory_is_that_of_the_device() -> None:
     del held
 
 
-@pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.parametrize("head_size", [80, 128])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_the_varlen_kernel_equals_the_other_path(dtype: torch.dtype, head_size: int, is_causal: bool) -> None:
-    num_tokens = sum(LENGTHS)
+@pytest.mark.parametrize("path", ["attention in tiles", "varlen attention", "causal"])
+def test_attention_equals_the_cpu(
+    path: str, dtype: torch.dtype, head_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path == "attention in tiles" and not has_triton():
+        pytest.skip("no Triton")
+    monkeypatch.setattr("model.attention.runs_triton", lambda device: path != "varlen attention")
+    lengths = [*LENGTHS, 16, 33, 130, 200]
     generator = torch.Generator().manual_seed(0)
     # As fused layers have them: three views of one matrix.
-    qkv = torch.randn(num_tokens, 3, 4, head_size, generator=generator).to(dtype)
-    batch = PackedBatch.from_lengths(torch.zeros(num_tokens, dtype=torch.long), LENGTHS, pad_token_id=1)
+    qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
+    batch = PackedBatch.from_lengths(torch.zeros(len(qkv), dtype=torch.long), lengths, pad_token_id=1)
+    is_causal = path == "causal"
     FAST_PATH_CALLS.clear()
     with torch.inference_mode():
         found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch), is_causal=is_causal)
-        assert FAST_PATH_CALLS == {"varlen attention": 1}
+        assert set(FAST_PATH_CALLS) == {"varlen attention" if is_causal else path}
         expected = packed_attention(*qkv.float().unbind(1), batch, is_causal=is_causal)
     assert found.dtype == dtype
     assert found.is_contiguous()
     assert_close(found.float().cpu(), expected, tolerance=0.02 if dtype == torch.bfloat16 else 0.004)
 
 
+needs_triton = pytest.mark.skipif(not has_triton(), reason="no Triton")
+
+
+def rows_and_norm(dtype: torch.dtype, width: int) -> tuple[Tensor, Tensor, nn.LayerNorm]:
+    """Rows of very different size, one of zeros; and a norm that is none of the usual."""
+    generator = torch.Generator().manual_seed(0)
+    hidden, added = (torch.randn(37, width, generator=generator) for _ in range(2))
+    hidden *= torch.logspace(-3, 2, len(hidden))[:, None]
+    hidden[1] = added[1] = 0
+    norm = nn.LayerNorm(width)
+    nn.init.normal_(norm.weight, mean=1, std=0.1)
+    nn.init.normal_(norm.bias, std=0.1)
+    return hidden.to("cuda", dtype), added.to("cuda", dtype), norm.requires_grad_(False).to("cuda", dtype)
+
+
+@needs_triton
+@pytest.mark.parametrize("width", [320, 2560])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_residual_and_norm_in_one_kernel_equal_torch(dtype: torch.dtype, width: int) -> None:
+    from model.row_kernels import add_norm  # noqa: PLC0415
+
+    hidden, added, norm = rows_and_norm(dtype, width)
+    tolerance = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}[dtype]
+    for more in (None, added):
+        mine, theirs = hidden.clone(), hidden.clone()
+        found, expected = add_norm(mine, more, norm), plain_add_norm(theirs, more, norm)
+        assert torch.equal(mine, theirs)
+        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
+
+
+@needs_triton
+@pytest.mark.parametrize("width", [320, 2560, 10240])
+@pytest.mark.parametrize("before", ["nothing", "gelu", "norm"])
+def test_float8_codes_in_one_kernel_are_the_plain_ones(before: str, width: int) -> None:
+    from model.row_kernels import add_norm_codes, float8_codes  # noqa: PLC0415
+
+    if torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("no float8 on this device")
+    hidden, added, norm = rows_and_norm(torch.bfloat16, width)
+    if before == "norm":
+        exact = F.layer_norm((hidden + added).float(), (width,), norm.weight.float(), norm.bias.float(), norm.eps)
+        found = add_norm_codes(hidden, added, norm)
+    else:
+        exact = F.gelu(hidden.float()) if before == "gelu" else hidden.float()
+        found = float8_codes(hidden, is_gelu=before == "gelu")
+    expected = quantize_float8(exact)
+    assert_close(found.scale, expected.scale, tolerance=1e-5)
+    # One in a thousand lies between two codes, and the last bit of a sum decides.
+    is_same = found.rows.view(torch.uint8) == expected.rows.view(torch.uint8)
+    assert is_same.float().mean() > 0.995
+    decoded = found.rows.float() * found.scale
+    assert ((decoded - exact).abs() <= 2**-4 * 1.01 * exact.abs() + 2**-10 * 1.01 * found.scale).all()
+
+
+@needs_triton
+@pytest.mark.parametrize("dtype", ["bfloat16", "float8"])
+def test_what_is_not_finite_stays_in_its_sequence(directory: Path, dtype: str) -> None:
+    trunk = XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=torch.bfloat16, device="cuda").roberta
+    with torch.no_grad():
+        trunk.embeddings.word_embeddings.weight[7] = torch.nan
+    trunk.fuse(Precision.named(dtype).quantization)
+    sequences = [[0, 5, 2], [0, 7, 9, 2], [0, 6, 8, 9, 2]]
+    with torch.inference_mode():
+        batch = PackedBatch.from_sequences(sequences, pad_token_id=1, device="cuda")
+        is_finite = trunk.forward_packed(batch).isfinite().all(dim=1).tolist()
+    assert is_finite == [True] * 3 + [False] * 4 + [True] * 5
+
+
+def test_initial_weights_are_those_of_the_cpu() -> None:
+    torch.manual_seed(0)
+    expected = XLMRobertaXLForMaskedLM(CONFIG)
+    torch.manual_seed(0)
+    with torch.device("cuda"):
+        found = XLMRobertaXLForMaskedLM(CONFIG)
+    for mine, theirs in zip(found.parameters(), expected.parameters(), strict=True):
+        assert mine.is_cuda
+        assert torch.equal(mine.cpu(), theirs)
+
+
+@pytest.mark.parametrize("pool", [pool_mean, pool_max])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_a_sequence_does_not_depend_on_its_neighbours(directory: Path, dtype: torch.dtype) -> None:
+def test_pooling_equals_the_cpu(pool: Callable[..., Tensor], dtype: torch.dtype) -> None:
+    hidden = torch.randn(sum(LENGTHS), 320, generator=torch.Generator().manual_seed(0)).to(dtype)
+    batch = PackedBatch.from_lengths(torch.zeros(len(hidden), dtype=torch.long), LENGTHS, pad_token_id=1)
+    chosen = torch.tensor([4, 0, 3])
+    FAST_PATH_CALLS.clear()
+    found = pool(hidden.cuda(), to_cuda(batch), chosen.cuda())
+    assert FAST_PATH_CALLS == {"pooling in one call": 1}
+    assert found.dtype == torch.float32
+    assert_close(found.cpu(), pool(hidden, batch, chosen))
+
+
+@pytest.mark.parametrize("is_fused", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_a_sequence_does_not_depend_on_its_neighbours(directory: Path, dtype: torch.dtype, is_fused: bool) -> None:
     model = XLMRobertaXLForMaskedLM.from_pretrained(directory, device="cuda", dtype=dtype).roberta
+    if is_fused:
+        model.fuse()
     sequence = random_ids(CONFIG, 64).tolist()
     others = [random_ids(CONFIG, n, seed=n).tolist() for n in (64, 64, 5)]
     with torch.inference_mode():

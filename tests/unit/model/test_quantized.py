@@ -1,7 +1,6 @@
 """Eight-bit layers against products of their own codes in float64, and a quantized trunk against its fp32."""
 
 import copy
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,10 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.config import Activation
 from model.fast_paths import FAST_PATH_CALLS
-from model.quantized import (
-    Float8Linear,
-    Int8Linear,
-    Quantization,
-    compiled_float8_quantizer,
-    emulated_scaled_product,
-    float8_quantizer,
-    quantize_float8,
-    quantize_uint8,
-    refuse_quantization,
-    scaled_product,
-)
+from model.float8 import Float8Linear, emulated_scaled_product, quantize_float8, scaled_product
+from model.quantized import Int8Linear, Quantization, quantize_uint8, refuse_quantization
 from tests.distributed.processes import run_on_ranks
 
 LENGTHS = [5, 40, 400, 33, 598, 1]
@@ -68,37 +58,6 @@ def test_float8_codes_are_within_half_a_step() -> None:
     error = (decoded - x.double()).abs()
     assert (error <= 2**-4 * x.double().abs() + 2**-10 * scale.double()).all()
     assert decoded[1].eq(0).all()
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
-@pytest.mark.skipif(
-    not (shutil.which("g++") or shutil.which("clang++")), reason="torch's compiler needs a C++ one"
-)
-def test_compiled_float8_codes_are_the_plain_ones() -> None:
-    """One compilation serves every number of tokens and features."""
-    quantize = compiled_float8_quantizer()
-    FAST_PATH_CALLS.clear()
-    with torch.inference_mode():
-        for shape in ((70, 320), (333, 1024), (2048, 2560)):
-            x = random_matrix(*shape, seed=1)
-            codes, scale = quantize(x)
-            expected_codes, expected_scale = quantize_float8(x)
-            assert torch.equal(codes.view(torch.uint8), expected_codes.view(torch.uint8))
-            assert torch.equal(scale, expected_scale)
-    assert FAST_PATH_CALLS["compiled float8 codes"] == 3
-
-
-@pytest.mark.parametrize(
-    ("device", "compilers", "is_compiled"),
-    [("cuda", {"gcc"}, True), ("cuda", {"clang"}, True), ("cuda", set(), False), ("cpu", {"gcc"}, False)],
-)
-def test_float8_codes_are_compiled_for_gpus_where_there_is_a_compiler(
-    device: str, compilers: set[str], is_compiled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: name if name in compilers else None)
-    expected = compiled_float8_quantizer() if is_compiled else quantize_float8
-    assert float8_quantizer(torch.device(device)) is expected
 
 
 def operands(has_bias: bool) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -147,11 +106,22 @@ def test_the_emulated_float8_product_is_that_of_torch(has_bias: bool) -> None:
     torch.testing.assert_close(emulated_scaled_product(*product), scaled_product(*product), rtol=2**-7, atol=1e-3)
 
 
-@both
-def test_an_activation_follows(quantization: Quantization) -> None:
-    linear = Int8Linear if quantization == "int8" else Float8Linear
+@needs_vnni
+def test_an_activation_follows_in_int8() -> None:
     x, weight, bias = random_matrix(20, 32, seed=0), random_matrix(48, 32, seed=1), torch.ones(48).bfloat16()
-    assert torch.equal(linear(weight, bias, F.gelu)(x), F.gelu(linear(weight, bias)(x)))
+    assert torch.equal(Int8Linear(weight, bias, F.gelu)(x), F.gelu(Int8Linear(weight, bias)(x)))
+
+
+def test_an_activation_precedes_in_float8() -> None:
+    x, weight, bias = random_matrix(20, 32, seed=0), random_matrix(48, 32, seed=1), torch.ones(48).bfloat16()
+    assert torch.equal(Float8Linear(weight, bias, before=F.gelu)(x), Float8Linear(weight, bias)(F.gelu(x)))
+
+
+@pytest.mark.parametrize("before", [None, F.relu])
+def test_float8_layers_take_codes_in_place_of_numbers(before: Activation | None) -> None:
+    x, weight, bias = random_matrix(20, 32, seed=0), random_matrix(48, 32, seed=1), torch.ones(48).bfloat16()
+    layer = Float8Linear(weight, bias, before=before)
+    assert torch.equal(layer(quantize_float8(x if before is None else before(x))), layer(x))
 
 
 def a_trunk(intermediate_size: int = 384) -> XLMRobertaXLModel:

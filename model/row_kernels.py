@@ -1,0 +1,177 @@
+"""Kernels over the rows of a matrix on a GPU: a program takes a row, reads it once and keeps it in registers.
+
+torch's own calls pass several times over the same rows for this: addition, LayerNorm, and for float8 the largest
+number and the codes. Written in Triton (https://triton-lang.org), which CUDA builds of torch come with.
+
+Shape suffixes: T packed tokens, D hidden, I input features.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor, nn
+
+from model.fast_paths import FAST_PATH_CALLS
+from model.float8 import MAX_FLOAT8, MIN_SCALE, Codes
+
+# Of a row, 32 for each of its threads (measured).
+_NUMBERS_PER_WARP = 32 * 32
+
+
+def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
+    """`norm(hidden + added)`, `[T, D]`; the sum stays in `hidden`."""
+    normed_TD = torch.empty_like(hidden_TD)
+    _add_norm(hidden_TD, added_TD, norm, normed_TD, None)
+    return normed_TD
+
+
+def add_norm_codes(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Codes:
+    """Float8 codes of `norm(hidden + added)`; the sum stays in `hidden`."""
+    codes = _empty_codes(hidden_TD)
+    _add_norm(hidden_TD, added_TD, norm, codes.rows, codes.scale)
+    return codes
+
+
+def float8_codes(x_TI: Tensor, *, is_gelu: bool = False) -> Codes:
+    """Float8 codes of `x`, or of GELU (by erf) of `x`. A row that is not finite has codes that are not."""
+    FAST_PATH_CALLS["float8 codes in one kernel"] += 1
+    assert x_TI.is_contiguous()
+    num_rows, width = x_TI.shape
+    pieces = two_pieces(width)
+    codes = _empty_codes(x_TI)
+    with torch.cuda.device_of(x_TI):
+        _codes_kernel[(num_rows,)](
+            x_TI,
+            codes.rows,
+            codes.scale,
+            MAX_FLOAT8,
+            MIN_SCALE,
+            width,
+            *pieces,
+            IS_GELU=is_gelu,
+            num_warps=_num_warps(pieces[0]),
+        )
+    return codes
+
+
+def _add_norm(
+    hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, out_TD: Tensor, scale_T1: Tensor | None
+) -> None:
+    FAST_PATH_CALLS["residual and norm in one kernel"] += 1
+    assert hidden_TD.is_contiguous()
+    assert added_TD is None or added_TD.is_contiguous()
+    num_rows, width = hidden_TD.shape
+    block_size = triton.next_power_of_2(width)
+    with torch.cuda.device_of(hidden_TD):
+        _add_norm_kernel[(num_rows,)](
+            hidden_TD,
+            hidden_TD if added_TD is None else added_TD,
+            norm.weight,
+            norm.bias,
+            out_TD,
+            out_TD if scale_T1 is None else scale_T1,
+            norm.eps,
+            MAX_FLOAT8,
+            MIN_SCALE,
+            width,
+            block_size,
+            HAS_ADDED=added_TD is not None,
+            MAKES_CODES=scale_T1 is not None,
+            num_warps=_num_warps(block_size),
+        )
+
+
+def _empty_codes(x_TI: Tensor) -> Codes:
+    return Codes(
+        torch.empty_like(x_TI, dtype=torch.float8_e4m3fn),
+        torch.empty(len(x_TI), 1, dtype=torch.float32, device=x_TI.device),
+    )
+
+
+def two_pieces(width: int) -> tuple[int, int]:
+    """The largest power of two in a width, and the power of two that holds the rest, or 0: sizes of blocks."""
+    size = 1 << (width.bit_length() - 1)
+    return size, 0 if size == width else max(16, triton.next_power_of_2(width - size))
+
+
+def _num_warps(block_size: int) -> int:
+    return min(16, max(1, block_size // _NUMBERS_PER_WARP))
+
+
+@triton.jit
+def _add_norm_kernel(
+    hidden,
+    added,
+    weight,
+    bias,
+    out,
+    scale,
+    eps,
+    max_code,
+    min_scale,
+    WIDTH: tl.constexpr,
+    BLOCK_SIZE: tl.constexpr,
+    HAS_ADDED: tl.constexpr,
+    MAKES_CODES: tl.constexpr,
+):
+    row = tl.program_id(0).to(tl.int64)
+    column = tl.arange(0, BLOCK_SIZE)
+    is_in = column < WIDTH
+    place = row * WIDTH + column
+    x = tl.load(hidden + place, mask=is_in, other=0.0).to(tl.float32)
+    if HAS_ADDED:
+        x += tl.load(added + place, mask=is_in, other=0.0).to(tl.float32)
+        # The norm is that of what is kept.
+        rounded = x.to(hidden.dtype.element_ty)
+        tl.store(hidden + place, rounded, mask=is_in)
+        x = rounded.to(tl.float32)
+    mean = tl.sum(x, axis=0) / WIDTH
+    centred = tl.where(is_in, x - mean, 0.0)
+    variance = tl.sum(centred * centred, axis=0) / WIDTH
+    w = tl.load(weight + column, mask=is_in, other=0.0).to(tl.float32)
+    b = tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
+    normed = centred * tl.rsqrt(variance + eps) * w + b
+    if MAKES_CODES:
+        # Places beside the row hold zeros.
+        size = tl.maximum(tl.max(tl.abs(normed), axis=0) / max_code, min_scale)
+        tl.store(scale + row, size)
+        tl.store(out + place, (normed / size).to(tl.float8e4nv), mask=is_in)
+    else:
+        tl.store(out + place, normed.to(out.dtype.element_ty), mask=is_in)
+
+
+@triton.jit
+def _codes_kernel(
+    x_rows,
+    out,
+    scale,
+    max_code,
+    min_scale,
+    WIDTH: tl.constexpr,
+    SIZE: tl.constexpr,
+    REST_SIZE: tl.constexpr,
+    IS_GELU: tl.constexpr,
+):
+    """In two pieces, the second of which may be empty: places beside the row would cost a GELU as well."""
+    row = tl.program_id(0).to(tl.int64) * WIDTH
+    place = row + tl.arange(0, SIZE)
+    x = _activated(tl.load(x_rows + place), IS_GELU)
+    largest = tl.max(tl.abs(x), axis=0)
+    if REST_SIZE:
+        column = SIZE + tl.arange(0, REST_SIZE)
+        is_in = column < WIDTH
+        rest = _activated(tl.load(x_rows + row + column, mask=is_in, other=0.0), IS_GELU)
+        largest = tl.maximum(largest, tl.max(tl.abs(rest), axis=0))
+    size = tl.maximum(largest / max_code, min_scale)
+    tl.store(scale + tl.program_id(0), size)
+    tl.store(out + place, (x / size).to(tl.float8e4nv))
+    if REST_SIZE:
+        tl.store(out + row + column, (rest / size).to(tl.float8e4nv), mask=is_in)
+
+
+@triton.jit
+def _activated(x, IS_GELU: tl.constexpr):
+    x = x.to(tl.float32)
+    if IS_GELU:
+        x = 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
+    return x
