@@ -33,7 +33,8 @@ def peer_cases(
     usual = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        trunk = transformers.XLMRobertaXLModel(peer_config, add_pooling_layer=False).eval().to(device)
+        with torch.device(device):
+            trunk = transformers.XLMRobertaXLModel(peer_config, add_pooling_layer=False).eval()
     finally:
         torch.set_default_dtype(usual)
     cases = []

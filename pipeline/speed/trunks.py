@@ -7,8 +7,10 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
+from model.checkpoint import parameters_of, place_parameter
 from model.heads import ClassificationHead, LMHead, pool_mean
 from model.quantized import Quantization
 from pipeline.batching import plan_batches
@@ -45,8 +47,11 @@ def build_models(
     usual = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        model = XLMRobertaXLForMaskedLM(config, group=group).eval().to(device)
-        classifier = ClassificationHead(config).eval().to(device)
+        with torch.device("meta"):
+            model = XLMRobertaXLForMaskedLM(config, group=group).eval()
+            classifier = ClassificationHead(config).eval()
+        for module in (model, classifier):
+            draw_weights(module, device)
     finally:
         torch.set_default_dtype(usual)
     fused = model.roberta
@@ -62,6 +67,19 @@ def build_models(
     plain = copied() if with_plain else None
     fused.fuse()
     return Models(config, plain, quantized, fused, model.lm_head, classifier)
+
+
+def draw_weights(module: nn.Module, device: str) -> None:
+    """Give a module on the meta device weights in the default dtype: drawn where they are to be, which takes a
+    GPU no time with all layers of XL, and a CPU minutes."""
+    for entry in parameters_of(module):
+        owner, attribute, _ = entry.places[0]
+        weight = torch.zeros(entry.parameter.shape, device=device)
+        if isinstance(owner, nn.LayerNorm):
+            weight += attribute == "weight"
+        elif attribute == "weight":
+            weight.normal_(std=0.02)
+        place_parameter(entry, weight)
 
 
 def first_batch(lengths: list[int], token_budget: int, config: XLMRobertaXLConfig, device: str) -> PackedBatch:
@@ -97,7 +115,7 @@ def head_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:
     num_masks = max(1, round(MASK_SHARE * num_tokens))
     masked = torch.randperm(num_tokens, generator=generator)[:num_masks].sort().values.to(device)
     labels = torch.randint(4, models.config.vocab_size, (num_masks,), generator=generator).to(device)
-    all_sequences = torch.arange(batch.num_sequences)
+    all_sequences = torch.arange(batch.num_sequences, device=device)
 
     @torch.inference_mode()
     def embedding() -> torch.Tensor:

@@ -24,6 +24,7 @@ from model.tokenizer_files import find_vocab_file
 from pipeline.speed.flops import trunk_flops
 from pipeline.speed.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
 from pipeline.speed.timing import Case
+from pipeline.speed.trunks import draw_weights
 
 WHOLE_JOB = "whole job"
 # Name, the package that it needs, the module that is run.
@@ -75,7 +76,8 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
     """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
-    model = write_random_model(folder / "model", config, options.tokenizer, getattr(torch, options.dtype))
+    dtype = getattr(torch, options.dtype)
+    model = write_random_model(folder / "model", config, options.tokenizer, dtype, options.device)
     texts = paragraphs(options.corpus, options.rows)
     cases = []
     commands: list[tuple[str, Callable[..., None]]] = [("jobs.annotate", partial(_annotate, options.dtype))]
@@ -123,14 +125,19 @@ def without_start(cases: Sequence[Case]) -> list[Case]:
     ]
 
 
-def write_random_model(directory: Path, config: XLMRobertaXLConfig, tokenizer: Path, dtype: torch.dtype) -> Path:
-    """A checkpoint of random weights with the tokenizer beside it."""
+def write_random_model(
+    directory: Path, config: XLMRobertaXLConfig, tokenizer: Path, dtype: torch.dtype, device: str = "cpu"
+) -> Path:
+    """A checkpoint of random weights, drawn on a device, with the tokenizer beside it."""
+    with torch.device("meta"):
+        model = XLMRobertaXLModel(config, add_pooling_layer=False)
     usual = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        XLMRobertaXLModel(config, add_pooling_layer=False).save_pretrained(directory)
+        draw_weights(model, device)
     finally:
         torch.set_default_dtype(usual)
+    model.save_pretrained(directory)
     shutil.copy(find_vocab_file(tokenizer), directory)
     return directory
 
