@@ -24,9 +24,9 @@ from model.layers import RowParallelLinear
 from model.packing import PackedBatch
 from model.quantized import Int8Linear, Quantization
 
-# Tokens that pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the memory
-# for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
-CPU_SLICE_TOKENS = 1024
+# About as many tokens pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the
+# memory for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
+CPU_SLICE_TOKENS = 1280
 # Their number is brought to a multiple of this: oneDNN compiles a kernel for every shape (0.7 MB and 3 ms each),
 # and keeps a thousand of them.
 CPU_SLICE_MULTIPLE = 16

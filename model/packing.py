@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -101,24 +102,33 @@ class PackedBatch:
             (*self.lengths, num_padding),
         )
 
-    def split(self, max_num_tokens: int) -> "list[PackedBatch]":
-        """Views of runs of whole sequences, each as long as fits; a longer sequence is a batch alone."""
-        batches = []
-        begin = first_token = num_tokens = 0
-        for end, length in enumerate((*self.lengths, max_num_tokens)):
-            if num_tokens and num_tokens + length > max_num_tokens:
-                tokens = slice(first_token, first_token + num_tokens)
-                batches.append(
-                    PackedBatch(
-                        self.input_ids[tokens],
-                        self.position_ids[tokens],
-                        self.cu_seqlens[begin : end + 1] - first_token,
-                        self.lengths[begin:end],
-                    )
-                )
-                begin, first_token, num_tokens = end, first_token + num_tokens, 0
-            num_tokens += length
-        return batches
+    def split(self, num_tokens: int) -> "list[PackedBatch]":
+        """Views of runs of whole sequences: as few as could hold `num_tokens` each, and about equally long.
+
+        A run is longer than that by no more than the longest sequence.
+        """
+        ends = np.cumsum(self.lengths, dtype=np.int64)
+        if not len(ends):
+            return []
+        num_runs = -(-int(ends[-1]) // num_tokens)
+        # Where a sequence ends next to each multiple of a run's share.
+        shares = ends[-1] * np.arange(1, num_runs) / num_runs
+        after = np.searchsorted(ends, shares)
+        before = np.maximum(after - 1, 0)
+        is_nearer = np.abs(ends[after] - shares) <= np.abs(ends[before] - shares)
+        cuts = np.unique([0, *(np.where(is_nearer, after, before) + 1), len(ends)]).tolist()
+        return [self._run(begin, end) for begin, end in pairwise(cuts)]
+
+    def _run(self, begin: int, end: int) -> "PackedBatch":
+        """A view of some of the sequences."""
+        first_token = sum(self.lengths[:begin])
+        tokens = slice(first_token, first_token + sum(self.lengths[begin:end]))
+        return PackedBatch(
+            self.input_ids[tokens],
+            self.position_ids[tokens],
+            self.cu_seqlens[begin : end + 1] - first_token,
+            self.lengths[begin:end],
+        )
 
 
 def pack(input_ids: Tensor, attention_mask: Tensor, *, pad_token_id: int) -> PackedBatch:

@@ -87,9 +87,11 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
     @torch.no_grad()
     def _forward_fused(self, fused: FusedEncoder, batch: PackedBatch) -> Tensor:
         """The whole batch at once on a GPU, else slices of whole sequences one after the other."""
-        if self.device.type == "cuda":
+        if self.device.type == "cuda" and batch.lengths:
             return fused.forward_(self.embeddings.forward_packed(batch), batch)
-        states_TD = torch.empty(len(batch.input_ids), self.config.hidden_size, dtype=self.dtype)
+        states_TD = torch.empty(
+            len(batch.input_ids), self.config.hidden_size, dtype=self.dtype, device=self.device
+        )
         begin = 0
         for part in batch.split(CPU_SLICE_TOKENS):
             FAST_PATH_CALLS["slices"] += 1

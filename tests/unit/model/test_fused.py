@@ -1,12 +1,15 @@
 """The fused form of a trunk against its plain form, on one rank and several, and that it is what runs."""
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
@@ -23,7 +26,7 @@ TINY = {
     "intermediate_size": 96,
     "max_position_embeddings": 600,
 }
-LENGTHS = [5, 5, 40, 400, 33, 598, 31, 1]
+LENGTHS = [5, 5, 40, 400, 33, 598, 31, 300, 1]
 needs_onednn_bf16 = pytest.mark.skipif(
     not has_onednn_bf16(torch.empty(0, dtype=torch.bfloat16)), reason="oneDNN without bf16"
 )
@@ -149,18 +152,28 @@ def test_a_fused_trunk_refuses_what_it_cannot_do(tmp_path: Path) -> None:
 def test_slices_hold_whole_sequences_in_order() -> None:
     batch = a_batch()
     parts = batch.split(CPU_SLICE_TOKENS)
-    assert [part.lengths for part in parts] == [(5, 5, 40, 400, 33), (598, 31, 1)]
+    assert [part.lengths for part in parts] == [(5, 5, 40, 400, 33), (598, 31, 300, 1)]
     assert torch.equal(torch.cat([part.input_ids for part in parts]), batch.input_ids)
     for part in parts:
         again = PackedBatch.from_lengths(part.input_ids, part.lengths, pad_token_id=1)
         assert torch.equal(part.cu_seqlens, again.cu_seqlens)
         assert torch.equal(part.position_ids, again.position_ids)
     filled = batch.filled_up(16, pad_token_id=1)
-    again = PackedBatch.from_lengths(filled.input_ids, [*LENGTHS, 7], pad_token_id=1)
+    again = PackedBatch.from_lengths(filled.input_ids, [*LENGTHS, 11], pad_token_id=1)
     assert filled.lengths == again.lengths
-    assert filled.input_ids.tolist() == [*batch.input_ids.tolist(), *[1] * 7]
+    assert filled.input_ids.tolist() == [*batch.input_ids.tolist(), *[1] * 11]
     assert torch.equal(filled.position_ids, again.position_ids)
     assert torch.equal(filled.cu_seqlens, again.cu_seqlens)
     assert again.filled_up(16, pad_token_id=1) is again
     assert [part.lengths for part in batch.split(1)] == [(n,) for n in LENGTHS]
     assert PackedBatch.from_sequences([], pad_token_id=1).split(10) == []
+
+
+@given(lengths=st.lists(st.integers(1, 600), min_size=1, max_size=60), num_tokens=st.integers(1, 2000))
+def test_slices_are_few_and_about_equally_long(lengths: list[int], num_tokens: int) -> None:
+    ids = torch.zeros(sum(lengths), dtype=torch.long)
+    parts = PackedBatch.from_lengths(ids, lengths, pad_token_id=1).split(num_tokens)
+    assert [n for part in parts for n in part.lengths] == lengths
+    share = sum(lengths) / -(-sum(lengths) // num_tokens)
+    assert len(parts) <= math.ceil(sum(lengths) / num_tokens)
+    assert max(sum(part.lengths) for part in parts) <= share + max(lengths)

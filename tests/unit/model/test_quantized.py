@@ -16,7 +16,7 @@ from model.float8 import Float8Linear, emulated_scaled_product, quantize_float8,
 from model.quantized import Int8Linear, Quantization, quantize_uint8, refuse_quantization
 from tests.distributed.processes import run_on_ranks
 
-LENGTHS = [5, 40, 400, 33, 598, 1]
+LENGTHS = [5, 40, 400, 33, 598, 300, 1]
 needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no AVX-512 VNNI")
 both = pytest.mark.parametrize("quantization", [pytest.param("int8", marks=needs_vnni), "float8"])
 
