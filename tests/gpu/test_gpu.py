@@ -1,13 +1,11 @@
 """What only a CUDA device can show: its kernels against the CPU's numbers, and NCCL between two devices."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from model import (
     PackedBatch,
@@ -17,12 +15,8 @@ from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
 )
-from model.attention import packed_attention
 from model.fast_paths import FAST_PATH_CALLS, has_triton
-from model.float8 import quantize_float8
-from model.fused import add_norm as plain_add_norm
-from model.heads import pool_max, pool_mean
-from model.loss import IGNORE_INDEX, linear_fp32
+from model.loss import IGNORE_INDEX
 from model.packing import pack
 from pipeline.heads import read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
@@ -30,6 +24,7 @@ from pipeline.precision import Precision
 from pipeline.token_budget import free_bytes_here
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
+from tests.gpu.batches import LENGTHS, to_cuda
 from tests.oracle import assert_close, oracle_of, padded_batch, random_ids
 from tests.unit.pipeline.compute_fixtures import make_head
 
@@ -41,7 +36,6 @@ pytestmark = [
 ]
 
 WHOLE_AND_HALF = (torch.float32, torch.bfloat16)
-LENGTHS = [40, 3, 64, 1, 40, 17]
 CONFIG = XLMRobertaXLConfig(
     vocab_size=1003, hidden_size=320, num_hidden_layers=3, num_attention_heads=4, intermediate_size=512,
     max_position_embeddings=130, num_labels=3,
@@ -53,23 +47,10 @@ def directory(tmp_path: Path) -> Path:
     return write_random_checkpoint(tmp_path, CONFIG, std=0.06)
 
 
-@pytest.fixture(autouse=True)
-def exact_fp32() -> Iterator[None]:
-    """fp32 products in full precision, as on the CPU."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision(before)
-
-
 def batch_with_labels() -> tuple[Tensor, Tensor, Tensor]:
     input_ids, mask = padded_batch(CONFIG, LENGTHS)
     chosen = (torch.arange(input_ids.numel()).view(input_ids.shape) % 3 == 0) & mask.bool()
     return input_ids, mask, torch.where(chosen, input_ids, IGNORE_INDEX)
-
-
-def to_cuda(batch: PackedBatch) -> PackedBatch:
-    return PackedBatch.from_lengths(batch.input_ids, batch.lengths, pad_token_id=1, device="cuda")
 
 
 def test_fp32_equals_the_cpu(directory: Path) -> None:
@@ -166,86 +147,7 @@ def test_the_free_memory_is_that_of_the_device() -> None:
     del held
 
 
-@pytest.mark.parametrize("head_size", [80, 128])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("path", ["attention in tiles", "varlen attention", "causal"])
-def test_attention_equals_the_cpu(
-    path: str, dtype: torch.dtype, head_size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if path == "attention in tiles" and not has_triton():
-        pytest.skip("no Triton")
-    monkeypatch.setattr("model.attention.runs_triton", lambda device: path != "varlen attention")
-    lengths = [*LENGTHS, 16, 33, 130, 200]
-    generator = torch.Generator().manual_seed(0)
-    # As fused layers have them: three views of one matrix.
-    qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
-    batch = PackedBatch.from_lengths(torch.zeros(len(qkv), dtype=torch.long), lengths, pad_token_id=1)
-    is_causal = path == "causal"
-    FAST_PATH_CALLS.clear()
-    with torch.inference_mode():
-        found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch), is_causal=is_causal)
-        assert set(FAST_PATH_CALLS) == {"varlen attention" if is_causal else path}
-        expected = packed_attention(*qkv.float().unbind(1), batch, is_causal=is_causal)
-    assert found.dtype == dtype
-    assert found.is_contiguous()
-    assert_close(found.float().cpu(), expected, tolerance=0.02 if dtype == torch.bfloat16 else 0.004)
-
-
-needs_triton = pytest.mark.skipif(not has_triton(), reason="no Triton")
-
-
-def rows_and_norm(dtype: torch.dtype, width: int) -> tuple[Tensor, Tensor, nn.LayerNorm]:
-    """Rows of very different size, one of zeros; and a norm that is none of the usual."""
-    generator = torch.Generator().manual_seed(0)
-    hidden, added = (torch.randn(37, width, generator=generator) for _ in range(2))
-    hidden *= torch.logspace(-3, 2, len(hidden))[:, None]
-    hidden[1] = added[1] = 0
-    norm = nn.LayerNorm(width)
-    nn.init.normal_(norm.weight, mean=1, std=0.1)
-    nn.init.normal_(norm.bias, std=0.1)
-    return hidden.to("cuda", dtype), added.to("cuda", dtype), norm.requires_grad_(False).to("cuda", dtype)
-
-
-@needs_triton
-@pytest.mark.parametrize("width", [320, 2560])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
-def test_residual_and_norm_in_one_kernel_equal_torch(dtype: torch.dtype, width: int) -> None:
-    from model.row_kernels import add_norm  # noqa: PLC0415
-
-    hidden, added, norm = rows_and_norm(dtype, width)
-    tolerance = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}[dtype]
-    for more in (None, added):
-        mine, theirs = hidden.clone(), hidden.clone()
-        found, expected = add_norm(mine, more, norm), plain_add_norm(theirs, more, norm)
-        assert torch.equal(mine, theirs)
-        torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
-
-
-@needs_triton
-@pytest.mark.parametrize("width", [320, 2560, 10240])
-@pytest.mark.parametrize("before", ["nothing", "gelu", "norm"])
-def test_float8_codes_in_one_kernel_are_the_plain_ones(before: str, width: int) -> None:
-    from model.row_kernels import add_norm_codes, float8_codes  # noqa: PLC0415
-
-    if torch.cuda.get_device_capability() < (8, 9):
-        pytest.skip("no float8 on this device")
-    hidden, added, norm = rows_and_norm(torch.bfloat16, width)
-    if before == "norm":
-        exact = F.layer_norm((hidden + added).float(), (width,), norm.weight.float(), norm.bias.float(), norm.eps)
-        found = add_norm_codes(hidden, added, norm)
-    else:
-        exact = F.gelu(hidden.float()) if before == "gelu" else hidden.float()
-        found = float8_codes(hidden, is_gelu=before == "gelu")
-    expected = quantize_float8(exact)
-    assert_close(found.scale, expected.scale, tolerance=1e-5)
-    # One in a thousand lies between two codes, and the last bit of a sum decides.
-    is_same = found.rows.view(torch.uint8) == expected.rows.view(torch.uint8)
-    assert is_same.float().mean() > 0.995
-    decoded = found.rows.float() * found.scale
-    assert ((decoded - exact).abs() <= 2**-4 * 1.01 * exact.abs() + 2**-10 * 1.01 * found.scale).all()
-
-
-@needs_triton
+@pytest.mark.skipif(not has_triton(), reason="no Triton")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float8"])
 def test_what_is_not_finite_stays_in_its_sequence(directory: Path, dtype: str) -> None:
     trunk = XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=torch.bfloat16, device="cuda").roberta
@@ -270,19 +172,6 @@ def test_initial_weights_are_those_of_the_cpu() -> None:
         assert torch.equal(mine.cpu(), theirs)
 
 
-@pytest.mark.parametrize("pool", [pool_mean, pool_max])
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_pooling_equals_the_cpu(pool: Callable[..., Tensor], dtype: torch.dtype) -> None:
-    hidden = torch.randn(sum(LENGTHS), 320, generator=torch.Generator().manual_seed(0)).to(dtype)
-    batch = PackedBatch.from_lengths(torch.zeros(len(hidden), dtype=torch.long), LENGTHS, pad_token_id=1)
-    chosen = torch.tensor([4, 0, 3])
-    FAST_PATH_CALLS.clear()
-    found = pool(hidden.cuda(), to_cuda(batch), chosen.cuda())
-    assert FAST_PATH_CALLS == {"pooling in one call": 1}
-    assert found.dtype == torch.float32
-    assert_close(found.cpu(), pool(hidden, batch, chosen))
-
-
 @pytest.mark.parametrize("is_fused", [False, True])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
 def test_a_sequence_does_not_depend_on_its_neighbours(directory: Path, dtype: torch.dtype, is_fused: bool) -> None:
@@ -298,19 +187,6 @@ def test_a_sequence_does_not_depend_on_its_neighbours(directory: Path, dtype: to
         ]
         first, second = (model.forward_packed(batch)[:64] for batch in batches)
     assert_close(first, second, tolerance=0.0 if dtype == torch.bfloat16 else 1e-5)
-
-
-def test_projection_to_fp32_keeps_what_bf16_would_round() -> None:
-    x = torch.randn(5, 320, dtype=torch.bfloat16, device="cuda")
-    weight = torch.randn(70, 320, dtype=torch.bfloat16, device="cuda")
-    bias = torch.randn(70, dtype=torch.bfloat16, device="cuda")
-    expected = x.double() @ weight.double().T + bias.double()
-    with torch.inference_mode():
-        fast = linear_fp32(x, weight, bias)
-    slow = linear_fp32(x.requires_grad_(), weight, bias)
-    assert fast.dtype == slow.dtype == torch.float32
-    assert_close(fast.double(), expected, tolerance=1e-3)
-    assert_close(slow.double(), expected, tolerance=1e-3)
 
 
 @pytest.mark.parametrize("options", [{}, {"num_beams": 3}, {"do_sample": True, "temperature": 2.0, "seed": 5}])
