@@ -161,36 +161,41 @@ def varlen_attention() -> Callable[..., Tensor]:
     return cast(Callable[..., Tensor], partial(varlen_attn, num_splits=1) if can_split else varlen_attn)
 
 
+def half_precision_on_gpu(
+    q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool
+) -> Tensor:
+    """`attention_in_tiles` without gradient and to all tokens; otherwise torch's kernel of variable length, with
+    split-KV off. With either, a sequence's result does not depend on its neighbours."""
+    is_fast = not is_causal and not torch.is_grad_enabled() and q_TNK.shape[2] in TILED_HEAD_SIZES
+    if is_fast and runs_triton(q_TNK.device):
+        from model.attention_kernel import attention_in_tiles  # noqa: PLC0415  # Triton, which CPU builds lack
+
+        return attention_in_tiles(q_TNK, k_TNK, v_TNK, batch.lengths)
+    FAST_PATH_CALLS["varlen attention"] += 1
+    return varlen_attention()(
+        # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
+        q_TNK,
+        k_TNK,
+        v_TNK,
+        batch.cu_seqlens,
+        batch.cu_seqlens,
+        batch.max_seqlen,
+        batch.max_seqlen,
+        window_size=(-1, 0) if is_causal else (-1, -1),
+    )
+
+
 def packed_attention(
     q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool = False
 ) -> Tensor:
     """Softmax attention of each packed sequence to itself, `[T, N, K]`.
 
-    On CUDA in half precision, without gradient and to all tokens, it is `attention_in_tiles`; otherwise torch's
-    kernel of variable length, with split-KV off so that a sequence's result does not depend on its neighbours. On
-    a CPU in bf16, without gradient, it is
+    On CUDA in half precision it is `half_precision_on_gpu`. On a CPU in bf16, without gradient, it is
     `attention_in_rows` with AMX, and `attention_of_products` without it from `MIN_PRODUCT_LENGTH` tokens on.
     Elsewhere neighbours of equal length share a call of scaled dot product attention.
     """
     if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
-        has_gradient = torch.is_grad_enabled()
-        if not (is_causal or has_gradient) and q_TNK.shape[2] in TILED_HEAD_SIZES and runs_triton(q_TNK.device):
-            # Triton, which CPU builds of torch lack.
-            from model.attention_kernel import attention_in_tiles  # noqa: PLC0415
-
-            return attention_in_tiles(q_TNK, k_TNK, v_TNK, batch.lengths)
-        FAST_PATH_CALLS["varlen attention"] += 1
-        return varlen_attention()(
-            # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
-            q_TNK,
-            k_TNK,
-            v_TNK,
-            batch.cu_seqlens,
-            batch.cu_seqlens,
-            batch.max_seqlen,
-            batch.max_seqlen,
-            window_size=(-1, 0) if is_causal else (-1, -1),
-        )
+        return half_precision_on_gpu(q_TNK, k_TNK, v_TNK, batch, is_causal=is_causal)
     is_fast = not is_causal and not torch.is_grad_enabled() and has_onednn_bf16(q_TNK)
     if is_fast and has_amx():
         return attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths)

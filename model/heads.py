@@ -107,6 +107,6 @@ def pool_max(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tens
 def _pool_in_one_call(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor, reduction: str) -> Tensor:
     """On a GPU, where a call a sequence would keep the device waiting for the host."""
     FAST_PATH_CALLS["pooling in one call"] += 1
-    # The offsets are this class's own, and looking at them would wait for the device.
+    # Looking at the offsets, which are the batch's own, would wait for the device.
     pooled_ND = torch.segment_reduce(hidden_TD.float(), reduction, offsets=batch.cu_seqlens, axis=0, unsafe=True)
     return pooled_ND[sequences_N]
