@@ -22,7 +22,7 @@ from pipeline.actors import answer, start_actor
 from pipeline.errors import JobError
 from pipeline.heads import Head
 from pipeline.memory import peak_memory, reset_peak_memory
-from pipeline.placement import RankResources
+from pipeline.placement import RankResources, rank_environment
 from pipeline.recovery import BatchTooLargeError, RanksLostError
 from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
@@ -236,6 +236,7 @@ class Replica:
             self._settings,
             num_cpus=self._resources.num_cpus,
             num_gpus=self._resources.num_gpus,
+            runtime_env={"env_vars": rank_environment(self._settings.device)},
             scheduling_strategy=PlacementGroupSchedulingStrategy(
                 self._placement, placement_group_bundle_index=rank
             ),

@@ -1,19 +1,23 @@
 """Ranks as real processes that really die, stop or run out of memory, below what a leader does about it."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import ray
+import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from pipeline.actors import answer
 from pipeline.head_columns import HeadColumns, compute_head_columns
 from pipeline.placement import RankResources
 from pipeline.recovery import Recovery
+from pipeline.shard_group import Rank, Replica
 from tests.integration.faulty_ranks import Faults, faulty_replica
 from tests.pipeline_in_process import Encoded, annotate_in_process, encode_in_process
 from tests.tiny_tokenizer import SENTENCES
@@ -159,3 +163,48 @@ def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: P
     assert_equal(found, bench)
     assert found.problems == {}
     assert any("was built anew" in note for note in bench.notes)
+
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+
+
+class RankThatTells(Rank):
+    """A rank that can be asked about its process."""
+
+    def environment(self) -> dict[str, str]:
+        return dict(os.environ)
+
+    def huge_bytes(self, num_bytes: int) -> int:
+        """Of a tensor of this size and everything else in the process, what lies in huge pages."""
+        held = torch.ones(num_bytes, dtype=torch.uint8)
+        lines = Path("/proc/self/smaps_rollup").read_text(encoding="ascii").splitlines()
+        found = next(line.split()[1] for line in lines if line.startswith("AnonHugePages"))
+        assert held[-1] == 1
+        return 1024 * int(found)
+
+
+class ReplicaThatTells(Replica):
+    rank_class: ClassVar[type[Rank]] = RankThatTells
+
+
+@pytest.fixture
+def telling(bench: Bench) -> Iterator[ReplicaThatTells]:
+    encoded = bench.encoded
+    resources = RankResources(1, 0)
+    replica = ReplicaThatTells(
+        encoded.heads, encoded.settings, resources, 1, bench.placement, batch_timeout_s=15.0
+    )
+    yield replica
+    ray.kill(replica._ranks[0])
+
+
+def test_a_rank_on_a_cpu_has_its_threads_wait_awake_and_its_memory_in_huge_pages(
+    telling: ReplicaThatTells,
+) -> None:
+    (rank,) = telling._ranks
+    environment = answer(rank.environment.remote())
+    assert environment["GOMP_SPINCOUNT"] == "20000000"
+    assert environment["THP_MEM_ALLOC_ENABLE"] == "1"
+    if HUGE_PAGES.exists() and "[never]" not in HUGE_PAGES.read_text(encoding="ascii"):
+        num_bytes = 64 * 2**20
+        assert answer(rank.huge_bytes.remote(num_bytes)) >= num_bytes // 2

@@ -6,7 +6,7 @@ from ray.util.placement_group import PlacementGroup
 
 from pipeline.config import ModelSection
 from pipeline.errors import ConfigError
-from pipeline.placement import GroupLease, RankResources, rank_resources, replicas_that_fit
+from pipeline.placement import GroupLease, RankResources, rank_environment, rank_resources, replicas_that_fit
 
 
 def model(**options: Any) -> ModelSection:
@@ -81,3 +81,10 @@ def test_no_room_for_a_single_replica_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(ray, "nodes", lambda: nodes({"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}))
     with pytest.raises(ConfigError, match=r"^model\.replicas: no node holds a shard group of 2 ranks"):
         replicas_that_fit(2, RankResources(1, 1))
+
+
+def test_the_environment_of_a_rank_leaves_what_is_set_and_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    assert list(rank_environment("cpu")) == ["GOMP_SPINCOUNT"]
+    assert rank_environment("cuda") == {}
