@@ -191,7 +191,9 @@ class ReplicaThatTells(Replica):
 def telling(bench: Bench) -> Iterator[ReplicaThatTells]:
     encoded = bench.encoded
     resources = RankResources(1, 0)
-    replica = ReplicaThatTells(encoded.heads, encoded.settings, resources, 1, bench.placement, batch_timeout_s=15.0)
+    replica = ReplicaThatTells(
+        encoded.heads, encoded.settings, resources, 1, bench.placement, batch_timeout_s=15.0
+    )
     yield replica
     ray.kill(replica._ranks[0])
 
