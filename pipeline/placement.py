@@ -55,10 +55,9 @@ def rank_resources(model: ModelSection, device: str, cores_per_node: int) -> Ran
     return RankResources(num_cpus, 1.0 if device == "cuda" else 0.0)
 
 
-# For the process of a rank on a CPU. torch asks for memory in huge pages: a twentieth of a trunk's time went into
-# finding small ones. And OpenMP's threads wait awake for some 0.2 s, as those of Intel's runtime do: on a machine
-# with much to do one thread is often late by more than the 3 ms that they wait otherwise.
-_CPU_RANK_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "GOMP_SPINCOUNT": "20000000"}
+# For the process of a rank on a CPU: torch asks for memory in huge pages. Some four hundredths of a trunk's time
+# went into finding small ones.
+_CPU_RANK_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
 def rank_environment(device: str) -> dict[str, str]:

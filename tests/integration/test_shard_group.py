@@ -1,6 +1,5 @@
 """Ranks as real processes that really die, stop or run out of memory, below what a leader does about it."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -171,9 +170,6 @@ HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 class RankThatTells(Rank):
     """A rank that can be asked about its process."""
 
-    def environment(self) -> dict[str, str]:
-        return dict(os.environ)
-
     def huge_bytes(self, num_bytes: int) -> int:
         """Of a tensor of this size and everything else in the process, what lies in huge pages."""
         held = torch.ones(num_bytes, dtype=torch.uint8)
@@ -198,14 +194,10 @@ def telling(bench: Bench) -> Iterator[ReplicaThatTells]:
     ray.kill(replica._ranks[0])
 
 
-def test_a_rank_on_a_cpu_has_its_threads_wait_awake_and_its_memory_in_huge_pages(
-    telling: ReplicaThatTells,
-) -> None:
-    (rank,) = telling._ranks
-    environment = answer(rank.environment.remote())
-    assert environment["GOMP_SPINCOUNT"] == "20000000"
-    assert environment["THP_MEM_ALLOC_ENABLE"] == "1"
-    if HUGE_PAGES.exists() and "[never]" not in HUGE_PAGES.read_text(encoding="ascii"):
-        # How many the kernel has to give is not ours to say; without the variable it gives none where it has to
-        # be asked.
-        assert answer(rank.huge_bytes.remote(64 * 2**20)) > 0
+@pytest.mark.skipif(
+    not HUGE_PAGES.exists() or "[never]" in HUGE_PAGES.read_text(encoding="ascii"),
+    reason="this kernel gives no huge pages",
+)
+def test_a_rank_on_a_cpu_has_its_memory_in_huge_pages(telling: ReplicaThatTells) -> None:
+    # How many the kernel has to give is not ours to say; where it has to be asked, it gives none otherwise.
+    assert answer(telling._ranks[0].huge_bytes.remote(64 * 2**20)) > 0

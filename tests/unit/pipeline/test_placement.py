@@ -84,7 +84,8 @@ def test_no_room_for_a_single_replica_is_refused(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_environment_of_a_rank_leaves_what_is_set_and_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
-    assert list(rank_environment("cpu")) == ["GOMP_SPINCOUNT"]
+    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
+    assert rank_environment("cpu") == {"THP_MEM_ALLOC_ENABLE": "1"}
     assert rank_environment("cuda") == {}
+    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
+    assert rank_environment("cpu") == {}
