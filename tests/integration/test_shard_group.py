@@ -39,6 +39,7 @@ TEXTS = [
 ]
 POISON_ROW = 3
 TOKEN_BUDGET = 96
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 @dataclass
@@ -162,9 +163,6 @@ def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: P
     assert_equal(found, bench)
     assert found.problems == {}
     assert any("was built anew" in note for note in bench.notes)
-
-
-HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 class RankThatTells(Rank):
