@@ -3,7 +3,7 @@
 Query, key and value are one matrix, and the residual is added in place: on a GPU in the kernel of the LayerNorm
 that follows (see `model.row_kernels`). On a CPU in bf16 the weights are laid out once as oneDNN wants them (which
 otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
-`model.quantized` and `model.float8`).
+`model.quantized` and `model.float8`). CPUs with AMX have layers of their own (see `model.amx`).
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
@@ -12,57 +12,24 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, fits_tiles
+from model.amx.layers import Room
 from model.attention import packed_attention
 from model.config import Activation
 from model.encoder import Encoder, Layer
-from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16, runs_triton
+from model.fast_paths import runs_triton
 from model.float8 import Codes, Float8Linear
-from model.layers import RowParallelLinear
+from model.fused_linear import (
+    CPU_SLICE_MULTIPLE,
+    CPU_SLICE_TOKENS,
+    FusedRowParallel,
+    InferenceLinear,
+    qkv_projection,
+)
 from model.packing import PackedBatch
 from model.quantized import Int8Linear, Quantization
-
-# About as many tokens pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the
-# memory for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
-CPU_SLICE_TOKENS = 1280
-# Their number is brought to a multiple of this: oneDNN compiles a kernel for every shape (0.7 MB and 3 ms each),
-# and keeps a thousand of them.
-CPU_SLICE_MULTIPLE = 16
-
-
-class InferenceLinear(nn.Module):
-    """`activation(x W^T + b)`. On a CPU in bf16, and where oneDNN has it, the weights are kept prepacked.
-
-    Args:
-        activation: GELU is part of the prepacked product; others follow it.
-    """
-
-    def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
-        super().__init__()
-        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
-        self.activation = activation
-        self.is_prepacked = has_onednn_bf16(weight)
-        self.weight: Tensor
-        if self.is_prepacked:
-            # No view of it can be made: it is no parameter.
-            self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), CPU_SLICE_TOKENS)
-        else:
-            self.weight = nn.Parameter(weight.detach(), requires_grad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[..., in_features]` to `[..., out_features]`."""
-        if not self.is_prepacked:
-            y = F.linear(x, self.weight, self.bias)
-            return y if self.activation is None else self.activation(y)
-        FAST_PATH_CALLS["prepacked linear"] += 1
-        multiply: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
-        if self.activation is F.gelu:
-            return multiply(x, self.weight, self.bias, "gelu", [], "none")
-        y = multiply(x, self.weight, self.bias, "none", [], "")
-        return y if self.activation is None else self.activation(y)
-
 
 Linear = InferenceLinear | Int8Linear | Float8Linear
 AddNorm = Callable[[Tensor, Tensor | None, nn.LayerNorm], Tensor | Codes]
@@ -93,21 +60,16 @@ class FusedLayer(nn.Module):
     ) -> None:
         super().__init__()
         attention, up, down = layer.attention.self, layer.intermediate.dense, layer.output.dense
-        projections = (attention.query, attention.key, attention.value)
-        qkv_weight, qkv_bias = (
-            torch.cat([projection.get_parameter(name).detach() for projection in projections])
-            for name in ("weight", "bias")
-        )
         self.add_norm = add_norm
         self.head_size = attention.head_size
         self.is_causal = is_causal
         self.attention_norm = layer.attention.self_attn_layer_norm
         self.norm = layer.LayerNorm
         linear, activated, linear_of_activated = _linears(quantization, layer.intermediate.activation)
-        self.qkv = linear(qkv_weight, qkv_bias)
-        self.attention_output = _RowParallel(layer.attention.output.dense, linear)
+        self.qkv = linear(*qkv_projection(attention))
+        self.attention_output = FusedRowParallel(layer.attention.output.dense, linear)
         self.up = activated(up.weight, up.bias)
-        self.down = _RowParallel(down, linear_of_activated)
+        self.down = FusedRowParallel(down, linear_of_activated)
 
     def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
         """Both blocks.
@@ -142,34 +104,29 @@ def _linears(
     return InferenceLinear, partial(InferenceLinear, activation=activation), InferenceLinear
 
 
-class _RowParallel(nn.Module):
-    """A `RowParallelLinear`: the bias belongs to the product on one rank, and follows the sum over several."""
-
-    def __init__(self, dense: RowParallelLinear, linear: MakeLinear) -> None:
-        super().__init__()
-        self.group = dense.group
-        is_alone = self.group.size == 1
-        self.linear = linear(dense.weight, dense.bias if is_alone else None)
-        self.late_bias = None if is_alone else nn.Parameter(dense.bias.detach(), requires_grad=False)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.linear(x)
-        if self.late_bias is not None:
-            self.group.all_reduce_(y).add_(self.late_bias)
-        return y
-
-
 class FusedEncoder(nn.Module):
-    """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once."""
+    """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once.
+
+    Attributes:
+        slice_tokens, slice_multiple: about how many tokens, and a multiple of how many, `forward_` takes best on
+            a CPU.
+    """
 
     def __init__(self, encoder: Encoder, quantization: Quantization | None, *, is_causal: bool) -> None:
         super().__init__()
         layer_add_norm, self.add_norm = add_norms(encoder.LayerNorm.weight.device, quantization)
-        self.layer = nn.ModuleList()
         layers = encoder.layers
+        fuse: Callable[[Layer], FusedLayer | TiledLayer]
+        if all(fits_tiles(layer, quantization) for layer in layers):
+            self.slice_tokens, self.slice_multiple = TILED_SLICE_TOKENS, 1
+            fuse = partial(TiledLayer, quantization=quantization, room=Room(), is_causal=is_causal)
+        else:
+            self.slice_tokens, self.slice_multiple = CPU_SLICE_TOKENS, CPU_SLICE_MULTIPLE
+            fuse = partial(FusedLayer, quantization=quantization, add_norm=layer_add_norm, is_causal=is_causal)
+        self.layer = nn.ModuleList()
         encoder.layer = nn.ModuleList()
         for _ in range(len(layers)):
-            self.layer.append(FusedLayer(layers.pop(0), quantization, layer_add_norm, is_causal=is_causal))
+            self.layer.append(fuse(layers.pop(0)))
         self.LayerNorm = encoder.LayerNorm
 
     @torch.no_grad()
@@ -177,7 +134,7 @@ class FusedEncoder(nn.Module):
         """Embeddings `[T, D]`, which are overwritten, to normalised states."""
         added_TD: Tensor | None = None
         for layer in self.layer:
-            assert isinstance(layer, FusedLayer)
+            assert isinstance(layer, FusedLayer | TiledLayer)
             added_TD = layer.forward_(hidden_TD, added_TD, batch)
         states_TD = self.add_norm(hidden_TD, added_TD, self.LayerNorm)
         assert isinstance(states_TD, Tensor)

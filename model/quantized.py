@@ -37,8 +37,7 @@ class Int8Linear(nn.Module):
         super().__init__()
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self.activation = activation
-        scale_O1 = (weight.detach().abs().amax(dim=1, keepdim=True).float() / _MAX_INT8).clamp_(min=MIN_SCALE)
-        codes_OI = (weight.detach() / scale_O1).round_().to(torch.int8)
+        codes_OI, scale_O1 = int8_codes(weight)
         self.weight: Tensor = torch.ops.onednn.qlinear_prepack(codes_OI, None)
         self.scale_O = scale_O1.flatten()
         self.zero_O = torch.zeros(len(scale_O1), dtype=torch.int32)
@@ -53,6 +52,12 @@ class Int8Linear(nn.Module):
         )  # fmt: skip
         y_TO = y_TO.mul_(scale_T1) if self.bias is None else torch.addcmul(self.bias, y_TO, scale_T1, out=y_TO)
         return y_TO if self.activation is None else self.activation(y_TO)
+
+
+def int8_codes(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes of weights `[O, I]`, and fp32 scales `[O, 1]`; a row stands for itself times its scale."""
+    scale_O1 = (weight_OI.detach().abs().amax(dim=1, keepdim=True).float() / _MAX_INT8).clamp_(min=MIN_SCALE)
+    return (weight_OI.detach() / scale_O1).round_().to(torch.int8), scale_O1
 
 
 def quantize_uint8(x_TI: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,7 +10,7 @@ from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed
 from model.encoder import Embeddings, Encoder, Pooler
 from model.fast_paths import FAST_PATH_CALLS
-from model.fused import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS, FusedEncoder
+from model.fused import FusedEncoder
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
@@ -93,10 +93,10 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             len(batch.input_ids), self.config.hidden_size, dtype=self.dtype, device=self.device
         )
         begin = 0
-        for part in batch.split(CPU_SLICE_TOKENS):
+        for part in batch.split(fused.slice_tokens):
             FAST_PATH_CALLS["slices"] += 1
             num_tokens = len(part.input_ids)
-            filled = part.filled_up(CPU_SLICE_MULTIPLE, pad_token_id=self.config.pad_token_id)
+            filled = part.filled_up(fused.slice_multiple, pad_token_id=self.config.pad_token_id)
             hidden_TD = fused.forward_(self.embeddings.forward_packed(filled), filled)
             states_TD[begin : begin + num_tokens] = hidden_TD[:num_tokens]
             begin += num_tokens

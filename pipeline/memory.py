@@ -12,7 +12,7 @@ from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.attention import num_filled_lengths
-from model.fused import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
+from model.fused_linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
 from pipeline.head_config import CausalLMLossHead, FillMaskHead, MaskedLMLossHead, TextGenerationHead
 from pipeline.head_modules import build_head, build_trunk

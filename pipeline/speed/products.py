@@ -5,7 +5,7 @@ import torch.nn.functional as F
 
 from model.config import XLMRobertaXLConfig
 from model.fast_paths import has_onednn_bf16
-from model.fused import CPU_SLICE_TOKENS, InferenceLinear
+from model.fused_linear import CPU_SLICE_TOKENS, InferenceLinear
 from pipeline.speed.flops import product_flops, product_shapes
 from pipeline.speed.timing import PRODUCTS, Case
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.amx.library import runs_amx_kernels
 from model.attention import MIN_PRODUCT_LENGTH, attention_of_products
-from model.fast_paths import FAST_PATH_CALLS, has_amx, has_onednn_bf16
-from model.fused import CPU_SLICE_TOKENS
+from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
+from model.fused_linear import CPU_SLICE_TOKENS
 from tests.distributed.processes import run_on_ranks
 
 TINY = {
@@ -29,6 +30,10 @@ TINY = {
 LENGTHS = [5, 5, 40, 400, 33, 598, 31, 300, 1]
 needs_onednn_bf16 = pytest.mark.skipif(
     not has_onednn_bf16(torch.empty(0, dtype=torch.bfloat16)), reason="oneDNN without bf16"
+)
+
+needs_amx_kernels = pytest.mark.skipif(
+    not runs_amx_kernels(torch.empty(0, dtype=torch.bfloat16)), reason="no AMX on this CPU, or no gcc"
 )
 
 
@@ -65,7 +70,12 @@ def test_in_fp32_the_fused_form_is_the_plain_one(options: dict[str, Any]) -> Non
 
 @needs_onednn_bf16
 @pytest.mark.parametrize("options", [{}, {"hidden_act": "relu"}, {"is_decoder": True}], ids=str)
-def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: dict[str, Any]) -> None:
+def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a CPU without AMX has it."""
+    monkeypatch.setattr("model.attention.has_amx", lambda: False)
+    monkeypatch.setattr("model.amx.layer.runs_amx_kernels", lambda tensor: False)
     trunk = random_trunk(torch.bfloat16, **options)
     with torch.inference_mode():
         exact = copy.deepcopy(trunk).float().forward_packed(a_batch())
@@ -78,23 +88,44 @@ def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: dic
     assert FAST_PATH_CALLS["prepacked linear"] == 4 * TINY["num_hidden_layers"] * num_slices
     num_long = sum(n >= MIN_PRODUCT_LENGTH for n in LENGTHS)
     # The plain form attends in the same way.
-    num_products = 0 if has_amx() or options.get("is_decoder") else 2 * num_long * TINY["num_hidden_layers"]
+    num_products = 0 if options.get("is_decoder") else 2 * num_long * TINY["num_hidden_layers"]
     assert FAST_PATH_CALLS["attention of products"] == num_products
-    assert bool(FAST_PATH_CALLS["attention in rows"]) == (has_amx() and not options.get("is_decoder"))
+    assert FAST_PATH_CALLS["linear in tiles"] == 0
 
 
-@needs_onednn_bf16
-def test_without_tiles_attention_is_that_of_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.attention.has_amx", lambda: False)
-    trunk = random_trunk(torch.bfloat16)
+@needs_amx_kernels
+@pytest.mark.parametrize("options", [{}, {"is_decoder": True}, {"pruned_heads": {1: [0, 2, 3]}}], ids=str)
+def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: dict[str, Any]) -> None:
+    trunk = random_trunk(torch.bfloat16, **options)
     with torch.inference_mode():
         exact = copy.deepcopy(trunk).float().forward_packed(a_batch())
     FAST_PATH_CALLS.clear()
     fused, plain = fused_and_plain(trunk)
     assert (fused - exact).abs().mean() <= 1.1 * (plain - exact).abs().mean()
-    num_long = sum(n >= MIN_PRODUCT_LENGTH for n in LENGTHS)
-    assert FAST_PATH_CALLS["attention of products"] == 2 * num_long * TINY["num_hidden_layers"]
-    assert FAST_PATH_CALLS["attention in rows"] == 0
+    assert (fused - exact).abs().max() <= 2 * (plain - exact).abs().max()
+    assert FAST_PATH_CALLS["slices"] == 1
+    num_layers = TINY["num_hidden_layers"]
+    assert FAST_PATH_CALLS["linear in tiles"] == 4 * num_layers
+    assert FAST_PATH_CALLS["attention in tiles of a CPU"] == num_layers
+    assert FAST_PATH_CALLS["residual and norm in blocks"] == 2 * num_layers
+
+
+@needs_amx_kernels
+@pytest.mark.parametrize(
+    ("dtype", "options"),
+    [
+        (torch.float32, {}),
+        (torch.bfloat16, {"hidden_act": "relu"}),
+        (torch.bfloat16, {"hidden_size": 72, "num_attention_heads": 3}),
+    ],
+    ids=str,
+)
+def test_layers_that_no_kernel_fits_run_without_tiles(dtype: torch.dtype, options: dict[str, Any]) -> None:
+    trunk = random_trunk(dtype, **options)
+    FAST_PATH_CALLS.clear()
+    fused, plain = fused_and_plain(trunk)
+    torch.testing.assert_close(fused, plain, rtol=0.1, atol=0.1)
+    assert FAST_PATH_CALLS["linear in tiles"] == 0
 
 
 @needs_onednn_bf16

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.amx.library import runs_amx_kernels
 from model.config import Activation
 from model.fast_paths import FAST_PATH_CALLS
 from model.float8 import Float8Linear, emulated_scaled_product, quantize_float8, scaled_product
@@ -150,8 +151,28 @@ def test_a_quantized_trunk_is_near_to_fp32(quantization: Quantization) -> None:
         trunk.fuse(quantization)
         FAST_PATH_CALLS.clear()
         found = trunk.forward_packed(batch).float()
-    num_slices = 2
-    assert FAST_PATH_CALLS[f"{quantization} linear"] == 4 * 3 * num_slices
+    assert_near(quantization, found, exact)
+    if quantization == "int8" and runs_amx_kernels(trunk.embeddings.word_embeddings.weight):
+        assert FAST_PATH_CALLS["int8 linear in tiles"] == 4 * 3
+    else:
+        num_slices = 2
+        assert FAST_PATH_CALLS[f"{quantization} linear"] == 4 * 3 * num_slices
+
+
+@needs_vnni
+def test_a_quantized_trunk_without_tiles_is_near_to_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.amx.layer.runs_amx_kernels", lambda tensor: False)
+    trunk, batch = a_trunk(), a_batch(LENGTHS)
+    with torch.inference_mode():
+        exact = copy.deepcopy(trunk).float().forward_packed(batch)
+        trunk.fuse("int8")
+        FAST_PATH_CALLS.clear()
+        found = trunk.forward_packed(batch).float()
+    assert_near("int8", found, exact)
+    assert FAST_PATH_CALLS["int8 linear"] == 4 * 3 * 2
+
+
+def assert_near(quantization: Quantization, found: Tensor, exact: Tensor) -> None:
     error = ((found - exact).norm() / exact.norm()).item()
     assert 0.003 < error < MAX_ERROR[quantization]
 

@@ -1,0 +1,234 @@
+/* Softmax attention of each packed sequence to itself, head by head, in bf16 with scores in fp32.
+ *
+ * Keys and values of a head are laid out as tiles once; then 32 queries at a time meet all of them. A sequence's
+ * result does not depend on its neighbours.
+ */
+
+#include <math.h>
+#include <omp.h>
+
+#include "tiles.h"
+
+#define LOG2_E 1.44269504f
+
+typedef struct {
+    const bf16 *q, *k, *v; /* [num_tokens, num_heads, head_size], tokens `stride` elements apart */
+    uint8_t *context;      /* blocks of [num_tokens, num_heads * head_size] */
+    long stride, num_heads, head_size;
+    int is_causal;
+} Attention;
+
+/* A thread's own memory, for one head of one sequence. Lengths are filled up to whole tiles. */
+typedef struct {
+    uint8_t *keys;    /* tiles [num_keys / 16, head_steps] */
+    uint8_t *values;  /* tiles [num_keys / 32, head_size / 16] */
+    uint8_t *queries; /* tiles [2, head_steps] of 32 queries */
+    float *scores;    /* [32, num_keys], rows `score_stride` apart */
+    bf16 *probs;      /* the same, rows `prob_stride` apart */
+    float *sums;      /* [32, head_size], rows head_size apart */
+    long num_keys, head_steps, score_stride, prob_stride;
+} Workspace;
+
+static size_t take(size_t *end, size_t num_bytes) {
+    const size_t begin = *end;
+    *end += CEIL_DIV(num_bytes, 64) * 64;
+    return begin;
+}
+
+static Workspace workspace(long length, long head_size) {
+    Workspace w;
+    w.num_keys = CEIL_DIV(length, 32) * 32;
+    w.head_steps = CEIL_DIV(head_size, 32);
+    /* Rows that are a power of two apart would share few sets of the cache. */
+    w.score_stride = w.num_keys + 16;
+    w.prob_stride = w.num_keys + 32;
+    size_t size = 0;
+    const size_t keys = take(&size, w.num_keys / TILE_ROWS * w.head_steps * TILE_BYTES);
+    const size_t values = take(&size, w.num_keys / 32 * (head_size / 16) * TILE_BYTES);
+    const size_t queries = take(&size, 2 * w.head_steps * TILE_BYTES);
+    const size_t scores = take(&size, BLOCK_ROWS * w.score_stride * sizeof(float));
+    const size_t probs = take(&size, BLOCK_ROWS * w.prob_stride * sizeof(bf16));
+    const size_t sums = take(&size, BLOCK_ROWS * head_size * sizeof(float));
+    uint8_t *memory = scratch(size);
+    w.keys = memory + keys;
+    w.values = memory + values;
+    w.queries = memory + queries;
+    w.scores = (float *)(memory + scores);
+    w.probs = (bf16 *)(memory + probs);
+    w.sums = (float *)(memory + sums);
+    return w;
+}
+
+/* 32 numbers of a head from `begin` on, zero behind its end; all zero for a row that is not there. */
+static inline __m512i head_part(const bf16 *row, int is_there, long begin, long head_size) {
+    return _mm512_maskz_loadu_epi16(is_there ? first32(head_size - begin) : 0, row + begin);
+}
+
+static void fill_queries(const Attention *a, const Workspace *w, const bf16 *q, long num_queries) {
+    for (long row = 0; row < BLOCK_ROWS; row++)
+        for (long step = 0; step < w->head_steps; step++)
+            _mm512_store_si512(
+                w->queries + (row / TILE_ROWS * w->head_steps + step) * TILE_BYTES + row % TILE_ROWS * STEP_BYTES,
+                head_part(q + row * a->stride, row < num_queries, step * 32, a->head_size));
+}
+
+/* Transposes 16 rows of 16 words. */
+static inline void transpose(__m512i x[TILE_ROWS]) {
+    __m512i y[TILE_ROWS];
+    for (int i = 0; i < 16; i += 2) {
+        y[i] = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4)
+        for (int j = 0; j < 2; j++) {
+            x[i + 2 * j] = _mm512_unpacklo_epi64(y[i + j], y[i + 2 + j]);
+            x[i + 2 * j + 1] = _mm512_unpackhi_epi64(y[i + j], y[i + 2 + j]);
+        }
+    /* x[4 i + c] holds, of rows 4 i to 4 i + 3, the columns c, 4 + c, 8 + c and 12 + c. */
+    for (int c = 0; c < 4; c++) {
+        const __m512i low = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88), high = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
+        const __m512i low2 = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xdd), high2 = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xdd);
+        y[c] = _mm512_shuffle_i32x4(low, high, 0x88);
+        y[8 + c] = _mm512_shuffle_i32x4(low, high, 0xdd);
+        y[4 + c] = _mm512_shuffle_i32x4(low2, high2, 0x88);
+        y[12 + c] = _mm512_shuffle_i32x4(low2, high2, 0xdd);
+    }
+    for (int i = 0; i < 16; i++)
+        x[i] = y[i];
+}
+
+/* Keys are the weights of the first product: 16 of them in a tile, pairs of their numbers one below the other. */
+static void fill_keys(const Attention *a, const Workspace *w, const bf16 *k, long length) {
+    for (long group = 0; group < w->num_keys / TILE_ROWS; group++)
+        for (long step = 0; step < w->head_steps; step++) {
+            __m512i x[TILE_ROWS];
+            for (long i = 0; i < TILE_ROWS; i++) {
+                const long key = group * TILE_ROWS + i;
+                x[i] = head_part(k + key * a->stride, key < length, step * 32, a->head_size);
+            }
+            transpose(x);
+            uint8_t *tile = w->keys + (group * w->head_steps + step) * TILE_BYTES;
+            for (long i = 0; i < TILE_ROWS; i++)
+                _mm512_store_si512(tile + i * STEP_BYTES, x[i]);
+        }
+}
+
+/* Values are those of the second: 16 of a head's numbers in a tile, pairs of tokens one below the other. */
+static void fill_values(const Attention *a, const Workspace *w, const bf16 *v, long length) {
+    const long num_parts = a->head_size / 16;
+    for (long key = 0; key < w->num_keys; key += 2)
+        for (long part = 0; part < num_parts; part++) {
+            const bf16 *row = v + key * a->stride + part * 16;
+            const __m256i even = _mm256_maskz_loadu_epi16(key < length ? 0xffff : 0, row);
+            const __m256i odd = _mm256_maskz_loadu_epi16(key + 1 < length ? 0xffff : 0, row + a->stride);
+            const __m512i pairs =
+                _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
+            _mm512_store_si512(
+                w->values + (key / 32 * num_parts + part) * TILE_BYTES + key % 32 / 2 * STEP_BYTES, pairs);
+        }
+}
+
+/* Scores of 32 queries with keys up to `num_keys`, a multiple of 32. */
+static void multiply_keys(const Workspace *w, long num_keys) {
+    const long stride = w->score_stride * sizeof(float), tiles = w->head_steps * TILE_BYTES;
+    for (long key = 0; key < num_keys; key += 32) {
+        const uint8_t *q = w->queries, *k = w->keys + key / TILE_ROWS * tiles;
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+        for (long step = 0; step < w->head_steps; step++, q += TILE_BYTES, k += TILE_BYTES) {
+            _tile_loadd(4, q, 64); _tile_loadd(6, k, 64);
+            _tile_loadd(5, q + tiles, 64); _tile_loadd(7, k + tiles, 64);
+            _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(3, 5, 7);
+        }
+        float *scores = w->scores + key;
+        _tile_stored(0, scores, stride); _tile_stored(1, scores + 16, stride);
+        _tile_stored(2, scores + 16 * w->score_stride, stride); _tile_stored(3, scores + 16 * w->score_stride + 16, stride);
+    }
+}
+
+/* exp(score - highest) in bf16, zero behind `length`, and one over their sum. */
+static float softmax(const float *scores, bf16 *probs, long length, long num_keys, float scale) {
+    __m512 highest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
+    for (long i = 0; i < length; i += 16)
+        highest = _mm512_mask_max_ps(highest, first16(length - i), highest, _mm512_load_ps(scores + i));
+    const __m512 factor = _mm512_set1_ps(scale * LOG2_E), offset = _mm512_set1_ps(_mm512_reduce_max_ps(highest) * scale * LOG2_E);
+    for (long i = 0; i < num_keys; i += 16) {
+        const __m512 power = _mm512_fmsub_ps(_mm512_load_ps(scores + i), factor, offset);
+        const __m512 y = _mm512_maskz_mov_ps(first16(length - i), exp2_of_negative(power));
+        sum = _mm512_add_ps(sum, y);
+        _mm256_store_si256((__m256i *)(probs + i), (__m256i)_mm512_cvtneps_pbh(y));
+    }
+    return 1.0f / _mm512_reduce_add_ps(sum);
+}
+
+/* Sums of values for 32 queries, over keys up to `num_keys`. */
+static void multiply_values(const Workspace *w, long num_keys, long head_size) {
+    const long num_parts = head_size / 16, prob_bytes = w->prob_stride * sizeof(bf16), sum_bytes = head_size * sizeof(float);
+    for (long part = 0; part < num_parts; part += 2) {
+        const int is_pair = part + 1 < num_parts;
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+        for (long key = 0; key < num_keys; key += 32) {
+            const uint8_t *v = w->values + (key / 32 * num_parts + part) * TILE_BYTES;
+            _tile_loadd(4, w->probs + key, prob_bytes); _tile_loadd(6, v, 64);
+            _tile_loadd(5, w->probs + 16 * w->prob_stride + key, prob_bytes);
+            _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(2, 5, 6);
+            if (is_pair) {
+                _tile_loadd(7, v + TILE_BYTES, 64);
+                _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+        float *sums = w->sums + part * 16;
+        _tile_stored(0, sums, sum_bytes); _tile_stored(2, sums + 16 * head_size, sum_bytes);
+        if (is_pair) {
+            _tile_stored(1, sums + 16, sum_bytes); _tile_stored(3, sums + 16 * head_size + 16, sum_bytes);
+        }
+    }
+}
+
+/* One head of the sequence of tokens `begin` to `begin + length`. */
+static void attend(const Attention *a, long begin, long length, long head) {
+    const Workspace w = workspace(length, a->head_size);
+    const long offset = begin * a->stride + head * a->head_size, first_feature = head * a->head_size;
+    const long num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
+    const float scale = 1.0f / sqrtf((float)a->head_size);
+    fill_keys(a, &w, a->k + offset, length);
+    fill_values(a, &w, a->v + offset, length);
+    for (long query = 0; query < length; query += BLOCK_ROWS) {
+        const long num_queries = MIN(BLOCK_ROWS, length - query);
+        const long num_keys = a->is_causal ? query + BLOCK_ROWS : w.num_keys;
+        float factors[BLOCK_ROWS];
+        fill_queries(a, &w, a->q + offset + query * a->stride, num_queries);
+        finish_stores();
+        multiply_keys(&w, num_keys);
+        for (long row = 0; row < num_queries; row++)
+            factors[row] = softmax(w.scores + row * w.score_stride, w.probs + row * w.prob_stride,
+                                   a->is_causal ? query + row + 1 : length, num_keys, scale);
+        finish_stores();
+        multiply_values(&w, num_keys, a->head_size);
+        for (long row = 0; row < num_queries; row++) {
+            uint8_t *to = place_in_blocks(a->context, begin + query + row, num_steps);
+            for (long i = 0; i < a->head_size; i += 16) {
+                const __m512 y = _mm512_mul_ps(_mm512_loadu_ps(w.sums + row * a->head_size + i), _mm512_set1_ps(factors[row]));
+                const long feature = first_feature + i;
+                store_bf16((bf16 *)(to + feature / 32 * BLOCK_BYTES) + feature % 32, 0xffff, y);
+            }
+        }
+    }
+}
+
+/* qkv [num_tokens, 3, num_heads, head_size], where sequences of these lengths follow one another; head_size is a
+ * multiple of 16. Features that fill up the last step of the context are zero already. */
+void attention(const bf16 *qkv, const int64_t *lengths, uint8_t *context, long num_sequences, long num_heads,
+               long head_size, long is_causal, long num_threads) {
+    const long size = num_heads * head_size;
+    const Attention a = {qkv, qkv + size, qkv + 2 * size, context, 3 * size, num_heads, head_size, is_causal};
+#pragma omp parallel num_threads(num_threads)
+    {
+        configure_tiles();
+        long begin = 0;
+        for (long i = 0; i < num_sequences; begin += lengths[i], i++)
+#pragma omp for schedule(dynamic, 1) nowait
+            for (long head = 0; head < num_heads; head++)
+                attend(&a, begin, lengths[i], head);
+        _tile_release();
+    }
+}

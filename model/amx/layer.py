@@ -1,0 +1,71 @@
+"""A layer in tiles: what `model.fused.FusedLayer` is elsewhere.
+
+Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size.
+"""
+
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from model.amx.layers import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
+from model.amx.library import runs_amx_kernels
+from model.encoder import Layer
+from model.fused_linear import FusedRowParallel, qkv_projection
+from model.packing import PackedBatch
+from model.quantized import Quantization
+
+# About as many tokens pass all layers at a time: weights are read from memory once for all of them.
+TILED_SLICE_TOKENS = 4096
+
+
+def fits_tiles(layer: Layer, quantization: Quantization | None) -> bool:
+    """Whether the kernels can compute a layer: bf16 or int8, with GELU, and heads of a multiple of 16 numbers."""
+    attention = layer.attention.self
+    return (
+        quantization != "float8"
+        and layer.intermediate.activation is F.gelu
+        and attention.head_size % 16 == 0
+        and attention.query.weight.numel() > 0
+        and runs_amx_kernels(attention.query.weight)
+    )
+
+
+class TiledLayer(nn.Module):
+    """The self-attention and feed-forward blocks of a `Layer`, for packed batches only.
+
+    Args:
+        room: memory that all layers share.
+    """
+
+    def __init__(self, layer: Layer, quantization: Quantization | None, room: Room, *, is_causal: bool) -> None:
+        super().__init__()
+        attention, up = layer.attention.self, layer.intermediate.dense
+        linear = partial(AmxInt8Linear, room=room) if quantization == "int8" else AmxLinear
+        self.room = room
+        self.head_size = attention.head_size
+        self.is_causal = is_causal
+        self.attention_norm = layer.attention.self_attn_layer_norm
+        self.norm = layer.LayerNorm
+        qkv_weight, qkv_bias = qkv_projection(attention)
+        self.qkv_size, self.intermediate_size = len(qkv_weight), len(up.weight)
+        self.qkv = linear(qkv_weight, qkv_bias)
+        self.attention_output = FusedRowParallel(layer.attention.output.dense, linear)
+        self.up = linear(up.weight, up.bias, is_activated=True)
+        self.down = FusedRowParallel(layer.output.dense, linear)
+
+    def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
+        """Both blocks, as `FusedLayer.forward_`; the result is there until the next call."""
+        room, (num_tokens, hidden_size) = self.room, hidden_TD.shape
+        normed = room.blocks("normed", num_tokens, hidden_size)
+        add_norm_in_blocks(hidden_TD, added_TD, self.attention_norm, normed)
+        qkv_TA = self.qkv(normed, room.rows("qkv", num_tokens, self.qkv_size))
+        context_TA = self._attend(qkv_TA, batch)
+        added_TD = room.rows("added", num_tokens, hidden_size)
+        add_norm_in_blocks(hidden_TD, self.attention_output(context_TA, added_TD), self.norm, normed)
+        activated = self.up(normed, room.blocks("activated", num_tokens, self.intermediate_size))
+        return self.down(activated, added_TD)
+
+    def _attend(self, qkv_TA: Tensor, batch: PackedBatch) -> Blocks:
+        context = self.room.blocks("context", len(qkv_TA), self.qkv_size // 3)
+        return attention_in_tiles(qkv_TA, batch.lengths, self.head_size, context, is_causal=self.is_causal)

@@ -1,0 +1,160 @@
+"""What a layer is made of, in tiles: residual and LayerNorm, products, attention.
+
+Every kernel writes into memory that it is given (see `Room`).
+
+Shape suffixes: T packed tokens, D hidden, A three times this rank's heads times head size, I input features,
+O output features.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model.amx.library import call
+from model.fast_paths import FAST_PATH_CALLS
+from model.quantized import int8_codes
+
+_BLOCK_ROWS = 32
+_STEP_BYTES = 64
+
+
+class Blocks(NamedTuple):
+    """Rows in bf16, in the order in which a product reads them (see `tiles.h`).
+
+    Attributes:
+        data: uint8 `[num_bytes]`.
+    """
+
+    data: Tensor
+    num_rows: int
+    num_features: int
+
+    def rows(self) -> Tensor:
+        """The same as a matrix `[num_rows, num_features]`."""
+        blocks = self.data.view(torch.bfloat16).view(-1, _ceil_div(2 * self.num_features, _STEP_BYTES), 32, 32)
+        return blocks.transpose(1, 2).flatten(2).flatten(0, 1)[: self.num_rows, : self.num_features]
+
+
+class Room:
+    """Memory that layers use one after the other. It is kept: pages that are new have to be cleared first."""
+
+    def __init__(self) -> None:
+        self._memory: dict[str, Tensor] = {}
+
+    def rows(self, name: str, num_rows: int, num_features: int) -> Tensor:
+        """bf16 `[num_rows, num_features]`; what was in this place is overwritten."""
+        num_bytes = 2 * num_rows * num_features
+        return self._bytes(name, num_bytes).view(torch.bfloat16).view(num_rows, num_features)
+
+    def blocks(self, name: str, num_rows: int, num_features: int) -> Blocks:
+        """The same in blocks."""
+        data = self._bytes(name, _num_block_bytes(num_rows, 2 * num_features))
+        return Blocks(data, num_rows, num_features)
+
+    def codes(self, num_rows: int, num_features: int) -> tuple[Tensor, Tensor]:
+        """For int8 codes of rows in blocks, and fp32 scales `[num_rows]`."""
+        codes = self._bytes("codes", _num_block_bytes(num_rows, num_features))
+        return codes, self._bytes("scales", 4 * num_rows).view(torch.float32)
+
+    def _bytes(self, name: str, num_bytes: int) -> Tensor:
+        memory = self._memory.get(name)
+        if memory is None or len(memory) < num_bytes:
+            # The old one goes before the new one comes.
+            self._memory.pop(name, None)
+            memory = self._memory[name] = torch.empty(num_bytes, dtype=torch.uint8)
+        return memory[:num_bytes]
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _num_block_bytes(num_rows: int, row_bytes: int) -> int:
+    return _ceil_div(num_rows, _BLOCK_ROWS) * _BLOCK_ROWS * _ceil_div(row_bytes, _STEP_BYTES) * _STEP_BYTES
+
+
+def add_norm_in_blocks(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, normed: Blocks) -> Blocks:
+    """`norm(hidden + added)` into `normed`; the sum stays in `hidden`, and there may be nothing to add."""
+    FAST_PATH_CALLS["residual and norm in blocks"] += 1
+    call("add_norm", hidden_TD, added_TD, norm.weight, norm.bias, float(norm.eps), *normed)
+    return normed
+
+
+def attention_in_tiles(
+    qkv_TA: Tensor, lengths: tuple[int, ...], head_size: int, context: Blocks, *, is_causal: bool
+) -> Blocks:
+    """Softmax attention of each packed sequence to itself into `context`, `[T, A / 3]`.
+
+    Args:
+        head_size: a multiple of 16.
+    """
+    FAST_PATH_CALLS["attention in tiles of a CPU"] += 1
+    if context.num_features % 32:
+        context.data.zero_()
+    num_heads = context.num_features // head_size
+    sizes = torch.tensor(lengths)
+    call("attention", qkv_TA, sizes, context.data, len(lengths), num_heads, head_size, int(is_causal))
+    return context
+
+
+class AmxLinear(nn.Module):
+    """`x W^T + b` in bf16, of rows in blocks.
+
+    Args:
+        is_activated: GELU follows.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, is_activated: bool = False) -> None:
+        super().__init__()
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.is_activated = is_activated
+        # No view of it can be made: it is no parameter.
+        self.weight = _packed(weight)
+
+    def forward(self, x: Blocks, y: Tensor | Blocks) -> Tensor | Blocks:
+        """Into `y`, `[T, O]`, and back."""
+        FAST_PATH_CALLS["linear in tiles"] += 1
+        call("linear_bf16", x.data, self.weight, self.bias, *_product_arguments(x, y, self.is_activated))
+        return y
+
+
+class AmxInt8Linear(nn.Module):
+    """The same of int8 codes: weights with a scale a row, inputs as they come, with a scale a token.
+
+    Args:
+        room: where the codes of an input are.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, room: Room, is_activated: bool = False) -> None:
+        super().__init__()
+        self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
+        self.is_activated = is_activated
+        self.room = room
+        codes_OI, scale_O1 = int8_codes(weight)
+        self.weight = _packed(codes_OI)
+        self.scale_O = scale_O1.flatten()
+
+    def forward(self, x: Blocks, y: Tensor | Blocks) -> Tensor | Blocks:
+        """Into `y`, `[T, O]`, and back."""
+        FAST_PATH_CALLS["int8 linear in tiles"] += 1
+        codes, scale_T = self.room.codes(x.num_rows, x.num_features)
+        call("quantize", x.data, codes, scale_T, x.num_rows, x.num_features)
+        arguments = _product_arguments(x, y, self.is_activated)
+        call("linear_int8", codes, scale_T, self.weight, self.scale_O, self.bias, *arguments)
+        return y
+
+
+def _packed(weight_OI: Tensor) -> Tensor:
+    """Weights as a product reads them."""
+    weight_OI = weight_OI.detach().contiguous()
+    row_bytes = weight_OI.shape[1] * weight_OI.itemsize
+    packed = torch.empty(_num_block_bytes(len(weight_OI), row_bytes), dtype=torch.uint8)
+    call("pack_weight", weight_OI, packed, len(weight_OI), row_bytes)
+    return packed
+
+
+def _product_arguments(x: Blocks, y: Tensor | Blocks, is_activated: bool) -> tuple[Tensor | int, ...]:
+    """Of both products, from the results on."""
+    data, num_outputs = (y.data, y.num_features) if isinstance(y, Blocks) else (y, y.shape[1])
+    return data, x.num_rows, x.num_features, num_outputs, int(is_activated), int(isinstance(y, Blocks))

@@ -1,0 +1,93 @@
+"""The kernels as a library: built by gcc where it is first needed, kept in the user's cache, called on tensors."""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model.fast_paths import has_amx, has_onednn_bf16
+
+_SOURCES = sorted(Path(__file__).parent.glob("*.[ch]"))
+# What every CPU with AMX has.
+_FLAGS = (
+    *("-O3", "-shared", "-fPIC", "-fopenmp", "-mfma", "-mtune=sapphirerapids"),
+    *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16"),
+    *("-mamx-tile", "-mamx-bf16", "-mamx-int8"),
+)
+
+
+def runs_amx_kernels(tensor: Tensor) -> bool:
+    """Whether layers of this tensor's device and dtype are computed in tiles: in bf16 on a CPU with AMX, where
+    gcc 11 or later can build the kernels."""
+    return has_onednn_bf16(tensor) and has_amx() and _library() is not None
+
+
+@cache
+def _library() -> ctypes.CDLL | None:
+    """None where there is no gcc, with a warning where it fails, or the system keeps tiles from processes."""
+    if shutil.which("gcc") is None:
+        return None
+    try:
+        library = ctypes.CDLL(str(build(cache_directory())))
+    except subprocess.CalledProcessError as error:
+        warnings.warn(
+            "layers run without tiles, more slowly: gcc could not build their kernels, which takes gcc 11 or "
+            f"later and the headers of the C library. It says: {error.stderr.strip()}",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        return None
+    return library if library.request_tiles() == 0 else None
+
+
+def cache_directory() -> Path:
+    """Where the library is kept from process to process."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xlmr-ray"
+
+
+def build(directory: Path) -> Path:
+    """The library of these sources in a directory; built apart and put in place, unless it is there.
+
+    Raises:
+        subprocess.CalledProcessError: gcc fails; its message is `stderr`.
+    """
+    content = b"".join(source.read_bytes() for source in _SOURCES) + " ".join(_FLAGS).encode()
+    library = directory / f"amx-{hashlib.sha256(content).hexdigest()[:16]}.so"
+    if library.exists():
+        return library
+    directory.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=directory) as apart:
+        built = Path(apart) / library.name
+        units = [str(source) for source in _SOURCES if source.suffix == ".c"]
+        command = ["gcc", *_FLAGS, "-o", str(built), *units]
+        subprocess.run(command, check=True, capture_output=True, text=True)
+        built.replace(library)
+    return library
+
+
+def call(kernel: str, *arguments: Tensor | int | float | None) -> None:
+    """Run a kernel on as many threads as torch uses.
+
+    Args:
+        arguments: tensors for pointers (None for NULL), whole numbers for `long`, others for `float`.
+    """
+    library = _library()
+    assert library is not None
+    library[kernel](*(_argument(a) for a in arguments), ctypes.c_long(torch.get_num_threads()))
+
+
+def _argument(value: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_long | ctypes.c_float:
+    if isinstance(value, Tensor):
+        assert value.is_contiguous()
+        return ctypes.c_void_p(value.data_ptr())
+    if value is None:
+        return ctypes.c_void_p(None)
+    return ctypes.c_float(value) if isinstance(value, float) else ctypes.c_long(value)

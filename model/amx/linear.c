@@ -1,0 +1,180 @@
+/* y = x W^T + b, of bf16 or of int8 codes, from blocks of rows to rows, or to blocks of rows in bf16.
+ *
+ * Two by two tiles of results stay in registers while the features pass. A panel of input rows, as much as a
+ * core's cache holds beside a strip of weights, meets strip after strip; the next strip is fetched meanwhile.
+ * Where the features are too many for a panel, they are taken in chunks, and sums wait in memory. A row's sums
+ * are made in one order, whatever rows are beside it.
+ */
+
+#include <omp.h>
+#include <string.h>
+
+#include "tiles.h"
+
+#define PANEL_BYTES (960 * 1024)
+#define CHUNK_STEPS 80
+#define MAX_CHUNK_STEPS 128
+/* What one thread takes at a time: of chunked features less, whose sums have to stay in cache. */
+#define TASK_STRIPS 80
+#define TASK_STRIPS_OF_CHUNKS 40
+#define SUMS_SIZE (4 * TILE_ROWS * 16)
+
+typedef struct {
+    const uint8_t *rows;       /* blocks [num_rows / 32, num_steps] */
+    const float *row_scale;    /* of each row; codes only */
+    const uint8_t *weight;     /* packed, strips of 32 outputs [num_outputs / 32, num_steps] */
+    const float *weight_scale; /* of each output; codes only */
+    const bf16 *bias;          /* or NULL */
+    bf16 *y;                   /* [num_rows, num_outputs], or blocks of it */
+    long num_rows, num_outputs, num_steps;
+    long is_activated, gives_blocks;
+} Product;
+
+/* Weights [num_outputs, row_bytes] to strips. In a tile of weights lie, one row for each four bytes of the
+ * features, those four bytes of 16 outputs. */
+void pack_weight(const uint8_t *weight, uint8_t *packed, long num_outputs, long row_bytes, long num_threads) {
+    const long num_steps = CEIL_DIV(row_bytes, STEP_BYTES), num_strips = CEIL_DIV(num_outputs, BLOCK_ROWS);
+#pragma omp parallel for num_threads(num_threads)
+    for (long strip = 0; strip < num_strips; strip++) {
+        uint8_t *to = packed + strip * num_steps * BLOCK_BYTES;
+        memset(to, 0, num_steps * BLOCK_BYTES);
+        for (long row = 0; row < MIN(BLOCK_ROWS, num_outputs - strip * BLOCK_ROWS); row++) {
+            const uint8_t *from = weight + (strip * BLOCK_ROWS + row) * row_bytes;
+            uint8_t *column = to + row / TILE_ROWS * TILE_BYTES + row % TILE_ROWS * 4;
+            for (long byte = 0; byte < row_bytes; byte += 4)
+                memcpy(column + byte / STEP_BYTES * BLOCK_BYTES + byte % STEP_BYTES * 16, from + byte,
+                       MIN(4, row_bytes - byte));
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) __m512 result(__m512 sum, float row_scale, __m512 scale, __m512 bias,
+                                                           const int is_int8) {
+    if (!is_int8)
+        return _mm512_add_ps(sum, bias);
+    const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_castps_si512(sum)), _mm512_set1_ps(row_scale));
+    return _mm512_fmadd_ps(y, scale, bias);
+}
+
+/* Results of a block of rows and a strip of outputs, from four tiles of sums. */
+static inline __attribute__((always_inline)) void finish(const Product *p, const float *sums, long block, long strip,
+                                                         const int is_int8) {
+    const long row0 = block * BLOCK_ROWS, output0 = strip * BLOCK_ROWS;
+    const __mmask32 mask = first32(p->num_outputs - output0);
+    const __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);
+    const __m512 none = _mm512_setzero_ps();
+    const __m512 bias0 = p->bias ? load_bf16(p->bias + output0, low) : none;
+    const __m512 bias1 = p->bias ? load_bf16(p->bias + output0 + 16, high) : none;
+    const __m512 scale0 = is_int8 ? _mm512_maskz_loadu_ps(low, p->weight_scale + output0) : none;
+    const __m512 scale1 = is_int8 ? _mm512_maskz_loadu_ps(high, p->weight_scale + output0 + 16) : none;
+    const long stride = p->gives_blocks ? BLOCK_ROWS : p->num_outputs;
+    bf16 *to = p->y + (p->gives_blocks ? (block * CEIL_DIV(p->num_outputs, 32) + strip) * BLOCK_BYTES / 2
+                                       : row0 * p->num_outputs + output0);
+    for (long row = 0; row < MIN(BLOCK_ROWS, p->num_rows - row0); row++, to += stride) {
+        const float *sum = sums + row / TILE_ROWS * 512 + row % TILE_ROWS * 16;
+        const float row_scale = is_int8 ? p->row_scale[row0 + row] : 1.0f;
+        __m512 y0 = result(_mm512_load_ps(sum), row_scale, scale0, bias0, is_int8);
+        __m512 y1 = result(_mm512_load_ps(sum + 256), row_scale, scale1, bias1, is_int8);
+        if (p->is_activated) {
+            y0 = gelu(y0);
+            y1 = gelu(y1);
+        }
+        const __m512i y = (__m512i)_mm512_cvtne2ps_pbh(y1, y0);
+        if (mask == 0xffffffff && ((uintptr_t)to & 63) == 0)
+            _mm512_stream_si512((void *)to, y);
+        else
+            _mm512_mask_storeu_epi16(to, p->gives_blocks ? 0xffffffff : mask, y);
+    }
+}
+
+/* Adds the products of 32 rows and 32 outputs over a chunk of the features to four tiles of sums. */
+static inline __attribute__((always_inline)) void add_products(const uint8_t *rows, const uint8_t *weight, float *sums,
+                                                               long num_steps, int is_first, const uint8_t *next,
+                                                               long num_lines, const int is_int8) {
+    if (is_first) {
+        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+    } else {
+        _tile_loadd(0, sums, 64); _tile_loadd(1, sums + 256, 64);
+        _tile_loadd(2, sums + 512, 64); _tile_loadd(3, sums + 768, 64);
+    }
+    for (long step = 0; step < num_steps; step++, rows += BLOCK_BYTES, weight += BLOCK_BYTES) {
+        _tile_loadd(4, rows, 64); _tile_loadd(6, weight, 64);
+        _tile_loadd(5, rows + TILE_BYTES, 64); _tile_loadd(7, weight + TILE_BYTES, 64);
+#pragma GCC unroll 32
+        for (int line = 0; line < 32; line++)
+            _mm_prefetch(rows + 2 * BLOCK_BYTES + line * 64, _MM_HINT_T0);
+        if (is_int8) {
+            _tile_dpbssd(0, 4, 6); _tile_dpbssd(2, 5, 6); _tile_dpbssd(1, 4, 7); _tile_dpbssd(3, 5, 7);
+        } else {
+            _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(3, 5, 7);
+        }
+        for (long line = 0; line < num_lines; line++, next += 64)
+            _mm_prefetch(next, _MM_HINT_T1);
+    }
+    _tile_stored(0, sums, 64); _tile_stored(1, sums + 256, 64);
+    _tile_stored(2, sums + 512, 64); _tile_stored(3, sums + 768, 64);
+}
+
+/* All of `num_blocks` blocks of rows from block0 on, and of the strips from `strip0` to `end`. */
+static inline __attribute__((always_inline)) void multiply_panel(const Product *p, long block0, long num_blocks,
+                                                                 long strip0, long end, long chunk_steps,
+                                                                 const int is_int8) {
+    const int is_chunked = chunk_steps < p->num_steps;
+    const long num_lines = CEIL_DIV(BLOCK_BYTES / 64, num_blocks);
+    float *all_sums = scratch((is_chunked ? num_blocks * (end - strip0) : 1) * SUMS_SIZE * sizeof(float));
+    for (long step = 0; step < p->num_steps; step += chunk_steps) {
+        const long num_steps = MIN(chunk_steps, p->num_steps - step);
+        for (long strip = strip0; strip < end; strip++) {
+            const uint8_t *weight = p->weight + (strip * p->num_steps + step) * BLOCK_BYTES;
+            const uint8_t *next = weight + p->num_steps * BLOCK_BYTES;
+            for (long block = 0; block < num_blocks; block++) {
+                const uint8_t *rows = p->rows + ((block0 + block) * p->num_steps + step) * BLOCK_BYTES;
+                float *sums = all_sums + (is_chunked ? (strip - strip0) * num_blocks + block : 0) * SUMS_SIZE;
+                add_products(rows, weight, sums, num_steps, step == 0, next, num_lines, is_int8);
+                next += num_lines * num_steps * 64;
+                if (step + num_steps == p->num_steps)
+                    finish(p, sums, block0 + block, strip, is_int8);
+            }
+        }
+    }
+}
+
+/* Called by every thread of a team. */
+static inline __attribute__((always_inline)) void multiply(const Product *p, const int is_int8) {
+    const int is_chunked = p->num_steps > MAX_CHUNK_STEPS;
+    const long chunk_steps = is_chunked ? CEIL_DIV(p->num_steps, CEIL_DIV(p->num_steps, CHUNK_STEPS)) : p->num_steps;
+    const long num_blocks = CEIL_DIV(p->num_rows, BLOCK_ROWS), num_strips = CEIL_DIV(p->num_outputs, BLOCK_ROWS);
+    const long num_panels = CEIL_DIV(num_blocks, PANEL_BYTES / (chunk_steps * BLOCK_BYTES));
+    const long panel_size = CEIL_DIV(num_blocks, num_panels);
+    const long task_strips = is_chunked ? TASK_STRIPS_OF_CHUNKS : TASK_STRIPS;
+    const long num_tasks = CEIL_DIV(num_strips, task_strips);
+    configure_tiles();
+#pragma omp for schedule(dynamic, 1) nowait
+    for (long task = 0; task < num_panels * num_tasks; task++) {
+        const long block0 = task / num_tasks * panel_size, strip0 = task % num_tasks * task_strips;
+        if (block0 < num_blocks)
+            multiply_panel(p, block0, MIN(panel_size, num_blocks - block0), strip0,
+                           MIN(num_strips, strip0 + task_strips), chunk_steps, is_int8);
+    }
+    _tile_release();
+}
+
+void linear_bf16(const uint8_t *rows, const uint8_t *weight, const bf16 *bias, bf16 *y, long num_rows,
+                 long num_features, long num_outputs, long is_activated, long gives_blocks, long num_threads) {
+    const Product product = {rows,     NULL,         weight,      NULL,
+                             bias,     y,            num_rows,    num_outputs,
+                             CEIL_DIV(num_features * 2, STEP_BYTES), is_activated, gives_blocks};
+#pragma omp parallel num_threads(num_threads)
+    multiply(&product, 0);
+}
+
+/* The same of codes, which have a scale a row, and of weights that have one an output. */
+void linear_int8(const uint8_t *rows, const float *row_scale, const uint8_t *weight, const float *weight_scale,
+                 const bf16 *bias, bf16 *y, long num_rows, long num_features, long num_outputs, long is_activated,
+                 int gives_blocks, long num_threads) {
+    const Product product = {rows,     row_scale,    weight,      weight_scale,
+                             bias,     y,            num_rows,    num_outputs,
+                             CEIL_DIV(num_features, STEP_BYTES), is_activated, gives_blocks};
+#pragma omp parallel num_threads(num_threads)
+    multiply(&product, 1);
+}

@@ -1,0 +1,86 @@
+/* What happens to rows between the products: residual and LayerNorm, into blocks; blocks of bf16 to codes. */
+
+#include <omp.h>
+
+#include "tiles.h"
+
+#define MAX_INT8 127.0f
+#define MIN_SCALE 1e-30f
+
+/* LayerNorm of one row into its place in the blocks; `values` has room for the row in fp32. */
+static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, uint8_t *to,
+                     float *values, long num_features) {
+    __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
+    for (long i = 0; i < num_features; i += 16) {
+        const __mmask16 mask = first16(num_features - i);
+        __m512 x = load_bf16(hidden + i, mask);
+        if (added != NULL) {
+            const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(x, load_bf16(added + i, mask)));
+            _mm256_mask_storeu_epi16(hidden + i, mask, rounded);
+            x = from_bf16(rounded);
+        }
+        _mm512_store_ps(values + i, x);
+        sum = _mm512_add_ps(sum, x);
+    }
+    const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / num_features);
+    for (long i = 0; i < num_features; i += 16) {
+        const __m512 x = _mm512_maskz_sub_ps(first16(num_features - i), _mm512_load_ps(values + i), mean);
+        squares = _mm512_fmadd_ps(x, x, squares);
+    }
+    const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf(_mm512_reduce_add_ps(squares) / num_features + eps));
+    for (long i = 0; i < num_features; i += 32, to += BLOCK_BYTES) {
+        __m512 y[2];
+        for (int half = 0; half < 2; half++) {
+            const long begin = i + 16 * half;
+            const __mmask16 mask = first16(num_features - begin);
+            const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(values + begin), mean), scale);
+            y[half] = _mm512_maskz_fmadd_ps(mask, x, load_bf16(weight + begin, mask), load_bf16(bias + begin, mask));
+        }
+        _mm512_store_si512(to, (__m512i)_mm512_cvtne2ps_pbh(y[1], y[0]));
+    }
+}
+
+/* hidden [num_rows, num_features] += added, or nothing where that is NULL; then its LayerNorm in blocks. */
+void add_norm(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, uint8_t *blocks,
+              long num_rows, long num_features, long num_threads) {
+    const long num_steps = CEIL_DIV(num_features, 32);
+#pragma omp parallel num_threads(num_threads)
+    {
+        float *values = scratch(num_steps * 32 * sizeof(float));
+#pragma omp for schedule(dynamic, BLOCK_ROWS)
+        for (long row = 0; row < num_rows; row++)
+            norm_row(hidden + row * num_features, added == NULL ? NULL : added + row * num_features, weight, bias,
+                     eps, place_in_blocks(blocks, row, num_steps), values, num_features);
+    }
+}
+
+/* One row's codes, and what they are to be multiplied with. */
+static float quantize_row(const uint8_t *from, uint8_t *to, long num_steps) {
+    __m512 most = _mm512_setzero_ps();
+    for (long step = 0; step < num_steps; step++)
+        for (int half = 0; half < 2; half++) {
+            const __m256i x = _mm256_load_si256((const __m256i *)(from + step * BLOCK_BYTES) + half);
+            most = _mm512_max_ps(most, _mm512_abs_ps(from_bf16(x)));
+        }
+    const float highest = _mm512_reduce_max_ps(most) / MAX_INT8;
+    const float scale = highest > MIN_SCALE ? highest : MIN_SCALE;
+    const __m512 factor = _mm512_set1_ps(1.0f / scale);
+    for (long step = 0; step < CEIL_DIV(num_steps, 2) * 2; step++)
+        for (int half = 0; half < 2; half++) {
+            const __m256i *x = (const __m256i *)(from + step * BLOCK_BYTES) + half;
+            const __m512 value = step < num_steps ? from_bf16(_mm256_load_si256(x)) : _mm512_setzero_ps();
+            const __m128i codes = _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(value, factor)));
+            _mm_store_si128((__m128i *)(to + step / 2 * BLOCK_BYTES) + step % 2 * 2 + half, codes);
+        }
+    return scale;
+}
+
+/* Blocks of bf16 to blocks of codes, with a scale a row. */
+void quantize(const uint8_t *blocks, uint8_t *codes, float *row_scale, long num_rows, long num_features,
+              long num_threads) {
+    const long num_steps = CEIL_DIV(num_features, 32), num_code_steps = CEIL_DIV(num_features, 64);
+#pragma omp parallel for schedule(dynamic, BLOCK_ROWS) num_threads(num_threads)
+    for (long row = 0; row < num_rows; row++)
+        row_scale[row] = quantize_row(place_in_blocks((uint8_t *)blocks, row, num_steps),
+                                      place_in_blocks(codes, row, num_code_steps), num_steps);
+}
