@@ -1,8 +1,14 @@
 """The device's limit: a layer's four matrix products alone, in every form that is known to be fast."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from model.amx.layer import TILED_SLICE_TOKENS
+from model.amx.layers import AmxLinear, Room
+from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
 from model.fast_paths import has_onednn_bf16
 from model.fused_linear import CPU_SLICE_TOKENS, InferenceLinear
@@ -11,26 +17,51 @@ from pipeline.speed.timing import PRODUCTS, Case
 
 
 def product_cases(config: XLMRobertaXLConfig, num_tokens: int, dtype: torch.dtype, device: str) -> list[Case]:
-    """The products of one layer, weighted as in the model: by torch on all tokens, and as the trunk does them."""
+    """The products of one layer, weighted as in the model: by torch on all tokens, and as trunks do them."""
     weights = [torch.randn(*shape, dtype=dtype, device=device) for shape in product_shapes(config)]
     widths = {weight.shape[1] for weight in weights}
     inputs = {width: torch.randn(num_tokens, width, dtype=dtype, device=device) for width in widths}
-    flops = product_flops(config, num_tokens)
 
+    @torch.inference_mode()
     def plain() -> None:
-        with torch.inference_mode():
-            for weight in weights:
-                F.linear(inputs[weight.shape[1]], weight)
+        for weight in weights:
+            F.linear(inputs[weight.shape[1]], weight)
 
-    cases = [Case("torch linear, all tokens", plain, 0, flops, PRODUCTS)]
-    if not has_onednn_bf16(weights[0]):
-        return cases
-    prepacked = [(weight.shape[1], InferenceLinear(weight, None)) for weight in weights]
+    forms = {"torch linear, all tokens": plain}
+    if has_onednn_bf16(weights[0]):
+        forms[f"prepacked, {CPU_SLICE_TOKENS} tokens"] = _prepacked(weights, inputs)
+    if runs_amx_kernels(weights[0]):
+        forms[f"in tiles, {TILED_SLICE_TOKENS} tokens"] = _in_tiles(weights, num_tokens)
+    flops = product_flops(config, num_tokens)
+    return [Case(name, run, 0, flops, PRODUCTS) for name, run in forms.items()]
 
-    def in_slices() -> None:
-        with torch.inference_mode():
-            for width, linear in prepacked:
-                for rows in inputs[width].split(CPU_SLICE_TOKENS):
-                    linear(rows)
 
-    return [*cases, Case(f"prepacked, {CPU_SLICE_TOKENS} tokens", in_slices, 0, flops, PRODUCTS)]
+def _prepacked(weights: list[Tensor], inputs: dict[int, Tensor]) -> Callable[[], None]:
+    linears = [(weight.shape[1], InferenceLinear(weight, None)) for weight in weights]
+
+    @torch.inference_mode()
+    def run() -> None:
+        for width, linear in linears:
+            for rows in inputs[width].split(CPU_SLICE_TOKENS):
+                linear(rows)
+
+    return run
+
+
+def _in_tiles(weights: list[Tensor], num_tokens: int) -> Callable[[], None]:
+    room = Room()
+    linears = [(*weight.shape, AmxLinear(weight, None)) for weight in weights]
+    size = min(TILED_SLICE_TOKENS, num_tokens)
+    inputs = {width: room.blocks(f"x {width}", size, width) for _, width, _ in linears}
+    for blocks in inputs.values():
+        blocks.data.view(torch.bfloat16).normal_()
+
+    @torch.inference_mode()
+    def run() -> None:
+        for num_outputs, width, linear in linears:
+            for begin in range(0, num_tokens, size):
+                num_rows = min(size, num_tokens - begin)
+                x = inputs[width]._replace(num_rows=num_rows)
+                linear(x, room.rows("y", num_rows, num_outputs))
+
+    return run
