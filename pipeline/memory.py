@@ -11,6 +11,8 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.amx.layer import TILED_SLICE_TOKENS
+from model.amx.library import runs_amx_kernels
 from model.attention import num_filled_lengths
 from model.fused_linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
@@ -90,8 +92,8 @@ def _activation_bytes(
             if precision.quantization == "float8":
                 trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // size
         else:
-            trunk_bytes = _slices_bytes(config, size, token_budget, item_size)
-            kernels += _kernel_bytes(config, token_budget) if precision.dtype == torch.bfloat16 else 0
+            trunk_bytes, kernel_bytes = _cpu_bytes(config, size, token_budget, precision)
+            kernels += kernel_bytes
         cache_bytes = max((_cache_bytes(config, o, size, token_budget, item_size) for o in options), default=0)
         activations = max(activations, trunk_bytes + cache_bytes)
     head_bytes = 0
@@ -149,20 +151,30 @@ def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, i
     return num_tokens * (hidden + max(attention, feed_forward)) * item_size
 
 
-def _slices_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, item_size: int) -> int:
-    """Fused layers on a CPU: the batch's states, and what the layers make of a slice of it."""
+def _cpu_bytes(
+    config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision
+) -> tuple[int, int]:
+    """Fused layers on a CPU like this one: the batch's states with what the layers make of a slice of it, and
+    kernels of oneDNN."""
+    item_size = precision.dtype.itemsize
     states = num_tokens * config.hidden_size * item_size
-    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, _slice_size(config, num_tokens), item_size)
+    if runs_amx_kernels(torch.empty(0, dtype=precision.dtype)):
+        slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
+        codes = slice_size * config.intermediate_size // size if precision.quantization == "int8" else 0
+        return states + _whole_batch_bytes(config, size, slice_size, item_size) + codes, 0
+    slice_size = _slice_size(config, num_tokens, CPU_SLICE_TOKENS)
+    kernels = _kernel_bytes(config, slice_size) if precision.dtype == torch.bfloat16 else 0
+    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, item_size), kernels
 
 
-def _slice_size(config: XLMRobertaXLConfig, num_tokens: int) -> int:
+def _slice_size(config: XLMRobertaXLConfig, num_tokens: int, slice_tokens: int) -> int:
     """Tokens of the longest slice there can be."""
-    return min(num_tokens, CPU_SLICE_TOKENS + config.max_num_tokens)
+    return min(num_tokens, slice_tokens + config.max_num_tokens)
 
 
-def _kernel_bytes(config: XLMRobertaXLConfig, num_tokens: int) -> int:
+def _kernel_bytes(config: XLMRobertaXLConfig, slice_size: int) -> int:
     """What oneDNN keeps for a trunk: kernels for each size of a slice, and for each length in attention."""
-    num_slice_sizes = math.ceil(_slice_size(config, num_tokens) / CPU_SLICE_MULTIPLE)
+    num_slice_sizes = math.ceil(slice_size / CPU_SLICE_MULTIPLE)
     of_attention = _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
     return _PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention
 

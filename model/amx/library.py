@@ -36,7 +36,7 @@ def _library() -> ctypes.CDLL | None:
     if shutil.which("gcc") is None:
         return None
     try:
-        library = ctypes.CDLL(str(build(cache_directory())))
+        library = _load()
     except subprocess.CalledProcessError as error:
         warnings.warn(
             "layers run without tiles, more slowly: gcc could not build their kernels, which takes gcc 11 or "
@@ -46,6 +46,15 @@ def _library() -> ctypes.CDLL | None:
         )
         return None
     return library if library.request_tiles() == 0 else None
+
+
+def _load() -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(build(cache_directory())))
+    except (OSError, RuntimeError):
+        # A user without a home, or one that cannot be written: built for this process alone.
+        with tempfile.TemporaryDirectory() as directory:
+            return ctypes.CDLL(str(build(Path(directory))))
 
 
 def cache_directory() -> Path:

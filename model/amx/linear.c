@@ -14,9 +14,11 @@
 #define PANEL_BYTES (960 * 1024)
 #define CHUNK_STEPS 80
 #define MAX_CHUNK_STEPS 128
-/* What one thread takes at a time: of chunked features less, whose sums have to stay in cache. */
+/* Strips that a thread takes at a time, at most: of chunked features less, whose sums have to stay in cache. And
+ * how many tasks there are at least for a thread, so that none has to wait long for another. */
 #define TASK_STRIPS 80
 #define TASK_STRIPS_OF_CHUNKS 40
+#define TASKS_PER_THREAD 4
 #define SUMS_SIZE (4 * TILE_ROWS * 16)
 
 typedef struct {
@@ -146,7 +148,8 @@ static inline __attribute__((always_inline)) void multiply(const Product *p, con
     const long num_blocks = CEIL_DIV(p->num_rows, BLOCK_ROWS), num_strips = CEIL_DIV(p->num_outputs, BLOCK_ROWS);
     const long num_panels = CEIL_DIV(num_blocks, PANEL_BYTES / (chunk_steps * BLOCK_BYTES));
     const long panel_size = CEIL_DIV(num_blocks, num_panels);
-    const long task_strips = is_chunked ? TASK_STRIPS_OF_CHUNKS : TASK_STRIPS;
+    const long share = CEIL_DIV(num_panels * num_strips, TASKS_PER_THREAD * omp_get_num_threads());
+    const long task_strips = MIN(share, is_chunked ? TASK_STRIPS_OF_CHUNKS : TASK_STRIPS);
     const long num_tasks = CEIL_DIV(num_strips, task_strips);
     configure_tiles();
 #pragma omp for schedule(dynamic, 1) nowait
@@ -171,7 +174,7 @@ void linear_bf16(const uint8_t *rows, const uint8_t *weight, const bf16 *bias, b
 /* The same of codes, which have a scale a row, and of weights that have one an output. */
 void linear_int8(const uint8_t *rows, const float *row_scale, const uint8_t *weight, const float *weight_scale,
                  const bf16 *bias, bf16 *y, long num_rows, long num_features, long num_outputs, long is_activated,
-                 int gives_blocks, long num_threads) {
+                 long gives_blocks, long num_threads) {
     const Product product = {rows,     row_scale,    weight,      weight_scale,
                              bias,     y,            num_rows,    num_outputs,
                              CEIL_DIV(num_features, STEP_BYTES), is_activated, gives_blocks};

@@ -1,6 +1,7 @@
 """How the kernels are built and kept, and what happens where they cannot be."""
 
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +64,23 @@ def test_a_gcc_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     with pytest.warns(RuntimeWarning, match=r"takes gcc 11 or later .* says: unrecognized option -mamx-tile"):
         assert not runs_amx_kernels(BF16)
     assert list((tmp_path / "cache" / "xlmr-ray").iterdir()) == []
+
+
+@needs_amx_kernels
+def test_without_a_place_to_keep_it_the_library_is_built_for_the_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    assert runs_amx_kernels(BF16)
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_amx_kernels
+def test_a_library_that_is_damaged_is_not_loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    build(cache_directory()).write_bytes(b"\x7fELF")
+    assert runs_amx_kernels(BF16)
 
 
 @needs_amx_kernels
