@@ -151,9 +151,7 @@ def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, i
     return num_tokens * (hidden + max(attention, feed_forward)) * item_size
 
 
-def _cpu_bytes(
-    config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision
-) -> tuple[int, int]:
+def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
     """Fused layers on a CPU like this one: the batch's states with what the layers make of a slice of it, and
     kernels of oneDNN."""
     item_size = precision.dtype.itemsize
