@@ -2,7 +2,7 @@
 token, so that no sequence's result depends on its neighbours. And what can be quantized where, float8 included.
 
 Scales are symmetric, `max |x| / highest code`. int8 is for CPUs with AVX-512 VNNI, where a product takes half the
-time of bf16 (with AMX about as much).
+time of bf16 (with AMX about as much here, and half in `model.amx`).
 
 Shape suffixes: T packed tokens, I input features, O output features.
 """

@@ -38,6 +38,8 @@ class RankMemory:
 # Of the memory that the slices of a batch use again and again, how much glibc's heap holds: blocks of many sizes
 # between small ones that stay. Measured: up to 4 times what the longest slice takes.
 _HEAP_FACTOR = 4
+# The same of what comes and goes beside the layers' own memory where they are in tiles.
+_HEAP_FACTOR_OF_TILES = 2
 # Measured: a kernel of oneDNN for a product, and the two for a length in attention. It keeps 1,024 of all.
 _PRODUCT_KERNEL_BYTES = 700_000
 _NUM_PRODUCTS = 4
@@ -157,12 +159,23 @@ def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision
     item_size = precision.dtype.itemsize
     states = num_tokens * config.hidden_size * item_size
     if runs_amx_kernels(torch.empty(0, dtype=precision.dtype)):
-        slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
-        codes = slice_size * config.intermediate_size // size if precision.quantization == "int8" else 0
-        return states + _whole_batch_bytes(config, size, slice_size, item_size) + codes, 0
+        return _tiled_bytes(config, size, num_tokens, precision), 0
     slice_size = _slice_size(config, num_tokens, CPU_SLICE_TOKENS)
     kernels = _kernel_bytes(config, slice_size) if precision.dtype == torch.bfloat16 else 0
     return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, item_size), kernels
+
+
+def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> int:
+    """Layers in tiles: what they keep (see `model.amx.layers.Room`), and what comes and goes beside it: states,
+    the residual, and two of its kind where embeddings are summed."""
+    slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
+    item_size = precision.dtype.itemsize
+    attention_size, intermediate_size = config.hidden_size // size, config.intermediate_size // size
+    kept = (2 * config.hidden_size + 4 * attention_size + intermediate_size) * item_size
+    if precision.quantization == "int8":
+        kept += max(config.hidden_size, intermediate_size)
+    beside = (num_tokens + 3 * slice_size) * config.hidden_size * item_size
+    return slice_size * kept + _HEAP_FACTOR_OF_TILES * beside
 
 
 def _slice_size(config: XLMRobertaXLConfig, num_tokens: int, slice_tokens: int) -> int:

@@ -159,6 +159,7 @@ def test_what_is_taken_is_within_the_bound(dtype: str, token_budget: int, size: 
 
 def taken_bytes_without_gcc(*arguments: Any) -> int:
     os.environ["PATH"] = ""
+    _library.cache_clear()
     return taken_bytes(*arguments)
 
 
