@@ -14,10 +14,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, fits_tiles
+from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles
 from model.amx.layers import Room
 from model.attention import packed_attention
-from model.config import Activation
+from model.config import Activation, XLMRobertaXLConfig
 from model.encoder import Encoder, Layer
 from model.fast_paths import runs_triton
 from model.float8 import Codes, Float8Linear
@@ -29,6 +29,7 @@ from model.fused_linear import (
     qkv_projection,
 )
 from model.packing import PackedBatch
+from model.parallel import ShardGroup
 from model.quantized import Int8Linear, Quantization
 
 Linear = InferenceLinear | Int8Linear | Float8Linear
@@ -112,12 +113,19 @@ class FusedEncoder(nn.Module):
             a CPU.
     """
 
-    def __init__(self, encoder: Encoder, quantization: Quantization | None, *, is_causal: bool) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        quantization: Quantization | None,
+        config: XLMRobertaXLConfig,
+        group: ShardGroup,
+    ) -> None:
         super().__init__()
-        layer_add_norm, self.add_norm = add_norms(encoder.LayerNorm.weight.device, quantization)
+        weight, is_causal = encoder.LayerNorm.weight, config.is_decoder
+        layer_add_norm, self.add_norm = add_norms(weight.device, quantization)
         layers = encoder.layers
         fuse: Callable[[Layer], FusedLayer | TiledLayer]
-        if all(fits_tiles(layer, quantization) for layer in layers):
+        if all_ranks_fit_tiles(config, quantization, weight, group):
             self.slice_tokens, self.slice_multiple = TILED_SLICE_TOKENS, 1
             fuse = partial(TiledLayer, quantization=quantization, room=Room(), is_causal=is_causal)
         else:

@@ -58,7 +58,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             matrices = [p for p in self.encoder.layer.parameters() if p.dim() == 2]
             refuse_quantization(quantization, self.device, self.dtype, [p.shape for p in matrices])
         self.eval()
-        self.fused = FusedEncoder(self.encoder, quantization, is_causal=self.config.is_decoder)
+        self.fused = FusedEncoder(self.encoder, quantization, self.config, self.group)
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.

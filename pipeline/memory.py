@@ -11,8 +11,7 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.amx.layer import TILED_SLICE_TOKENS
-from model.amx.library import runs_amx_kernels
+from model.amx.layer import TILED_SLICE_TOKENS, fits_tiles
 from model.attention import num_filled_lengths
 from model.fused_linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
@@ -84,7 +83,7 @@ def _activation_bytes(
     heads: Sequence[Head], size: int, token_budget: int, precision: Precision, device: str
 ) -> int:
     item_size = precision.dtype.itemsize
-    activations = kernels = 0
+    activations = kept = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
         config = read_config(trunk, "trunk")
         on_trunk = [head.options for head in heads if head.trunk == trunk]
@@ -94,8 +93,8 @@ def _activation_bytes(
             if precision.quantization == "float8":
                 trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // size
         else:
-            trunk_bytes, kernel_bytes = _cpu_bytes(config, size, token_budget, precision)
-            kernels += kernel_bytes
+            trunk_bytes, kept_bytes = _cpu_bytes(config, size, token_budget, precision)
+            kept += kept_bytes
         cache_bytes = max((_cache_bytes(config, o, size, token_budget, item_size) for o in options), default=0)
         activations = max(activations, trunk_bytes + cache_bytes)
     head_bytes = 0
@@ -107,7 +106,7 @@ def _activation_bytes(
         # What a layer took is there again for a head.
         states = max((token_budget * head.config.hidden_size * item_size for head in heads), default=0)
         return max(activations, states + head_bytes)
-    return activations + head_bytes + min(kernels, _MAX_KERNEL_BYTES)
+    return activations + head_bytes + kept
 
 
 def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
@@ -154,28 +153,28 @@ def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, i
 
 
 def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
-    """Fused layers on a CPU like this one: the batch's states with what the layers make of a slice of it, and
-    kernels of oneDNN."""
+    """Fused layers on a CPU like this one: what comes and goes with a batch, and what a trunk keeps."""
+    if fits_tiles(config, precision.quantization, precision.dtype):
+        return _tiled_bytes(config, size, num_tokens, precision)
     item_size = precision.dtype.itemsize
     states = num_tokens * config.hidden_size * item_size
-    if runs_amx_kernels(torch.empty(0, dtype=precision.dtype)):
-        return _tiled_bytes(config, size, num_tokens, precision), 0
     slice_size = _slice_size(config, num_tokens, CPU_SLICE_TOKENS)
     kernels = _kernel_bytes(config, slice_size) if precision.dtype == torch.bfloat16 else 0
     return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, item_size), kernels
 
 
-def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> int:
-    """Layers in tiles: what they keep (see `model.amx.layers.Room`), and what comes and goes beside it: states,
-    the residual, and two of its kind where embeddings are summed."""
+def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
+    """Layers in tiles. States, the residual, and two of its kind where embeddings are summed come and go; what
+    layers make is kept (see `model.amx.layers.Room`)."""
     slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
     item_size = precision.dtype.itemsize
-    attention_size, intermediate_size = config.hidden_size // size, config.intermediate_size // size
+    attention_size = math.ceil(config.num_attention_heads / size) * config.head_size
+    intermediate_size = math.ceil(config.intermediate_size / size)
     kept = (2 * config.hidden_size + 4 * attention_size + intermediate_size) * item_size
     if precision.quantization == "int8":
         kept += max(config.hidden_size, intermediate_size)
     beside = (num_tokens + 3 * slice_size) * config.hidden_size * item_size
-    return slice_size * kept + _HEAP_FACTOR_OF_TILES * beside
+    return _HEAP_FACTOR_OF_TILES * beside, slice_size * kept
 
 
 def _slice_size(config: XLMRobertaXLConfig, num_tokens: int, slice_tokens: int) -> int:
@@ -187,7 +186,7 @@ def _kernel_bytes(config: XLMRobertaXLConfig, slice_size: int) -> int:
     """What oneDNN keeps for a trunk: kernels for each size of a slice, and for each length in attention."""
     num_slice_sizes = math.ceil(slice_size / CPU_SLICE_MULTIPLE)
     of_attention = _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
-    return _PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention
+    return min(_PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention, _MAX_KERNEL_BYTES)
 
 
 def _cache_bytes(

@@ -5,7 +5,6 @@
  */
 
 #include <math.h>
-#include <omp.h>
 
 #include "tiles.h"
 
@@ -86,12 +85,14 @@ static inline void transpose(__m512i x[TILE_ROWS]) {
         }
     /* x[4 i + c] holds, of rows 4 i to 4 i + 3, the columns c, 4 + c, 8 + c and 12 + c. */
     for (int c = 0; c < 4; c++) {
-        const __m512i low = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88), high = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
-        const __m512i low2 = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xdd), high2 = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xdd);
-        y[c] = _mm512_shuffle_i32x4(low, high, 0x88);
-        y[8 + c] = _mm512_shuffle_i32x4(low, high, 0xdd);
-        y[4 + c] = _mm512_shuffle_i32x4(low2, high2, 0x88);
-        y[12 + c] = _mm512_shuffle_i32x4(low2, high2, 0xdd);
+        const __m512i even0 = _mm512_shuffle_i32x4(x[c], x[4 + c], 0x88);
+        const __m512i even1 = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0x88);
+        const __m512i odd0 = _mm512_shuffle_i32x4(x[c], x[4 + c], 0xdd);
+        const __m512i odd1 = _mm512_shuffle_i32x4(x[8 + c], x[12 + c], 0xdd);
+        y[c] = _mm512_shuffle_i32x4(even0, even1, 0x88);
+        y[8 + c] = _mm512_shuffle_i32x4(even0, even1, 0xdd);
+        y[4 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0x88);
+        y[12 + c] = _mm512_shuffle_i32x4(odd0, odd1, 0xdd);
     }
     for (int i = 0; i < 16; i++)
         x[i] = y[i];
@@ -139,9 +140,9 @@ static void multiply_keys(const Workspace *w, long num_keys) {
             _tile_loadd(5, q + tiles, 64); _tile_loadd(7, k + tiles, 64);
             _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(3, 5, 7);
         }
-        float *scores = w->scores + key;
+        float *scores = w->scores + key, *below = scores + TILE_ROWS * w->score_stride;
         _tile_stored(0, scores, stride); _tile_stored(1, scores + 16, stride);
-        _tile_stored(2, scores + 16 * w->score_stride, stride); _tile_stored(3, scores + 16 * w->score_stride + 16, stride);
+        _tile_stored(2, below, stride); _tile_stored(3, below + 16, stride);
     }
 }
 
@@ -150,7 +151,8 @@ static float softmax(const float *scores, bf16 *probs, long length, long num_key
     __m512 highest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
     for (long i = 0; i < length; i += 16)
         highest = _mm512_mask_max_ps(highest, first16(length - i), highest, _mm512_load_ps(scores + i));
-    const __m512 factor = _mm512_set1_ps(scale * LOG2_E), offset = _mm512_set1_ps(_mm512_reduce_max_ps(highest) * scale * LOG2_E);
+    const __m512 factor = _mm512_set1_ps(scale * LOG2_E);
+    const __m512 offset = _mm512_mul_ps(_mm512_set1_ps(_mm512_reduce_max_ps(highest)), factor);
     for (long i = 0; i < num_keys; i += 16) {
         const __m512 power = _mm512_fmsub_ps(_mm512_load_ps(scores + i), factor, offset);
         const __m512 y = _mm512_maskz_mov_ps(first16(length - i), exp2_of_negative(power));
@@ -162,7 +164,8 @@ static float softmax(const float *scores, bf16 *probs, long length, long num_key
 
 /* Sums of values for 32 queries, over keys up to `num_keys`. */
 static void multiply_values(const Workspace *w, long num_keys, long head_size) {
-    const long num_parts = head_size / 16, prob_bytes = w->prob_stride * sizeof(bf16), sum_bytes = head_size * sizeof(float);
+    const long num_parts = head_size / 16;
+    const long prob_bytes = w->prob_stride * sizeof(bf16), sum_bytes = head_size * sizeof(float);
     for (long part = 0; part < num_parts; part += 2) {
         const int is_pair = part + 1 < num_parts;
         _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
@@ -207,8 +210,9 @@ static void attend(const Attention *a, long begin, long length, long head) {
         for (long row = 0; row < num_queries; row++) {
             uint8_t *to = place_in_blocks(a->context, begin + query + row, num_steps);
             for (long i = 0; i < a->head_size; i += 16) {
-                const __m512 y = _mm512_mul_ps(_mm512_loadu_ps(w.sums + row * a->head_size + i), _mm512_set1_ps(factors[row]));
                 const long feature = first_feature + i;
+                const __m512 sum = _mm512_loadu_ps(w.sums + row * a->head_size + i);
+                const __m512 y = _mm512_mul_ps(sum, _mm512_set1_ps(factors[row]));
                 store_bf16((bf16 *)(to + feature / 32 * BLOCK_BYTES) + feature % 32, 0xffff, y);
             }
         }

@@ -1,34 +1,45 @@
 """A layer in tiles: what `model.fused.FusedLayer` is elsewhere.
 
-Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size.
+Shape suffixes: T packed tokens, D hidden, A three times this rank's heads times head size.
 """
 
 from functools import partial
 
-import torch.nn.functional as F
+import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.amx.layers import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
 from model.amx.library import runs_amx_kernels
+from model.config import XLMRobertaXLConfig
 from model.encoder import Layer
 from model.fused_linear import FusedRowParallel, qkv_projection
 from model.packing import PackedBatch
+from model.parallel import ShardGroup
 from model.quantized import Quantization
 
 # About as many tokens pass all layers at a time: weights are read from memory once for all of them.
 TILED_SLICE_TOKENS = 4096
 
 
-def fits_tiles(layer: Layer, quantization: Quantization | None) -> bool:
-    """Whether the kernels can compute a layer: bf16 or int8, with GELU, and heads of a multiple of 16 numbers."""
-    attention = layer.attention.self
+def fits_tiles(config: XLMRobertaXLConfig, quantization: Quantization | None, dtype: torch.dtype) -> bool:
+    """Whether this process computes layers in tiles on its CPU: bf16 or int8, GELU, heads of a multiple of 16."""
     return (
         quantization != "float8"
-        and layer.intermediate.activation is F.gelu
-        and attention.head_size % 16 == 0
-        and attention.query.weight.numel() > 0
-        and runs_amx_kernels(attention.query.weight)
+        and config.hidden_act == "gelu"
+        and config.head_size % 16 == 0
+        and runs_amx_kernels(torch.empty(0, dtype=dtype))
     )
+
+
+def all_ranks_fit_tiles(
+    config: XLMRobertaXLConfig, quantization: Quantization | None, weight: Tensor, group: ShardGroup
+) -> bool:
+    """`fits_tiles` on every rank, and not on GPUs: ranks add up what all of them compute in one way."""
+    if weight.device.type != "cpu" or config.intermediate_size < group.size:
+        return False
+    fits = torch.tensor([int(fits_tiles(config, quantization, weight.dtype))])
+    return bool(group.all_reduce_(fits, dist.ReduceOp.MIN))
 
 
 class TiledLayer(nn.Module):
@@ -60,9 +71,9 @@ class TiledLayer(nn.Module):
         normed = room.blocks("normed", num_tokens, hidden_size)
         add_norm_in_blocks(hidden_TD, added_TD, self.attention_norm, normed)
         qkv_TA = self.qkv(normed, room.rows("qkv", num_tokens, self.qkv_size))
-        context_TA = self._attend(qkv_TA, batch)
+        context = self._attend(qkv_TA, batch)
         added_TD = room.rows("added", num_tokens, hidden_size)
-        add_norm_in_blocks(hidden_TD, self.attention_output(context_TA, added_TD), self.norm, normed)
+        add_norm_in_blocks(hidden_TD, self.attention_output(context, added_TD), self.norm, normed)
         activated = self.up(normed, room.blocks("activated", num_tokens, self.intermediate_size))
         return self.down(activated, added_TD)
 

@@ -30,14 +30,12 @@ class Blocks(NamedTuple):
     num_rows: int
     num_features: int
 
-    def rows(self) -> Tensor:
-        """The same as a matrix `[num_rows, num_features]`."""
-        blocks = self.data.view(torch.bfloat16).view(-1, _ceil_div(2 * self.num_features, _STEP_BYTES), 32, 32)
-        return blocks.transpose(1, 2).flatten(2).flatten(0, 1)[: self.num_rows, : self.num_features]
-
 
 class Room:
-    """Memory that layers use one after the other. It is kept: pages that are new have to be cleared first."""
+    """Memory that layers use one after the other. It is kept: pages that are new have to be cleared first.
+
+    A trunk has one, and so is for one thread at a time.
+    """
 
     def __init__(self) -> None:
         self._memory: dict[str, Tensor] = {}
@@ -58,12 +56,13 @@ class Room:
         return codes, self._bytes("scales", 4 * num_rows).view(torch.float32)
 
     def _bytes(self, name: str, num_bytes: int) -> Tensor:
-        memory = self._memory.get(name)
-        if memory is None or len(memory) < num_bytes:
+        if name not in self._memory or len(self._memory[name]) < num_bytes:
             # The old one goes before the new one comes.
             self._memory.pop(name, None)
-            memory = self._memory[name] = torch.empty(num_bytes, dtype=torch.uint8)
-        return memory[:num_bytes]
+            # It serves calls in inference mode and others.
+            with torch.inference_mode(False):
+                self._memory[name] = torch.empty(num_bytes, dtype=torch.uint8)
+        return self._memory[name][:num_bytes]
 
 
 def _ceil_div(a: int, b: int) -> int:
@@ -76,6 +75,7 @@ def _num_block_bytes(num_rows: int, row_bytes: int) -> int:
 
 def add_norm_in_blocks(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, normed: Blocks) -> Blocks:
     """`norm(hidden + added)` into `normed`; the sum stays in `hidden`, and there may be nothing to add."""
+    assert hidden_TD.dtype == norm.weight.dtype == torch.bfloat16
     FAST_PATH_CALLS["residual and norm in blocks"] += 1
     call("add_norm", hidden_TD, added_TD, norm.weight, norm.bias, float(norm.eps), *normed)
     return normed
@@ -115,7 +115,8 @@ class AmxLinear(nn.Module):
     def forward(self, x: Blocks, y: Tensor | Blocks) -> Tensor | Blocks:
         """Into `y`, `[T, O]`, and back."""
         FAST_PATH_CALLS["linear in tiles"] += 1
-        call("linear_bf16", x.data, self.weight, self.bias, *_product_arguments(x, y, self.is_activated))
+        arguments = _product_arguments(x, self.bias, y, self.is_activated)
+        call("linear_bf16", x.data, self.weight, *arguments)
         return y
 
 
@@ -140,8 +141,8 @@ class AmxInt8Linear(nn.Module):
         FAST_PATH_CALLS["int8 linear in tiles"] += 1
         codes, scale_T = self.room.codes(x.num_rows, x.num_features)
         call("quantize", x.data, codes, scale_T, x.num_rows, x.num_features)
-        arguments = _product_arguments(x, y, self.is_activated)
-        call("linear_int8", codes, scale_T, self.weight, self.scale_O, self.bias, *arguments)
+        arguments = _product_arguments(x, self.bias, y, self.is_activated)
+        call("linear_int8", codes, scale_T, self.weight, self.scale_O, *arguments)
         return y
 
 
@@ -154,7 +155,10 @@ def _packed(weight_OI: Tensor) -> Tensor:
     return packed
 
 
-def _product_arguments(x: Blocks, y: Tensor | Blocks, is_activated: bool) -> tuple[Tensor | int, ...]:
-    """Of both products, from the results on."""
+def _product_arguments(
+    x: Blocks, bias_O: Tensor | None, y: Tensor | Blocks, is_activated: bool
+) -> tuple[Tensor | int | None, ...]:
+    """Of both products, from the bias on."""
     data, num_outputs = (y.data, y.num_features) if isinstance(y, Blocks) else (y, y.shape[1])
-    return data, x.num_rows, x.num_features, num_outputs, int(is_activated), int(isinstance(y, Blocks))
+    assert bias_O is None or bias_O.dtype == torch.bfloat16
+    return bias_O, data, x.num_rows, x.num_features, num_outputs, int(is_activated), int(isinstance(y, Blocks))

@@ -32,29 +32,32 @@ def runs_amx_kernels(tensor: Tensor) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """None where there is no gcc, with a warning where it fails, or the system keeps tiles from processes."""
-    if shutil.which("gcc") is None:
-        return None
+    """None where it was not built before and there is no gcc, with a warning where it cannot be built or loaded,
+    or where the system keeps tiles from processes."""
     try:
         library = _load()
-    except subprocess.CalledProcessError as error:
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
         warnings.warn(
             "layers run without tiles, more slowly: gcc could not build their kernels, which takes gcc 11 or "
-            f"later and the headers of the C library. It says: {error.stderr.strip()}",
+            f"later, the headers of the C library, and room on disk. Found: {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
         return None
-    return library if library.request_tiles() == 0 else None
+    return library if library is not None and library.request_tiles() == 0 else None
 
 
-def _load() -> ctypes.CDLL:
+def _load() -> ctypes.CDLL | None:
     try:
-        return ctypes.CDLL(str(build(cache_directory())))
+        directory = cache_directory()
+        if not (directory / _library_name()).exists() and shutil.which("gcc") is None:
+            return None
+        return ctypes.CDLL(str(build(directory)))
     except (OSError, RuntimeError):
         # A user without a home, or one that cannot be written: built for this process alone.
-        with tempfile.TemporaryDirectory() as directory:
-            return ctypes.CDLL(str(build(Path(directory))))
+        with tempfile.TemporaryDirectory() as apart:
+            return ctypes.CDLL(str(build(Path(apart))))
 
 
 def cache_directory() -> Path:
@@ -68,18 +71,23 @@ def build(directory: Path) -> Path:
     Raises:
         subprocess.CalledProcessError: gcc fails; its message is `stderr`.
     """
-    content = b"".join(source.read_bytes() for source in _SOURCES) + " ".join(_FLAGS).encode()
-    library = directory / f"amx-{hashlib.sha256(content).hexdigest()[:16]}.so"
+    library = directory / _library_name()
     if library.exists():
         return library
     directory.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory) as apart:
         built = Path(apart) / library.name
         units = [str(source) for source in _SOURCES if source.suffix == ".c"]
-        command = ["gcc", *_FLAGS, "-o", str(built), *units]
+        command = ["gcc", *_FLAGS, "-o", str(built), *units, "-lm"]
         subprocess.run(command, check=True, capture_output=True, text=True)
         built.replace(library)
     return library
+
+
+def _library_name() -> str:
+    """Another one for other sources or flags."""
+    content = b"".join(source.read_bytes() for source in _SOURCES) + " ".join(_FLAGS).encode()
+    return f"amx-{hashlib.sha256(content).hexdigest()[:16]}.so"
 
 
 def call(kernel: str, *arguments: Tensor | int | float | None) -> None:
@@ -95,6 +103,7 @@ def call(kernel: str, *arguments: Tensor | int | float | None) -> None:
 
 def _argument(value: Tensor | int | float | None) -> ctypes.c_void_p | ctypes.c_long | ctypes.c_float:
     if isinstance(value, Tensor):
+        assert value.device.type == "cpu"
         assert value.is_contiguous()
         return ctypes.c_void_p(value.data_ptr())
     if value is None:

@@ -19,7 +19,8 @@
 #define TASK_STRIPS 80
 #define TASK_STRIPS_OF_CHUNKS 40
 #define TASKS_PER_THREAD 4
-#define SUMS_SIZE (4 * TILE_ROWS * 16)
+#define SUMS_SIZE (4 * TILE_SIZE)
+#define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
     const uint8_t *rows;       /* blocks [num_rows / 32, num_steps] */
@@ -50,8 +51,7 @@ void pack_weight(const uint8_t *weight, uint8_t *packed, long num_outputs, long 
     }
 }
 
-static inline __attribute__((always_inline)) __m512 result(__m512 sum, float row_scale, __m512 scale, __m512 bias,
-                                                           const int is_int8) {
+INLINE __m512 result(__m512 sum, float row_scale, __m512 scale, __m512 bias, const int is_int8) {
     if (!is_int8)
         return _mm512_add_ps(sum, bias);
     const __m512 y = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_castps_si512(sum)), _mm512_set1_ps(row_scale));
@@ -59,8 +59,7 @@ static inline __attribute__((always_inline)) __m512 result(__m512 sum, float row
 }
 
 /* Results of a block of rows and a strip of outputs, from four tiles of sums. */
-static inline __attribute__((always_inline)) void finish(const Product *p, const float *sums, long block, long strip,
-                                                         const int is_int8) {
+INLINE void finish(const Product *p, const float *sums, long block, long strip, const int is_int8) {
     const long row0 = block * BLOCK_ROWS, output0 = strip * BLOCK_ROWS;
     const __mmask32 mask = first32(p->num_outputs - output0);
     const __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);
@@ -73,10 +72,10 @@ static inline __attribute__((always_inline)) void finish(const Product *p, const
     bf16 *to = p->y + (p->gives_blocks ? (block * CEIL_DIV(p->num_outputs, 32) + strip) * BLOCK_BYTES / 2
                                        : row0 * p->num_outputs + output0);
     for (long row = 0; row < MIN(BLOCK_ROWS, p->num_rows - row0); row++, to += stride) {
-        const float *sum = sums + row / TILE_ROWS * 512 + row % TILE_ROWS * 16;
+        const float *sum = sums + row / TILE_ROWS * 2 * TILE_SIZE + row % TILE_ROWS * 16;
         const float row_scale = is_int8 ? p->row_scale[row0 + row] : 1.0f;
         __m512 y0 = result(_mm512_load_ps(sum), row_scale, scale0, bias0, is_int8);
-        __m512 y1 = result(_mm512_load_ps(sum + 256), row_scale, scale1, bias1, is_int8);
+        __m512 y1 = result(_mm512_load_ps(sum + TILE_SIZE), row_scale, scale1, bias1, is_int8);
         if (p->is_activated) {
             y0 = gelu(y0);
             y1 = gelu(y1);
@@ -90,14 +89,13 @@ static inline __attribute__((always_inline)) void finish(const Product *p, const
 }
 
 /* Adds the products of 32 rows and 32 outputs over a chunk of the features to four tiles of sums. */
-static inline __attribute__((always_inline)) void add_products(const uint8_t *rows, const uint8_t *weight, float *sums,
-                                                               long num_steps, int is_first, const uint8_t *next,
-                                                               long num_lines, const int is_int8) {
+INLINE void add_products(const uint8_t *rows, const uint8_t *weight, float *sums, long num_steps, int is_first,
+                         const uint8_t *next, long num_lines, const int is_int8) {
     if (is_first) {
         _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
     } else {
-        _tile_loadd(0, sums, 64); _tile_loadd(1, sums + 256, 64);
-        _tile_loadd(2, sums + 512, 64); _tile_loadd(3, sums + 768, 64);
+        _tile_loadd(0, sums, 64); _tile_loadd(1, sums + TILE_SIZE, 64);
+        _tile_loadd(2, sums + 2 * TILE_SIZE, 64); _tile_loadd(3, sums + 3 * TILE_SIZE, 64);
     }
     for (long step = 0; step < num_steps; step++, rows += BLOCK_BYTES, weight += BLOCK_BYTES) {
         _tile_loadd(4, rows, 64); _tile_loadd(6, weight, 64);
@@ -113,14 +111,13 @@ static inline __attribute__((always_inline)) void add_products(const uint8_t *ro
         for (long line = 0; line < num_lines; line++, next += 64)
             _mm_prefetch(next, _MM_HINT_T1);
     }
-    _tile_stored(0, sums, 64); _tile_stored(1, sums + 256, 64);
-    _tile_stored(2, sums + 512, 64); _tile_stored(3, sums + 768, 64);
+    _tile_stored(0, sums, 64); _tile_stored(1, sums + TILE_SIZE, 64);
+    _tile_stored(2, sums + 2 * TILE_SIZE, 64); _tile_stored(3, sums + 3 * TILE_SIZE, 64);
 }
 
 /* All of `num_blocks` blocks of rows from block0 on, and of the strips from `strip0` to `end`. */
-static inline __attribute__((always_inline)) void multiply_panel(const Product *p, long block0, long num_blocks,
-                                                                 long strip0, long end, long chunk_steps,
-                                                                 const int is_int8) {
+INLINE void multiply_panel(const Product *p, long block0, long num_blocks, long strip0, long end, long chunk_steps,
+                           const int is_int8) {
     const int is_chunked = chunk_steps < p->num_steps;
     const long num_lines = CEIL_DIV(BLOCK_BYTES / 64, num_blocks);
     float *all_sums = scratch((is_chunked ? num_blocks * (end - strip0) : 1) * SUMS_SIZE * sizeof(float));
@@ -142,9 +139,10 @@ static inline __attribute__((always_inline)) void multiply_panel(const Product *
 }
 
 /* Called by every thread of a team. */
-static inline __attribute__((always_inline)) void multiply(const Product *p, const int is_int8) {
+INLINE void multiply(const Product *p, const int is_int8) {
     const int is_chunked = p->num_steps > MAX_CHUNK_STEPS;
-    const long chunk_steps = is_chunked ? CEIL_DIV(p->num_steps, CEIL_DIV(p->num_steps, CHUNK_STEPS)) : p->num_steps;
+    const long num_chunks = is_chunked ? CEIL_DIV(p->num_steps, CHUNK_STEPS) : 1;
+    const long chunk_steps = CEIL_DIV(p->num_steps, num_chunks);
     const long num_blocks = CEIL_DIV(p->num_rows, BLOCK_ROWS), num_strips = CEIL_DIV(p->num_outputs, BLOCK_ROWS);
     const long num_panels = CEIL_DIV(num_blocks, PANEL_BYTES / (chunk_steps * BLOCK_BYTES));
     const long panel_size = CEIL_DIV(num_blocks, num_panels);
@@ -159,14 +157,24 @@ static inline __attribute__((always_inline)) void multiply(const Product *p, con
             multiply_panel(p, block0, MIN(panel_size, num_blocks - block0), strip0,
                            MIN(num_strips, strip0 + task_strips), chunk_steps, is_int8);
     }
+    /* Other threads read what was streamed to memory. */
+    _mm_sfence();
     _tile_release();
 }
 
 void linear_bf16(const uint8_t *rows, const uint8_t *weight, const bf16 *bias, bf16 *y, long num_rows,
                  long num_features, long num_outputs, long is_activated, long gives_blocks, long num_threads) {
-    const Product product = {rows,     NULL,         weight,      NULL,
-                             bias,     y,            num_rows,    num_outputs,
-                             CEIL_DIV(num_features * 2, STEP_BYTES), is_activated, gives_blocks};
+    const Product product = {
+        .rows = rows,
+        .weight = weight,
+        .bias = bias,
+        .y = y,
+        .num_rows = num_rows,
+        .num_outputs = num_outputs,
+        .num_steps = CEIL_DIV(num_features * 2, STEP_BYTES),
+        .is_activated = is_activated,
+        .gives_blocks = gives_blocks,
+    };
 #pragma omp parallel num_threads(num_threads)
     multiply(&product, 0);
 }
@@ -175,9 +183,19 @@ void linear_bf16(const uint8_t *rows, const uint8_t *weight, const bf16 *bias, b
 void linear_int8(const uint8_t *rows, const float *row_scale, const uint8_t *weight, const float *weight_scale,
                  const bf16 *bias, bf16 *y, long num_rows, long num_features, long num_outputs, long is_activated,
                  long gives_blocks, long num_threads) {
-    const Product product = {rows,     row_scale,    weight,      weight_scale,
-                             bias,     y,            num_rows,    num_outputs,
-                             CEIL_DIV(num_features, STEP_BYTES), is_activated, gives_blocks};
+    const Product product = {
+        .rows = rows,
+        .row_scale = row_scale,
+        .weight = weight,
+        .weight_scale = weight_scale,
+        .bias = bias,
+        .y = y,
+        .num_rows = num_rows,
+        .num_outputs = num_outputs,
+        .num_steps = CEIL_DIV(num_features, STEP_BYTES),
+        .is_activated = is_activated,
+        .gives_blocks = gives_blocks,
+    };
 #pragma omp parallel num_threads(num_threads)
     multiply(&product, 1);
 }

@@ -1,6 +1,6 @@
 /* What happens to rows between the products: residual and LayerNorm, into blocks; blocks of bf16 to codes. */
 
-#include <omp.h>
+#include <math.h>
 
 #include "tiles.h"
 
@@ -27,14 +27,16 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
         const __m512 x = _mm512_maskz_sub_ps(first16(num_features - i), _mm512_load_ps(values + i), mean);
         squares = _mm512_fmadd_ps(x, x, squares);
     }
-    const __m512 scale = _mm512_set1_ps(1.0f / __builtin_sqrtf(_mm512_reduce_add_ps(squares) / num_features + eps));
+    const float variance = _mm512_reduce_add_ps(squares) / num_features;
+    const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(variance + eps));
     for (long i = 0; i < num_features; i += 32, to += BLOCK_BYTES) {
         __m512 y[2];
         for (int half = 0; half < 2; half++) {
             const long begin = i + 16 * half;
             const __mmask16 mask = first16(num_features - begin);
             const __m512 x = _mm512_mul_ps(_mm512_sub_ps(_mm512_load_ps(values + begin), mean), scale);
-            y[half] = _mm512_maskz_fmadd_ps(mask, x, load_bf16(weight + begin, mask), load_bf16(bias + begin, mask));
+            const __m512 factor = load_bf16(weight + begin, mask);
+            y[half] = _mm512_maskz_fmadd_ps(mask, x, factor, load_bf16(bias + begin, mask));
         }
         _mm512_store_si512(to, (__m512i)_mm512_cvtne2ps_pbh(y[1], y[0]));
     }
@@ -54,16 +56,24 @@ void add_norm(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *b
     }
 }
 
+/* Largest absolute number of a row. It is found among the bits, where NaN comes after all numbers: a row that has
+ * one keeps it. */
+static float highest_of_row(const uint8_t *from, long num_steps) {
+    const __m512i without_sign = _mm512_set1_epi16(0x7fff);
+    __m512i most = _mm512_setzero_si512();
+    for (long step = 0; step < num_steps; step++) {
+        const __m512i x = _mm512_load_si512(from + step * BLOCK_BYTES);
+        most = _mm512_max_epu16(most, _mm512_and_si512(x, without_sign));
+    }
+    const __m256i halves = _mm256_max_epu16(_mm512_castsi512_si256(most), _mm512_extracti64x4_epi64(most, 1));
+    const uint32_t bits = (uint32_t)_mm512_reduce_max_epu32(_mm512_cvtepu16_epi32(halves)) << 16;
+    return _mm512_cvtss_f32(_mm512_castsi512_ps(_mm512_set1_epi32(bits)));
+}
+
 /* One row's codes, and what they are to be multiplied with. */
 static float quantize_row(const uint8_t *from, uint8_t *to, long num_steps) {
-    __m512 most = _mm512_setzero_ps();
-    for (long step = 0; step < num_steps; step++)
-        for (int half = 0; half < 2; half++) {
-            const __m256i x = _mm256_load_si256((const __m256i *)(from + step * BLOCK_BYTES) + half);
-            most = _mm512_max_ps(most, _mm512_abs_ps(from_bf16(x)));
-        }
-    const float highest = _mm512_reduce_max_ps(most) / MAX_INT8;
-    const float scale = highest > MIN_SCALE ? highest : MIN_SCALE;
+    const float highest = highest_of_row(from, num_steps) / MAX_INT8;
+    const float scale = highest < MIN_SCALE ? MIN_SCALE : highest;
     const __m512 factor = _mm512_set1_ps(1.0f / scale);
     for (long step = 0; step < CEIL_DIV(num_steps, 2) * 2; step++)
         for (int half = 0; half < 2; half++) {

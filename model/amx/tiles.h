@@ -16,6 +16,8 @@
 #define TILE_ROWS 16
 #define TILE_BYTES 1024
 #define STEP_BYTES 64
+/* Sums in a tile. */
+#define TILE_SIZE (TILE_ROWS * 16)
 #define BLOCK_BYTES (BLOCK_ROWS * STEP_BYTES)
 
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
@@ -29,7 +31,7 @@ void *scratch(size_t num_bytes);
 /* Eight tiles of 16 rows of 64 bytes. Tiles are a thread's own; _tile_release() gives them back. */
 void configure_tiles(void);
 
-/* What follows reads memory in ways that the compiler does not see: gcc's tile loads do not name what they read. */
+/* For what follows and reads memory unseen by the compiler: gcc's tile loads do not name what they read. */
 static inline void finish_stores(void) {
     __asm__ volatile("" ::: "memory");
 }
@@ -76,7 +78,9 @@ static inline __m512 exp2_of_negative(__m512 x) {
 /* x times the normal distribution's integral up to x. Its complementary error function is Abramowitz and Stegun,
  * Handbook of Mathematical Functions, 7.1.26 (within 1.5e-7), taken of |x|, so that nothing is lost below zero. */
 static inline __m512 gelu(__m512 x) {
-    const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
+    /* Further out there is no tail, and infinity would make none. */
+    const __m512 limit = _mm512_set1_ps(30.0f);
+    const __m512 z = _mm512_mul_ps(_mm512_min_ps(limit, _mm512_abs_ps(x)), _mm512_set1_ps(0.70710678f));
     const __m512 d = _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1.0f));
     __m512 t = _mm512_rcp14_ps(d);
     t = _mm512_mul_ps(t, _mm512_fnmadd_ps(t, d, _mm512_set1_ps(2.0f)));
@@ -86,7 +90,7 @@ static inline __m512 gelu(__m512 x) {
     y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(-0.284496736f));
     y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(0.254829592f));
     const __m512 power = _mm512_mul_ps(_mm512_mul_ps(z, z), _mm512_set1_ps(-1.4426950f));
-    const __m512 half = _mm512_mul_ps(x, _mm512_set1_ps(0.5f));
+    const __m512 half = _mm512_mul_ps(_mm512_min_ps(limit, x), _mm512_set1_ps(0.5f));
     const __m512 tail = _mm512_mul_ps(_mm512_mul_ps(_mm512_mul_ps(y, t), half), exp2_of_negative(power));
     const __mmask16 is_positive = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GT_OQ);
     return _mm512_mask_sub_ps(tail, is_positive, x, tail);

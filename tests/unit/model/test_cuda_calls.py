@@ -91,9 +91,10 @@ def test_fused_layers(quantization: Quantization | None, is_decoder: bool) -> No
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     with torch.device("cuda"):
-        encoder = Encoder(CONFIG.copy(is_decoder=is_decoder), ShardGroup()).eval()
+        config = CONFIG.copy(is_decoder=is_decoder)
+        encoder = Encoder(config, ShardGroup()).eval()
     torch.set_default_dtype(usual)
-    fused = FusedEncoder(encoder, quantization, is_causal=is_decoder)
+    fused = FusedEncoder(encoder, quantization, config, ShardGroup())
     hidden = fused.forward_(on_cuda(NUM_TOKENS, CONFIG.hidden_size), a_batch())
     assert is_like(hidden, (NUM_TOKENS, CONFIG.hidden_size), torch.bfloat16)
     num_products = 4 * CONFIG.num_hidden_layers if quantization else 0

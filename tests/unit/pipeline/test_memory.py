@@ -154,19 +154,30 @@ def test_what_is_taken_is_within_the_bound(dtype: str, token_budget: int, size: 
     libraries = 16 * MIB
     for taken in run_on_ranks(size, taken_bytes, directory, token_budget, dtype, 4):
         assert taken <= bound + libraries
-        assert taken >= token_budget * 768 * 2 / 2
+        item_size = 4 if dtype == "float32" else 2
+        assert taken >= token_budget * 768 * item_size / 2
 
 
 def taken_bytes_without_gcc(*arguments: Any) -> int:
-    os.environ["PATH"] = ""
+    os.environ["PATH"] = os.environ["XDG_CACHE_HOME"] = "/nowhere"
     _library.cache_clear()
     return taken_bytes(*arguments)
+
+
+@needs_amx_kernels
+def test_every_trunk_in_tiles_keeps_its_own_memory(tmp_path: Path) -> None:
+    paths = [tiny_checkpoint(tmp_path / name, hidden_size=64, num_attention_heads=4) for name in ("a", "b")]
+    heads = [head for path in paths for head in heads_on(path, "embedding")]
+    one, both = (activations(heads[:n], token_budget=2048, dtype="bfloat16") for n in (1, 2))
+    config = heads[0].config
+    assert both - one == 2048 * 2 * (6 * config.hidden_size + config.intermediate_size)
 
 
 @pytest.fixture
 def _without_gcc(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Layers are not in tiles then."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     _library.cache_clear()
     yield
     _library.cache_clear()

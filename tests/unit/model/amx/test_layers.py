@@ -45,6 +45,12 @@ def in_blocks(x_TD: Tensor) -> Blocks:
     return Blocks(data.view(torch.uint8).flatten(), num_rows, num_features)
 
 
+def rows_of(blocks: Blocks) -> Tensor:
+    """Rows in blocks as a matrix, by torch."""
+    data = blocks.data.view(torch.bfloat16).view(-1, -(-blocks.num_features // 32), 32, 32)
+    return data.transpose(1, 2).flatten(2).flatten(0, 1)[: blocks.num_rows, : blocks.num_features]
+
+
 def product(layer: AmxLinear | AmxInt8Linear, x: Blocks, num_outputs: int) -> Tensor:
     rows: Tensor = layer(x, Room().rows("y", x.num_rows, num_outputs))
     return rows
@@ -57,7 +63,7 @@ def product_in_blocks(layer: AmxLinear, x: Blocks, num_outputs: int) -> Blocks:
 
 def attend(qkv_TA: Tensor, lengths: list[int], head_size: int, *, is_causal: bool) -> Tensor:
     context = Room().blocks("context", len(qkv_TA), qkv_TA.shape[1] // 3)
-    return attention_in_tiles(qkv_TA, tuple(lengths), head_size, context, is_causal=is_causal).rows()
+    return rows_of(attention_in_tiles(qkv_TA, tuple(lengths), head_size, context, is_causal=is_causal))
 
 
 def assert_rounded(found: Tensor, exact: Tensor, *, atol: float) -> None:
@@ -67,7 +73,7 @@ def assert_rounded(found: Tensor, exact: Tensor, *, atol: float) -> None:
 
 def test_blocks_hold_rows() -> None:
     x = random(70, 90, seed=0)
-    assert torch.equal(in_blocks(x).rows(), x)
+    assert torch.equal(rows_of(in_blocks(x)), x)
     assert in_blocks(x).data.shape == Room().blocks("x", 70, 90).data.shape
 
 
@@ -77,6 +83,13 @@ def test_room_is_used_again_and_grows() -> None:
     assert large.data_ptr() == small.data.data_ptr()
     assert room.rows("y", 1, 1).data_ptr() != large.data_ptr()
     assert room.rows("x", 300, 50).shape == (300, 50)
+
+
+def test_room_of_inference_mode_serves_others() -> None:
+    room = Room()
+    with torch.inference_mode():
+        room.blocks("context", 40, 48)
+    room.blocks("context", 33, 48).data.zero_()
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -99,14 +112,15 @@ def test_activated_results_are_in_blocks_and_filled_up_with_zeros(shape: tuple[i
     bias = random(num_outputs, seed=2)
     found = product_in_blocks(AmxLinear(weight, bias, is_activated=True), in_blocks(x), num_outputs)
     exact = F.gelu(F.linear(x.double(), weight.double(), bias.double()))
-    assert_rounded(found.rows(), exact, atol=1e-5)
-    assert found._replace(num_features=num_outputs + -num_outputs % 32).rows()[:, num_outputs:].eq(0).all()
+    assert_rounded(rows_of(found), exact, atol=1e-5)
+    filled = found._replace(num_features=num_outputs + -num_outputs % 32)
+    assert rows_of(filled)[:, num_outputs:].eq(0).all()
 
 
 def test_gelu_keeps_its_precision_in_the_tail() -> None:
     x = torch.linspace(-11, 11, 32 * 500).bfloat16().view(-1, 32)
     layer = AmxLinear(torch.eye(32).bfloat16(), None, is_activated=True)
-    found = product_in_blocks(layer, in_blocks(x), 32).rows()
+    found = rows_of(product_in_blocks(layer, in_blocks(x), 32))
     exact = x.double() * torch.special.ndtr(x.double())
     assert (found.double() - exact).abs().le(HALF_ULP * 1.1 * exact.abs() + 1e-8).all()
 
@@ -128,6 +142,22 @@ def test_int8_product_is_that_of_its_codes(shape: tuple[int, int, int]) -> None:
     codes_OI = (weight / scale_O1).round()
     exact = F.linear(codes_TI.double(), codes_OI.double()) * scale_T1.double() * scale_O1.double().t() + bias
     assert_rounded(found, exact, atol=2e-6 * float(exact.abs().max()))
+
+
+def test_gelu_of_what_is_not_finite_is_that_of_torch() -> None:
+    x = torch.tensor([torch.inf, -torch.inf, torch.nan, 3e38, -3e38, 0.0, -0.0]).bfloat16()[:, None]
+    layer = AmxLinear(torch.ones(1, 1).bfloat16(), None, is_activated=True)
+    found = rows_of(product_in_blocks(layer, in_blocks(x), 1))
+    torch.testing.assert_close(found, F.gelu(x.double()).bfloat16(), equal_nan=True)
+
+
+@pytest.mark.parametrize("place", [0, 40, 99])
+def test_a_row_with_nan_stays_so_in_int8(place: int) -> None:
+    x = random(3, 100, seed=0)
+    x[1, place] = torch.nan
+    found = product(AmxInt8Linear(random(32, 100, seed=1), None, room=Room()), in_blocks(x), 32)
+    assert found.isnan().all(dim=1).tolist() == [False, True, False]
+    assert not found[[0, 2]].isnan().any()
 
 
 def test_int8_rows_of_zeros_give_the_bias() -> None:
@@ -155,7 +185,8 @@ def test_a_row_depends_on_no_other(linear: Callable[..., AmxLinear | AmxInt8Line
 def test_add_norm_adds_in_place_and_normalises(shape: tuple[int, int], has_added: bool) -> None:
     hidden, added = random(*shape, seed=0, scale=5), random(*shape, seed=1)
     norm = nn.LayerNorm(shape[1], eps=1e-5).bfloat16()
-    nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
     total = hidden + added if has_added else hidden.clone()
     FAST_PATH_CALLS.clear()
     with torch.inference_mode():
@@ -164,8 +195,9 @@ def test_add_norm_adds_in_place_and_normalises(shape: tuple[int, int], has_added
     assert FAST_PATH_CALLS["residual and norm in blocks"] == 1
     assert torch.equal(hidden, total)
     exact = F.layer_norm(total.double(), shape[1:], norm.weight.double(), norm.bias.double(), norm.eps)
-    assert_rounded(found.rows(), exact, atol=1e-5)
-    assert found._replace(num_features=shape[1] + -shape[1] % 32).rows()[:, shape[1] :].eq(0).all()
+    assert_rounded(rows_of(found), exact, atol=1e-5)
+    filled = found._replace(num_features=shape[1] + -shape[1] % 32)
+    assert rows_of(filled)[:, shape[1] :].eq(0).all()
 
 
 def of_each_sequence(qkv: Tensor, lengths: list[int], *, is_causal: bool) -> Tensor:

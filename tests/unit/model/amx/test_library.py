@@ -1,5 +1,6 @@
 """How the kernels are built and kept, and what happens where they cannot be."""
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -61,7 +62,7 @@ def test_a_gcc_that_fails_is_told_of(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(subprocess.CalledProcessError):
         build(tmp_path / "other")
-    with pytest.warns(RuntimeWarning, match=r"takes gcc 11 or later .* says: unrecognized option -mamx-tile"):
+    with pytest.warns(RuntimeWarning, match=r"takes gcc 11 or later.* Found: unrecognized option -mamx-tile"):
         assert not runs_amx_kernels(BF16)
     assert list((tmp_path / "cache" / "xlmr-ray").iterdir()) == []
 
@@ -84,9 +85,26 @@ def test_a_library_that_is_damaged_is_not_loaded(monkeypatch: pytest.MonkeyPatch
 
 
 @needs_amx_kernels
-def test_without_gcc_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_gcc_a_library_that_was_built_before_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = os.environ["PATH"]
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not runs_amx_kernels(BF16)
+    monkeypatch.setenv("PATH", path)
+    build(cache_directory())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    library._library.cache_clear()
+    assert runs_amx_kernels(BF16)
+
+
+@needs_amx_kernels
+def test_a_disk_without_room_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+    monkeypatch.setattr(tempfile, "tempdir", "/dev/null")
+    with pytest.warns(RuntimeWarning, match=r"layers run without tiles.* Found: .*/dev/null"):
+        assert not runs_amx_kernels(BF16)
 
 
 def test_other_dtypes_have_no_kernels() -> None:
