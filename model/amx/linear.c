@@ -13,7 +13,6 @@
 
 #define PANEL_BYTES (960 * 1024)
 #define CHUNK_STEPS 80
-#define MAX_CHUNK_STEPS 128
 /* Strips that a thread takes at a time, at most: of chunked features less, whose sums have to stay in cache. And
  * how many tasks there are at least for a thread, so that none has to wait long for another. */
 #define TASK_STRIPS 80
@@ -140,14 +139,12 @@ INLINE void multiply_panel(const Product *p, long block0, long num_blocks, long 
 
 /* Called by every thread of a team. */
 INLINE void multiply(const Product *p, const int is_int8) {
-    const int is_chunked = p->num_steps > MAX_CHUNK_STEPS;
-    const long num_chunks = is_chunked ? CEIL_DIV(p->num_steps, CHUNK_STEPS) : 1;
-    const long chunk_steps = CEIL_DIV(p->num_steps, num_chunks);
+    const long num_chunks = CEIL_DIV(p->num_steps, CHUNK_STEPS), chunk_steps = CEIL_DIV(p->num_steps, num_chunks);
     const long num_blocks = CEIL_DIV(p->num_rows, BLOCK_ROWS), num_strips = CEIL_DIV(p->num_outputs, BLOCK_ROWS);
     const long num_panels = CEIL_DIV(num_blocks, PANEL_BYTES / (chunk_steps * BLOCK_BYTES));
     const long panel_size = CEIL_DIV(num_blocks, num_panels);
     const long share = CEIL_DIV(num_panels * num_strips, TASKS_PER_THREAD * omp_get_num_threads());
-    const long task_strips = MIN(share, is_chunked ? TASK_STRIPS_OF_CHUNKS : TASK_STRIPS);
+    const long task_strips = MIN(share, num_chunks > 1 ? TASK_STRIPS_OF_CHUNKS : TASK_STRIPS);
     const long num_tasks = CEIL_DIV(num_strips, task_strips);
     configure_tiles();
 #pragma omp for schedule(dynamic, 1) nowait
