@@ -14,8 +14,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from model.amx.kernels import Room
 from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles
-from model.amx.layers import Room
 from model.attention import packed_attention
 from model.config import Activation, XLMRobertaXLConfig
 from model.encoder import Encoder, Layer

@@ -165,7 +165,7 @@ def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision
 
 def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
     """Layers in tiles. States, the residual, and two of its kind where embeddings are summed come and go; what
-    layers make is kept (see `model.amx.layers.Room`)."""
+    layers make is kept (see `model.amx.kernels.Room`)."""
     slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
     item_size = precision.dtype.itemsize
     attention_size = math.ceil(config.num_attention_heads / size) * config.head_size

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from model.amx.layers import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
+from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
 from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
 from model.encoder import Layer

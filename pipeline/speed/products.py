@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.amx.kernels import AmxLinear, Room
 from model.amx.layer import TILED_SLICE_TOKENS
-from model.amx.layers import AmxLinear, Room
 from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
 from model.fast_paths import has_onednn_bf16

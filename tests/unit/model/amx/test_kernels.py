@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model.amx.layers import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
+from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
 from model.amx.library import runs_amx_kernels
 from model.fast_paths import FAST_PATH_CALLS
 

@@ -1,4 +1,4 @@
-"""What a layer is made of, in tiles: residual and LayerNorm, products, attention.
+"""The kernels, called on tensors: residual and LayerNorm, products, attention.
 
 Every kernel writes into memory that it is given (see `Room`).
 
