@@ -116,7 +116,7 @@ class AmxLinear(nn.Module):
         """Into `y`, `[T, O]`, and back."""
         FAST_PATH_CALLS["linear in tiles"] += 1
         arguments = _product_arguments(x, self.bias, y, self.is_activated)
-        call("linear_bf16", x.data, self.weight, *arguments)
+        call("linear", x.data, None, self.weight, None, *arguments)
         return y
 
 
@@ -142,7 +142,7 @@ class AmxInt8Linear(nn.Module):
         codes, scale_T = self.room.codes(x.num_rows, x.num_features)
         call("quantize", x.data, codes, scale_T, x.num_rows, x.num_features)
         arguments = _product_arguments(x, self.bias, y, self.is_activated)
-        call("linear_int8", codes, scale_T, self.weight, self.scale_O, *arguments)
+        call("linear", codes, scale_T, self.weight, self.scale_O, *arguments)
         return y
 
 

@@ -159,27 +159,11 @@ INLINE void multiply(const Product *p, const int is_int8) {
     _tile_release();
 }
 
-void linear_bf16(const uint8_t *rows, const uint8_t *weight, const bf16 *bias, bf16 *y, long num_rows,
-                 long num_features, long num_outputs, long is_activated, long gives_blocks, long num_threads) {
-    const Product product = {
-        .rows = rows,
-        .weight = weight,
-        .bias = bias,
-        .y = y,
-        .num_rows = num_rows,
-        .num_outputs = num_outputs,
-        .num_steps = CEIL_DIV(num_features * 2, STEP_BYTES),
-        .is_activated = is_activated,
-        .gives_blocks = gives_blocks,
-    };
-#pragma omp parallel num_threads(num_threads)
-    multiply(&product, 0);
-}
-
-/* The same of codes, which have a scale a row, and of weights that have one an output. */
-void linear_int8(const uint8_t *rows, const float *row_scale, const uint8_t *weight, const float *weight_scale,
-                 const bf16 *bias, bf16 *y, long num_rows, long num_features, long num_outputs, long is_activated,
-                 long gives_blocks, long num_threads) {
+/* Of bf16, or where there are scales of codes: rows have one each, and weights one an output. */
+void linear(const uint8_t *rows, const float *row_scale, const uint8_t *weight, const float *weight_scale,
+            const bf16 *bias, bf16 *y, long num_rows, long num_features, long num_outputs, long is_activated,
+            long gives_blocks, long num_threads) {
+    const int is_int8 = row_scale != NULL;
     const Product product = {
         .rows = rows,
         .row_scale = row_scale,
@@ -189,10 +173,13 @@ void linear_int8(const uint8_t *rows, const float *row_scale, const uint8_t *wei
         .y = y,
         .num_rows = num_rows,
         .num_outputs = num_outputs,
-        .num_steps = CEIL_DIV(num_features, STEP_BYTES),
+        .num_steps = CEIL_DIV(num_features * (is_int8 ? 1 : 2), STEP_BYTES),
         .is_activated = is_activated,
         .gives_blocks = gives_blocks,
     };
 #pragma omp parallel num_threads(num_threads)
-    multiply(&product, 1);
+    if (is_int8)
+        multiply(&product, 1);
+    else
+        multiply(&product, 0);
 }

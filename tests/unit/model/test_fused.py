@@ -148,6 +148,13 @@ def test_fp32_takes_no_bf16_path() -> None:
     assert set(FAST_PATH_CALLS) == {"slices"}
 
 
+def saved_trunk(directory: Path, dtype: torch.dtype) -> Tensor:
+    """Saves a trunk for ranks to load; returns what it computes on one."""
+    trunk = random_trunk(dtype)
+    trunk.save_pretrained(directory)
+    return fused_and_plain(trunk)[1]
+
+
 def _of_rank(group: ShardGroup, directory: Path) -> Tensor:
     trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False)
     return fused_and_plain(trunk)[0]
@@ -156,9 +163,7 @@ def _of_rank(group: ShardGroup, directory: Path) -> Tensor:
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_fused_ranks_agree_with_one(num_ranks: int, tmp_path: Path) -> None:
     """Four heads over three ranks: shares of the heads are not equal."""
-    trunk = random_trunk(torch.float32)
-    trunk.save_pretrained(tmp_path)
-    _, expected = fused_and_plain(trunk)
+    expected = saved_trunk(tmp_path, torch.float32)
     for found in run_on_ranks(num_ranks, _of_rank, tmp_path):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
@@ -167,9 +172,7 @@ def test_fused_ranks_agree_with_one(num_ranks: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("num_ranks", [2, 3])
 def test_fused_ranks_agree_with_one_in_bf16(num_ranks: int, tmp_path: Path) -> None:
     """Of three ranks, two have a head of 16 numbers: half a step of a product."""
-    trunk = random_trunk(torch.bfloat16)
-    trunk.save_pretrained(tmp_path)
-    _, expected = fused_and_plain(trunk)
+    expected = saved_trunk(tmp_path, torch.bfloat16)
     for found in run_on_ranks(num_ranks, _of_rank, tmp_path):
         assert (found - expected).abs().mean() < 0.01
 
@@ -184,9 +187,7 @@ def _of_rank_that_may_lack_gcc(group: ShardGroup, directory: Path) -> tuple[Tens
 
 @needs_amx_kernels
 def test_if_one_rank_has_no_tiles_none_uses_them(tmp_path: Path) -> None:
-    trunk = random_trunk(torch.bfloat16)
-    trunk.save_pretrained(tmp_path)
-    _, expected = fused_and_plain(trunk)
+    expected = saved_trunk(tmp_path, torch.bfloat16)
     for found, num_products in run_on_ranks(2, _of_rank_that_may_lack_gcc, tmp_path):
         assert (found - expected).abs().mean() < 0.01
         assert num_products == 0
