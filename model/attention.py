@@ -5,20 +5,17 @@ D hidden size (A: this rank's heads times head size).
 """
 
 import math
-from collections.abc import Callable
-from functools import cache, partial
-from inspect import signature
 from itertools import groupby
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model.attention_on_gpu import half_precision_on_gpu
 from model.attention_rows import attention_in_rows
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout_heads
-from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16, runs_triton
+from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
 from model.layers import ColumnParallelLinear
 from model.packing import PackedBatch
 from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
@@ -28,8 +25,6 @@ KeyValue = tuple[Tensor, Tensor]
 # Where two products beat scaled dot product attention on a CPU in bf16 without AMX (measured with heads of 80).
 MIN_PRODUCT_LENGTH = 32
 SCORE_BYTES = 2**21
-# What a tile on a GPU holds.
-TILED_HEAD_SIZES = range(16, 129)
 
 
 class SelfAttention(nn.Module):
@@ -146,43 +141,6 @@ class SelfAttention(nn.Module):
         if self.position_embedding_type == "relative_key_query":
             scores_BNSR = scores_BNSR + torch.einsum("bnrk,srk->bnsr", k_BNRK, distance_SRK)
         return scores_BNSR
-
-
-@cache
-def varlen_attention() -> Callable[..., Tensor]:
-    """torch's attention of variable length without split-KV, which would make a result depend on its neighbours.
-
-    Before torch 2.12 it has no such argument, and splits only where heads share their keys.
-    """
-    # Loads torch's compiler, whose time processes without a GPU need not spend.
-    from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
-
-    can_split = "num_splits" in signature(varlen_attn).parameters
-    return cast(Callable[..., Tensor], partial(varlen_attn, num_splits=1) if can_split else varlen_attn)
-
-
-def half_precision_on_gpu(
-    q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool
-) -> Tensor:
-    """`attention_in_tiles` without gradient and to all tokens; otherwise torch's kernel of variable length, with
-    split-KV off. With either, a sequence's result does not depend on its neighbours."""
-    is_fast = not is_causal and not torch.is_grad_enabled() and q_TNK.shape[2] in TILED_HEAD_SIZES
-    if is_fast and runs_triton(q_TNK.device):
-        from model.attention_kernel import attention_in_tiles  # noqa: PLC0415  # Triton, which CPU builds lack
-
-        return attention_in_tiles(q_TNK, k_TNK, v_TNK, batch.lengths)
-    FAST_PATH_CALLS["varlen attention"] += 1
-    return varlen_attention()(
-        # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
-        q_TNK,
-        k_TNK,
-        v_TNK,
-        batch.cu_seqlens,
-        batch.cu_seqlens,
-        batch.max_seqlen,
-        batch.max_seqlen,
-        window_size=(-1, 0) if is_causal else (-1, -1),
-    )
 
 
 def packed_attention(

@@ -21,19 +21,28 @@ from model.fast_paths import FAST_PATH_CALLS
 from model.row_kernels import two_pieces
 
 
-def attention_in_tiles(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
-    """Softmax attention of each sequence to itself, `[T, N, K]`, in half precision and without gradient.
+def attention_in_tiles_(
+    context_TNK: Tensor,
+    q_TNK: Tensor,
+    k_TNK: Tensor,
+    v_TNK: Tensor,
+    lengths: tuple[int, ...],
+    *,
+    skipped_length: int = 0,
+) -> None:
+    """Softmax attention of each sequence to itself, in half precision and without gradient, into `context`.
 
     Args:
         q_TNK, k_TNK, v_TNK: of the same strides, neighbouring elements of a head next to each other.
+        skipped_length: sequences as long as this are left out.
     """
     num_heads, head_size = q_TNK.shape[1:]
     token_stride, head_stride, element_stride = q_TNK.stride()
     assert element_stride == 1
     assert q_TNK.stride() == k_TNK.stride() == v_TNK.stride()
-    context_TNK = torch.empty(q_TNK.shape, dtype=q_TNK.dtype, device=q_TNK.device)
+    assert context_TNK.is_contiguous()
     with torch.cuda.device_of(q_TNK):
-        for group in tile_groups(lengths, head_size, q_TNK.device):
+        for group in tile_groups(lengths, head_size, q_TNK.device, skipped_length):
             FAST_PATH_CALLS["attention in tiles"] += 1
             shape = group.shape
             # Triton 3.6 and 3.7 get Hopper's instructions wrong for some pieces of fewer than 64 numbers
@@ -59,7 +68,6 @@ def attention_in_tiles(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tup
                 num_warps=shape.num_warps,
                 num_stages=shape.num_stages,
             )
-    return context_TNK
 
 
 @triton.jit

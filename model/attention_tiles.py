@@ -29,10 +29,10 @@ class TileShape:
         return self.num_warps >= 4
 
 
-# By the longest sequence that a shape is for, as measured on an H100 for heads of 80, and for those of 128.
-_LONGEST_OF_SHAPES = (16, 32, 64, 2**31)
-_SHAPES = (TileShape(16, 16, 1, 1), TileShape(32, 32, 2, 1), TileShape(64, 64, 2, 1), TileShape(64, 32, 2, 2))
-_SHAPES_OF_WIDE_HEADS = (*_SHAPES[:2], TileShape(64, 64, 4, 3), TileShape(64, 64, 4, 3))
+# By the longest sequence that a shape is for, as measured on an H100 and an H200 for heads of 80 and of 128.
+_LONGEST_OF_SHAPES = (16, 32, 2**31)
+_SHAPES = (TileShape(16, 16, 1, 1), TileShape(32, 32, 2, 1), TileShape(64, 32, 2, 2))
+_SHAPES_OF_WIDE_HEADS = (*_SHAPES[:2], TileShape(64, 64, 4, 3))
 _MIN_WIDE_HEAD_SIZE = 97
 
 
@@ -49,15 +49,17 @@ class TileGroup:
 
 
 @lru_cache(maxsize=1)
-def tile_groups(lengths: tuple[int, ...], head_size: int, device: torch.device) -> tuple[TileGroup, ...]:
-    """The tiles of sequences of these lengths. Every layer asks for the same."""
+def tile_groups(
+    lengths: tuple[int, ...], head_size: int, device: torch.device, skipped_length: int = 0
+) -> tuple[TileGroup, ...]:
+    """The tiles of sequences of these lengths, but for one that is skipped. Every layer asks for the same."""
     shapes = _SHAPES if head_size < _MIN_WIDE_HEAD_SIZE else _SHAPES_OF_WIDE_HEADS
     length_of = np.array(lengths, np.int64)
     first_token_of = np.cumsum(length_of) - length_of
     shape_of = np.searchsorted(_LONGEST_OF_SHAPES, length_of)
     tiles = []
     for number, shape in enumerate(shapes):
-        chosen = np.flatnonzero(shape_of == number)
+        chosen = np.flatnonzero((shape_of == number) & (length_of != skipped_length))
         num_tiles = -(-length_of[chosen] // shape.num_queries)
         sequence = np.repeat(chosen, num_tiles)
         tile_in_sequence = np.arange(len(sequence)) - np.repeat(np.cumsum(num_tiles) - num_tiles, num_tiles)

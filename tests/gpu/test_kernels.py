@@ -33,7 +33,7 @@ def test_attention_equals_the_cpu(
 ) -> None:
     if path == "attention in tiles" and not has_triton():
         pytest.skip("no Triton")
-    monkeypatch.setattr("model.attention.runs_triton", lambda device: path != "varlen attention")
+    monkeypatch.setattr("model.attention_on_gpu.runs_triton", lambda device: path != "varlen attention")
     lengths = [*LENGTHS, 16, 33, 130, 200]
     generator = torch.Generator().manual_seed(0)
     # As fused layers have them: three views of one matrix.
@@ -48,6 +48,37 @@ def test_attention_equals_the_cpu(
     assert found.dtype == dtype
     assert found.is_contiguous()
     assert_close(found.float().cpu(), expected, tolerance=0.02 if dtype == torch.bfloat16 else 0.004)
+
+
+@pytest.mark.parametrize("head_size", [80, 128])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(dtype: torch.dtype, head_size: int) -> None:
+    if not has_triton() or torch.cuda.get_device_capability() < (9, 0):
+        pytest.skip("no attention in windows on this device")
+    lengths = [512, 512, 512, 40, 512, 3, 511, 512, 512]
+    generator = torch.Generator().manual_seed(0)
+    qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
+    batch = PackedBatch.from_lengths(torch.zeros(len(qkv), dtype=torch.long), lengths, pad_token_id=1)
+    with torch.inference_mode():
+        FAST_PATH_CALLS.clear()
+        found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch))
+        # Windows in runs of 2, 1, 1 and 2; tiles of one shape for 40 and 511 tokens, and of another for 3.
+        assert FAST_PATH_CALLS == {"attention in windows": 4, "attention in tiles": 2}
+        assert found.is_contiguous()
+        assert_close(
+            found.float().cpu(),
+            packed_attention(*qkv.float().unbind(1), batch),
+            tolerance=0.02 if dtype == torch.bfloat16 else 0.004,
+        )
+        for begin, length in zip(batch.cu_seqlens.tolist(), lengths, strict=False):
+            one = PackedBatch.from_lengths(torch.zeros(length, dtype=torch.long), [length], pad_token_id=1)
+            rows = slice(begin, begin + length)
+            assert torch.equal(packed_attention(*qkv[rows].cuda().unbind(1), to_cuda(one)), found[rows])
+        # Some more than others share a call.
+        many = qkv[:512].cuda().repeat(64, 1, 1, 1)
+        windows = PackedBatch.from_lengths(torch.zeros(len(many), dtype=torch.long), [512] * 64, pad_token_id=1)
+        together = packed_attention(*many.unbind(1), to_cuda(windows)).view(64, 512, 4, head_size)
+        assert torch.equal(together, found[:512].expand_as(together))
 
 
 needs_triton = pytest.mark.skipif(not has_triton(), reason="no Triton")

@@ -41,9 +41,15 @@ def test_a_sequence_has_the_same_tiles_whatever_is_beside_it(head_size: int) -> 
         assert tiles_of((length,), 0) == tiles_of((7, 300, length, 512, 30), 307)
 
 
+def test_sequences_of_one_length_can_be_left_out() -> None:
+    tiles = [tile for group in tile_groups((512, 40, 512, 600), 80, CPU, 512) for tile in group.tiles.tolist()]
+    assert {(first_token, length) for first_token, length, _ in tiles} == {(512, 40), (1064, 600)}
+    assert not tile_groups((512, 512), 80, CPU, 512)
+
+
 def test_short_sequences_have_small_tiles() -> None:
     shapes = [group.shape.num_queries for group in tile_groups((16, 32, 64, 512), 80, CPU)]
-    assert shapes == [16, 32, 64, 64]
+    assert shapes == [16, 32, 64]
 
 
 def test_narrow_heads_are_never_left_to_the_instructions_of_hopper() -> None:

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, fast_paths
-from model.attention import packed_attention, varlen_attention
+from model.attention import packed_attention
+from model.attention_on_gpu import varlen_attention
 from model.encoder import Encoder
 from model.fast_paths import FAST_PATH_CALLS
 from model.fused import FusedEncoder
