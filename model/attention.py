@@ -16,7 +16,7 @@ from model.attention_rows import attention_in_rows
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout_heads
 from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
-from model.layers import ColumnParallelLinear
+from model.layers import ColumnParallelLinear, embedding_table
 from model.packing import PackedBatch
 from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
 
@@ -54,7 +54,7 @@ class SelfAttention(nn.Module):
         self.position_embedding_type = position_embedding_type
         self.max_position_embeddings = config.max_position_embeddings
         if position_embedding_type != "absolute":
-            self.distance_embedding = nn.Embedding(2 * config.max_position_embeddings - 1, self.head_size)
+            self.distance_embedding = embedding_table(2 * config.max_position_embeddings - 1, self.head_size)
 
     @property
     def local_heads(self) -> list[int]:

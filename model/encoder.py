@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from model.attention import KeyValue, SelfAttention
 from model.config import Activation, XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout
-from model.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
+from model.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding, embedding_table
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
 
@@ -39,8 +39,8 @@ class Embeddings(nn.Module):
         self.max_num_tokens = config.max_num_tokens
         self.is_absolute = config.position_embedding_type == "absolute"
         self.word_embeddings = VocabParallelEmbedding(config.vocab_size, size, group, padding_idx=pad)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, size, padding_idx=pad)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, size)
+        self.position_embeddings = embedding_table(config.max_position_embeddings, size, padding_idx=pad)
+        self.token_type_embeddings = embedding_table(config.type_vocab_size, size)
         self.dropout_prob = config.hidden_dropout_prob
 
     def forward_packed(self, batch: PackedBatch, seed: DropoutSeed | None = None) -> Tensor:

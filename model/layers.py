@@ -97,6 +97,16 @@ class RowParallelLinear(nn.Module):
         return reduce_from_shards(F.linear(x, self.weight), self.group) + self.bias
 
 
+def embedding_table(num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> nn.Embedding:
+    """A `torch.nn.Embedding` without values.
+
+    Its own constructor draws some, which on the meta device, where models are built, loads torch's compiler: that
+    takes a process a second and more.
+    """
+    weight = torch.empty(num_embeddings, embedding_dim)
+    return nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=padding_idx)
+
+
 class VocabParallelEmbedding(nn.Module):
     """Embedding table with its rows split over the ranks; every rank gets the full embeddings.
 

@@ -1,5 +1,8 @@
 """Fresh models: the distribution of Transformers, reproducible, whatever the number of ranks."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -44,6 +47,20 @@ def test_no_parameter_is_made_under_the_meta_device() -> None:
     with torch.device("meta"):
         model = XLMRobertaXLForMaskedLM(CONFIG)
     assert all(p.is_meta for p in model.parameters())
+
+
+def test_building_a_model_loads_no_compiler() -> None:
+    """torch's would be loaded by whatever draws values on the meta device."""
+    program = """
+import sys
+from model import XLMRobertaXLConfig, XLMRobertaXLForSequenceClassification
+XLMRobertaXLForSequenceClassification(XLMRobertaXLConfig(
+    vocab_size=500, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+    position_embedding_type="relative_key",
+))
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_default_dtype_and_tied_weights() -> None:
