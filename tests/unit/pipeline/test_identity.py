@@ -1,4 +1,5 @@
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,25 @@ class TestContentDigest:
         assert content_digest(x[:1]) != digest
         (tmp_path / "x/b.safetensors").rename(tmp_path / "x/c.safetensors")
         assert content_digest([x[0], tmp_path / "x/c.safetensors"]) != digest
+
+    @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**21, 2**21 + 1, 5 * 2**20 + 7])
+    def test_pieces_count_in_their_order(self, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pipeline.identity._PIECE_BYTES", 2**21)
+        content = bytearray(random.Random(0).randbytes(size))
+        file = tmp_path / "a"
+        file.write_bytes(content)
+        found = {content_digest([file])}
+        for place in range(0, size, 2**20):
+            content[place] ^= 1
+            file.write_bytes(content)
+            content[place] ^= 1
+            found.add(content_digest([file]))
+        file.write_bytes(content[2**21 :] + content[: 2**21])
+        found.add(content_digest([file]))
+        file.write_bytes(content + b"x")
+        found.add(content_digest([file]))
+        # As it is, a byte of every megabyte changed, one more byte, and pieces in another order if there are some.
+        assert len(found) == 2 + -(-size // 2**20) + (size > 2**21)
 
     def test_files_of_the_same_name_all_count(self, tmp_path: Path) -> None:
         for folder in ("x", "y"):
