@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 
+from model import XLMRobertaXLTokenizer
 from pipeline.actors import answer, leave_libraries_loaded
 from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, is_encoded
@@ -58,18 +60,20 @@ class Annotator:
         self._settings = settings
         self._progress = progress
         self._guard = CountingGuard(progress)
-        self._tokenizer = load_tokenizer(settings.tokenizer)
         # Ray restarts an actor under its old id, and so it gets its old placement group.
         leader_id = ray.get_runtime_context().get_actor_id()
-        self._replica = Replica(
-            settings.heads,
-            settings.shard,
-            settings.resources,
-            settings.tensor_parallel_size,
-            answer(lease.acquire.remote(leader_id)),
-            # Ranks that stand still are built anew long before the watchdog ends the run.
-            batch_timeout_s=settings.stall_timeout_s / 3,
-        )
+        with ThreadPoolExecutor(1) as pool:
+            tokenizer = pool.submit(load_tokenizer, settings.tokenizer)
+            self._replica = Replica(
+                settings.heads,
+                settings.shard,
+                settings.resources,
+                settings.tensor_parallel_size,
+                answer(lease.acquire.remote(leader_id)),
+                # Ranks that stand still are built anew long before the watchdog ends the run.
+                batch_timeout_s=settings.stall_timeout_s / 3,
+            )
+            self._tokenizer: XLMRobertaXLTokenizer = tokenizer.result()
         # Ranks take the batches of one fragment at a time, so that what goes wrong with them concerns it alone.
         self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery = Recovery(self._replica, settings.token_budget, progress.note.remote)
