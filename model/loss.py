@@ -11,6 +11,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from model.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
 from model.layers import Shard
 from model.parallel import ShardGroup, reduce_from_shards
@@ -89,27 +90,40 @@ def vocab_parallel_nll(
 
     The running maximum and sum are those of online softmax (Milakov and Gimelshein 2018,
     https://arxiv.org/abs/1805.02867). Same result as `vocab_parallel_cross_entropy` on the full logits.
+    CPUs with AMX do it in tiles (see `model.amx.vocabulary`) where no block size is asked for.
 
     Returns:
         fp32 `[N]`; 0 where the label is -100.
     """
-    block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
+    if block_size is None and fits_vocabulary_tiles(hidden_ND, weight_VD):
+        sums = vocabulary_sums_in_tiles(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
+    else:
+        block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
+        sums = _vocabulary_sums(hidden_ND, weight_VD, bias_V, labels_N - shard.start, block_size)
+    maximum_N, sum_exp_N, label_logit_N = sums
+    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
+    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
+    group.all_reduce_(label_logit_N)
+    nll_N = sum_exp_N.log_() + (full_maximum_N - label_logit_N)
+    return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
+
+
+def _vocabulary_sums(
+    hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor, block_size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`vocabulary_sums_in_tiles` by torch's own calls, a block of the vocabulary at a time."""
     maximum_N = torch.full((len(hidden_ND),), -torch.inf, device=hidden_ND.device)
     sum_exp_N = torch.zeros_like(maximum_N)
     label_logit_N = torch.zeros_like(maximum_N)
     for begin in range(0, len(weight_VD), block_size):
         rows = slice(begin, begin + block_size)
         logits = linear_fp32(hidden_ND, weight_VD[rows], bias_V[rows])
-        label_logit_N += _label_logits(logits, labels_N, shard.start + begin)
+        label_logit_N += _label_logits(logits, labels_N, begin)
         new_maximum_N = torch.maximum(maximum_N, logits.amax(dim=-1))
         sum_exp_N *= (maximum_N - new_maximum_N).exp_()
         sum_exp_N += logits.sub_(new_maximum_N[:, None]).exp_().sum(dim=-1)
         maximum_N = new_maximum_N
-    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
-    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
-    group.all_reduce_(label_logit_N)
-    nll_N = sum_exp_N.log_() + (full_maximum_N - label_logit_N)
-    return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
+    return maximum_N, sum_exp_N, label_logit_N
 
 
 def mean_over_labels(nll_N: Tensor, labels_N: Tensor) -> Tensor:

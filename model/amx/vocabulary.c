@@ -1,0 +1,148 @@
+/* Scores of rows over a vocabulary, x W^T + b in fp32, of which nothing is kept but what a softmax is made of.
+ *
+ * Sixteen or 32 rows of W, as they lie in memory, meet panels of the rows, which are packed as weights of a product
+ * are: each lane of a vector is a row's. Every chunk of the vocabulary has results of its own, which are the same
+ * whatever thread computes it, and whatever rows are beside a row. The running maximum and sum are those of online
+ * softmax (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867).
+ */
+
+#include <math.h>
+#include <string.h>
+
+#include "tiles.h"
+
+#define PANEL_BYTES (960 * 1024)
+#define INLINE static inline __attribute__((always_inline))
+
+typedef struct {
+    const uint8_t *rows;   /* packed, strips of 32 rows */
+    const bf16 *weight;    /* [num_outputs, num_features] */
+    const bf16 *bias;      /* [num_outputs] */
+    const int32_t *labels; /* of each row up to a whole strip: an output, or what is none */
+    float *highest, *sum;  /* [num_chunks, rows up to a whole strip] */
+    float *label_score;    /* of each row up to a whole strip; written where its label is an output */
+    long num_features, num_outputs, num_strips, chunk_outputs;
+} Vocabulary;
+
+/* Four tiles of scores, of 32 outputs and a strip of 32 rows. */
+INLINE void score(const uint8_t *weight, long stride, const uint8_t *rows, float *scores, long num_steps,
+                  const uint8_t *next, long num_lines) {
+    _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
+    for (long step = 0; step < num_steps; step++, weight += STEP_BYTES, rows += BLOCK_BYTES) {
+        _tile_loadd(4, weight, stride); _tile_loadd(6, rows, 64);
+        _tile_loadd(5, weight + TILE_ROWS * stride, stride); _tile_loadd(7, rows + TILE_BYTES, 64);
+#pragma GCC unroll 32
+        for (int line = 0; line < 32; line++)
+            _mm_prefetch(weight + line * stride + 2 * STEP_BYTES, _MM_HINT_T0);
+        _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(3, 5, 7);
+        for (long line = 0; line < num_lines; line++, next += 64)
+            _mm_prefetch(next, _MM_HINT_T1);
+    }
+    _tile_stored(0, scores, 64); _tile_stored(1, scores + TILE_SIZE, 64);
+    _tile_stored(2, scores + 2 * TILE_SIZE, 64); _tile_stored(3, scores + 3 * TILE_SIZE, 64);
+}
+
+/* e^x for x <= 0. */
+INLINE __m512 exp_of_negative(__m512 x) { return exp2_of_negative(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f))); }
+
+/* Where the scores of an output and of 16 rows are, in four tiles. */
+INLINE float *place(float *scores, long output, long half) {
+    return scores + (output / TILE_ROWS * 2 + half) * TILE_SIZE + output % TILE_ROWS * 16;
+}
+
+/* Takes the scores of up to 32 outputs into the results of a strip of rows. */
+INLINE void take(const Vocabulary *v, float *scores, const float *bias, long output0, long num_outputs, long strip,
+                 float *highest, float *sum) {
+    for (long half = 0; half < 2; half++) {
+        const long row = strip * BLOCK_ROWS + half * 16;
+        const __m512 before = _mm512_load_ps(highest + row);
+        __m512 top = before;
+        for (long output = 0; output < num_outputs; output++) {
+            float *at = place(scores, output, half);
+            const __m512 y = _mm512_add_ps(_mm512_load_ps(at), _mm512_set1_ps(bias[output]));
+            _mm512_store_ps(at, y);
+            top = _mm512_max_ps(top, y);
+        }
+        __m512 total = _mm512_mul_ps(_mm512_load_ps(sum + row), exp_of_negative(_mm512_sub_ps(before, top)));
+        for (long output = 0; output < num_outputs; output++)
+            total = _mm512_add_ps(
+                total, exp_of_negative(_mm512_sub_ps(_mm512_load_ps(place(scores, output, half)), top)));
+        _mm512_store_ps(highest + row, top);
+        _mm512_store_ps(sum + row, total);
+        const __m512i label = _mm512_sub_epi32(_mm512_load_si512(v->labels + row), _mm512_set1_epi32((int)output0));
+        uint32_t is_here = _mm512_cmplt_epu32_mask(label, _mm512_set1_epi32((int)num_outputs));
+        for (; is_here != 0; is_here &= is_here - 1) {
+            const long lane = __builtin_ctz(is_here);
+            v->label_score[row + lane] = place(scores, v->labels[row + lane] - output0, half)[lane];
+        }
+    }
+}
+
+/* A chunk of the vocabulary and a panel of the rows. */
+static void score_chunk(const Vocabulary *v, long chunk, long strip0, long num_strips) {
+    float scores[4 * TILE_SIZE] __attribute__((aligned(64)));
+    float bias[BLOCK_ROWS];
+    const long stride = v->num_features * (long)sizeof(bf16), num_steps = stride / STEP_BYTES;
+    const long num_lines = CEIL_DIV(BLOCK_ROWS, num_strips);
+    const long begin = chunk * v->chunk_outputs, end = MIN(v->num_outputs, begin + v->chunk_outputs);
+    float *highest = v->highest + chunk * v->num_strips * BLOCK_ROWS;
+    float *sum = v->sum + chunk * v->num_strips * BLOCK_ROWS;
+    for (long row = strip0 * BLOCK_ROWS; row < (strip0 + num_strips) * BLOCK_ROWS; row++) {
+        highest[row] = -INFINITY;
+        sum[row] = 0;
+    }
+    for (long output0 = begin; output0 < end; output0 += BLOCK_ROWS) {
+        const long num_outputs = MIN(BLOCK_ROWS, end - output0);
+        const uint8_t *weight = (const uint8_t *)(v->weight + output0 * v->num_features);
+        const uint8_t *next = weight + BLOCK_ROWS * stride;
+        if (num_outputs < BLOCK_ROWS) {
+            uint8_t *filled = scratch(BLOCK_ROWS * stride);
+            memcpy(filled, weight, num_outputs * stride);
+            memset(filled + num_outputs * stride, 0, (BLOCK_ROWS - num_outputs) * stride);
+            finish_stores();
+            weight = filled;
+        }
+        for (long output = 0; output < num_outputs; output++)
+            bias[output] = _mm512_cvtss_f32(load_bf16(v->bias + output0 + output, 1));
+        for (long strip = strip0; strip < strip0 + num_strips; strip++) {
+            score(weight, stride, v->rows + strip * num_steps * BLOCK_BYTES, scores, num_steps, next, num_lines);
+            next += num_lines * num_steps * 64;
+            take(v, scores, bias, output0, num_outputs, strip, highest, sum);
+        }
+    }
+}
+
+/* num_features is a multiple of 32. */
+void vocabulary_sums(const uint8_t *rows, const bf16 *weight, const bf16 *bias, const int32_t *labels, float *highest,
+                     float *sum, float *label_score, long num_rows, long num_features, long num_outputs,
+                     long chunk_outputs, long num_threads) {
+    const Vocabulary v = {
+        .rows = rows,
+        .weight = weight,
+        .bias = bias,
+        .labels = labels,
+        .highest = highest,
+        .sum = sum,
+        .label_score = label_score,
+        .num_features = num_features,
+        .num_outputs = num_outputs,
+        .num_strips = CEIL_DIV(num_rows, BLOCK_ROWS),
+        .chunk_outputs = chunk_outputs,
+    };
+    const long strip_bytes = num_features * (long)sizeof(bf16) * BLOCK_ROWS;
+    const long num_panels = v.num_strips * strip_bytes / PANEL_BYTES + 1;
+    const long panel_size = CEIL_DIV(v.num_strips, num_panels);
+    const long num_chunks = CEIL_DIV(num_outputs, chunk_outputs);
+#pragma omp parallel num_threads(num_threads)
+    {
+        configure_tiles();
+        /* Panels of a chunk follow one another: the second finds its weights in the cache that threads share. */
+#pragma omp for schedule(dynamic, 1) nowait
+        for (long task = 0; task < num_chunks * num_panels; task++) {
+            const long strip0 = task % num_panels * panel_size;
+            if (strip0 < v.num_strips)
+                score_chunk(&v, task / num_panels, strip0, MIN(panel_size, v.num_strips - strip0));
+        }
+        _tile_release();
+    }
+}
