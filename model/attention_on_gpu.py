@@ -1,6 +1,6 @@
 """Attention of packed sequences on a GPU in half precision: in windows, in tiles, or by torch's kernel.
 
-Whichever it is depends on nothing but the sequence, whose result does not depend on its neighbours.
+Which one computes a sequence, and its result, do not depend on its neighbours.
 
 Shape suffixes: see `model.attention`.
 """

@@ -52,7 +52,11 @@ class TileGroup:
 def tile_groups(
     lengths: tuple[int, ...], head_size: int, device: torch.device, skipped_length: int = 0
 ) -> tuple[TileGroup, ...]:
-    """The tiles of sequences of these lengths, but for one that is skipped. Every layer asks for the same."""
+    """The tiles of sequences of these lengths; every layer asks for the same.
+
+    Args:
+        skipped_length: sequences as long as this have none.
+    """
     shapes = _SHAPES if head_size < _MIN_WIDE_HEAD_SIZE else _SHAPES_OF_WIDE_HEADS
     length_of = np.array(lengths, np.int64)
     first_token_of = np.cumsum(length_of) - length_of

@@ -49,8 +49,10 @@ def window_runs(lengths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
 
 
 def attention_in_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> Tensor:
-    """Softmax attention of each window to itself, `[T, N, K]`, without gradient; a window's result does not depend
-    on how many there are."""
+    """Softmax attention of each window to itself, `[T, N, K]`, without gradient.
+
+    A window's result does not depend on how many there are. The switch that chooses cuDNN is the process's own.
+    """
     FAST_PATH_CALLS["attention in windows"] += 1
     q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (-1, WINDOW_LENGTH)).transpose(1, 2) for x in (q_TNK, k_TNK, v_TNK))
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):

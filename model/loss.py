@@ -95,7 +95,7 @@ def vocab_parallel_nll(
     Returns:
         fp32 `[N]`; 0 where the label is -100.
     """
-    if block_size is None and fits_vocabulary_tiles(hidden_ND, weight_VD):
+    if block_size is None and fits_vocabulary_tiles(hidden_ND, weight_VD, bias_V):
         sums = vocabulary_sums_in_tiles(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
     else:
         block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
@@ -112,7 +112,7 @@ def _vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor, block_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`vocabulary_sums_in_tiles` by torch's own calls, a block of the vocabulary at a time."""
-    maximum_N = torch.full((len(hidden_ND),), -torch.inf, device=hidden_ND.device)
+    maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=torch.float32, device=hidden_ND.device)
     sum_exp_N = torch.zeros_like(maximum_N)
     label_logit_N = torch.zeros_like(maximum_N)
     for begin in range(0, len(weight_VD), block_size):

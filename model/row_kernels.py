@@ -179,7 +179,7 @@ def _activated(x, IS_GELU: tl.constexpr):
     x = x.to(tl.float32)
     if IS_GELU:
         size = tl.abs(x)
-        # Beyond 6 erfc is next to nothing, and beyond 12 the polynomial would grow again.
+        # Up to 9 it falls, where erfc is next to nothing, and further out it would grow again.
         within = tl.minimum(size, 9.0)
         power = within * 3.176158497808501e-05 - 0.0007532337331213057
         power = within * power + 0.008012969978153706

@@ -66,15 +66,20 @@ def content_digest(paths: Iterable[Path]) -> str:
     Files are read as streams, and in pieces whose digests the result is made of: as many pieces at a time as there
     are cores. Raises OSError where a file cannot be read.
     """
-    pieces = [(path, begin) for path in paths for begin in range(0, max(1, path.stat().st_size), _PIECE_BYTES)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        digests = pool.map(_piece_digest, pieces)
-        found = sorted((path.name, begin, digest) for (path, begin), digest in zip(pieces, digests, strict=True))
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        files = [
+            (path.name, [pool.submit(_piece_digest, path, begin) for begin in _piece_begins(path)])
+            for path in paths
+        ]
+        found = sorted((name, [piece.result() for piece in pieces]) for name, pieces in files)
     return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
-def _piece_digest(piece: tuple[Path, int]) -> str:
-    path, begin = piece
+def _piece_begins(path: Path) -> range:
+    return range(0, max(1, path.stat().st_size), _PIECE_BYTES)
+
+
+def _piece_digest(path: Path, begin: int) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         file.seek(begin)

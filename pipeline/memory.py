@@ -200,7 +200,10 @@ def _cache_bytes(
 
 
 def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> int:
-    """States of the labelled tokens and one block of the vocabulary, weights and logits, in fp32."""
+    """States of the labelled tokens and one block of the vocabulary, weights and logits, in fp32.
+
+    In tiles (see `model.amx.vocabulary`) it is less: the states once more, and two numbers for each chunk.
+    """
     block_size = vocab_block_size(num_labelled, device)
     return (num_labelled * (3 * config.hidden_size + 2 * block_size) + 2 * block_size * config.hidden_size) * 4
 

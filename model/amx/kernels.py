@@ -110,7 +110,7 @@ class AmxLinear(nn.Module):
         self.bias = None if bias is None else nn.Parameter(bias.detach(), requires_grad=False)
         self.is_activated = is_activated
         # No view of it can be made: it is no parameter.
-        self.weight = packed_weight(weight)
+        self.weight = packed(weight)
 
     def forward(self, x: Blocks, y: Tensor | Blocks) -> Tensor | Blocks:
         """Into `y`, `[T, O]`, and back."""
@@ -133,7 +133,7 @@ class AmxInt8Linear(nn.Module):
         self.is_activated = is_activated
         self.room = room
         codes_OI, scale_O1 = int8_codes(weight)
-        self.weight = packed_weight(codes_OI)
+        self.weight = packed(codes_OI)
         self.scale_O = scale_O1.flatten()
 
     def forward(self, x: Blocks, y: Tensor | Blocks) -> Tensor | Blocks:
@@ -146,13 +146,13 @@ class AmxInt8Linear(nn.Module):
         return y
 
 
-def packed_weight(weight_OI: Tensor) -> Tensor:
+def packed(weight_OI: Tensor) -> Tensor:
     """Weights, or rows in the place of weights, as a product reads them."""
     weight_OI = weight_OI.detach().contiguous()
     row_bytes = weight_OI.shape[1] * weight_OI.itemsize
-    packed = torch.empty(_num_block_bytes(len(weight_OI), row_bytes), dtype=torch.uint8)
-    call("pack_weight", weight_OI, packed, len(weight_OI), row_bytes)
-    return packed
+    data = torch.empty(_num_block_bytes(len(weight_OI), row_bytes), dtype=torch.uint8, device="cpu")
+    call("pack_weight", weight_OI, data, len(weight_OI), row_bytes)
+    return data
 
 
 def _product_arguments(

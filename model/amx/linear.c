@@ -11,7 +11,6 @@
 
 #include "tiles.h"
 
-#define PANEL_BYTES (960 * 1024)
 #define CHUNK_STEPS 80
 /* Strips that a thread takes at a time, at most: of chunked features less, whose sums have to stay in cache. And
  * how many tasks there are at least for a thread, so that none has to wait long for another. */
@@ -19,7 +18,6 @@
 #define TASK_STRIPS_OF_CHUNKS 40
 #define TASKS_PER_THREAD 4
 #define SUMS_SIZE (4 * TILE_SIZE)
-#define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
     const uint8_t *rows;       /* blocks [num_rows / 32, num_steps] */

@@ -20,6 +20,10 @@
 #define TILE_SIZE (TILE_ROWS * 16)
 #define BLOCK_BYTES (BLOCK_ROWS * STEP_BYTES)
 
+/* Of input rows, what a core's cache holds beside what streams past it. */
+#define PANEL_BYTES (960 * 1024)
+
+#define INLINE static inline __attribute__((always_inline))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CEIL_DIV(a, b) (((a) + (b) - 1) / (b))
 

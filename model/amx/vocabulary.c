@@ -1,25 +1,22 @@
 /* Scores of rows over a vocabulary, x W^T + b in fp32, of which nothing is kept but what a softmax is made of.
  *
  * Sixteen or 32 rows of W, as they lie in memory, meet panels of the rows, which are packed as weights of a product
- * are: each lane of a vector is a row's. Every chunk of the vocabulary has results of its own, which are the same
- * whatever thread computes it, and whatever rows are beside a row. The running maximum and sum are those of online
- * softmax (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867).
+ * are: each lane of a vector is a row's. Every chunk of the vocabulary has results of its own, which are joined in
+ * one order: they are the same on any number of threads, and whatever rows are beside a row. The running maximum and
+ * sum are those of online softmax (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867).
  */
 
-#include <math.h>
+#include <float.h>
 #include <string.h>
 
 #include "tiles.h"
-
-#define PANEL_BYTES (960 * 1024)
-#define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
     const uint8_t *rows;   /* packed, strips of 32 rows */
     const bf16 *weight;    /* [num_outputs, num_features] */
     const bf16 *bias;      /* [num_outputs] */
     const int32_t *labels; /* of each row up to a whole strip: an output, or what is none */
-    float *highest, *sum;  /* [num_chunks, rows up to a whole strip] */
+    float *highest, *sum;  /* [num_chunks, rows up to a whole strip]; in the first chunk's place, the whole's */
     float *label_score;    /* of each row up to a whole strip; written where its label is an output */
     long num_features, num_outputs, num_strips, chunk_outputs;
 } Vocabulary;
@@ -88,7 +85,8 @@ static void score_chunk(const Vocabulary *v, long chunk, long strip0, long num_s
     float *highest = v->highest + chunk * v->num_strips * BLOCK_ROWS;
     float *sum = v->sum + chunk * v->num_strips * BLOCK_ROWS;
     for (long row = strip0 * BLOCK_ROWS; row < (strip0 + num_strips) * BLOCK_ROWS; row++) {
-        highest[row] = -INFINITY;
+        /* Not infinite, so that scores may be. */
+        highest[row] = -FLT_MAX;
         sum[row] = 0;
     }
     for (long output0 = begin; output0 < end; output0 += BLOCK_ROWS) {
@@ -110,6 +108,20 @@ static void score_chunk(const Vocabulary *v, long chunk, long strip0, long num_s
             take(v, scores, bias, output0, num_outputs, strip, highest, sum);
         }
     }
+}
+
+/* What all chunks have of 16 rows. */
+static void join_chunks(const Vocabulary *v, long num_chunks, long row) {
+    const long stride = v->num_strips * BLOCK_ROWS;
+    __m512 top = _mm512_set1_ps(-FLT_MAX), total = _mm512_setzero_ps();
+    for (long chunk = 0; chunk < num_chunks; chunk++)
+        top = _mm512_max_ps(top, _mm512_load_ps(v->highest + chunk * stride + row));
+    for (long chunk = 0; chunk < num_chunks; chunk++) {
+        const __m512 below = _mm512_sub_ps(_mm512_load_ps(v->highest + chunk * stride + row), top);
+        total = _mm512_fmadd_ps(_mm512_load_ps(v->sum + chunk * stride + row), exp_of_negative(below), total);
+    }
+    _mm512_store_ps(v->highest + row, top);
+    _mm512_store_ps(v->sum + row, total);
 }
 
 /* num_features is a multiple of 32. */
@@ -137,12 +149,15 @@ void vocabulary_sums(const uint8_t *rows, const bf16 *weight, const bf16 *bias, 
     {
         configure_tiles();
         /* Panels of a chunk follow one another: the second finds its weights in the cache that threads share. */
-#pragma omp for schedule(dynamic, 1) nowait
+#pragma omp for schedule(dynamic, 1)
         for (long task = 0; task < num_chunks * num_panels; task++) {
             const long strip0 = task % num_panels * panel_size;
             if (strip0 < v.num_strips)
                 score_chunk(&v, task / num_panels, strip0, MIN(panel_size, v.num_strips - strip0));
         }
         _tile_release();
+#pragma omp for
+        for (long row = 0; row < v.num_strips * BLOCK_ROWS; row += 16)
+            join_chunks(&v, num_chunks, row);
     }
 }

@@ -74,11 +74,24 @@ def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(dtype: to
             one = PackedBatch.from_lengths(torch.zeros(length, dtype=torch.long), [length], pad_token_id=1)
             rows = slice(begin, begin + length)
             assert torch.equal(packed_attention(*qkv[rows].cuda().unbind(1), to_cuda(one)), found[rows])
-        # Some more than others share a call.
-        many = qkv[:512].cuda().repeat(64, 1, 1, 1)
-        windows = PackedBatch.from_lengths(torch.zeros(len(many), dtype=torch.long), [512] * 64, pad_token_id=1)
-        together = packed_attention(*many.unbind(1), to_cuda(windows)).view(64, 512, 4, head_size)
-        assert torch.equal(together, found[:512].expand_as(together))
+
+
+@pytest.mark.parametrize("head_size", [80, 128])
+def test_a_window_has_the_same_bits_however_many_share_its_call(head_size: int) -> None:
+    if not has_triton() or torch.cuda.get_device_capability() < (9, 0):
+        pytest.skip("no attention in windows on this device")
+    qkv = torch.randn(64 * 512, 3, 32, head_size, dtype=torch.bfloat16, device="cuda")
+
+    def attend(num_windows: int) -> Tensor:
+        ids = torch.zeros(num_windows * 512, dtype=torch.long)
+        windows = PackedBatch.from_lengths(ids, [512] * num_windows, pad_token_id=1)
+        return packed_attention(*qkv[: len(ids)].unbind(1), to_cuda(windows))
+
+    with torch.inference_mode():
+        together = attend(64)
+        for num_windows in (1, 2, 4, 8, 16, 32, 63):
+            found = attend(num_windows)
+            assert torch.equal(found, together[: len(found)]), num_windows
 
 
 needs_triton = pytest.mark.skipif(not has_triton(), reason="no Triton")

@@ -173,6 +173,17 @@ class TestContentDigest:
         # As it is, a byte of every megabyte changed, one more byte, and pieces in another order if there are some.
         assert len(found) == 2 + -(-size // 2**20) + (size > 2**21)
 
+    def test_pieces_belong_to_their_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("pipeline.identity._PIECE_BYTES", 2**20)
+        first, second, third, fourth = (bytes([n]) * 2**20 for n in range(4))
+        found = set()
+        for x, y in ((first + second, third + fourth), (first + fourth, third + second)):
+            for folder, content in (("x", x), ("y", y)):
+                (tmp_path / folder).mkdir(exist_ok=True)
+                (tmp_path / folder / "a").write_bytes(content)
+            found.add(content_digest([tmp_path / "x/a", tmp_path / "y/a"]))
+        assert len(found) == 2
+
     def test_files_of_the_same_name_all_count(self, tmp_path: Path) -> None:
         for folder in ("x", "y"):
             (tmp_path / folder).mkdir()

@@ -52,8 +52,8 @@ def test_sums_equal_those_in_float64(shape: tuple[int, int, int]) -> None:
 
 
 def test_a_position_has_the_same_bits_alone_and_on_any_number_of_threads() -> None:
-    hidden, weight, bias = a_projection(300, 2560, 2 * CHUNK_SIZE + 17)
-    labels = torch.arange(300) * 13
+    hidden, weight, bias = a_projection(300, 2560, 9 * CHUNK_SIZE + 17)
+    labels = torch.arange(300) * 60
     together = vocabulary_sums_in_tiles(hidden, weight, bias, labels)
     num_threads = torch.get_num_threads()
     try:
@@ -111,16 +111,45 @@ def test_two_shards_make_the_whole() -> None:
     assert torch.equal(shards[0][2] + shards[1][2], whole[2])
 
 
-def test_no_position_at_all() -> None:
+@pytest.mark.parametrize("num_forbidden", [32, CHUNK_SIZE, CHUNK_SIZE + 40])
+def test_logits_of_minus_infinity_are_left_out(num_forbidden: int) -> None:
+    hidden, weight, bias = a_projection(40, 64, 2 * CHUNK_SIZE + 17)
+    bias[:num_forbidden] = -torch.inf
+    labels = torch.full((40,), 2 * CHUNK_SIZE)
+    found = vocab_parallel_nll(hidden, weight, bias, labels, ShardGroup(), Shard.of(ShardGroup(), 0, len(bias)))
+    rest = slice(num_forbidden, None)
+    logits = hidden.double() @ weight[rest].double().T + bias[rest].double()
+    exact = F.cross_entropy(logits, labels - num_forbidden, reduction="none")
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=2e-5)
+
+
+def test_nothing_to_do() -> None:
     hidden, weight, bias = a_projection(40, 64, 100)
     sums = vocabulary_sums_in_tiles(hidden[:0], weight, bias, torch.arange(0))
     assert all(found.shape == (0,) for found in sums)
+    _, sum_exp, label_logit = vocabulary_sums_in_tiles(hidden, weight[:0], bias[:0], torch.arange(40))
+    assert not sum_exp.any()
+    assert not label_logit.any()
+
+
+def test_the_default_dtype_is_of_no_account() -> None:
+    hidden, weight, bias = a_projection(300, 64, 3 * CHUNK_SIZE)
+    expected = vocabulary_sums_in_tiles(hidden, weight, bias, torch.arange(300))
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.bfloat16)
+    try:
+        found = vocabulary_sums_in_tiles(hidden, weight, bias, torch.arange(300))
+    finally:
+        torch.set_default_dtype(usual)
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(found, expected, strict=True))
 
 
 def test_what_fits() -> None:
-    hidden, weight, _ = a_projection(2, 64, 100)
-    assert fits_vocabulary_tiles(hidden, weight)
-    assert not fits_vocabulary_tiles(hidden.float(), weight)
-    assert not fits_vocabulary_tiles(hidden.float(), weight.float())
-    assert not fits_vocabulary_tiles(hidden[:, :48], weight[:, :48])
-    assert not fits_vocabulary_tiles(hidden[:, :32], weight[:, :32])
+    hidden, weight, bias = a_projection(2, 64, 100)
+    assert fits_vocabulary_tiles(hidden, weight, bias)
+    assert not fits_vocabulary_tiles(hidden.float(), weight, bias)
+    assert not fits_vocabulary_tiles(hidden, weight, bias.float())
+    assert not fits_vocabulary_tiles(hidden.float(), weight.float(), bias.float())
+    assert not fits_vocabulary_tiles(hidden[:, :48], weight[:, :48].contiguous(), bias)
+    assert not fits_vocabulary_tiles(hidden[:, :32], weight[:, :32], bias)
+    assert not fits_vocabulary_tiles(hidden, weight[::2], bias[::2])
