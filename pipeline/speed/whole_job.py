@@ -157,12 +157,15 @@ def _annotate(dtype: str, options: Namespace, model: Path, file: Path, output: P
     run_job(Job(model, file, output, dtype, options.device, options.token_budget, truncate="true"))
 
 
-def run_job(job: Job) -> None:
-    """Run `jobs.annotate` from the start, in a process of its own. Raises RuntimeError if it fails."""
+def run_job(job: Job, *options: str) -> None:
+    """Run `jobs.annotate` with these options from the start, in a process of its own.
+
+    Raises RuntimeError if it fails.
+    """
     shutil.rmtree(job.output, ignore_errors=True)
     file = job.file.with_suffix(".toml")
     file.write_text(_JOB.format(**vars(job)), encoding="utf-8")
-    run_program([sys.executable, "-m", "jobs.annotate", str(file), "--address", "local"])
+    run_program([sys.executable, "-m", "jobs.annotate", str(file), "--address", "local", *options])
 
 
 def _recipe(module: str, options: Namespace, model: Path, file: Path, output: Path) -> None:
