@@ -19,12 +19,12 @@ from model.fast_paths import FAST_PATH_CALLS
 
 WINDOW_LENGTH = 512
 # Hopper, on which it was measured.
-_MIN_CAPABILITY = (9, 0)
+MIN_CAPABILITY = (9, 0)
 
 
 def takes_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> bool:
-    """Whether this GPU and its cuDNN are for windows; that of their length is `window_runs`'s to say."""
-    if torch.cuda.get_device_capability(q_TNK.device) < _MIN_CAPABILITY:
+    """Whether cuDNN computes windows on this GPU, in this dtype, with heads of this size."""
+    if torch.cuda.get_device_capability(q_TNK.device) < MIN_CAPABILITY:
         return False
     q_BNSK, k_BNSK, v_BNSK = (x.unsqueeze(0).transpose(1, 2) for x in (q_TNK, k_TNK, v_TNK))
     return can_use_cudnn_attention(SDPAParams(q_BNSK, k_BNSK, v_BNSK, None, 0.0, False, False))

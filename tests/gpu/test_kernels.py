@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from model import PackedBatch
 from model.attention import packed_attention
+from model.attention_windows import MIN_CAPABILITY
 from model.fast_paths import FAST_PATH_CALLS, has_triton
 from model.float8 import quantize_float8
 from model.fused import add_norm as plain_add_norm
@@ -50,11 +51,16 @@ def test_attention_equals_the_cpu(
     assert_close(found.float().cpu(), expected, tolerance=0.02 if dtype == torch.bfloat16 else 0.004)
 
 
+needs_windows = pytest.mark.skipif(
+    not torch.cuda.is_available() or not has_triton() or torch.cuda.get_device_capability() < MIN_CAPABILITY,
+    reason="no attention in windows on this device",
+)
+
+
+@needs_windows
 @pytest.mark.parametrize("head_size", [80, 128])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(dtype: torch.dtype, head_size: int) -> None:
-    if not has_triton() or torch.cuda.get_device_capability() < (9, 0):
-        pytest.skip("no attention in windows on this device")
     lengths = [512, 512, 512, 40, 512, 3, 511, 512, 512]
     generator = torch.Generator().manual_seed(0)
     qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
@@ -76,10 +82,9 @@ def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(dtype: to
             assert torch.equal(packed_attention(*qkv[rows].cuda().unbind(1), to_cuda(one)), found[rows])
 
 
+@needs_windows
 @pytest.mark.parametrize("head_size", [80, 128])
 def test_a_window_has_the_same_bits_however_many_share_its_call(head_size: int) -> None:
-    if not has_triton() or torch.cuda.get_device_capability() < (9, 0):
-        pytest.skip("no attention in windows on this device")
     qkv = torch.randn(64 * 512, 3, 32, head_size, dtype=torch.bfloat16, device="cuda")
 
     def attend(num_windows: int) -> Tensor:
