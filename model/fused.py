@@ -15,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from model.amx.kernels import Room
-from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles
+from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
 from model.attention import packed_attention
 from model.config import Activation, XLMRobertaXLConfig
-from model.encoder import Encoder, Layer
+from model.encoder import Embeddings, Encoder, Layer
 from model.fast_paths import runs_triton
 from model.float8 import Codes, Float8Linear
 from model.fused_linear import (
@@ -34,7 +34,8 @@ from model.quantized import Int8Linear, Quantization
 
 Linear = InferenceLinear | Int8Linear | Float8Linear
 AddNorm = Callable[[Tensor, Tensor | None, nn.LayerNorm], Tensor | Codes]
-"""`norm(hidden + added)`, where the sum `[T, D]` stays in `hidden`, and there may be nothing to add."""
+"""`norm(hidden + added)`, where `hidden` `[T, D]` is overwritten, by the sum if a residual is to go on, and there
+may be nothing to add."""
 
 
 def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
@@ -109,8 +110,7 @@ class FusedEncoder(nn.Module):
     """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once.
 
     Attributes:
-        slice_tokens, slice_multiple: about how many tokens, and a multiple of how many, `forward_` takes best on
-            a CPU.
+        slice_tokens: about how many tokens `fill_` takes best on a CPU.
     """
 
     def __init__(
@@ -125,11 +125,12 @@ class FusedEncoder(nn.Module):
         layer_add_norm, self.add_norm = add_norms(weight.device, quantization)
         layers = encoder.layers
         fuse: Callable[[Layer], FusedLayer | TiledLayer]
-        if all_ranks_fit_tiles(config, quantization, weight, group):
-            self.slice_tokens, self.slice_multiple = TILED_SLICE_TOKENS, 1
+        self.is_tiled = all_ranks_fit_tiles(config, quantization, weight, group)
+        if self.is_tiled:
+            self.slice_tokens, self.add_norm = TILED_SLICE_TOKENS, normalise_
             fuse = partial(TiledLayer, quantization=quantization, room=Room(), is_causal=is_causal)
         else:
-            self.slice_tokens, self.slice_multiple = CPU_SLICE_TOKENS, CPU_SLICE_MULTIPLE
+            self.slice_tokens = CPU_SLICE_TOKENS
             fuse = partial(FusedLayer, quantization=quantization, add_norm=layer_add_norm, is_causal=is_causal)
         self.layer = nn.ModuleList()
         encoder.layer = nn.ModuleList()
@@ -147,3 +148,12 @@ class FusedEncoder(nn.Module):
         states_TD = self.add_norm(hidden_TD, added_TD, self.LayerNorm)
         assert isinstance(states_TD, Tensor)
         return states_TD
+
+    def fill_(self, states_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
+        """Normalised states of a packed batch on a CPU, from its token ids, into `states`."""
+        if self.is_tiled:
+            embed_(states_TD, embeddings, batch)
+            self.forward_(states_TD, batch)
+            return
+        filled = batch.filled_up(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
+        states_TD.copy_(self.forward_(embeddings.forward_packed(filled), filled)[: len(states_TD)])

@@ -95,11 +95,9 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         begin = 0
         for part in batch.split(fused.slice_tokens):
             FAST_PATH_CALLS["slices"] += 1
-            num_tokens = len(part.input_ids)
-            filled = part.filled_up(fused.slice_multiple, pad_token_id=self.config.pad_token_id)
-            hidden_TD = fused.forward_(self.embeddings.forward_packed(filled), filled)
-            states_TD[begin : begin + num_tokens] = hidden_TD[:num_tokens]
-            begin += num_tokens
+            end = begin + len(part.input_ids)
+            fused.fill_(states_TD[begin:end], self.embeddings, part)
+            begin = end
         return states_TD
 
     def forward(

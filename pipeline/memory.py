@@ -164,8 +164,8 @@ def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision
 
 
 def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
-    """Layers in tiles. States, the residual, and two of its kind where embeddings are summed come and go; what
-    layers make is kept (see `model.amx.kernels.Room`)."""
+    """Layers in tiles. States come and go, which are the residual before; on several ranks also three of its kind
+    where embeddings are summed. What layers make is kept (see `model.amx.kernels.Room`)."""
     slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
     item_size = precision.dtype.itemsize
     attention_size = math.ceil(config.num_attention_heads / size) * config.head_size
@@ -173,7 +173,8 @@ def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precisi
     kept = (2 * config.hidden_size + 4 * attention_size + intermediate_size) * item_size
     if precision.quantization == "int8":
         kept += max(config.hidden_size, intermediate_size)
-    beside = (num_tokens + 3 * slice_size) * config.hidden_size * item_size
+    num_embedded = 3 * slice_size if size > 1 else 0
+    beside = (num_tokens + num_embedded) * config.hidden_size * item_size
     return _HEAP_FACTOR_OF_TILES * beside, slice_size * kept
 
 

@@ -11,11 +11,17 @@
 #define LOG2_E 1.44269504f
 
 typedef struct {
-    const bf16 *q, *k, *v; /* [num_tokens, num_heads, head_size], tokens `stride` elements apart */
-    uint8_t *context;      /* blocks of [num_tokens, num_heads * head_size] */
-    long stride, num_heads, head_size;
+    const uint8_t *qkv; /* blocks of [num_tokens, 3 * num_heads * head_size] */
+    uint8_t *context;   /* blocks of [num_tokens, num_heads * head_size] */
+    long num_heads, head_size;
     int is_causal;
 } Attention;
+
+/* Query, key or value of one head: numbers from `feature` on of the tokens from `row` on. */
+typedef struct {
+    const uint8_t *blocks;
+    long row, feature, num_steps;
+} Part;
 
 /* A thread's own memory, for one head of one sequence. Lengths are filled up to whole tiles. */
 typedef struct {
@@ -58,17 +64,34 @@ static Workspace workspace(long length, long head_size) {
     return w;
 }
 
-/* 32 numbers of a head from `begin` on, zero behind its end; all zero for a row that is not there. */
-static inline __m512i head_part(const bf16 *row, int is_there, long begin, long head_size) {
-    return _mm512_maskz_loadu_epi16(is_there ? first32(head_size - begin) : 0, row + begin);
+static inline Part part_of(const Attention *a, int which, long row, long head) {
+    const long size = a->num_heads * a->head_size;
+    return (Part){a->qkv, row, which * size + head * a->head_size, CEIL_DIV(3 * size, 32)};
 }
 
-static void fill_queries(const Attention *a, const Workspace *w, const bf16 *q, long num_queries) {
-    for (long row = 0; row < BLOCK_ROWS; row++)
-        for (long step = 0; step < w->head_steps; step++)
-            _mm512_store_si512(
-                w->queries + (row / TILE_ROWS * w->head_steps + step) * TILE_BYTES + row % TILE_ROWS * STEP_BYTES,
-                head_part(q + row * a->stride, row < num_queries, step * 32, a->head_size));
+/* Where a row of it begins. */
+static inline const uint8_t *row_of(const Part *p, long row) {
+    return place_in_blocks((uint8_t *)p->blocks, p->row + row, p->num_steps);
+}
+
+/* 16 numbers of a row, from a multiple of 16 on. */
+static inline __m256i sixteen(const uint8_t *row, unsigned long feature) {
+    return _mm256_load_si256((const __m256i *)(row + feature / 32 * BLOCK_BYTES + feature % 32 * 2));
+}
+
+/* 32 of a head's numbers from `begin` on, zero behind its end. */
+static inline __m512i thirty_two(const uint8_t *row, const Part *p, long begin, long head_size) {
+    const __m512i low = _mm512_zextsi256_si512(sixteen(row, p->feature + begin));
+    return begin + 16 < head_size ? _mm512_inserti64x4(low, sixteen(row, p->feature + begin + 16), 1) : low;
+}
+
+static void fill_queries(const Attention *a, const Workspace *w, const Part *q, long num_queries) {
+    for (long i = 0; i < num_queries; i++) {
+        const uint8_t *row = row_of(q, i);
+        uint8_t *to = w->queries + i / TILE_ROWS * w->head_steps * TILE_BYTES + i % TILE_ROWS * STEP_BYTES;
+        for (long step = 0; step < w->head_steps; step++, to += TILE_BYTES)
+            _mm512_store_si512(to, thirty_two(row, q, step * 32, a->head_size));
+    }
 }
 
 /* Transposes 16 rows of 16 words. */
@@ -99,34 +122,34 @@ static inline void transpose(__m512i x[TILE_ROWS]) {
 }
 
 /* Keys are the weights of the first product: 16 of them in a tile, pairs of their numbers one below the other. */
-static void fill_keys(const Attention *a, const Workspace *w, const bf16 *k, long length) {
-    for (long group = 0; group < w->num_keys / TILE_ROWS; group++)
-        for (long step = 0; step < w->head_steps; step++) {
+static void fill_keys(const Attention *a, const Workspace *w, const Part *k, long length) {
+    uint8_t *tile = w->keys;
+    for (long key = 0; key < w->num_keys; key += TILE_ROWS)
+        for (long step = 0; step < w->head_steps; step++, tile += TILE_BYTES) {
             __m512i x[TILE_ROWS];
-            for (long i = 0; i < TILE_ROWS; i++) {
-                const long key = group * TILE_ROWS + i;
-                x[i] = head_part(k + key * a->stride, key < length, step * 32, a->head_size);
-            }
+            for (long i = 0; i < TILE_ROWS; i++)
+                x[i] = key + i < length ? thirty_two(row_of(k, key + i), k, step * 32, a->head_size)
+                                        : _mm512_setzero_si512();
             transpose(x);
-            uint8_t *tile = w->keys + (group * w->head_steps + step) * TILE_BYTES;
             for (long i = 0; i < TILE_ROWS; i++)
                 _mm512_store_si512(tile + i * STEP_BYTES, x[i]);
         }
 }
 
 /* Values are those of the second: 16 of a head's numbers in a tile, pairs of tokens one below the other. */
-static void fill_values(const Attention *a, const Workspace *w, const bf16 *v, long length) {
+static void fill_values(const Attention *a, const Workspace *w, const Part *v, long length) {
     const long num_parts = a->head_size / 16;
-    for (long key = 0; key < w->num_keys; key += 2)
-        for (long part = 0; part < num_parts; part++) {
-            const bf16 *row = v + key * a->stride + part * 16;
-            const __m256i even = _mm256_maskz_loadu_epi16(key < length ? 0xffff : 0, row);
-            const __m256i odd = _mm256_maskz_loadu_epi16(key + 1 < length ? 0xffff : 0, row + a->stride);
-            const __m512i pairs =
-                _mm512_or_si512(_mm512_cvtepu16_epi32(even), _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16));
-            _mm512_store_si512(
-                w->values + (key / 32 * num_parts + part) * TILE_BYTES + key % 32 / 2 * STEP_BYTES, pairs);
+    for (long key = 0; key < w->num_keys; key += 2) {
+        const uint8_t *even_row = row_of(v, key), *odd_row = row_of(v, key + 1);
+        uint8_t *to = w->values + key / 32 * num_parts * TILE_BYTES + key % 32 / 2 * STEP_BYTES;
+        for (long part = 0; part < num_parts; part++, to += TILE_BYTES) {
+            const unsigned long feature = v->feature + part * 16;
+            const __m256i even = key < length ? sixteen(even_row, feature) : _mm256_setzero_si256();
+            const __m256i odd = key + 1 < length ? sixteen(odd_row, feature) : _mm256_setzero_si256();
+            _mm512_store_si512(to, _mm512_or_si512(_mm512_cvtepu16_epi32(even),
+                                                   _mm512_slli_epi32(_mm512_cvtepu16_epi32(odd), 16)));
         }
+    }
 }
 
 /* Scores of 32 queries with keys up to `num_keys`, a multiple of 32. */
@@ -146,16 +169,30 @@ static void multiply_keys(const Workspace *w, long num_keys) {
     }
 }
 
+static float highest_of(const float *scores, long length) {
+    /* Four chains: each waits for itself alone. */
+    __m512 highest[4];
+    for (int chain = 0; chain < 4; chain++)
+        highest[chain] = _mm512_set1_ps(-INFINITY);
+    long i = 0;
+    for (; i + 64 <= length; i += 64)
+        for (int chain = 0; chain < 4; chain++)
+            highest[chain] = _mm512_max_ps(highest[chain], _mm512_load_ps(scores + i + 16 * chain));
+    for (; i < length; i += 16)
+        highest[0] = _mm512_mask_max_ps(highest[0], first16(length - i), highest[0], _mm512_load_ps(scores + i));
+    highest[0] = _mm512_max_ps(_mm512_max_ps(highest[0], highest[1]), _mm512_max_ps(highest[2], highest[3]));
+    return _mm512_reduce_max_ps(highest[0]);
+}
+
 /* exp(score - highest) in bf16, zero behind `length`, and one over their sum. */
 static float softmax(const float *scores, bf16 *probs, long length, long num_keys, float scale) {
-    __m512 highest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps();
-    for (long i = 0; i < length; i += 16)
-        highest = _mm512_mask_max_ps(highest, first16(length - i), highest, _mm512_load_ps(scores + i));
     const __m512 factor = _mm512_set1_ps(scale * LOG2_E);
-    const __m512 offset = _mm512_mul_ps(_mm512_set1_ps(_mm512_reduce_max_ps(highest)), factor);
+    const __m512 offset = _mm512_mul_ps(_mm512_set1_ps(highest_of(scores, length)), factor);
+    __m512 sum = _mm512_setzero_ps();
     for (long i = 0; i < num_keys; i += 16) {
-        const __m512 power = _mm512_fmsub_ps(_mm512_load_ps(scores + i), factor, offset);
-        const __m512 y = _mm512_maskz_mov_ps(first16(length - i), exp2_of_negative(power));
+        __m512 y = exp2_of_negative(_mm512_fmsub_ps(_mm512_load_ps(scores + i), factor, offset));
+        if (i + 16 > length)
+            y = _mm512_maskz_mov_ps(first16(length - i), y);
         sum = _mm512_add_ps(sum, y);
         _mm256_store_si256((__m256i *)(probs + i), (__m256i)_mm512_cvtneps_pbh(y));
     }
@@ -190,16 +227,18 @@ static void multiply_values(const Workspace *w, long num_keys, long head_size) {
 /* One head of the sequence of tokens `begin` to `begin + length`. */
 static void attend(const Attention *a, long begin, long length, long head) {
     const Workspace w = workspace(length, a->head_size);
-    const long offset = begin * a->stride + head * a->head_size, first_feature = head * a->head_size;
+    const long first_feature = head * a->head_size;
     const long num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
     const float scale = 1.0f / sqrtf((float)a->head_size);
-    fill_keys(a, &w, a->k + offset, length);
-    fill_values(a, &w, a->v + offset, length);
+    const Part k = part_of(a, 1, begin, head), v = part_of(a, 2, begin, head);
+    fill_keys(a, &w, &k, length);
+    fill_values(a, &w, &v, length);
     for (long query = 0; query < length; query += BLOCK_ROWS) {
         const long num_queries = MIN(BLOCK_ROWS, length - query);
         const long num_keys = a->is_causal ? query + BLOCK_ROWS : w.num_keys;
         float factors[BLOCK_ROWS];
-        fill_queries(a, &w, a->q + offset + query * a->stride, num_queries);
+        const Part q = part_of(a, 0, begin + query, head);
+        fill_queries(a, &w, &q, num_queries);
         finish_stores();
         multiply_keys(&w, num_keys);
         for (long row = 0; row < num_queries; row++)
@@ -219,20 +258,22 @@ static void attend(const Attention *a, long begin, long length, long head) {
     }
 }
 
-/* qkv [num_tokens, 3, num_heads, head_size], where sequences of these lengths follow one another; head_size is a
- * multiple of 16. Features that fill up the last step of the context are zero already. */
-void attention(const bf16 *qkv, const int64_t *lengths, uint8_t *context, long num_sequences, long num_heads,
+/* qkv: blocks of [num_tokens, 3, num_heads, head_size], where sequences of these lengths follow one another;
+ * head_size is a multiple of 16. Features that fill up the last step of the context are zero already. */
+void attention(const uint8_t *qkv, const int64_t *lengths, uint8_t *context, long num_sequences, long num_heads,
                long head_size, long is_causal, long num_threads) {
-    const long size = num_heads * head_size;
-    const Attention a = {qkv, qkv + size, qkv + 2 * size, context, 3 * size, num_heads, head_size, is_causal};
+    const Attention a = {qkv, context, num_heads, head_size, is_causal};
+    /* So many begin and end with a line of the cache: two threads do not write into the same one. */
+    const long num_together = head_size % 32 ? 2 : 1;
 #pragma omp parallel num_threads(num_threads)
     {
         configure_tiles();
         long begin = 0;
         for (long i = 0; i < num_sequences; begin += lengths[i], i++)
 #pragma omp for schedule(dynamic, 1) nowait
-            for (long head = 0; head < num_heads; head++)
-                attend(&a, begin, lengths[i], head);
+            for (long first = 0; first < num_heads; first += num_together)
+                for (long head = first; head < MIN(num_heads, first + num_together); head++)
+                    attend(&a, begin, lengths[i], head);
         _tile_release();
     }
 }

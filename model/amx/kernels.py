@@ -1,9 +1,9 @@
-"""The kernels, called on tensors: residual and LayerNorm, products, attention.
+"""The kernels, called on tensors: embeddings, residual and LayerNorm, products, attention.
 
 Every kernel writes into memory that it is given (see `Room`).
 
-Shape suffixes: T packed tokens, D hidden, A three times this rank's heads times head size, I input features,
-O output features.
+Shape suffixes: T packed tokens, D hidden, V vocabulary, P positions, A three times this rank's heads times head
+size, I input features, O output features.
 """
 
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from model.amx.library import call
 from model.fast_paths import FAST_PATH_CALLS
+from model.packing import PackedBatch
 from model.quantized import int8_codes
 
 _BLOCK_ROWS = 32
@@ -73,18 +74,39 @@ def _num_block_bytes(num_rows: int, row_bytes: int) -> int:
     return _ceil_div(num_rows, _BLOCK_ROWS) * _BLOCK_ROWS * _ceil_div(row_bytes, _STEP_BYTES) * _STEP_BYTES
 
 
-def add_norm_in_blocks(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, normed: Blocks) -> Blocks:
-    """`norm(hidden + added)` into `normed`; the sum stays in `hidden`, and there may be nothing to add."""
+def embed_into_(
+    hidden_TD: Tensor, words_VD: Tensor, type_D: Tensor, positions_PD: Tensor, batch: PackedBatch
+) -> None:
+    """Word, token type and position embeddings, added up in this order in bf16, into `hidden`.
+
+    Raises:
+        IndexError: a token that is no row of `words`, or a position that is none of `positions`.
+    """
+    assert hidden_TD.dtype == words_VD.dtype == type_D.dtype == positions_PD.dtype == torch.bfloat16
+    FAST_PATH_CALLS["embeddings in one pass"] += 1
+    word_ids, position_ids = batch.input_ids.contiguous(), batch.position_ids.contiguous()
+    for name, ids, table in (("token", word_ids, words_VD), ("position", position_ids, positions_PD)):
+        if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(table):
+            raise IndexError(
+                f"{name} ids must be in [0, {len(table)}), found {int(ids.min())} to {int(ids.max())}"
+            )
+    call("embed", words_VD, word_ids, type_D, positions_PD, position_ids, hidden_TD, *hidden_TD.shape)
+
+
+def add_norm_into(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, normed: Blocks | Tensor) -> None:
+    """`norm(hidden + added)` into `normed`, which may be `hidden`; otherwise the sum stays there. There may be
+    nothing to add."""
     assert hidden_TD.dtype == norm.weight.dtype == torch.bfloat16
-    FAST_PATH_CALLS["residual and norm in blocks"] += 1
-    call("add_norm", hidden_TD, added_TD, norm.weight, norm.bias, float(norm.eps), *normed)
-    return normed
+    FAST_PATH_CALLS["residual and norm in one pass"] += 1
+    data, gives_blocks = (normed.data, 1) if isinstance(normed, Blocks) else (normed, 0)
+    sizes = *hidden_TD.shape, gives_blocks
+    call("add_norm", hidden_TD, added_TD, norm.weight, norm.bias, float(norm.eps), data, *sizes)
 
 
 def attention_in_tiles(
-    qkv_TA: Tensor, lengths: tuple[int, ...], head_size: int, context: Blocks, *, is_causal: bool
+    qkv: Blocks, lengths: tuple[int, ...], head_size: int, context: Blocks, *, is_causal: bool
 ) -> Blocks:
-    """Softmax attention of each packed sequence to itself into `context`, `[T, A / 3]`.
+    """Softmax attention of each packed sequence to itself, `[T, A]` into `context`, `[T, A / 3]`.
 
     Args:
         head_size: a multiple of 16.
@@ -94,7 +116,7 @@ def attention_in_tiles(
         context.data.zero_()
     num_heads = context.num_features // head_size
     sizes = torch.tensor(lengths)
-    call("attention", qkv_TA, sizes, context.data, len(lengths), num_heads, head_size, int(is_causal))
+    call("attention", qkv.data, sizes, context.data, len(lengths), num_heads, head_size, int(is_causal))
     return context
 
 

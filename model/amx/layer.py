@@ -1,6 +1,6 @@
-"""A layer in tiles: what `model.fused.FusedLayer` is elsewhere.
+"""A layer in tiles: what `model.fused.FusedLayer` is elsewhere; and what comes before and behind all of them.
 
-Shape suffixes: T packed tokens, D hidden, A three times this rank's heads times head size.
+Shape suffixes: T packed tokens, D hidden.
 """
 
 from functools import partial
@@ -9,10 +9,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
+from model.amx.kernels import (
+    AmxInt8Linear,
+    AmxLinear,
+    Blocks,
+    Room,
+    add_norm_into,
+    attention_in_tiles,
+    embed_into_,
+)
 from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
-from model.encoder import Layer
+from model.encoder import Embeddings, Layer
 from model.fused_linear import FusedRowParallel, qkv_projection
 from model.packing import PackedBatch
 from model.parallel import ShardGroup
@@ -42,6 +50,22 @@ def all_ranks_fit_tiles(
     return bool(group.all_reduce_(fits, dist.ReduceOp.MIN))
 
 
+def embed_(hidden_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
+    """The embeddings of a packed batch into `hidden`: in one pass where this rank has all words."""
+    words = embeddings.word_embeddings
+    if words.group.size > 1:
+        hidden_TD.copy_(embeddings.forward_packed(batch))
+        return
+    token_type = embeddings.token_type_embeddings.weight[0]
+    embed_into_(hidden_TD, words.weight, token_type, embeddings.position_embeddings.weight, batch)
+
+
+def normalise_(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
+    """`norm(hidden + added)` in the place of `hidden`."""
+    add_norm_into(hidden_TD, added_TD, norm, hidden_TD)
+    return hidden_TD
+
+
 class TiledLayer(nn.Module):
     """The self-attention and feed-forward blocks of a `Layer`, for packed batches only.
 
@@ -69,14 +93,13 @@ class TiledLayer(nn.Module):
         """Both blocks, as `FusedLayer.forward_`; the result is there until the next call."""
         room, (num_tokens, hidden_size) = self.room, hidden_TD.shape
         normed = room.blocks("normed", num_tokens, hidden_size)
-        add_norm_in_blocks(hidden_TD, added_TD, self.attention_norm, normed)
-        qkv_TA = self.qkv(normed, room.rows("qkv", num_tokens, self.qkv_size))
-        context = self._attend(qkv_TA, batch)
+        add_norm_into(hidden_TD, added_TD, self.attention_norm, normed)
+        context = self._attend(self.qkv(normed, room.blocks("qkv", num_tokens, self.qkv_size)), batch)
         added_TD = room.rows("added", num_tokens, hidden_size)
-        add_norm_in_blocks(hidden_TD, self.attention_output(context, added_TD), self.norm, normed)
+        add_norm_into(hidden_TD, self.attention_output(context, added_TD), self.norm, normed)
         activated = self.up(normed, room.blocks("activated", num_tokens, self.intermediate_size))
         return self.down(activated, added_TD)
 
-    def _attend(self, qkv_TA: Tensor, batch: PackedBatch) -> Blocks:
-        context = self.room.blocks("context", len(qkv_TA), self.qkv_size // 3)
-        return attention_in_tiles(qkv_TA, batch.lengths, self.head_size, context, is_causal=self.is_causal)
+    def _attend(self, qkv: Blocks, batch: PackedBatch) -> Blocks:
+        context = self.room.blocks("context", qkv.num_rows, self.qkv_size // 3)
+        return attention_in_tiles(qkv, batch.lengths, self.head_size, context, is_causal=self.is_causal)

@@ -1,4 +1,4 @@
-/* What happens to rows between the products: residual and LayerNorm, into blocks; blocks of bf16 to codes. */
+/* What happens to rows outside of the products: embeddings; residual and LayerNorm; blocks of bf16 to codes. */
 
 #include <math.h>
 
@@ -7,9 +7,31 @@
 #define MAX_INT8 127.0f
 #define MIN_SCALE 1e-30f
 
-/* LayerNorm of one row into its place in the blocks; `values` has room for the row in fp32. */
-static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, uint8_t *to,
-                     float *values, long num_features) {
+static inline __m256i add_bf16(__m256i x, __m256i y) {
+    return (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(from_bf16(x), from_bf16(y)));
+}
+
+/* hidden [num_rows, num_features]: of each row the word and the one token type, rounded, and the position. */
+void embed(const bf16 *words, const int64_t *word_ids, const bf16 *token_type, const bf16 *positions,
+           const int64_t *position_ids, bf16 *hidden, long num_rows, long num_features, long num_threads) {
+#pragma omp parallel for schedule(dynamic, BLOCK_ROWS) num_threads(num_threads)
+    for (long row = 0; row < num_rows; row++) {
+        const bf16 *word = words + word_ids[row] * num_features;
+        const bf16 *position = positions + position_ids[row] * num_features;
+        bf16 *to = hidden + row * num_features;
+        for (long i = 0; i < num_features; i += 16) {
+            const __mmask16 mask = first16(num_features - i);
+            const __m256i type = _mm256_maskz_loadu_epi16(mask, token_type + i);
+            const __m256i sum = add_bf16(_mm256_maskz_loadu_epi16(mask, word + i), type);
+            _mm256_mask_storeu_epi16(to + i, mask, add_bf16(sum, _mm256_maskz_loadu_epi16(mask, position + i)));
+        }
+    }
+}
+
+/* LayerNorm of one row, 32 features at `to` and as many every `step_size` elements; `values` has room for the row
+ * in fp32. In blocks the last 32 are filled up with zeros. */
+static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, bf16 *to,
+                     long step_size, float *values, long num_features) {
     __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
     for (long i = 0; i < num_features; i += 16) {
         const __mmask16 mask = first16(num_features - i);
@@ -29,7 +51,7 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
     }
     const float variance = _mm512_reduce_add_ps(squares) / num_features;
     const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(variance + eps));
-    for (long i = 0; i < num_features; i += 32, to += BLOCK_BYTES) {
+    for (long i = 0; i < num_features; i += 32, to += step_size) {
         __m512 y[2];
         for (int half = 0; half < 2; half++) {
             const long begin = i + 16 * half;
@@ -38,21 +60,26 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
             const __m512 factor = load_bf16(weight + begin, mask);
             y[half] = _mm512_maskz_fmadd_ps(mask, x, factor, load_bf16(bias + begin, mask));
         }
-        _mm512_store_si512(to, (__m512i)_mm512_cvtne2ps_pbh(y[1], y[0]));
+        const __mmask32 mask = step_size == 32 ? first32(num_features - i) : 0xffffffff;
+        _mm512_mask_storeu_epi16(to, mask, (__m512i)_mm512_cvtne2ps_pbh(y[1], y[0]));
     }
 }
 
-/* hidden [num_rows, num_features] += added, or nothing where that is NULL; then its LayerNorm in blocks. */
-void add_norm(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, uint8_t *blocks,
-              long num_rows, long num_features, long num_threads) {
-    const long num_steps = CEIL_DIV(num_features, 32);
+/* hidden [num_rows, num_features] += added, or nothing where that is NULL; then its LayerNorm, in blocks, or in
+ * rows, which may be those of `hidden`. */
+void add_norm(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, uint8_t *normed,
+              long num_rows, long num_features, long gives_blocks, long num_threads) {
+    const long num_steps = CEIL_DIV(num_features, 32), step_size = gives_blocks ? BLOCK_BYTES / 2 : 32;
 #pragma omp parallel num_threads(num_threads)
     {
         float *values = scratch(num_steps * 32 * sizeof(float));
 #pragma omp for schedule(dynamic, BLOCK_ROWS)
-        for (long row = 0; row < num_rows; row++)
-            norm_row(hidden + row * num_features, added == NULL ? NULL : added + row * num_features, weight, bias,
-                     eps, place_in_blocks(blocks, row, num_steps), values, num_features);
+        for (long row = 0; row < num_rows; row++) {
+            const long begin = row * num_features;
+            bf16 *to = gives_blocks ? (bf16 *)place_in_blocks(normed, row, num_steps) : (bf16 *)normed + begin;
+            norm_row(hidden + begin, added == NULL ? NULL : added + begin, weight, bias, eps, to, step_size, values,
+                     num_features);
+        }
     }
 }
 

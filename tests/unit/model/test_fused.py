@@ -108,7 +108,8 @@ def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: di
     num_layers = TINY["num_hidden_layers"]
     assert FAST_PATH_CALLS["linear in tiles"] == 4 * num_layers
     assert FAST_PATH_CALLS["attention in tiles of a CPU"] == num_layers
-    assert FAST_PATH_CALLS["residual and norm in blocks"] == 2 * num_layers
+    assert FAST_PATH_CALLS["residual and norm in one pass"] == 2 * num_layers + 1
+    assert FAST_PATH_CALLS["embeddings in one pass"] == 1
 
 
 @needs_amx_kernels

@@ -1,7 +1,9 @@
 """The kernels in tiles against float64, and that a row's results depend on no other row."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_in_blocks, attention_in_tiles
+from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLModel
+from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_into, attention_in_tiles
+from model.amx.layer import embed_, normalise_
 from model.amx.library import runs_amx_kernels
 from model.fast_paths import FAST_PATH_CALLS
 
@@ -63,7 +67,7 @@ def product_in_blocks(layer: AmxLinear, x: Blocks, num_outputs: int) -> Blocks:
 
 def attend(qkv_TA: Tensor, lengths: list[int], head_size: int, *, is_causal: bool) -> Tensor:
     context = Room().blocks("context", len(qkv_TA), qkv_TA.shape[1] // 3)
-    return rows_of(attention_in_tiles(qkv_TA, tuple(lengths), head_size, context, is_causal=is_causal))
+    return rows_of(attention_in_tiles(in_blocks(qkv_TA), tuple(lengths), head_size, context, is_causal=is_causal))
 
 
 def assert_rounded(found: Tensor, exact: Tensor, *, atol: float) -> None:
@@ -181,6 +185,48 @@ def test_a_row_depends_on_no_other(linear: Callable[..., AmxLinear | AmxInt8Line
     assert torch.equal(beside_nan[201:], among_others[201:])
 
 
+def a_model(hidden_size: int) -> XLMRobertaXLModel:
+    config = XLMRobertaXLConfig(
+        vocab_size=300,
+        hidden_size=hidden_size,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+    )
+    torch.manual_seed(0)
+    return XLMRobertaXLModel(config).bfloat16().eval()
+
+
+def a_batch(lengths: list[int]) -> PackedBatch:
+    ids = torch.randint(300, (sum(lengths),), generator=torch.Generator().manual_seed(0))
+    return PackedBatch.from_lengths(ids, lengths, pad_token_id=1)
+
+
+@pytest.mark.parametrize("hidden_size", [8, 80, 2560])
+def test_embeddings_are_those_of_torch(hidden_size: int) -> None:
+    embeddings, batch = a_model(hidden_size).embeddings, a_batch([512, 1, 40])
+    hidden = torch.full((553, hidden_size), torch.nan, dtype=torch.bfloat16)
+    FAST_PATH_CALLS.clear()
+    with torch.no_grad():
+        embed_(hidden, embeddings, batch)
+        assert torch.equal(hidden, embeddings.forward_packed(batch))
+    assert FAST_PATH_CALLS["embeddings in one pass"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"input_ids": torch.tensor([0, 300, 2])}, r"token ids must be in \[0, 300\), found 0 to 300"),
+        ({"input_ids": torch.tensor([0, -1, 2])}, "found -1 to 2"),
+        ({"position_ids": torch.tensor([2, 3, 514])}, r"position ids must be in \[0, 514\), found 2 to 514"),
+    ],
+)
+def test_ids_of_no_row_are_refused(changes: dict[str, Any], message: str) -> None:
+    batch = replace(a_batch([3]), **changes)
+    with torch.no_grad(), pytest.raises(IndexError, match=message):
+        embed_(torch.empty(3, 80).bfloat16(), a_model(80).embeddings, batch)
+
+
 @pytest.mark.parametrize("shape", [(1, 16), (33, 80), (70, 112), (100, 2560)], ids=str)
 @pytest.mark.parametrize("has_added", [True, False])
 def test_add_norm_adds_in_place_and_normalises(shape: tuple[int, int], has_added: bool) -> None:
@@ -192,13 +238,24 @@ def test_add_norm_adds_in_place_and_normalises(shape: tuple[int, int], has_added
     FAST_PATH_CALLS.clear()
     with torch.inference_mode():
         normed = Room().blocks("normed", *shape)
-        found = add_norm_in_blocks(hidden, added if has_added else None, norm, normed)
-    assert FAST_PATH_CALLS["residual and norm in blocks"] == 1
+        add_norm_into(hidden, added if has_added else None, norm, normed)
+    assert FAST_PATH_CALLS["residual and norm in one pass"] == 1
     assert torch.equal(hidden, total)
     exact = F.layer_norm(total.double(), shape[1:], norm.weight.double(), norm.bias.double(), norm.eps)
-    assert_rounded(rows_of(found), exact, atol=1e-5)
-    filled = found._replace(num_features=shape[1] + -shape[1] % 32)
+    assert_rounded(rows_of(normed), exact, atol=1e-5)
+    filled = normed._replace(num_features=shape[1] + -shape[1] % 32)
     assert rows_of(filled)[:, shape[1] :].eq(0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (33, 80), (70, 112), (100, 2560)], ids=str)
+def test_add_norm_in_rows_is_that_in_blocks(shape: tuple[int, int]) -> None:
+    hidden, added = random(*shape, seed=0, scale=5), random(*shape, seed=1)
+    norm = nn.LayerNorm(shape[1]).bfloat16()
+    normed = Room().blocks("normed", *shape)
+    with torch.inference_mode():
+        add_norm_into(hidden.clone(), added, norm, normed)
+        normalise_(hidden, added, norm)
+    assert torch.equal(hidden, rows_of(normed))
 
 
 def of_each_sequence(qkv: Tensor, lengths: list[int], *, is_causal: bool) -> Tensor:
