@@ -74,6 +74,11 @@ static inline const uint8_t *row_of(const Part *p, long row) {
     return place_in_blocks((uint8_t *)p->blocks, p->row + row, p->num_steps);
 }
 
+/* Has the cache fetch 32 numbers of a row, which are needed later. */
+static inline void fetch(const Part *p, long row, long begin) {
+    _mm_prefetch(row_of(p, row) + (p->feature + begin) / 32 * BLOCK_BYTES, _MM_HINT_T1);
+}
+
 /* 16 numbers of a row, from a multiple of 16 on. */
 static inline __m256i sixteen(const uint8_t *row, unsigned long feature) {
     return _mm256_load_si256((const __m256i *)(row + feature / 32 * BLOCK_BYTES + feature % 32 * 2));
@@ -85,9 +90,10 @@ static inline __m512i thirty_two(const uint8_t *row, const Part *p, long begin, 
     return begin + 16 < head_size ? _mm512_inserti64x4(low, sixteen(row, p->feature + begin + 16), 1) : low;
 }
 
-static void fill_queries(const Attention *a, const Workspace *w, const Part *q, long num_queries) {
+/* `num_queries` queries from `query` on. */
+static void fill_queries(const Attention *a, const Workspace *w, const Part *q, long query, long num_queries) {
     for (long i = 0; i < num_queries; i++) {
-        const uint8_t *row = row_of(q, i);
+        const uint8_t *row = row_of(q, query + i);
         uint8_t *to = w->queries + i / TILE_ROWS * w->head_steps * TILE_BYTES + i % TILE_ROWS * STEP_BYTES;
         for (long step = 0; step < w->head_steps; step++, to += TILE_BYTES)
             _mm512_store_si512(to, thirty_two(row, q, step * 32, a->head_size));
@@ -121,15 +127,20 @@ static inline void transpose(__m512i x[TILE_ROWS]) {
         x[i] = y[i];
 }
 
-/* Keys are the weights of the first product: 16 of them in a tile, pairs of their numbers one below the other. */
-static void fill_keys(const Attention *a, const Workspace *w, const Part *k, long length) {
+/* Keys are the weights of the first product: 16 of them in a tile, pairs of their numbers one below the other.
+ * Meanwhile values and queries are fetched. */
+static void fill_keys(const Attention *a, const Workspace *w, const Part *k, const Part *v, const Part *q,
+                      long length) {
     uint8_t *tile = w->keys;
     for (long key = 0; key < w->num_keys; key += TILE_ROWS)
         for (long step = 0; step < w->head_steps; step++, tile += TILE_BYTES) {
             __m512i x[TILE_ROWS];
-            for (long i = 0; i < TILE_ROWS; i++)
+            for (long i = 0; i < TILE_ROWS; i++) {
+                fetch(v, key + i, step * 32);
+                fetch(q, key + i, step * 32);
                 x[i] = key + i < length ? thirty_two(row_of(k, key + i), k, step * 32, a->head_size)
                                         : _mm512_setzero_si512();
+            }
             transpose(x);
             for (long i = 0; i < TILE_ROWS; i++)
                 _mm512_store_si512(tile + i * STEP_BYTES, x[i]);
@@ -224,37 +235,52 @@ static void multiply_values(const Workspace *w, long num_keys, long head_size) {
     }
 }
 
+/* A head's results for 32 queries or fewer, into rows of the context from `row` on. */
+static void store_context(const Attention *a, const Workspace *w, const float *factors, long row, long num_rows,
+                          long head) {
+    const long first_feature = head * a->head_size, num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
+    for (long i = 0; i < num_rows; i++) {
+        uint8_t *to = place_in_blocks(a->context, row + i, num_steps);
+        for (long j = 0; j < a->head_size; j += 16) {
+            const unsigned long feature = first_feature + j;
+            const __m512 sum = _mm512_loadu_ps(w->sums + i * a->head_size + j);
+            const __m512 y = _mm512_mul_ps(sum, _mm512_set1_ps(factors[i]));
+            store_bf16((bf16 *)(to + feature / 32 * BLOCK_BYTES) + feature % 32, 0xffff, y);
+        }
+    }
+}
+
+static void fetch_context(const Attention *a, long row, long num_rows, long head) {
+    const long first_step = head * a->head_size / 32, end = first_step + CEIL_DIV(a->head_size, 32);
+    const long num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
+    for (long i = 0; i < num_rows; i++) {
+        const uint8_t *to = place_in_blocks(a->context, row + i, num_steps);
+        for (long step = first_step; step < end; step++)
+            FETCH_TO_WRITE(to + step * BLOCK_BYTES);
+    }
+}
+
 /* One head of the sequence of tokens `begin` to `begin + length`. */
 static void attend(const Attention *a, long begin, long length, long head) {
     const Workspace w = workspace(length, a->head_size);
-    const long first_feature = head * a->head_size;
-    const long num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
     const float scale = 1.0f / sqrtf((float)a->head_size);
-    const Part k = part_of(a, 1, begin, head), v = part_of(a, 2, begin, head);
-    fill_keys(a, &w, &k, length);
+    const Part q = part_of(a, 0, begin, head), k = part_of(a, 1, begin, head), v = part_of(a, 2, begin, head);
+    fill_keys(a, &w, &k, &v, &q, length);
     fill_values(a, &w, &v, length);
     for (long query = 0; query < length; query += BLOCK_ROWS) {
         const long num_queries = MIN(BLOCK_ROWS, length - query);
         const long num_keys = a->is_causal ? query + BLOCK_ROWS : w.num_keys;
         float factors[BLOCK_ROWS];
-        const Part q = part_of(a, 0, begin + query, head);
-        fill_queries(a, &w, &q, num_queries);
+        fill_queries(a, &w, &q, query, num_queries);
         finish_stores();
         multiply_keys(&w, num_keys);
         for (long row = 0; row < num_queries; row++)
             factors[row] = softmax(w.scores + row * w.score_stride, w.probs + row * w.prob_stride,
                                    a->is_causal ? query + row + 1 : length, num_keys, scale);
+        fetch_context(a, begin + query, num_queries, head);
         finish_stores();
         multiply_values(&w, num_keys, a->head_size);
-        for (long row = 0; row < num_queries; row++) {
-            uint8_t *to = place_in_blocks(a->context, begin + query + row, num_steps);
-            for (long i = 0; i < a->head_size; i += 16) {
-                const long feature = first_feature + i;
-                const __m512 sum = _mm512_loadu_ps(w.sums + row * a->head_size + i);
-                const __m512 y = _mm512_mul_ps(sum, _mm512_set1_ps(factors[row]));
-                store_bf16((bf16 *)(to + feature / 32 * BLOCK_BYTES) + feature % 32, 0xffff, y);
-            }
-        }
+        store_context(a, &w, factors, begin + query, num_queries, head);
     }
 }
 

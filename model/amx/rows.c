@@ -29,14 +29,16 @@ void embed(const bf16 *words, const int64_t *word_ids, const bf16 *token_type, c
 }
 
 /* LayerNorm of one row, 32 features at `to` and as many every `step_size` elements; `values` has room for the row
- * in fp32. In blocks the last 32 are filled up with zeros. */
+ * in fp32. In blocks the last 32 are filled up with zeros. The next row is fetched meanwhile, and its place. */
 static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, bf16 *to,
                      long step_size, float *values, long num_features) {
     __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
     for (long i = 0; i < num_features; i += 16) {
         const __mmask16 mask = first16(num_features - i);
         __m512 x = load_bf16(hidden + i, mask);
+        _mm_prefetch(hidden + num_features + i, _MM_HINT_T0);
         if (added != NULL) {
+            _mm_prefetch(added + num_features + i, _MM_HINT_T0);
             const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(x, load_bf16(added + i, mask)));
             _mm256_mask_storeu_epi16(hidden + i, mask, rounded);
             x = from_bf16(rounded);
@@ -53,6 +55,8 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
     const __m512 scale = _mm512_set1_ps(1.0f / sqrtf(variance + eps));
     for (long i = 0; i < num_features; i += 32, to += step_size) {
         __m512 y[2];
+        if (step_size > 32)
+            FETCH_TO_WRITE(to + 32);
         for (int half = 0; half < 2; half++) {
             const long begin = i + 16 * half;
             const __mmask16 mask = first16(num_features - begin);
