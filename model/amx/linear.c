@@ -3,7 +3,8 @@
  * Two by two tiles of results stay in registers while the features pass. A panel of input rows, as much as a
  * core's cache holds beside a strip of weights, meets strip after strip; the next strip is fetched meanwhile.
  * Where the features are too many for a panel, they are taken in chunks, and sums wait in memory. A row's sums
- * are made in one order, whatever rows are beside it.
+ * are made in one order, whatever rows are beside it. While tiles are multiplied, the results before them are
+ * finished: a core does both at once, if they lie close enough together.
  */
 
 #include <omp.h>
@@ -55,39 +56,62 @@ INLINE __m512 result(__m512 sum, float row_scale, __m512 scale, __m512 bias, con
     return _mm512_fmadd_ps(y, scale, bias);
 }
 
-/* Results of a block of rows and a strip of outputs, from four tiles of sums. */
-INLINE void finish(const Product *p, const float *sums, long block, long strip, const int is_int8) {
+/* What four tiles of sums are to become: results of a block of rows and a strip of outputs, row by row. */
+typedef struct {
+    const float *sums;
+    const float *row_scale;
+    bf16 *to;
+    long num_rows, next_row, stride;
+    __mmask32 mask;
+    __m512 bias0, bias1, scale0, scale1;
+} Results;
+
+INLINE Results results_of(const Product *p, const float *sums, long block, long strip, const int is_int8) {
     const long row0 = block * BLOCK_ROWS, output0 = strip * BLOCK_ROWS;
     const __mmask32 mask = first32(p->num_outputs - output0);
     const __mmask16 low = (__mmask16)mask, high = (__mmask16)(mask >> 16);
     const __m512 none = _mm512_setzero_ps();
-    const __m512 bias0 = p->bias ? load_bf16(p->bias + output0, low) : none;
-    const __m512 bias1 = p->bias ? load_bf16(p->bias + output0 + 16, high) : none;
-    const __m512 scale0 = is_int8 ? _mm512_maskz_loadu_ps(low, p->weight_scale + output0) : none;
-    const __m512 scale1 = is_int8 ? _mm512_maskz_loadu_ps(high, p->weight_scale + output0 + 16) : none;
-    const long stride = p->gives_blocks ? BLOCK_ROWS : p->num_outputs;
-    bf16 *to = p->y + (p->gives_blocks ? (block * CEIL_DIV(p->num_outputs, 32) + strip) * BLOCK_BYTES / 2
-                                       : row0 * p->num_outputs + output0);
-    for (long row = 0; row < MIN(BLOCK_ROWS, p->num_rows - row0); row++, to += stride) {
-        const float *sum = sums + row / TILE_ROWS * 2 * TILE_SIZE + row % TILE_ROWS * 16;
-        const float row_scale = is_int8 ? p->row_scale[row0 + row] : 1.0f;
-        __m512 y0 = result(_mm512_load_ps(sum), row_scale, scale0, bias0, is_int8);
-        __m512 y1 = result(_mm512_load_ps(sum + TILE_SIZE), row_scale, scale1, bias1, is_int8);
+    return (Results){
+        .sums = sums,
+        .row_scale = is_int8 ? p->row_scale + row0 : NULL,
+        .to = p->y + (p->gives_blocks ? (block * CEIL_DIV(p->num_outputs, 32) + strip) * BLOCK_BYTES / 2
+                                      : row0 * p->num_outputs + output0),
+        .num_rows = MIN(BLOCK_ROWS, p->num_rows - row0),
+        .stride = p->gives_blocks ? BLOCK_ROWS : p->num_outputs,
+        .mask = mask,
+        .bias0 = p->bias ? load_bf16(p->bias + output0, low) : none,
+        .bias1 = p->bias ? load_bf16(p->bias + output0 + 16, high) : none,
+        .scale0 = is_int8 ? _mm512_maskz_loadu_ps(low, p->weight_scale + output0) : none,
+        .scale1 = is_int8 ? _mm512_maskz_loadu_ps(high, p->weight_scale + output0 + 16) : none,
+    };
+}
+
+/* Finish the rows up to `end` that are not finished yet. */
+INLINE void finish(const Product *p, Results *r, long end, const int is_int8) {
+    for (; r->next_row < MIN(end, r->num_rows); r->next_row++, r->to += r->stride) {
+        const long row = r->next_row;
+        const float *sum = r->sums + row / TILE_ROWS * 2 * TILE_SIZE + row % TILE_ROWS * 16;
+        const float row_scale = is_int8 ? r->row_scale[row] : 1.0f;
+        __m512 y0 = result(_mm512_load_ps(sum), row_scale, r->scale0, r->bias0, is_int8);
+        __m512 y1 = result(_mm512_load_ps(sum + TILE_SIZE), row_scale, r->scale1, r->bias1, is_int8);
         if (p->is_activated) {
             y0 = gelu(y0);
             y1 = gelu(y1);
         }
         const __m512i y = (__m512i)_mm512_cvtne2ps_pbh(y1, y0);
-        if (mask == 0xffffffff && ((uintptr_t)to & 63) == 0)
-            _mm512_stream_si512((void *)to, y);
+        if (r->mask == 0xffffffff && ((uintptr_t)r->to & 63) == 0)
+            _mm512_stream_si512((void *)r->to, y);
         else
-            _mm512_mask_storeu_epi16(to, p->gives_blocks ? 0xffffffff : mask, y);
+            _mm512_mask_storeu_epi16(r->to, p->gives_blocks ? 0xffffffff : r->mask, y);
     }
 }
 
-/* Adds the products of 32 rows and 32 outputs over a chunk of the features to four tiles of sums. */
-INLINE void add_products(const uint8_t *rows, const uint8_t *weight, float *sums, long num_steps, int is_first,
-                         const uint8_t *next, long num_lines, const int is_int8) {
+/* Adds the products of 32 rows and 32 outputs over a chunk of the features to four tiles of sums. Meanwhile the
+ * results `before` are finished, whose sums may be in the same memory. */
+INLINE void add_products(const Product *p, const uint8_t *rows, const uint8_t *weight, float *sums, long num_steps,
+                         int is_first, const uint8_t *next, long num_lines, Results *before, const int is_int8) {
+    /* Of the rows that are finished meanwhile, in parts of 2^16. */
+    const long rows_per_step = CEIL_DIV(BLOCK_ROWS << 16, num_steps);
     if (is_first) {
         _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
     } else {
@@ -107,6 +131,7 @@ INLINE void add_products(const uint8_t *rows, const uint8_t *weight, float *sums
         }
         for (long line = 0; line < num_lines; line++, next += 64)
             _mm_prefetch(next, _MM_HINT_T1);
+        finish(p, before, (step + 1) * rows_per_step >> 16, is_int8);
     }
     _tile_stored(0, sums, 64); _tile_stored(1, sums + TILE_SIZE, 64);
     _tile_stored(2, sums + 2 * TILE_SIZE, 64); _tile_stored(3, sums + 3 * TILE_SIZE, 64);
@@ -118,6 +143,7 @@ INLINE void multiply_panel(const Product *p, long block0, long num_blocks, long 
     const int is_chunked = chunk_steps < p->num_steps;
     const long num_lines = CEIL_DIV(BLOCK_BYTES / 64, num_blocks);
     float *all_sums = scratch((is_chunked ? num_blocks * (end - strip0) : 1) * SUMS_SIZE * sizeof(float));
+    Results before = {.num_rows = 0};
     for (long step = 0; step < p->num_steps; step += chunk_steps) {
         const long num_steps = MIN(chunk_steps, p->num_steps - step);
         for (long strip = strip0; strip < end; strip++) {
@@ -126,13 +152,14 @@ INLINE void multiply_panel(const Product *p, long block0, long num_blocks, long 
             for (long block = 0; block < num_blocks; block++) {
                 const uint8_t *rows = p->rows + ((block0 + block) * p->num_steps + step) * BLOCK_BYTES;
                 float *sums = all_sums + (is_chunked ? (strip - strip0) * num_blocks + block : 0) * SUMS_SIZE;
-                add_products(rows, weight, sums, num_steps, step == 0, next, num_lines, is_int8);
+                add_products(p, rows, weight, sums, num_steps, step == 0, next, num_lines, &before, is_int8);
                 next += num_lines * num_steps * 64;
                 if (step + num_steps == p->num_steps)
-                    finish(p, sums, block0 + block, strip, is_int8);
+                    before = results_of(p, sums, block0 + block, strip, is_int8);
             }
         }
     }
+    finish(p, &before, BLOCK_ROWS, is_int8);
 }
 
 /* Called by every thread of a team. */
