@@ -21,9 +21,85 @@ typedef struct {
     long num_features, num_outputs, num_strips, chunk_outputs;
 } Vocabulary;
 
-/* Four tiles of scores, of 32 outputs and a strip of 32 rows. */
-INLINE void score(const uint8_t *weight, long stride, const uint8_t *rows, float *scores, long num_steps,
-                  const uint8_t *next, long num_lines) {
+/* e^x for x <= 0. */
+INLINE __m512 exp_of_negative(__m512 x) { return exp2_of_negative(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f))); }
+
+/* Four tiles of scores, of up to 32 outputs and a strip of 32 rows, on their way into the results of these rows: in
+ * two passes over the outputs, an output at a time. */
+typedef struct {
+    float *scores;
+    const float *bias; /* of each output */
+    float *highest, *sum;
+    long output0, num_outputs, row, next;
+    __m512 top[2], total[2];
+} Scores;
+
+/* Where the scores of an output and of 16 rows are. */
+INLINE float *place(const Scores *s, long output, long half) {
+    return s->scores + (output / TILE_ROWS * 2 + half) * TILE_SIZE + output % TILE_ROWS * 16;
+}
+
+/* Adds the bias of an output, and finds the highest score so far. */
+INLINE void find_top(Scores *s, long output) {
+    for (long half = 0; half < 2; half++) {
+        float *at = place(s, output, half);
+        const __m512 y = _mm512_add_ps(_mm512_load_ps(at), _mm512_set1_ps(s->bias[output]));
+        _mm512_store_ps(at, y);
+        s->top[half] = _mm512_max_ps(s->top[half], y);
+    }
+}
+
+/* The sum so far, of what is in relation to the new highest score. */
+INLINE void start_sum(Scores *s) {
+    for (long half = 0; half < 2; half++) {
+        const long row = s->row + half * 16;
+        const __m512 below = _mm512_sub_ps(_mm512_load_ps(s->highest + row), s->top[half]);
+        s->total[half] = _mm512_mul_ps(_mm512_load_ps(s->sum + row), exp_of_negative(below));
+    }
+}
+
+INLINE void add_output(Scores *s, long output) {
+    for (long half = 0; half < 2; half++) {
+        const __m512 below = _mm512_sub_ps(_mm512_load_ps(place(s, output, half)), s->top[half]);
+        s->total[half] = _mm512_add_ps(s->total[half], exp_of_negative(below));
+    }
+}
+
+INLINE void store_results(const Vocabulary *v, const Scores *s) {
+    for (long half = 0; half < 2; half++) {
+        const long row = s->row + half * 16;
+        _mm512_store_ps(s->highest + row, s->top[half]);
+        _mm512_store_ps(s->sum + row, s->total[half]);
+        const __m512i first = _mm512_set1_epi32((int)s->output0);
+        const __m512i label = _mm512_sub_epi32(_mm512_load_si512(v->labels + row), first);
+        uint32_t is_here = _mm512_cmplt_epu32_mask(label, _mm512_set1_epi32((int)s->num_outputs));
+        for (; is_here != 0; is_here &= is_here - 1) {
+            const long lane = __builtin_ctz(is_here);
+            v->label_score[row + lane] = place(s, v->labels[row + lane] - s->output0, half)[lane];
+        }
+    }
+}
+
+/* Takes them as far as `end`, of twice as many as there are outputs. */
+INLINE void take(const Vocabulary *v, Scores *s, long end) {
+    for (; s->next < MIN(end, 2 * s->num_outputs); s->next++) {
+        if (s->next < s->num_outputs)
+            find_top(s, s->next);
+        else
+            add_output(s, s->next - s->num_outputs);
+        if (s->next + 1 == s->num_outputs)
+            start_sum(s);
+        if (s->next + 1 == 2 * s->num_outputs)
+            store_results(v, s);
+    }
+}
+
+/* Four tiles of scores, of 32 outputs and a strip of 32 rows. Meanwhile the scores `before` are taken, which may be
+ * in the same memory: see linear.c. */
+INLINE void score(const Vocabulary *v, const uint8_t *weight, long stride, const uint8_t *rows, float *scores,
+                  long num_steps, const uint8_t *next, long num_lines, Scores *before) {
+    /* Of outputs that are taken in a step, in parts of 2^16. */
+    const long outputs_per_step = CEIL_DIV(2 * BLOCK_ROWS << 16, num_steps);
     _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
     for (long step = 0; step < num_steps; step++, weight += STEP_BYTES, rows += BLOCK_BYTES) {
         _tile_loadd(4, weight, stride); _tile_loadd(6, rows, 64);
@@ -34,56 +110,39 @@ INLINE void score(const uint8_t *weight, long stride, const uint8_t *rows, float
         _tile_dpbf16ps(0, 4, 6); _tile_dpbf16ps(2, 5, 6); _tile_dpbf16ps(1, 4, 7); _tile_dpbf16ps(3, 5, 7);
         for (long line = 0; line < num_lines; line++, next += 64)
             _mm_prefetch(next, _MM_HINT_T1);
+        take(v, before, (step + 1) * outputs_per_step >> 16);
     }
     _tile_stored(0, scores, 64); _tile_stored(1, scores + TILE_SIZE, 64);
     _tile_stored(2, scores + 2 * TILE_SIZE, 64); _tile_stored(3, scores + 3 * TILE_SIZE, 64);
 }
 
-/* e^x for x <= 0. */
-INLINE __m512 exp_of_negative(__m512 x) { return exp2_of_negative(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f))); }
-
-/* Where the scores of an output and of 16 rows are, in four tiles. */
-INLINE float *place(float *scores, long output, long half) {
-    return scores + (output / TILE_ROWS * 2 + half) * TILE_SIZE + output % TILE_ROWS * 16;
-}
-
-/* Takes the scores of up to 32 outputs into the results of a strip of rows. */
-INLINE void take(const Vocabulary *v, float *scores, const float *bias, long output0, long num_outputs, long strip,
-                 float *highest, float *sum) {
-    for (long half = 0; half < 2; half++) {
-        const long row = strip * BLOCK_ROWS + half * 16;
-        const __m512 before = _mm512_load_ps(highest + row);
-        __m512 top = before;
-        for (long output = 0; output < num_outputs; output++) {
-            float *at = place(scores, output, half);
-            const __m512 y = _mm512_add_ps(_mm512_load_ps(at), _mm512_set1_ps(bias[output]));
-            _mm512_store_ps(at, y);
-            top = _mm512_max_ps(top, y);
-        }
-        __m512 total = _mm512_mul_ps(_mm512_load_ps(sum + row), exp_of_negative(_mm512_sub_ps(before, top)));
-        for (long output = 0; output < num_outputs; output++)
-            total = _mm512_add_ps(
-                total, exp_of_negative(_mm512_sub_ps(_mm512_load_ps(place(scores, output, half)), top)));
-        _mm512_store_ps(highest + row, top);
-        _mm512_store_ps(sum + row, total);
-        const __m512i label = _mm512_sub_epi32(_mm512_load_si512(v->labels + row), _mm512_set1_epi32((int)output0));
-        uint32_t is_here = _mm512_cmplt_epu32_mask(label, _mm512_set1_epi32((int)num_outputs));
-        for (; is_here != 0; is_here &= is_here - 1) {
-            const long lane = __builtin_ctz(is_here);
-            v->label_score[row + lane] = place(scores, v->labels[row + lane] - output0, half)[lane];
-        }
-    }
+/* Scores that are to be taken, with the highest of their rows so far. */
+INLINE Scores scores_of(float *scores, const float *bias, float *highest, float *sum, long output0,
+                        long num_outputs, long strip) {
+    const long row = strip * BLOCK_ROWS;
+    return (Scores){
+        .scores = scores,
+        .bias = bias,
+        .highest = highest,
+        .sum = sum,
+        .output0 = output0,
+        .num_outputs = num_outputs,
+        .row = row,
+        .top = {_mm512_load_ps(highest + row), _mm512_load_ps(highest + row + 16)},
+    };
 }
 
 /* A chunk of the vocabulary and a panel of the rows. */
 static void score_chunk(const Vocabulary *v, long chunk, long strip0, long num_strips) {
     float scores[4 * TILE_SIZE] __attribute__((aligned(64)));
-    float bias[BLOCK_ROWS];
+    /* Of these outputs and those before. */
+    float biases[2][BLOCK_ROWS];
     const long stride = v->num_features * (long)sizeof(bf16), num_steps = stride / STEP_BYTES;
     const long num_lines = CEIL_DIV(BLOCK_ROWS, num_strips);
     const long begin = chunk * v->chunk_outputs, end = MIN(v->num_outputs, begin + v->chunk_outputs);
     float *highest = v->highest + chunk * v->num_strips * BLOCK_ROWS;
     float *sum = v->sum + chunk * v->num_strips * BLOCK_ROWS;
+    Scores before = {.num_outputs = 0};
     for (long row = strip0 * BLOCK_ROWS; row < (strip0 + num_strips) * BLOCK_ROWS; row++) {
         /* Not infinite, so that scores may be. */
         highest[row] = -FLT_MAX;
@@ -93,6 +152,7 @@ static void score_chunk(const Vocabulary *v, long chunk, long strip0, long num_s
         const long num_outputs = MIN(BLOCK_ROWS, end - output0);
         const uint8_t *weight = (const uint8_t *)(v->weight + output0 * v->num_features);
         const uint8_t *next = weight + BLOCK_ROWS * stride;
+        float *bias = biases[output0 / BLOCK_ROWS % 2];
         if (num_outputs < BLOCK_ROWS) {
             uint8_t *filled = scratch(BLOCK_ROWS * stride);
             memcpy(filled, weight, num_outputs * stride);
@@ -103,11 +163,13 @@ static void score_chunk(const Vocabulary *v, long chunk, long strip0, long num_s
         for (long output = 0; output < num_outputs; output++)
             bias[output] = _mm512_cvtss_f32(load_bf16(v->bias + output0 + output, 1));
         for (long strip = strip0; strip < strip0 + num_strips; strip++) {
-            score(weight, stride, v->rows + strip * num_steps * BLOCK_BYTES, scores, num_steps, next, num_lines);
+            const uint8_t *rows = v->rows + strip * num_steps * BLOCK_BYTES;
+            score(v, weight, stride, rows, scores, num_steps, next, num_lines, &before);
             next += num_lines * num_steps * 64;
-            take(v, scores, bias, output0, num_outputs, strip, highest, sum);
+            before = scores_of(scores, bias, highest, sum, output0, num_outputs, strip);
         }
     }
+    take(v, &before, 2 * BLOCK_ROWS);
 }
 
 /* What all chunks have of 16 rows. */
