@@ -110,6 +110,7 @@ class FusedEncoder(nn.Module):
     """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once.
 
     Attributes:
+        is_tiled: whether the layers are in tiles.
         slice_tokens: about how many tokens `fill_` takes best on a CPU.
     """
 
@@ -140,7 +141,7 @@ class FusedEncoder(nn.Module):
 
     @torch.no_grad()
     def forward_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
-        """Embeddings `[T, D]`, which are overwritten, to normalised states."""
+        """Embeddings `[T, D]`, which are overwritten, to normalised states; in tiles these take their place."""
         added_TD: Tensor | None = None
         for layer in self.layer:
             assert isinstance(layer, FusedLayer | TiledLayer)
@@ -149,6 +150,7 @@ class FusedEncoder(nn.Module):
         assert isinstance(states_TD, Tensor)
         return states_TD
 
+    @torch.no_grad()
     def fill_(self, states_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
         """Normalised states of a packed batch on a CPU, from its token ids, into `states`."""
         if self.is_tiled:

@@ -90,7 +90,7 @@ static inline __m512i thirty_two(const uint8_t *row, const Part *p, long begin, 
     return begin + 16 < head_size ? _mm512_inserti64x4(low, sixteen(row, p->feature + begin + 16), 1) : low;
 }
 
-/* `num_queries` queries from `query` on. */
+/* `num_queries` queries from `query` on; rows behind them keep what they had, and are not looked at later. */
 static void fill_queries(const Attention *a, const Workspace *w, const Part *q, long query, long num_queries) {
     for (long i = 0; i < num_queries; i++) {
         const uint8_t *row = row_of(q, query + i);
@@ -250,7 +250,8 @@ static void store_context(const Attention *a, const Workspace *w, const float *f
     }
 }
 
-static void fetch_context(const Attention *a, long row, long num_rows, long head) {
+/* Inlined, since gcc takes a function that only fetches for one that does nothing. */
+INLINE void fetch_context(const Attention *a, long row, long num_rows, long head) {
     const long first_step = head * a->head_size / 32, end = first_step + CEIL_DIV(a->head_size, 32);
     const long num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
     for (long i = 0; i < num_rows; i++) {

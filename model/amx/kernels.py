@@ -74,7 +74,7 @@ def _num_block_bytes(num_rows: int, row_bytes: int) -> int:
     return _ceil_div(num_rows, _BLOCK_ROWS) * _BLOCK_ROWS * _ceil_div(row_bytes, _STEP_BYTES) * _STEP_BYTES
 
 
-def embed_into_(
+def embed_into(
     hidden_TD: Tensor, words_VD: Tensor, type_D: Tensor, positions_PD: Tensor, batch: PackedBatch
 ) -> None:
     """Word, token type and position embeddings, added up in this order in bf16, into `hidden`.
@@ -85,6 +85,8 @@ def embed_into_(
     assert hidden_TD.dtype == words_VD.dtype == type_D.dtype == positions_PD.dtype == torch.bfloat16
     FAST_PATH_CALLS["embeddings in one pass"] += 1
     word_ids, position_ids = batch.input_ids.contiguous(), batch.position_ids.contiguous()
+    assert word_ids.dtype == position_ids.dtype == torch.int64
+    assert len(word_ids) == len(position_ids) == len(hidden_TD)
     for name, ids, table in (("token", word_ids, words_VD), ("position", position_ids, positions_PD)):
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(table):
             raise IndexError(

@@ -16,7 +16,7 @@ from model.amx.kernels import (
     Room,
     add_norm_into,
     attention_in_tiles,
-    embed_into_,
+    embed_into,
 )
 from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
@@ -57,7 +57,7 @@ def embed_(hidden_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> Non
         hidden_TD.copy_(embeddings.forward_packed(batch))
         return
     token_type = embeddings.token_type_embeddings.weight[0]
-    embed_into_(hidden_TD, words.weight, token_type, embeddings.position_embeddings.weight, batch)
+    embed_into(hidden_TD, words.weight, token_type, embeddings.position_embeddings.weight, batch)
 
 
 def normalise_(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:

@@ -36,9 +36,11 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
     for (long i = 0; i < num_features; i += 16) {
         const __mmask16 mask = first16(num_features - i);
         __m512 x = load_bf16(hidden + i, mask);
-        _mm_prefetch(hidden + num_features + i, _MM_HINT_T0);
+        if (i % 32 == 0)
+            _mm_prefetch(hidden + num_features + i, _MM_HINT_T0);
         if (added != NULL) {
-            _mm_prefetch(added + num_features + i, _MM_HINT_T0);
+            if (i % 32 == 0)
+                _mm_prefetch(added + num_features + i, _MM_HINT_T0);
             const __m256i rounded = (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(x, load_bf16(added + i, mask)));
             _mm256_mask_storeu_epi16(hidden + i, mask, rounded);
             x = from_bf16(rounded);

@@ -113,6 +113,18 @@ def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: di
 
 
 @needs_amx_kernels
+@pytest.mark.parametrize("hidden_size", [64, 80])
+def test_in_tiles_slices_are_what_the_whole_is(hidden_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a slice's rows begin anywhere in memory."""
+    whole, _ = fused_and_plain(random_trunk(torch.bfloat16, hidden_size=hidden_size, num_attention_heads=1))
+    monkeypatch.setattr("model.fused.TILED_SLICE_TOKENS", 300)
+    FAST_PATH_CALLS.clear()
+    sliced, _ = fused_and_plain(random_trunk(torch.bfloat16, hidden_size=hidden_size, num_attention_heads=1))
+    assert FAST_PATH_CALLS["slices"] > 2
+    assert torch.equal(sliced, whole)
+
+
+@needs_amx_kernels
 @pytest.mark.parametrize(
     ("dtype", "options"),
     [

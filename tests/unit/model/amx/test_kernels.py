@@ -148,6 +148,18 @@ def test_int8_product_is_that_of_its_codes(shape: tuple[int, int, int]) -> None:
     assert_rounded(found, exact, atol=2e-6 * float(exact.abs().max()))
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_int8_results_in_blocks_are_those_in_rows(shape: tuple[int, int, int]) -> None:
+    num_rows, num_features, num_outputs = shape
+    x, weight = in_blocks(random(num_rows, num_features, seed=0)), random(num_outputs, num_features, seed=1)
+    layer = AmxInt8Linear(weight, random(num_outputs, seed=2), room=Room(), is_activated=True)
+    found = layer(x, Room().blocks("y", num_rows, num_outputs))
+    assert isinstance(found, Blocks)
+    assert torch.equal(rows_of(found), product(layer, x, num_outputs))
+    filled = found._replace(num_features=num_outputs + -num_outputs % 32)
+    assert rows_of(filled)[:, num_outputs:].eq(0).all()
+
+
 def test_gelu_of_extremes() -> None:
     x = torch.tensor([torch.inf, -torch.inf, torch.nan, 3e38, -3e38, 0.0, -0.0, 13, -13]).bfloat16()[:, None]
     layer = AmxLinear(torch.ones(1, 1).bfloat16(), None, is_activated=True)
@@ -205,11 +217,12 @@ def a_batch(lengths: list[int]) -> PackedBatch:
 @pytest.mark.parametrize("hidden_size", [8, 80, 2560])
 def test_embeddings_are_those_of_torch(hidden_size: int) -> None:
     embeddings, batch = a_model(hidden_size).embeddings, a_batch([512, 1, 40])
-    hidden = torch.full((553, hidden_size), torch.nan, dtype=torch.bfloat16)
+    around = torch.full((555, hidden_size), -7.0).bfloat16()
     FAST_PATH_CALLS.clear()
     with torch.no_grad():
-        embed_(hidden, embeddings, batch)
-        assert torch.equal(hidden, embeddings.forward_packed(batch))
+        embed_(around[1:-1], embeddings, batch)
+        assert torch.equal(around[1:-1], embeddings.forward_packed(batch))
+    assert around[[0, -1]].eq(-7).all()
     assert FAST_PATH_CALLS["embeddings in one pass"] == 1
 
 
@@ -249,13 +262,15 @@ def test_add_norm_adds_in_place_and_normalises(shape: tuple[int, int], has_added
 
 @pytest.mark.parametrize("shape", [(1, 8), (33, 80), (70, 112), (100, 2560)], ids=str)
 def test_add_norm_in_rows_is_that_in_blocks(shape: tuple[int, int]) -> None:
-    hidden, added = random(*shape, seed=0, scale=5), random(*shape, seed=1)
+    around, added = random(shape[0] + 2, shape[1], seed=0, scale=5), random(*shape, seed=1)
+    before, hidden = around[[0, -1]], around[1:-1]
     norm = nn.LayerNorm(shape[1]).bfloat16()
     normed = Room().blocks("normed", *shape)
     with torch.inference_mode():
         add_norm_into(hidden.clone(), added, norm, normed)
         normalise_(hidden, added, norm)
     assert torch.equal(hidden, rows_of(normed))
+    assert torch.equal(around[[0, -1]], before)
 
 
 def of_each_sequence(qkv: Tensor, lengths: list[int], *, is_causal: bool) -> Tensor:
@@ -292,3 +307,16 @@ def test_sequences_that_are_not_finite_do_their_neighbours_no_harm() -> None:
     assert torch.equal(found[:45], expected[:45])
     assert torch.equal(found[85:105], expected[85:105])
     assert found[45:85].isnan().all()
+
+
+def test_results_are_the_same_on_any_number_of_threads() -> None:
+    layer = AmxLinear(random(200, 4128, seed=1), random(200, seed=2), is_activated=True)
+    x, qkv = in_blocks(random(450, 4128, seed=0)), random(240, 3 * 3 * 80, seed=3)
+    num_threads = torch.get_num_threads()
+    results = []
+    for n in (1, 3):
+        torch.set_num_threads(n)
+        results.append((product(layer, x, 200), attend(qkv, [40, 200], 80, is_causal=False)))
+    torch.set_num_threads(num_threads)
+    for one, other in zip(*results, strict=True):
+        assert torch.equal(one, other)
