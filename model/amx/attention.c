@@ -257,7 +257,7 @@ INLINE void fetch_context(const Attention *a, long row, long num_rows, long head
     for (long i = 0; i < num_rows; i++) {
         const uint8_t *to = place_in_blocks(a->context, row + i, num_steps);
         for (long step = first_step; step < end; step++)
-            FETCH_TO_WRITE(to + step * BLOCK_BYTES);
+            _mm_prefetch(to + step * BLOCK_BYTES, _MM_HINT_T0);
     }
 }
 

@@ -18,8 +18,8 @@ from model.fast_paths import has_amx, has_onednn_bf16
 _SOURCES = sorted(Path(__file__).parent.glob("*.[ch]"))
 # What every CPU with AMX has.
 _FLAGS = (
-    *("-O3", "-shared", "-fPIC", "-fopenmp", "-mtune=sapphirerapids"),
-    *("-mfma", "-mprfchw", "-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16"),
+    *("-O3", "-shared", "-fPIC", "-fopenmp", "-mfma", "-mtune=sapphirerapids"),
+    *("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512bf16"),
     *("-mamx-tile", "-mamx-bf16", "-mamx-int8"),
 )
 

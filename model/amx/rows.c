@@ -58,7 +58,7 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
     for (long i = 0; i < num_features; i += 32, to += step_size) {
         __m512 y[2];
         if (step_size > 32)
-            FETCH_TO_WRITE(to + 32);
+            _mm_prefetch(to + 32, _MM_HINT_T0);
         for (int half = 0; half < 2; half++) {
             const long begin = i + 16 * half;
             const __mmask16 mask = first16(num_features - begin);

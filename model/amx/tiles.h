@@ -27,9 +27,6 @@
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define CEIL_DIV(a, b) (((a) + (b) - 1) / (b))
 
-/* Has the cache fetch a line that will be written to. */
-#define FETCH_TO_WRITE(address) __builtin_prefetch(address, 1, 3)
-
 typedef uint16_t bf16;
 
 /* At least so many bytes for this thread alone, on huge pages; the next call gives the same memory again. */
