@@ -69,6 +69,8 @@ def tile_groups(
         tile_in_sequence = np.arange(len(sequence)) - np.repeat(np.cumsum(num_tiles) - num_tiles, num_tiles)
         first_query = tile_in_sequence * shape.num_queries
         tiles.append(np.stack([first_token_of[sequence], length_of[sequence], first_query], axis=1))
-    on_device = torch.from_numpy(np.concatenate(tiles).astype(np.int32)).to(device)
+    on_host = torch.from_numpy(np.concatenate(tiles).astype(np.int32))
+    # Pinned, so that the copy does not wait for kernels that were queued before.
+    on_device = on_host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else on_host
     parts = on_device.split([len(part) for part in tiles])
     return tuple(TileGroup(*group) for group in zip(shapes, parts, strict=True) if len(group[1]))

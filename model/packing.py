@@ -1,6 +1,6 @@
 """Packed batches: sequences of any length laid end to end, with no padding token between them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -83,6 +83,10 @@ class PackedBatch:
         """Pack lists of token ids."""
         flat = torch.tensor([i for sequence in sequences for i in sequence], dtype=torch.int64)
         return cls.from_lengths(flat, [len(s) for s in sequences], pad_token_id=pad_token_id, device=device)
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Self:
+        """The same batch with its tensors as `move` returns them, on a device of its choice."""
+        return type(self)(move(self.input_ids), move(self.position_ids), move(self.cu_seqlens), self.lengths)
 
     def filled_up(self, multiple: int, *, pad_token_id: int) -> "PackedBatch":
         """With one more sequence of padding, so that the number of tokens is a multiple; itself where it is."""

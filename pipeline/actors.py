@@ -12,11 +12,13 @@ from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 _get: Callable[..., Any] = ray.get
+_remote: Callable[..., Any] = ray.remote
 
 
 def start_actor(actor_class: type, *args: object, **options: object) -> ActorHandle[Any]:
-    """An actor of `actor_class(*args)`; `options` are those of Ray (num_cpus, scheduling_strategy, …)."""
-    return cast(ActorHandle[Any], ray.remote(actor_class).options(**options).remote(*args))
+    """An actor of `actor_class(*args)`; `options` are those of Ray (num_cpus, …), one or more."""
+    # The method `options` of a remote class takes no concurrency groups.
+    return cast(ActorHandle[Any], _remote(**options)(actor_class).remote(*args))
 
 
 def start_actor_here(actor_class: type, *args: object) -> ActorHandle[Any]:

@@ -15,7 +15,13 @@ from model.amx.layer import TILED_SLICE_TOKENS, fits_tiles
 from model.attention import num_filled_lengths
 from model.fused_linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
-from pipeline.head_config import CausalLMLossHead, FillMaskHead, MaskedLMLossHead, TextGenerationHead
+from pipeline.head_config import (
+    CausalLMLossHead,
+    EmbeddingHead,
+    FillMaskHead,
+    MaskedLMLossHead,
+    TextGenerationHead,
+)
 from pipeline.head_modules import build_head, build_trunk
 from pipeline.heads import Head, read_config
 from pipeline.precision import Precision
@@ -105,7 +111,8 @@ def _activation_bytes(
     if device == "cuda":
         # What a layer took is there again for a head.
         states = max((token_budget * head.config.hidden_size * item_size for head in heads), default=0)
-        return max(activations, states + head_bytes)
+        leaving = sum(_vector_bytes(head, token_budget) for head in heads)
+        return max(activations, states + head_bytes) + leaving
     return activations + head_bytes + kept
 
 
@@ -207,6 +214,16 @@ def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> i
     """
     block_size = vocab_block_size(num_labelled, device)
     return (num_labelled * (3 * config.hidden_size + 2 * block_size) + 2 * block_size * config.hidden_size) * 4
+
+
+def _vector_bytes(head: Head, num_tokens: int) -> int:
+    """Of the batch before, what is there until it has left the GPU, while this one is launched. What other heads
+    give is little."""
+    if not isinstance(head.options, EmbeddingHead):
+        return 0
+    # A text has no less than two tokens.
+    num_vectors = num_tokens if head.options.level == "token" else num_tokens // 2
+    return num_vectors * head.config.hidden_size * 4
 
 
 def peak_memory(device: str) -> int:

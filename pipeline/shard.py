@@ -14,6 +14,7 @@ from model.checkpoint import Checkpoint, CheckpointError, load_parameters
 from model.heads import LMHead, pool_max, pool_mean
 from model.pretrained import refuse_missing_trunk
 from model.top_k import vocab_parallel_top_k
+from pipeline.copies import Copies, Launched
 from pipeline.head_config import (
     CausalLMLossHead,
     EmbeddingHead,
@@ -66,6 +67,7 @@ class Shard:
         self.settings = settings
         self.group = group
         self.num_trunk_tokens = 0
+        self._copies = Copies(settings.device)
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
         # Generation steps through the padded forward with a cache, which fused layers do not have.
@@ -113,20 +115,23 @@ class Shard:
         return {prefix: module.eval() for prefix, module in modules.items()}
 
     @torch.inference_mode()
-    def run(self, batch: ShardBatch) -> Results:
+    def launch(self, batch: ShardBatch) -> Launched:
         """Pass a batch through its trunk once, and each head over what it is asked for.
 
+        A GPU has only begun when this returns, and may have others before it; a CPU is done. Heads that look at
+        what they have computed (masks that are filled, generation) wait for it on a GPU, too.
+
         Returns:
-            by head, a tuple of arrays with a first axis as long as the request's index: logits fp32, embeddings
-            fp32, negative log likelihoods in nats; token ids int64 and their log probabilities for masks;
-            generated ids int64 and how many of them count.
+            whose results are, by head, a tuple of arrays with a first axis as long as the request's index: logits
+            fp32, embeddings fp32, negative log likelihoods in nats; token ids int64 and their log probabilities
+            for masks; generated ids int64 and how many of them count.
         """
         self.num_trunk_tokens += len(batch.input_ids)
         if batch.generates:
             results = {name: self._generate(self._heads[name], batch, r) for name, r in batch.requests.items()}
         else:
             results = self._run_packed(batch)
-        return {name: tuple(array.cpu().numpy() for array in arrays) for name, arrays in results.items()}
+        return self._copies.to_host(results)
 
     def _run_packed(self, batch: ShardBatch) -> dict[str, tuple[Tensor, ...]]:
         trunk = self._trunks[batch.trunk]
@@ -134,8 +139,7 @@ class Shard:
             torch.from_numpy(batch.input_ids),
             batch.lengths.tolist(),
             pad_token_id=trunk.config.pad_token_id,
-            device=self.settings.device,
-        )
+        ).moved(self._copies.to_device)
         hidden_TD = trunk.forward_packed(packed)
         return {
             name: self._run_head(self._heads[name], hidden_TD, packed, request)
@@ -146,11 +150,11 @@ class Shard:
         self, head: Head, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest
     ) -> tuple[Tensor, ...]:
         modules = self._modules[head.name]
-        index = torch.from_numpy(request.index).to(self.settings.device)
+        index = self._copies.to_device(torch.from_numpy(request.index))
         match head.options:
             case MaskedLMLossHead() | CausalLMLossHead():
                 assert request.labels is not None
-                labels = torch.from_numpy(request.labels).to(self.settings.device, torch.int64)
+                labels = self._copies.to_device(torch.from_numpy(request.labels).long())
                 return (_lm_head(modules).nll(hidden_TD[index], labels),)
             case FillMaskHead():
                 return self._fill_masks(_lm_head(modules), hidden_TD[index], head.options.top_k)

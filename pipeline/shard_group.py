@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from queue import SimpleQueue
 from typing import Any, ClassVar
 
 import ray
@@ -19,6 +20,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from model import ShardGroup
 from pipeline.actors import answer, start_actor
+from pipeline.copies import Launched
 from pipeline.errors import JobError
 from pipeline.heads import Head
 from pipeline.memory import peak_memory, reset_peak_memory
@@ -37,6 +39,10 @@ MAX_STARTS = 4
 OUT_OF_MEMORY_GRACE_S = 30.0
 # A rank that loses a peer raises an error of its own, often before the peer's death is known to the leader.
 DEATH_NOTICE_S = 10.0
+# Those that compute while their process goes on. A CPU computes on the main thread, whose heap gives memory back.
+ASYNCHRONOUS_DEVICES = ("cuda",)
+# Ray's name for the thread of a rank that waits for results, while another one launches the next batch.
+COLLECTING = "collecting"
 
 
 class ShardGroupError(JobError):
@@ -51,7 +57,11 @@ class OutOfMemory:
 
 
 class Rank:
-    """One rank of a shard group: a process of its own, with a device of its own where there are GPUs."""
+    """One rank of a shard group: a process of its own, with a device of its own where there are GPUs.
+
+    On a CPU it runs batches. On a GPU it launches and collects them in the order of the calls, by a thread each:
+    the device has the next one before it is done with the last, whose results are sent meanwhile.
+    """
 
     collective_timeout_s: ClassVar[float] = COLLECTIVE_TIMEOUT_S
 
@@ -61,6 +71,7 @@ class Rank:
         self._settings = settings
         self._store: dist.TCPStore | None = None
         self._shard: Shard | None = None
+        self._launched: SimpleQueue[Launched | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
         """Rank 0 opens the store where the others meet, on a free port; returns its address."""
@@ -95,19 +106,41 @@ class Rank:
 
     def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
         """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
+        return self._answer(self._launch(batch))
+
+    def launch(self, batch: ShardBatch) -> None:
+        """Begin to compute a batch with the other ranks; `collect` returns what `run` would.
+
+        After an error, which this call tells, it returns None.
+        """
+        launched: Launched | OutOfMemory | None = None
+        try:
+            launched = self._launch(batch)
+        finally:
+            # After an error, too: nobody shall wait for a batch that never comes.
+            self._launched.put(launched)
+
+    def collect(self) -> Results | OutOfMemory | None:
+        """Wait for the next one of the batches that were launched."""
+        return self._answer(self._launched.get())
+
+    def _launch(self, batch: ShardBatch) -> Launched | OutOfMemory:
         assert self._shard is not None
         try:
-            results = self._shard.run(batch)
+            return self._shard.launch(batch)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            num_tokens = len(batch.input_ids)
-        else:
-            return results if self._rank == 0 else None
         # Only here, since the error's frames hold tensors.
         if self._settings.device == "cuda":
             torch.cuda.empty_cache()
-        return OutOfMemory(num_tokens)
+        return OutOfMemory(len(batch.input_ids))
+
+    def _answer(self, launched: Launched | OutOfMemory | None) -> Results | OutOfMemory | None:
+        if not isinstance(launched, Launched):
+            return launched
+        results = launched.results()
+        return results if self._rank == 0 else None
 
     def is_in_step(self) -> bool:
         """Whether the ranks are at the same collective: one that left a batch early may be ahead of the others."""
@@ -122,7 +155,10 @@ class Rank:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory of the device or the process has run out, and nothing else is wrong."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # Of the process, and of what is pinned of it.
+    return any(words in str(error) for words in ("can't allocate memory", "CUDA error: out of memory"))
 
 
 def _interface_of(address: str) -> str:
@@ -142,7 +178,7 @@ def _interface_of(address: str) -> str:
 
 @dataclass(frozen=True)
 class Ticket:
-    """A batch on its way: the answers of the ranks that stood as `generation`."""
+    """A batch on its way: the answers of the ranks that stood as `generation`, rank 0's results first."""
 
     generation: int
     refs: list[Any]
@@ -176,6 +212,7 @@ class Replica:
         self._size = size
         self._placement = placement
         self._batch_timeout_s = batch_timeout_s
+        self._is_asynchronous = settings.device in ASYNCHRONOUS_DEVICES
         self._generation = 0
         self._ranks: list[ActorHandle[Any]] = []
         self._build()
@@ -183,7 +220,11 @@ class Replica:
     def send(self, batch: ShardBatch) -> Ticket:
         """Have the ranks compute a batch, after those sent before."""
         argument = ray.put(batch) if self._size > 1 else batch
-        return Ticket(self._generation, [rank.run.remote(argument) for rank in self._ranks])
+        if not self._is_asynchronous:
+            return Ticket(self._generation, [rank.run.remote(argument) for rank in self._ranks])
+        launched = [rank.launch.remote(argument) for rank in self._ranks]
+        collecting = [rank.collect.options(concurrency_group=COLLECTING).remote() for rank in self._ranks]
+        return Ticket(self._generation, collecting + launched)
 
     def is_current(self, ticket: Ticket) -> bool:
         """Whether the ranks that it was sent to are there still."""
@@ -234,6 +275,7 @@ class Replica:
             rank,
             self._size,
             self._settings,
+            concurrency_groups={COLLECTING: 1} if self._is_asynchronous else {},
             num_cpus=self._resources.num_cpus,
             num_gpus=self._resources.num_gpus,
             runtime_env={"env_vars": rank_environment(self._settings.device)},

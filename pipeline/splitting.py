@@ -15,7 +15,7 @@ class Outcome:
     """What became of a batch.
 
     Attributes:
-        results: as of `Shard.run`, without what belongs to lost sequences; a head with nothing left is absent.
+        results: as of `Shard.launch`, without what belongs to lost sequences; a head with nothing left is absent.
         lost: by sequence of the batch, why there is nothing for it; no row's text.
     """
 

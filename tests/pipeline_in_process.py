@@ -79,7 +79,7 @@ def annotate_in_process(
     shard = Shard(encoded.heads, encoded.settings, group or ShardGroup())
 
     def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
-        return map(shard.run, batches)
+        return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(
         encoded.rows, encoded.fragment, encoded.heads, encoded.tokenizer, run, token_budget=token_budget

@@ -9,9 +9,10 @@ from typing import ClassVar
 
 import torch
 
+from pipeline.copies import Launched
 from pipeline.heads import Head
 from pipeline.requests import ShardBatch
-from pipeline.shard import Results, Shard
+from pipeline.shard import Shard
 from pipeline.shard_group import Rank, Replica
 
 
@@ -41,8 +42,8 @@ class FaultyShard:
         self._faults = faults
         self._is_last = shard.group.rank == shard.group.size - 1
 
-    def run(self, batch: ShardBatch) -> Results:
-        """As `Shard.run`, if all goes well."""
+    def launch(self, batch: ShardBatch) -> Launched:
+        """As `Shard.launch`, if all goes well."""
         faults, ids = self._faults, batch.input_ids
         if self._is_last and faults.deadly in ids:
             os._exit(1)
@@ -53,7 +54,7 @@ class FaultyShard:
             os.kill(os.getpid(), signal.SIGSTOP)
         if len(ids) > faults.memory and faults.only_rank in (None, self._shard.group.rank):
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return self._shard.run(batch)
+        return self._shard.launch(batch)
 
 
 def faulty_rank(faults: Faults) -> type[Rank]:

@@ -61,7 +61,7 @@ def predictions(group: ShardGroup, directory: str, dtype: str) -> dict[str, list
     shard = Shard(encoded.heads, ShardSettings("cpu", dtype, 1, encoded.tokenizer.vocab_size), group)
 
     def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
-        return map(shard.run, batches)
+        return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(
         encoded.rows, encoded.fragment, encoded.heads, encoded.tokenizer, run, token_budget=4096

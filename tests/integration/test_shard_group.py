@@ -12,6 +12,7 @@ import ray
 import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
+from pipeline import shard_group
 from pipeline.actors import answer
 from pipeline.head_columns import HeadColumns, compute_head_columns
 from pipeline.placement import RankResources
@@ -91,6 +92,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     ray.shutdown()
 
 
+@pytest.fixture(params=[(), ("cpu",)], ids=["batches run", "batches are launched"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How ranks are given batches: as on a CPU, or as on a GPU."""
+    monkeypatch.setattr(shard_group, "ASYNCHRONOUS_DEVICES", request.param)
+
+
 def rare_token(encoded: Encoded) -> int:
     """A token of one window of one row, and of no other."""
     windows = encoded.rows["__sequences_0"].combine_chunks()
@@ -118,6 +125,7 @@ def numbers(value: Any) -> list[float]:
     return [float(value)] if isinstance(value, int | float) else []
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, bench: Bench) -> None:
     found = bench.annotate(Faults(deadly=bench.rare_id), size)
@@ -129,6 +137,7 @@ def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, 
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("way")
 def test_a_row_that_raises_an_error_each_time_is_found_and_its_text_is_not_told(bench: Bench) -> None:
     found = bench.annotate(Faults(failing=bench.rare_id))
     assert_equal(found, bench, without=POISON_ROW)
@@ -136,6 +145,7 @@ def test_a_row_that_raises_an_error_each_time_is_found_and_its_text_is_not_told(
     assert "the text of a row" not in " ".join([*found.problems.values(), *bench.notes])
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("only_rank", [None, 1], ids=["both", "one, which the other waits for"])
 def test_batches_that_do_not_fit_are_halved(only_rank: int | None, bench: Bench) -> None:
     found = bench.annotate(Faults(memory=100, only_rank=only_rank))
@@ -155,6 +165,7 @@ def test_a_sequence_that_does_not_fit_alone_is_an_error_of_its_row(bench: Bench)
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("way")
 def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
     stopped.touch()

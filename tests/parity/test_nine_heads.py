@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 import torch
 
+from pipeline.copies import Launched
 from pipeline.requests import ShardBatch
-from pipeline.shard import Results, Shard
+from pipeline.shard import Shard
 from tests.parity.tasks.reference import plain_windows
 from tests.pipeline_in_process import annotate_in_process
 from tests.task_checkpoints import TaskCheckpoints, copy_of, write_task_checkpoints
@@ -279,13 +280,13 @@ def test_how_rows_are_batched_changes_nothing(
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[ShardBatch]:
     """What shards are given from here on."""
     seen: list[ShardBatch] = []
-    run_batch = Shard.run
+    launch = Shard.launch
 
-    def record(shard: Shard, batch: ShardBatch) -> Results:
+    def record(shard: Shard, batch: ShardBatch) -> Launched:
         seen.append(batch)
-        return run_batch(shard, batch)
+        return launch(shard, batch)
 
-    monkeypatch.setattr(Shard, "run", record)
+    monkeypatch.setattr(Shard, "launch", record)
     return seen
 
 

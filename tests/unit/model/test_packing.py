@@ -27,6 +27,16 @@ def test_positions_begin_behind_the_padding_index() -> None:
     assert PackedBatch.from_sequences([[7, 8]], pad_token_id=5).position_ids.tolist() == [6, 7]
 
 
+def test_all_tensors_are_moved() -> None:
+    batch = PackedBatch.from_sequences([[7, 8, 9], [4]], pad_token_id=1)
+    moved = batch.moved(lambda tensor: tensor.to("meta"))
+    for name in ("input_ids", "position_ids", "cu_seqlens"):
+        before, after = getattr(batch, name), getattr(moved, name)
+        assert after.is_meta
+        assert (after.shape, after.dtype) == (before.shape, before.dtype)
+    assert moved.lengths == batch.lengths
+
+
 def test_an_empty_batch() -> None:
     batch = PackedBatch.from_sequences([], pad_token_id=1)
     assert (batch.max_seqlen, batch.num_sequences) == (0, 0)

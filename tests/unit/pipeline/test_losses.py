@@ -44,7 +44,7 @@ def annotate(encoded: Encoded, lost: set[tuple[int, ...]]) -> HeadColumns:
         sequences = np.split(batch.input_ids, ends[:-1])
         here = {i: "it was lost" for i, ids in enumerate(sequences) if tuple(ids.tolist()) in lost}
         rest = np.array([i for i in range(len(sequences)) if i not in here], dtype=np.int64)
-        return Outcome(shard.run(take_sequences(batch, rest).batch) if len(rest) else {}, here)
+        return Outcome(shard.launch(take_sequences(batch, rest).batch).results() if len(rest) else {}, here)
 
     def run(batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
         return map(outcome, batches)

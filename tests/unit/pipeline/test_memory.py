@@ -108,6 +108,17 @@ def test_on_a_gpu_activations_grow_with_the_budget(tmp_path: Path) -> None:
     assert activations(heads, token_budget=8192, size=2, device="cuda") < large
 
 
+@pytest.mark.parametrize(("level", "num_vectors"), [("token", 8192), ("sentence", 4096)])
+def test_on_a_gpu_vectors_of_the_batch_before_count(level: str, num_vectors: int, tmp_path: Path) -> None:
+    directory = tiny_checkpoint(tmp_path)
+    without, heads = heads_on(directory, "text-classification"), heads_on(directory, "embedding", level=level)
+    bounds = [
+        activations(chosen, token_budget=8192, device="cuda") for chosen in (without, heads, [*heads, *heads])
+    ]
+    vectors = num_vectors * heads[0].config.hidden_size * 4
+    assert [b - a for a, b in pairwise(bounds)] == [vectors, vectors]
+
+
 def test_on_a_cpu_only_the_states_grow_with_the_budget(tmp_path: Path) -> None:
     heads = heads_on(tiny_checkpoint(tmp_path), "embedding")
     sizes = [activations(heads, token_budget=budget) for budget in (2048, 4096, 8192)]

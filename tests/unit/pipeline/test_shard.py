@@ -92,7 +92,7 @@ def run(
         here = np.flatnonzero(trunks == trunk)
         for batch in plan_batches(sequences.length[here], token_budget):
             made, places = make_batch(sequences, here[batch], streams, heads, wanted, VOCABULARY.mask_id)
-            for name, (values,) in shard.run(made).items():
+            for name, (values,) in shard.launch(made).results().items():
                 assert values.dtype == np.float32
                 row = windows.row[sequences.window[places[name].sequence]]
                 # Losses of masked tokens in turn come a sequence at a time; those of a row are put in order.
@@ -218,7 +218,7 @@ def test_heads_do_not_change_each_other_and_share_a_pass(directory: Path, other_
     batch = ShardBatch(
         str(directory), np.array(rows[0], dtype=np.int32), np.array([len(rows[0])], dtype=np.int32), {}
     )
-    shard.run(batch)
+    shard.launch(batch)
     assert shard.num_trunk_tokens == len(rows[0])
 
 

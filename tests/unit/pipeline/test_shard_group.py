@@ -1,5 +1,6 @@
 """What a leader does when ranks die, stall or raise errors; here a script says which of them do, and when."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,11 +16,10 @@ from pipeline.placement import RankResources
 from pipeline.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import ShardSettings
-from pipeline.shard_group import MAX_STARTS, OutOfMemory, Replica, ShardGroupError
+from pipeline.shard_group import COLLECTING, MAX_STARTS, OutOfMemory, Replica, ShardGroupError
 
-SETTINGS = ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=10)
 DIED = ActorDiedError()
-RAISED = RayTaskError("Rank.run", "Traceback", RuntimeError("Connection closed by peer"))
+RAISED = RayTaskError("Rank.launch", "Traceback", RuntimeError("Connection closed by peer"))
 SILENT = "never answers"
 Event = tuple[int, int, str]
 
@@ -35,6 +35,10 @@ class Ref:
 class Method:
     call: Callable[..., Any]
 
+    def options(self, *, concurrency_group: str) -> "Method":
+        assert concurrency_group == COLLECTING
+        return self
+
     def remote(self, *args: Any) -> Ref:
         return Ref(self.call(*args))
 
@@ -47,6 +51,7 @@ class FakeRank:
     generation: int
     rank: int
     is_killed: bool = False
+    launched: deque[str] = field(default_factory=deque)
 
     @property
     def serve_rendezvous(self) -> Method:
@@ -61,6 +66,14 @@ class FakeRank:
         return Method(self._run)
 
     @property
+    def launch(self) -> Method:
+        return Method(self._launch)
+
+    @property
+    def collect(self) -> Method:
+        return Method(self._collect)
+
+    @property
     def is_in_step(self) -> Method:
         return Method(lambda: self._outcome("step", True))
 
@@ -70,7 +83,18 @@ class FakeRank:
 
     def _run(self, batch: ShardBatch) -> Any:
         self.cluster.sent.append((self.generation, self.rank, batch.trunk))
-        return self._outcome(batch.trunk, {"head": (np.array([int(batch.trunk)]),)})
+        return self._results(batch.trunk)
+
+    def _launch(self, batch: ShardBatch) -> Any:
+        self.cluster.sent.append((self.generation, self.rank, batch.trunk))
+        self.launched.append(batch.trunk)
+        return self._outcome(f"launch {batch.trunk}", None)
+
+    def _collect(self) -> Any:
+        return self._results(self.launched.popleft())
+
+    def _results(self, name: str) -> Any:
+        return self._outcome(name, {"head": (np.array([int(name)]),)})
 
     def _outcome(self, event: str, usual: Any) -> Any:
         assert not self.is_killed
@@ -117,8 +141,10 @@ class FakeCluster:
 StartReplica = Callable[..., tuple[Replica, FakeCluster]]
 
 
-@pytest.fixture
-def start(monkeypatch: pytest.MonkeyPatch) -> StartReplica:
+@pytest.fixture(params=["cpu", "cuda"])
+def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StartReplica:
+    settings = ShardSettings(request.param, "float32", num_threads=1, num_usable_tokens=10)
+
     def start_replica(script: dict[Event, Any] | None = None, size: int = 2) -> tuple[Replica, FakeCluster]:
         cluster = FakeCluster(size, script or {})
         monkeypatch.setattr(shard_group, "start_actor", cluster.start_actor)
@@ -127,7 +153,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> StartReplica:
         monkeypatch.setattr(ray, "kill", cluster.kill)
         monkeypatch.setattr(ray, "put", lambda value: value)
         placement = cast(PlacementGroup, None)
-        replica = Replica([], SETTINGS, RankResources(1, 0), size, placement, batch_timeout_s=9)
+        replica = Replica([], settings, RankResources(1, 0), size, placement, batch_timeout_s=9)
         return replica, cluster
 
     monkeypatch.setattr(shard_group, "PlacementGroupSchedulingStrategy", lambda *args, **options: None)
@@ -185,7 +211,13 @@ def test_few_batches_are_under_way_at_once(start: StartReplica) -> None:
         {(0, 0, "2"): RAISED, (0, 1, "2"): DIED},
         {(0, 0, "2"): RAISED, (0, 1, "2"): DIED, (0, 0, "3"): RAISED, (0, 1, "3"): DIED},
     ],
-    ids=["one dies", "both die", "one stalls", "the other complains first", "with a batch behind it"],
+    ids=[
+        "one dies",
+        "both die",
+        "one stalls",
+        "the other complains first",
+        "with a batch behind it",
+    ],
 )
 def test_a_lost_rank_costs_one_rebuild_and_no_batch(script: dict[Event, Any], start: StartReplica) -> None:
     replica, cluster = start(script)
@@ -195,6 +227,14 @@ def test_a_lost_rank_costs_one_rebuild_and_no_batch(script: dict[Event, Any], st
     # Those that were not answered are sent again, and no others.
     again = [i for generation, rank, i in cluster.sent if (generation, rank) == (1, 0)]
     assert again == ["2", "3", "4", "5"]
+
+
+@pytest.mark.parametrize("start", ["cuda"], indirect=True)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_an_error_of_launching_is_told_though_the_rank_was_collected(rank: int, start: StartReplica) -> None:
+    replica, cluster = start({(0, rank, "launch 2"): RAISED, (0, rank, "2"): None})
+    assert run(replica, 6) == list(range(6))
+    assert cluster.num_generations == 2
 
 
 @pytest.mark.parametrize("event", ["meet", "load"])
