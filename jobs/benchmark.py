@@ -32,7 +32,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--no-ray", action="store_true", help="model and batching only (the default)")
-    mode.add_argument("--whole-job", action="store_true", help="also jobs.annotate, Parquet to Parquet")
+    mode.add_argument(
+        "--whole-job",
+        action="store_true",
+        help="also jobs.annotate, Parquet to Parquet, and a shard alone on a GPU",
+    )
     mode.add_argument("--plumbing", action="store_true", help="everything but the model")
     add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
     add("--heads-on", choices=SCENARIOS, default="paragraphs", help="the scenario on which heads are measured")

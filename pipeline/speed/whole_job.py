@@ -23,6 +23,7 @@ from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
 from model.tokenizer_files import find_vocab_file
 from pipeline.speed.flops import trunk_flops
 from pipeline.speed.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
+from pipeline.speed.shards import shard_cases
 from pipeline.speed.timing import Case
 from pipeline.speed.trunks import draw_weights
 
@@ -71,28 +72,26 @@ class Job:
 def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
     """`jobs.annotate` with an embedding on paragraphs, and on a few of them, which is what starting costs.
 
-    The recipes are there too where their packages are. Models, files and outputs live in a temporary folder, and
-    go with it.
+    The recipes are there too where their packages are, and on a GPU batches through the shard of a rank alone.
+    Models, files and outputs live in a temporary folder, and go with it.
     """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
     dtype = getattr(torch, options.dtype)
     model = write_random_model(folder / "model", config, options.tokenizer, dtype, options.device)
     texts = paragraphs(options.corpus, options.rows)
+    all_lengths = tokenizer.encode_batch(texts, max_length=MAX_LENGTH).lengths.tolist()
     cases = []
-    commands: list[tuple[str, Callable[..., None]]] = [("jobs.annotate", partial(_annotate, options.dtype))]
-    commands += [(f"jobs.annotate in {dtype}", partial(_annotate, dtype)) for dtype in options.quantized]
-    if not options.no_peers:
-        commands += [
-            (f"{name} {version(package)}", partial(_recipe, module))
-            for name, package, module in _RECIPES
-            if importlib.util.find_spec(package) is not None
-        ]
-    for size, chosen in (("all", texts), ("few", texts[:_FEW_ROWS])):
+    if options.device == "cuda":
+        for form in (options.dtype, *options.quantized):
+            cases += shard_cases(
+                model, config, all_lengths, token_budget=options.token_budget, dtype=form, device="cuda"
+            )
+    for size, num_rows in (("all", len(texts)), ("few", _FEW_ROWS)):
         file = folder / f"{size}.parquet"
+        chosen, lengths = texts[:num_rows], all_lengths[:num_rows]
         pq.write_table(pa.table({"text": chosen}), file)
-        lengths = tokenizer.encode_batch(chosen, max_length=MAX_LENGTH).lengths.tolist()
-        for name, command in commands:
+        for name, command in _commands(options):
             cases.append(
                 Case(
                     f"{name}: {len(chosen)} rows",
@@ -104,6 +103,20 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
                 )
             )
     return cases
+
+
+def _commands(options: Namespace) -> list[tuple[str, Callable[..., None]]]:
+    """By name, what is run: ours in every form of the layers, and the recipes whose packages are there."""
+    ours = [("jobs.annotate", partial(_annotate, options.dtype))]
+    ours += [(f"jobs.annotate in {dtype}", partial(_annotate, dtype)) for dtype in options.quantized]
+    if options.no_peers:
+        return [*ours]
+    recipes = [
+        (f"{name} {version(package)}", partial(_recipe, module))
+        for name, package, module in _RECIPES
+        if importlib.util.find_spec(package) is not None
+    ]
+    return [*ours, *recipes]
 
 
 def without_start(cases: Sequence[Case]) -> list[Case]:

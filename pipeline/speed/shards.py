@@ -1,0 +1,68 @@
+"""Batches through the shard of a rank: each one waited for, or launched before the last one is collected."""
+
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model import ShardGroup, XLMRobertaXLConfig
+from pipeline.batching import plan_batches
+from pipeline.copies import Launched
+from pipeline.head_config import EmbeddingHead
+from pipeline.heads import Head
+from pipeline.recovery import NUM_BATCHES_IN_FLIGHT
+from pipeline.requests import HeadRequest, ShardBatch
+from pipeline.shard import Shard, ShardSettings
+from pipeline.sources import source_of
+from pipeline.speed.flops import trunk_flops
+from pipeline.speed.timing import Case
+
+MAX_BATCHES = 16
+
+
+def shard_cases(
+    model: Path,
+    config: XLMRobertaXLConfig,
+    lengths: Sequence[int],
+    *,
+    token_budget: int,
+    dtype: str,
+    device: str,
+) -> list[Case]:
+    """Embeddings of sequences of these lengths, of at most `MAX_BATCHES` batches of them; the ids are random."""
+    options = EmbeddingHead.model_validate({"task": "embedding", "weights": str(model)})
+    head = Head("vector", options, source_of(options, config.max_num_tokens), str(model), config)
+    shard = Shard([head], ShardSettings(device, dtype, torch.get_num_threads(), config.vocab_size), ShardGroup())
+    chosen = [np.asarray(lengths)[batch] for batch in plan_batches(np.asarray(lengths), token_budget)]
+    batches = [_batch(str(model), drawn, config) for drawn in chosen[:MAX_BATCHES]]
+    num_tokens = sum(len(batch.input_ids) for batch in batches)
+    flops = sum(trunk_flops(config, batch.lengths.tolist()) for batch in batches)
+    waiting, ahead = (
+        f"batches in {dtype}: each one waited for",
+        f"batches in {dtype}: the next one launched before",
+    )
+    return [
+        Case(waiting, partial(_run, shard, batches, 1), num_tokens, flops, "shard"),
+        Case(ahead, partial(_run, shard, batches, NUM_BATCHES_IN_FLIGHT), num_tokens, flops, "shard", waiting),
+    ]
+
+
+def _batch(trunk: str, lengths: NDArray[np.int64], config: XLMRobertaXLConfig) -> ShardBatch:
+    ids = np.random.default_rng(0).integers(4, config.vocab_size, int(lengths.sum()), dtype=np.int32)
+    request = HeadRequest(np.arange(len(lengths), dtype=np.int32))
+    return ShardBatch(trunk, ids, lengths.astype(np.int32), {"vector": request})
+
+
+def _run(shard: Shard, batches: Sequence[ShardBatch], num_in_flight: int) -> None:
+    """Launch batches, so many at a time, and collect their results in order."""
+    launched = deque[Launched]()
+    for batch in batches:
+        if len(launched) == num_in_flight:
+            launched.popleft().results()
+        launched.append(shard.launch(batch))
+    for each in launched:
+        each.results()
