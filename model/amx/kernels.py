@@ -87,10 +87,13 @@ def embed_into(
     word_ids, position_ids = batch.input_ids.contiguous(), batch.position_ids.contiguous()
     assert word_ids.dtype == position_ids.dtype == torch.int64
     assert len(word_ids) == len(position_ids) == len(hidden_TD)
-    for name, ids, table in (("token", word_ids, words_VD), ("position", position_ids, positions_PD)):
+    for name, ids, table, remedy in (
+        ("token", word_ids, words_VD, "use the tokenizer of this model"),
+        ("position", position_ids, positions_PD, "count them from pad_token_id + 1 in every sequence"),
+    ):
         if len(ids) and not 0 <= int(ids.min()) <= int(ids.max()) < len(table):
             raise IndexError(
-                f"{name} ids must be in [0, {len(table)}), found {int(ids.min())} to {int(ids.max())}"
+                f"{name} ids must be in [0, {len(table)}), found {int(ids.min())} to {int(ids.max())}; {remedy}"
             )
     call("embed", words_VD, word_ids, type_D, positions_PD, position_ids, hidden_TD, *hidden_TD.shape)
 
