@@ -18,7 +18,7 @@ import torch
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
 from model.quantized import QUANTIZATIONS
 from pipeline.speed.peers import peer_cases
-from pipeline.speed.products import product_cases
+from pipeline.speed.products import product_cases, sustained
 from pipeline.speed.ranks import rank_cases
 from pipeline.speed.report import figures, print_cells, print_table
 from pipeline.speed.scenarios import SCENARIOS, corpus_lengths, draw_lengths
@@ -159,6 +159,9 @@ def _cases(
 ) -> list[Case]:
     dtype = getattr(torch, options.dtype)
     cases = product_cases(config, options.token_budget, dtype, options.device)
+    if options.whole_job:
+        # The last one is the trunk's own form.
+        cases.append(sustained(cases[-1], options.device))
     models = build_models(config, dtype, options.device, with_plain=True, quantizations=options.quantized)
     batches = {
         name: first_batch(drawn, options.token_budget, config, options.device) for name, drawn in lengths.items()

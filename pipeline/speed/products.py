@@ -13,7 +13,9 @@ from model.config import XLMRobertaXLConfig
 from model.fast_paths import has_onednn_bf16
 from model.fused_linear import CPU_SLICE_TOKENS, InferenceLinear
 from pipeline.speed.flops import product_flops, product_shapes
-from pipeline.speed.timing import PRODUCTS, Case
+from pipeline.speed.timing import PRODUCTS, Case, time_of
+
+SUSTAINED_S = 30.0
 
 
 def product_cases(config: XLMRobertaXLConfig, num_tokens: int, dtype: torch.dtype, device: str) -> list[Case]:
@@ -34,6 +36,18 @@ def product_cases(config: XLMRobertaXLConfig, num_tokens: int, dtype: torch.dtyp
         forms[f"in tiles, {TILED_SLICE_TOKENS} tokens"] = _in_tiles(weights, num_tokens)
     flops = product_flops(config, num_tokens)
     return [Case(name, run, 0, flops, PRODUCTS) for name, run in forms.items()]
+
+
+def sustained(case: Case, device: str, seconds: float = SUSTAINED_S) -> Case:
+    """The same product over about so many seconds: under a load as long as a job's, clocks are lower."""
+    case.run()
+    num_runs = max(1, round(seconds / time_of(case.run, device)))
+
+    def run() -> None:
+        for _ in range(num_runs):
+            case.run()
+
+    return Case(f"{case.name}, {seconds:.0f} s", run, 0, num_runs * case.flops, PRODUCTS, warms_up=False)
 
 
 def _prepacked(weights: list[Tensor], inputs: dict[int, Tensor]) -> Callable[[], None]:

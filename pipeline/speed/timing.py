@@ -66,10 +66,11 @@ def measure(
     for i in range(1, num_rounds + 1):
         tell(f"round {i} of {num_rounds}")
         for case in cases:
-            case.seconds.append(_timed(case.run, device, clock))
+            case.seconds.append(time_of(case.run, device, clock))
 
 
-def _timed(run: Callable[[], object], device: str, clock: Callable[[], float]) -> float:
+def time_of(run: Callable[[], object], device: str, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds of one run, to its end on the device."""
     if device == "cuda":
         torch.cuda.synchronize()
     started = clock()
