@@ -11,9 +11,10 @@ import torch
 
 from pipeline.copies import Launched
 from pipeline.heads import Head
+from pipeline.rank import Rank
 from pipeline.requests import ShardBatch
 from pipeline.shard import Shard
-from pipeline.shard_group import Rank, Replica
+from pipeline.shard_group import Replica
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from pipeline import shard_group
 from pipeline.actors import answer
 from pipeline.head_columns import HeadColumns, compute_head_columns
 from pipeline.placement import RankResources
+from pipeline.rank import Rank
 from pipeline.recovery import Recovery
-from pipeline.shard_group import Rank, Replica
+from pipeline.shard_group import Replica
 from tests.integration.faulty_ranks import Faults, faulty_replica
 from tests.pipeline_in_process import Encoded, annotate_in_process, encode_in_process
 from tests.tiny_tokenizer import SENTENCES

@@ -13,10 +13,11 @@ from ray.util.placement_group import PlacementGroup
 
 from pipeline import shard_group
 from pipeline.placement import RankResources
+from pipeline.rank import OutOfMemory
 from pipeline.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import ShardSettings
-from pipeline.shard_group import COLLECTING, MAX_STARTS, OutOfMemory, Replica, ShardGroupError
+from pipeline.shard_group import COLLECTING, MAX_STARTS, Replica, ShardGroupError
 
 DIED = ActorDiedError()
 RAISED = RayTaskError("Rank.launch", "Traceback", RuntimeError("Connection closed by peer"))

@@ -11,9 +11,9 @@ import torch
 from model import ShardGroup
 from pipeline.copies import Launched
 from pipeline.heads import Head, read_config
+from pipeline.rank import OutOfMemory, Rank, is_out_of_memory
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Shard, ShardSettings
-from pipeline.shard_group import OutOfMemory, Rank, is_out_of_memory
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
 SETTINGS = ShardSettings("cpu", "float32", 1, TINY_VOCAB_SIZE)

@@ -1,0 +1,152 @@
+"""One rank of a shard group: the process that holds its shard, and how it meets the others."""
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from queue import SimpleQueue
+from typing import ClassVar
+
+import ray
+import torch
+import torch.distributed as dist
+
+from model import ShardGroup
+from pipeline.copies import Launched
+from pipeline.heads import Head
+from pipeline.memory import peak_memory, reset_peak_memory
+from pipeline.requests import ShardBatch
+from pipeline.shard import Results, Shard, ShardSettings
+
+START_TIMEOUT_S = 1800.0
+# Ranks are in step, so that none waits long for the others, unless one is stopped.
+COLLECTIVE_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True)
+class OutOfMemory:
+    """In the place of results: the batch does not fit in the memory of this rank."""
+
+    num_tokens: int
+
+
+class Rank:
+    """One rank of a shard group: a process of its own, with a device of its own where there are GPUs.
+
+    On a CPU it runs batches. On a GPU it launches and collects them in the order of the calls, by a thread each:
+    the device has the next one before it is done with the last, whose results are sent meanwhile.
+    """
+
+    collective_timeout_s: ClassVar[float] = COLLECTIVE_TIMEOUT_S
+
+    def __init__(self, rank: int, size: int, settings: ShardSettings) -> None:
+        torch.set_num_threads(settings.num_threads)
+        self._rank, self._size = rank, size
+        self._settings = settings
+        self._store: dist.TCPStore | None = None
+        self._shard: Shard | None = None
+        self._launched: SimpleQueue[Launched | OutOfMemory | None] = SimpleQueue()
+
+    def serve_rendezvous(self) -> tuple[str, int]:
+        """Rank 0 opens the store where the others meet, on a free port; returns its address."""
+        host = ray.util.get_node_ip_address()
+        self._store = dist.TCPStore(host, 0, self._size, is_master=True, wait_for_workers=False)
+        return host, self._store.port
+
+    def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
+        """Join the group and read this rank's slices; returns the stored tensors that nothing has used."""
+        self._shard = Shard(heads, self._settings, self._join(address))
+        reset_peak_memory(self._settings.device)
+        return self._shard.unused
+
+    def _join(self, address: tuple[str, int] | None) -> ShardGroup:
+        if address is None:
+            return ShardGroup()
+        timeout = timedelta(seconds=START_TIMEOUT_S)
+        store = self._store or dist.TCPStore(*address, self._size, is_master=False, timeout=timeout)
+        # Processes start one after the other; from here on they are in step, and short timeouts will do.
+        store.set(f"started/{self._rank}", "")
+        store.wait([f"started/{rank}" for rank in range(self._size)], timeout)
+        if self._settings.device == "cpu":
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", _interface_of(address[0]))
+        dist.init_process_group(
+            "nccl" if self._settings.device == "cuda" else "gloo",
+            store=store,
+            rank=self._rank,
+            world_size=self._size,
+            timeout=timedelta(seconds=self.collective_timeout_s),
+        )
+        return ShardGroup(self._rank, self._size, dist.group.WORLD)
+
+    def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
+        """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
+        return self._answer(self._launch(batch))
+
+    def launch(self, batch: ShardBatch) -> None:
+        """Begin to compute a batch with the other ranks; `collect` returns what `run` would.
+
+        After an error, which this call tells, it returns None.
+        """
+        launched: Launched | OutOfMemory | None = None
+        try:
+            launched = self._launch(batch)
+        finally:
+            # After an error, too: nobody shall wait for a batch that never comes.
+            self._launched.put(launched)
+
+    def collect(self) -> Results | OutOfMemory | None:
+        """Wait for the next one of the batches that were launched."""
+        return self._answer(self._launched.get())
+
+    def _launch(self, batch: ShardBatch) -> Launched | OutOfMemory:
+        assert self._shard is not None
+        try:
+            return self._shard.launch(batch)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        # Only here, since the error's frames hold tensors.
+        if self._settings.device == "cuda":
+            torch.cuda.empty_cache()
+        return OutOfMemory(len(batch.input_ids))
+
+    def _answer(self, launched: Launched | OutOfMemory | None) -> Results | OutOfMemory | None:
+        if not isinstance(launched, Launched):
+            return launched
+        results = launched.results()
+        return results if self._rank == 0 else None
+
+    def is_in_step(self) -> bool:
+        """Whether the ranks are at the same collective: one that left a batch early may be ahead of the others."""
+        sent = torch.full((1,), float(self._rank + 1), device=self._settings.device)
+        dist.all_reduce(sent)
+        return sent.item() == self._size * (self._size + 1) / 2
+
+    def peak_memory(self) -> int:
+        """Most bytes that this rank has held since it was loaded, the process itself included."""
+        return peak_memory(self._settings.device)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the device or the process has run out, and nothing else is wrong."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    # Of the process, and of what is pinned of it.
+    return any(words in str(error) for words in ("can't allocate memory", "CUDA error: out of memory"))
+
+
+def _interface_of(address: str) -> str:
+    """The network interface with this address, so that gloo does not advertise the loopback one."""
+    import fcntl  # noqa: PLC0415  # not there on every platform that imports this file
+    import struct  # noqa: PLC0415
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        for _, name in socket.if_nameindex():
+            request = struct.pack("256s", name.encode()[:15])
+            with suppress(OSError):
+                found = fcntl.ioctl(probe.fileno(), 0x8915, request)[20:24]  # SIOCGIFADDR
+                if socket.inet_ntoa(found) == address:
+                    return name
+    return "lo"
