@@ -30,14 +30,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; the geometry is that of XL, cut to four layers."""
     parser = argparse.ArgumentParser(prog="python -m jobs.benchmark", description=__doc__)
     add = parser.add_argument
-    mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--no-ray", action="store_true", help="model and batching only (the default)")
-    mode.add_argument(
-        "--whole-job",
-        action="store_true",
-        help="also jobs.annotate, Parquet to Parquet, and a shard alone on a GPU",
-    )
-    mode.add_argument("--plumbing", action="store_true", help="everything but the model")
+    _add_modes(parser)
     add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
     add("--heads-on", choices=SCENARIOS, default="paragraphs", help="the scenario on which heads are measured")
     add("--layers", type=int, default=4)
@@ -68,6 +61,24 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--no-peers", action="store_true", help="leave out Transformers even where it is installed")
     add("--json", type=Path, metavar="PATH", help="write the figures there")
     options = parser.parse_args(arguments)
+    _complete(options, parser)
+    return options
+
+
+def _add_modes(parser: argparse.ArgumentParser) -> None:
+    """What is measured beside or in place of the model alone."""
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--no-ray", action="store_true", help="model and batching only (the default)")
+    mode.add_argument(
+        "--whole-job",
+        action="store_true",
+        help="also jobs.annotate, Parquet to Parquet, and a shard alone on a GPU",
+    )
+    mode.add_argument("--plumbing", action="store_true", help="everything but the model")
+
+
+def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """End the program if options do not fit together; set those that follow from others."""
     if options.corpus and not options.tokenizer:
         parser.error("--corpus needs --tokenizer, the directory of sentencepiece.bpe.model")
     if options.whole_job and not options.corpus:
@@ -80,7 +91,6 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         if options.whole_job:
             parser.error("--cpu-time counts this process alone, and the whole job is others")
         options.threads, options.ranks = 1, []
-    return options
 
 
 def main(arguments: list[str] | None = None) -> int:
