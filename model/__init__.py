@@ -11,7 +11,7 @@ from model.modeling_classification import (
 )
 from model.modeling_lm import XLMRobertaXLForCausalLM, XLMRobertaXLForMaskedLM
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
 from model.tokenizer import XLMRobertaXLTokenizer
 from model.trunk import XLMRobertaXLModel
 

@@ -16,9 +16,9 @@ from model.attention_rows import attention_in_rows
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout_heads
 from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
-from model.layers import ColumnParallelLinear, embedding_table
 from model.packing import PackedBatch
-from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
+from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
+from model.parallel.layers import ColumnParallelLinear, embedding_table
 
 KeyValue = tuple[Tensor, Tensor]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.layers import Shard
+from model.parallel.layers import Shard
 from model.tensor_files import (
     INDEX_FILE,
     PICKLED_FILE,

@@ -15,9 +15,9 @@ from torch.utils.checkpoint import checkpoint
 from model.attention import KeyValue, SelfAttention
 from model.config import Activation, XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout
-from model.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding, embedding_table
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
+from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding, embedding_table
 
 R = TypeVar("R")
 

@@ -29,7 +29,7 @@ from model.fused_linear import (
     qkv_projection,
 )
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
 from model.quantized import Int8Linear, Quantization
 
 Linear = InferenceLinear | Int8Linear | Float8Linear

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from model.attention import SelfAttention
 from model.config import Activation
 from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
-from model.layers import RowParallelLinear
+from model.parallel.layers import RowParallelLinear
 
 # About as many tokens pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the
 # memory for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.

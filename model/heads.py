@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout
 from model.fast_paths import FAST_PATH_CALLS
-from model.layers import ColumnParallelLinear, VocabParallelEmbedding
 from model.loss import linear_fp32, vocab_parallel_nll
 from model.packing import PackedBatch
-from model.parallel import ShardGroup, copy_to_shards, gather_from_shards
+from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
+from model.parallel.layers import ColumnParallelLinear, VocabParallelEmbedding
 
 
 class LMHead(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoint import parameters_of, place_parameter
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
 
 
 def initialize_parameters(

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from model.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
-from model.layers import Shard
-from model.parallel import ShardGroup, reduce_from_shards
+from model.parallel.group import ShardGroup, reduce_from_shards
+from model.parallel.layers import Shard
 
 IGNORE_INDEX = -100
 # Vocabulary rows that are projected at a time where no gradient is wanted, on a GPU.

@@ -18,7 +18,7 @@ from model.outputs import (
     TokenClassifierOutput,
 )
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
 from model.pretrained import XLMRobertaXLPreTrainedModel
 from model.trunk import XLMRobertaXLModel
 

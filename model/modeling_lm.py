@@ -9,11 +9,11 @@ from model.config import XLMRobertaXLConfig
 from model.generation import generate
 from model.generation_options import GenerationOptions
 from model.heads import LMHead
-from model.layers import ColumnParallelLinear
 from model.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
+from model.parallel.layers import ColumnParallelLinear
 from model.pretrained import XLMRobertaXLPreTrainedModel
 from model.resizing import resize_lm_head
 from model.trunk import XLMRobertaXLModel

@@ -13,8 +13,8 @@ from model.config import XLMRobertaXLConfig, dtype_name
 from model.dropout import DropoutSeed
 from model.hub import checkpoint_directory
 from model.initialization import initialize_parameters
-from model.layers import VocabParallelEmbedding
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
+from model.parallel.layers import VocabParallelEmbedding
 from model.resizing import prune_attention, resize_embedding
 from model.saving import DEFAULT_MAX_SHARD_SIZE, TensorSpec, write_checkpoint
 

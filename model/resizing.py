@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from model.encoder import Attention
 from model.heads import LMHead
-from model.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
+from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
 
 _Parallel = ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding
 

@@ -7,9 +7,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from model.layers import Shard
 from model.loss import linear_fp32, vocab_block_size
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
+from model.parallel.layers import Shard
 
 
 @torch.no_grad()

@@ -13,7 +13,7 @@ from model.fast_paths import FAST_PATH_CALLS
 from model.fused import FusedEncoder
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
 from model.pretrained import XLMRobertaXLPreTrainedModel
 from model.quantized import Quantization, refuse_quantization
 

@@ -23,7 +23,7 @@ from model.config import XLMRobertaXLConfig
 from model.encoder import Embeddings, Layer
 from model.fused_linear import FusedRowParallel, qkv_projection
 from model.packing import PackedBatch
-from model.parallel import ShardGroup
+from model.parallel.group import ShardGroup
 from model.quantized import Quantization
 
 # About as many tokens pass all layers at a time: weights are read from memory once for all of them.

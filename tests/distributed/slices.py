@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from model.checkpoint import parameters_of
-from model.layers import Shard
+from model.parallel.layers import Shard
 from tests.oracle import assert_close
 
 

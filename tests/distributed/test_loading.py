@@ -15,7 +15,7 @@ from model import (
     XLMRobertaXLModel,
 )
 from model.checkpoint import Checkpoint
-from model.layers import Shard
+from model.parallel.layers import Shard
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_parameters

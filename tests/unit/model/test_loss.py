@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from model import ShardGroup
 from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
-from model.layers import Shard
 from model.loss import (
     IGNORE_INDEX,
     classification_loss,
@@ -16,6 +15,7 @@ from model.loss import (
     vocab_block_size,
     vocab_parallel_cross_entropy,
 )
+from model.parallel.layers import Shard
 
 VOCAB_SIZE = 13
 WHOLE = Shard(0, 0, VOCAB_SIZE, VOCAB_SIZE)

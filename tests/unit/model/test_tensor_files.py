@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, tensor_files
 from model.checkpoint import Checkpoint
-from model.layers import Shard
+from model.parallel.layers import Shard
 from model.tensor_files import PickledFile, SafetensorsFile, open_tensor_file
 from tests.checkpoints import write_random_checkpoint
 

@@ -9,8 +9,8 @@ from model import ShardGroup
 from model.amx.library import runs_amx_kernels
 from model.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.fast_paths import FAST_PATH_CALLS
-from model.layers import Shard
 from model.loss import vocab_parallel_nll
+from model.parallel.layers import Shard
 
 pytestmark = pytest.mark.skipif(
     not runs_amx_kernels(torch.empty(0, dtype=torch.bfloat16)), reason="no AMX on this CPU, or no gcc"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import ShardGroup
-from model.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
+from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
 
 # `bounds` needs no process group, and no layer talks to one while it is built.
 NO_PROCESS_GROUP: torch.distributed.ProcessGroup = object()  # type: ignore[assignment]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.parallel import ShardGroup, copy_to_shards, reduce_from_shards
+from model.parallel.group import ShardGroup, copy_to_shards, reduce_from_shards
 
 
 @dataclass(frozen=True)

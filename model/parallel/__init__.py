@@ -1,0 +1,1 @@
+"""Tensor parallelism: the shard group, its collectives, and layers that are sharded over it."""
