@@ -15,14 +15,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from model.checkpoint import Checkpoint, canonical, parameters_of
+from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
+from model.checkpoints.reader import Checkpoint, canonical, parameters_of
+from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.modeling_classification import XLMRobertaXLForSequenceClassification
 from model.modeling_lm import XLMRobertaXLForMaskedLM
-from model.saving import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
-from model.tensor_files import CheckpointError
 
 DONE, REFUSED = 0, 2
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

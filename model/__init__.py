@@ -1,7 +1,7 @@
 """XLM-RoBERTa-XL in torch: the classes and options of Transformers 4.26, with tensor parallelism."""
 
 from model.batch_encoding import BatchEncoding
-from model.checkpoint import CheckpointError
+from model.checkpoints.reader import CheckpointError
 from model.config import XLMRobertaXLConfig
 from model.modeling_classification import (
     XLMRobertaXLForMultipleChoice,

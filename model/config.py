@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import torch
 
-from model.hub import CONFIG_FILE, config_directory
+from model.checkpoints.hub import CONFIG_FILE, config_directory
 
 MODEL_TYPE = "xlm-roberta-xl"
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")

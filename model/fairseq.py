@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from model.checkpoints.tensor_files import CheckpointError
 from model.config import XLMRobertaXLConfig
 from model.fairseq_file import load_fairseq_file, stored_num_heads
-from model.tensor_files import CheckpointError
 
 MODEL_FILE = "model.pt"
 WORDS = "roberta.embeddings.word_embeddings.weight"

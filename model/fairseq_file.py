@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from model.tensor_files import CheckpointError, load_pickle
+from model.checkpoints.tensor_files import CheckpointError, load_pickle
 
 # Classes whose objects hold the training configuration.
 _CONFIGURATION = re.compile(r"^(?:argparse\.Namespace$|omegaconf\.|fairseq\.)")

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.batch_encoding import BatchEncoding, TensorType
+from model.checkpoints.hub import tokenizer_directory
 from model.detokenization import clean_up, join_tokens
 from model.encodings import EncodingOptions, encode_samples, model_inputs
-from model.hub import tokenizer_directory
 from model.padding import pad_rows, padded_length, padding_strategy, read_rows
 from model.ragged_encoding import RaggedEncoding, join_pieces
 from model.special_tokens import (

@@ -8,7 +8,7 @@ from typing import get_args
 import pyarrow as pa
 
 from model import CheckpointError, XLMRobertaXLConfig
-from model.checkpoint import Checkpoint
+from model.checkpoints.reader import Checkpoint
 from pipeline.columns import ProblemType, head_type
 from pipeline.config import JobConfig
 from pipeline.errors import ConfigError

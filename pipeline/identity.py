@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from model.checkpoint import Checkpoint
+from model.checkpoints.reader import Checkpoint
 from model.tokenizer_files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config import JobConfig
 from pipeline.heads import Head

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from model import CheckpointError, ShardGroup
-from model.checkpoint import Checkpoint, parameters_of
+from model.checkpoints.reader import Checkpoint, parameters_of
 from model.float8 import FLOAT8_MULTIPLE
 from model.pretrained import refuse_missing_trunk
 from pipeline.config import JobConfig

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
-from model.checkpoint import Checkpoint, CheckpointError, load_parameters
+from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
 from model.heads import LMHead, pool_max, pool_mean
 from model.pretrained import refuse_missing_trunk
 from model.top_k import vocab_parallel_top_k

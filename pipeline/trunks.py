@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from model.checkpoint import Checkpoint, CheckpointError, canonical
+from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
 from pipeline.errors import ConfigError
 from pipeline.heads import Head
 

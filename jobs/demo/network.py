@@ -17,11 +17,11 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLForTokenClassification,
 )
+from model.checkpoints.tensor_files import SINGLE_FILE
+from model.checkpoints.writer import TensorSpec, write_checkpoint
 from model.dropout import dropout
 from model.heads import pool_mean
 from model.loss import IGNORE_INDEX
-from model.saving import TensorSpec, write_checkpoint
-from model.tensor_files import SINGLE_FILE
 
 POS_DIRECTORY = "pos"
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
-from model.checkpoint import parameters_of, place_parameter
+from model.checkpoints.reader import parameters_of, place_parameter
 from model.heads import ClassificationHead, LMHead, pool_mean
 from model.quantized import Quantization
 from pipeline.batching import plan_batches

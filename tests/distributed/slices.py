@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from model.checkpoint import parameters_of
+from model.checkpoints.reader import parameters_of
 from model.parallel.layers import Shard
 from tests.oracle import assert_close
 

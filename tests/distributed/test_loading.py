@@ -14,7 +14,7 @@ from model import (
     XLMRobertaXLForTokenClassification,
     XLMRobertaXLModel,
 )
-from model.checkpoint import Checkpoint
+from model.checkpoints.reader import Checkpoint
 from model.parallel.layers import Shard
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import torch
 
+from model.checkpoints.tensor_files import CheckpointError
 from model.fairseq import FairseqCheckpoint
-from model.tensor_files import CheckpointError
 from tests.fairseq_checkpoints import fairseq_tensors
 
 PREFIX = "encoder.sentence_encoder"

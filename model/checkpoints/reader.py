@@ -8,8 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.parallel.layers import Shard
-from model.tensor_files import (
+from model.checkpoints.tensor_files import (
     INDEX_FILE,
     PICKLED_FILE,
     PICKLED_INDEX_FILE,
@@ -19,6 +18,7 @@ from model.tensor_files import (
     open_tensor_file,
     read_index,
 )
+from model.parallel.layers import Shard
 
 __all__ = [
     "Checkpoint",

@@ -7,7 +7,7 @@ finds them there without a network (`HF_HUB_OFFLINE=1`).
 import re
 from pathlib import Path
 
-from model.tensor_files import (
+from model.checkpoints.tensor_files import (
     INDEX_FILE,
     PICKLED_FILE,
     PICKLED_INDEX_FILE,

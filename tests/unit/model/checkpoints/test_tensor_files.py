@@ -12,10 +12,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, tensor_files
-from model.checkpoint import Checkpoint
+from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
+from model.checkpoints import tensor_files
+from model.checkpoints.reader import Checkpoint
+from model.checkpoints.tensor_files import PickledFile, SafetensorsFile, open_tensor_file
 from model.parallel.layers import Shard
-from model.tensor_files import PickledFile, SafetensorsFile, open_tensor_file
 from tests.checkpoints import write_random_checkpoint
 
 CONFIG = XLMRobertaXLConfig(

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.tensor_files import INDEX_FILE, SINGLE_FILE
+from model.checkpoints.tensor_files import INDEX_FILE, SINGLE_FILE
 
 DEFAULT_MAX_SHARD_SIZE = "5GB"
 _DTYPE_NAMES = {

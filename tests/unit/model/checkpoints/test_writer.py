@@ -16,7 +16,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.saving import TensorSpec, parse_size, plan_files, write_safetensors
+from model.checkpoints.writer import TensorSpec, parse_size, plan_files, write_safetensors
 from tests.oracle import assert_close, random_ids, randomize
 
 CONFIG = XLMRobertaXLConfig(

@@ -17,7 +17,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.checkpoint import Checkpoint
+from model.checkpoints.reader import Checkpoint
 from tests.checkpoints import write_random_checkpoint
 
 CONFIG = XLMRobertaXLConfig(

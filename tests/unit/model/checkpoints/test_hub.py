@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from jobs.convert import main
 from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
-from model.hub import checkpoint_directory, is_hub_id, tokenizer_directory
+from model.checkpoints.hub import checkpoint_directory, is_hub_id, tokenizer_directory
 from tests.checkpoints import write_random_checkpoint
 
 CONFIG = XLMRobertaXLConfig(
