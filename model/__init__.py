@@ -1,6 +1,5 @@
 """XLM-RoBERTa-XL in torch: the classes and options of Transformers 4.26, with tensor parallelism."""
 
-from model.batch_encoding import BatchEncoding
 from model.checkpoints.reader import CheckpointError
 from model.config import XLMRobertaXLConfig
 from model.modeling_classification import (
@@ -12,7 +11,8 @@ from model.modeling_classification import (
 from model.modeling_lm import XLMRobertaXLForCausalLM, XLMRobertaXLForMaskedLM
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.batch_encoding import BatchEncoding
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from model.trunk import XLMRobertaXLModel
 
 __all__ = [

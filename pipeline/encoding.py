@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from model.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
-from model.tokenizer import XLMRobertaXLTokenizer
-from model.truncation import longest_first
+from model.tokenizer.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.truncation import longest_first
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
 from pipeline.heads import Head, sources_of
 from pipeline.ragged import Ragged, cut, join, offsets_of

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from model.checkpoints.reader import Checkpoint
-from model.tokenizer_files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
+from model.tokenizer.files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config import JobConfig
 from pipeline.heads import Head
 

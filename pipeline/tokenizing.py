@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.ragged import Ragged, offsets_of, ranges
 from pipeline.windows import pieces_of_text
 

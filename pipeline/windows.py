@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from model.special_tokens import MASK_TOKEN
+from model.tokenizer.special_tokens import MASK_TOKEN
 from pipeline.ragged import ranges
 
 # White space to Python, but nothing at all to the tokenizer: a cut there would make two words of one.

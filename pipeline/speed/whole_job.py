@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import torch
 
 from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
-from model.tokenizer_files import find_vocab_file
+from model.tokenizer.files import find_vocab_file
 from pipeline.speed.flops import trunk_flops
 from pipeline.speed.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
 from pipeline.speed.shards import shard_cases

@@ -13,7 +13,7 @@ import pytest
 import torch
 from transformers import XLMRobertaTokenizer
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.shared_data import shared_data
 from tests.tokenizer_oracle import SPECIAL, as_lists, texts_for, vocab_file_of
 

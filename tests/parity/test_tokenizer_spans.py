@@ -14,7 +14,7 @@ import pytest
 import sentencepiece as spm
 from transformers import BatchEncoding, XLMRobertaTokenizerFast
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.shared_data import shared_data
 from tests.tokenizer_oracle import as_lists, corpus_texts, released_fast, texts_for, vocab_file_of
 

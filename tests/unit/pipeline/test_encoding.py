@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.columns import WANTED, context_column, sequence_column
 from pipeline.encoding import WINDOW_TYPE, encode_fragment, load_tokenizer
 from pipeline.heads import Head

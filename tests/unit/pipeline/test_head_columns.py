@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.columns import sequence_column
 from pipeline.encoding import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment

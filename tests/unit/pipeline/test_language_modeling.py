@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import XLMRobertaTokenizer
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.language_modeling import fill_mask_column, generation_column, loss_column
 from tests.tiny_tokenizer import SENTENCES, VOCAB_FILE_NAME, write_tiny_sentencepiece
 

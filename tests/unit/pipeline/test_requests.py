@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.batching import plan_batches
 from pipeline.columns import WANTED, sequence_column
 from pipeline.draws import row_hashes

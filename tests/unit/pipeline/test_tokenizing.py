@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import pipeline.tokenizing
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.encoding import encode_items
 from pipeline.ragged import Ragged
 from pipeline.sources import Items, Source
@@ -212,7 +212,7 @@ def test_no_word_is_lost_past_the_first_window(tokenizer: XLMRobertaXLTokenizer)
 
 TEN_MEGABYTES = """
     import resource, sys
-    from model.tokenizer import XLMRobertaXLTokenizer
+    from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
     from pipeline.encoding import encode_items
     from pipeline.sources import Items, Source
     from tests.tiny_tokenizer import SENTENCES

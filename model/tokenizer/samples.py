@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from model.encoding import Encoding, TokenizedText
-from model.padding import PaddingStrategy, padded_length
-from model.pieces import Pieces
-from model.special_tokens import SPECIAL_TOKENS
-from model.tokenization import SentencePieceEncoder
-from model.tokenizer_inputs import Sample
-from model.truncation import Side, TruncationStrategy, part_lengths, window_ranges
+from model.tokenizer.encoding import Encoding, TokenizedText
+from model.tokenizer.inputs import Sample
+from model.tokenizer.padding import PaddingStrategy, padded_length
+from model.tokenizer.pieces import Pieces
+from model.tokenizer.sentencepiece_encoder import SentencePieceEncoder
+from model.tokenizer.special_tokens import SPECIAL_TOKENS
+from model.tokenizer.truncation import Side, TruncationStrategy, part_lengths, window_ranges
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from model.encoding import CharSpan, Encoding, TokenSpan
+from model.tokenizer.encoding import CharSpan, Encoding, TokenSpan
 
 if TYPE_CHECKING:
     import torch

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sentencepiece as spm
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
 VOCAB_SIZE = 600

@@ -12,9 +12,9 @@ import numpy as np
 import sentencepiece as spm
 from numpy.typing import NDArray
 
-from model.character_offsets import align, offsets_from_lengths, piece_spans
-from model.pieces import Insertion, Pieces, Spans, regroup
-from model.special_tokens import (
+from model.tokenizer.character_offsets import align, offsets_from_lengths, piece_spans
+from model.tokenizer.pieces import Insertion, Pieces, Spans, regroup
+from model.tokenizer.special_tokens import (
     BOS_ID,
     BOS_TOKEN,
     EOS_ID,

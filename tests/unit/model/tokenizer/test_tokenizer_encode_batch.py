@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model import tokenization
-from model.pieces import Insertion, Pieces, Spans, regroup
-from model.ragged_encoding import RaggedEncoding
-from model.special_tokens import MASK_TOKEN, SPECIAL_TOKENS, Segment, split_special_tokens
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer import sentencepiece_encoder
+from model.tokenizer.pieces import Insertion, Pieces, Spans, regroup
+from model.tokenizer.ragged_encoding import RaggedEncoding
+from model.tokenizer.special_tokens import MASK_TOKEN, SPECIAL_TOKENS, Segment, split_special_tokens
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
 TEXTS = [*SENTENCES, "", "   ", "unknown \U00020000\U00020001 \U00020002", "Ａ\u0301 <mask> </s> x"]
@@ -124,7 +124,7 @@ def test_neither_threads_nor_bites_change_the_result(
     assert_same(tokenizer.encode_batch(TEXTS, TEXTS[::-1], num_threads=2, **options), expected)
     tokens = [tokenizer(TEXTS).tokens(row) for row in range(len(TEXTS))]
     for max_chars in (1, 50, 300):
-        monkeypatch.setattr(tokenization, "MAX_CHARS_AT_ONCE", max_chars)
+        monkeypatch.setattr(sentencepiece_encoder, "MAX_CHARS_AT_ONCE", max_chars)
         assert_same(tokenizer.encode_batch(TEXTS, TEXTS[::-1], **options), expected)
         assert [tokenizer(TEXTS).tokens(row) for row in range(len(TEXTS))] == tokens
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.character_offsets import offsets_from_lengths
-from model.pieces import Pieces
-from model.special_tokens import BOS_ID, EOS_ID
-from model.truncation import Side, longest_first
+from model.tokenizer.character_offsets import offsets_from_lengths
+from model.tokenizer.pieces import Pieces
+from model.tokenizer.special_tokens import BOS_ID, EOS_ID
+from model.tokenizer.truncation import Side, longest_first
 
 SEGMENT_SPECIAL, SEGMENT_FIRST, SEGMENT_SECOND = -1, 0, 1
 

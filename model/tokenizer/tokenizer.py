@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING, Any, Self, Union, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from model.batch_encoding import BatchEncoding, TensorType
 from model.checkpoints.hub import tokenizer_directory
-from model.detokenization import clean_up, join_tokens
-from model.encodings import EncodingOptions, encode_samples, model_inputs
-from model.padding import pad_rows, padded_length, padding_strategy, read_rows
-from model.ragged_encoding import RaggedEncoding, join_pieces
-from model.special_tokens import (
+from model.tokenizer.batch_encoding import BatchEncoding, TensorType
+from model.tokenizer.detokenization import clean_up, join_tokens
+from model.tokenizer.files import (
+    DEFAULT_MODEL_MAX_LENGTH,
+    TokenizerConfig,
+    find_vocab_file,
+    read_tokenizer_config,
+    write_tokenizer_files,
+)
+from model.tokenizer.inputs import TextInput, read_samples
+from model.tokenizer.padding import pad_rows, padded_length, padding_strategy, read_rows
+from model.tokenizer.ragged_encoding import RaggedEncoding, join_pieces
+from model.tokenizer.samples import EncodingOptions, encode_samples, model_inputs
+from model.tokenizer.sentencepiece_encoder import SentencePieceEncoder
+from model.tokenizer.special_tokens import (
     BOS_ID,
     BOS_TOKEN,
     EOS_ID,
@@ -26,16 +35,7 @@ from model.special_tokens import (
     UNK_ID,
     UNK_TOKEN,
 )
-from model.tokenization import SentencePieceEncoder
-from model.tokenizer_files import (
-    DEFAULT_MODEL_MAX_LENGTH,
-    TokenizerConfig,
-    find_vocab_file,
-    read_tokenizer_config,
-    write_tokenizer_files,
-)
-from model.tokenizer_inputs import TextInput, read_samples
-from model.truncation import Side, truncation_strategy
+from model.tokenizer.truncation import Side, truncation_strategy
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.truncation import (
+from model.tokenizer.truncation import (
     Side,
     TruncationStrategy,
     longest_first,

@@ -8,7 +8,7 @@ import sentencepiece as spm
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 ANY_TEXT = st.text() | st.text(alphabet="ab \u0301\u200b\u200d\u3000ﬁﷺ㍿½\u1100\u1161\u0001\r\nก\u0e33▁👨")

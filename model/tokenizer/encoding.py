@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Self
 
-from model.padding import pad_list
-from model.special_tokens import BOS_ID, BOS_TOKEN, EOS_ID, EOS_TOKEN, PAD_ID, PAD_TOKEN
-from model.truncation import Side
+from model.tokenizer.padding import pad_list
+from model.tokenizer.special_tokens import BOS_ID, BOS_TOKEN, EOS_ID, EOS_TOKEN, PAD_ID, PAD_TOKEN
+from model.tokenizer.truncation import Side
 
 
 class CharSpan(NamedTuple):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from model.batch_encoding import BatchEncoding
-from model.encoding import CharSpan, TokenSpan
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.batch_encoding import BatchEncoding
+from model.tokenizer.encoding import CharSpan, TokenSpan
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
 TEXTS = list(SENTENCES[:3])

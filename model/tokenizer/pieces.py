@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from model.character_offsets import offsets_from_lengths
+from model.tokenizer.character_offsets import offsets_from_lengths
 
 
 @dataclass(frozen=True, slots=True)

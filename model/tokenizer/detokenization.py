@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from model.character_offsets import METASPACE
+from model.tokenizer.character_offsets import METASPACE
 
 # What English detokenisation puts right, in this order (Transformers, clean_up_tokenization).
 CLEAN_UPS = (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from model.special_tokens import BOS_TOKEN, EOS_TOKEN, MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
-from model.truncation import Side
+from model.tokenizer.special_tokens import BOS_TOKEN, EOS_TOKEN, MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
+from model.tokenizer.truncation import Side
 
 VOCAB_FILE_NAME = "sentencepiece.bpe.model"
 CONFIG_FILE_NAME = "tokenizer_config.json"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sentencepiece as spm
 
-from model.tokenizer import XLMRobertaXLTokenizer
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
 

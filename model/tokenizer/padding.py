@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
-from model.special_tokens import PAD_ID
-from model.truncation import Side
+from model.tokenizer.special_tokens import PAD_ID
+from model.tokenizer.truncation import Side
 
 PaddingStrategy = Literal["longest", "max_length", "do_not_pad"]
 
