@@ -20,7 +20,7 @@ from model.checkpoints.reader import Checkpoint, canonical, parameters_of
 from model.checkpoints.tensor_files import CheckpointError
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
-from model.fairseq import MODEL_FILE, FairseqCheckpoint
+from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
 from model.modeling_classification import XLMRobertaXLForSequenceClassification
 from model.modeling_lm import XLMRobertaXLForMaskedLM
 

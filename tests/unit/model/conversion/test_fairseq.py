@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from model.checkpoints.tensor_files import CheckpointError
-from model.fairseq import FairseqCheckpoint
+from model.conversion.fairseq import FairseqCheckpoint
 from tests.fairseq_checkpoints import fairseq_tensors
 
 PREFIX = "encoder.sentence_encoder"

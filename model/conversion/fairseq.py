@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.checkpoints.tensor_files import CheckpointError
 from model.config import XLMRobertaXLConfig
-from model.fairseq_file import load_fairseq_file, stored_num_heads
+from model.conversion.fairseq_file import load_fairseq_file, stored_num_heads
 
 MODEL_FILE = "model.pt"
 WORDS = "roberta.embeddings.word_embeddings.weight"

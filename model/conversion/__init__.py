@@ -1,0 +1,1 @@
+"""Checkpoints of other projects, converted to the layout of this one."""
