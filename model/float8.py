@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import Activation
-from model.fast_paths import FAST_PATH_CALLS, runs_triton
+from model.kernels.hardware import FAST_PATH_CALLS, runs_triton
 
 MAX_FLOAT8 = torch.finfo(torch.float8_e4m3fn).max
 # The smallest scale: rows of zeros have one, too.
@@ -69,7 +69,7 @@ class Float8Linear(nn.Module):
 def quantizer(device: torch.device, before: Activation | None) -> Callable[[Tensor], Codes]:
     """`quantize_float8` behind an activation, as it is fastest on a device."""
     if runs_triton(device):
-        from model.row_kernels import float8_codes  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+        from model.kernels.norm_triton import float8_codes  # noqa: PLC0415  # Triton, which CPU builds of torch lack
 
         if before is F.gelu:
             return lambda x_TI: float8_codes(x_TI, is_gelu=True)

@@ -1,7 +1,7 @@
 """A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
 
 Query, key and value are one matrix, and the residual is added in place: on a GPU in the kernel of the LayerNorm
-that follows (see `model.row_kernels`). On a CPU in bf16 the weights are laid out once as oneDNN wants them (which
+that follows (see `model.kernels.norm_triton`). On a CPU in bf16 the weights are laid out once as oneDNN wants them (which
 otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
 `model.quantized` and `model.float8`). CPUs with AMX have layers of their own (see `model.amx`).
 
@@ -19,7 +19,6 @@ from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles,
 from model.attention import packed_attention
 from model.config import Activation, XLMRobertaXLConfig
 from model.encoder import Embeddings, Encoder, Layer
-from model.fast_paths import runs_triton
 from model.float8 import Codes, Float8Linear
 from model.fused_linear import (
     CPU_SLICE_MULTIPLE,
@@ -28,6 +27,7 @@ from model.fused_linear import (
     InferenceLinear,
     qkv_projection,
 )
+from model.kernels.hardware import runs_triton
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 from model.quantized import Int8Linear, Quantization
@@ -49,9 +49,9 @@ def add_norms(device: torch.device, quantization: Quantization | None) -> tuple[
     """For the input of a product, and for the states that leave the last layer."""
     if not runs_triton(device):
         return add_norm, add_norm
-    from model import row_kernels  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+    from model.kernels import norm_triton  # noqa: PLC0415  # Triton, which CPU builds of torch lack
 
-    return row_kernels.add_norm_codes if quantization == "float8" else row_kernels.add_norm, row_kernels.add_norm
+    return norm_triton.add_norm_codes if quantization == "float8" else norm_triton.add_norm, norm_triton.add_norm
 
 
 class FusedLayer(nn.Module):

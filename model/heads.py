@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed, dropout
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 from model.loss import linear_fp32, vocab_parallel_nll
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards

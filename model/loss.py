@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
-from model.fast_paths import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
+from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
 from model.parallel.group import ShardGroup, reduce_from_shards
 from model.parallel.layers import Shard
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Activation
-from model.fast_paths import FAST_PATH_CALLS
 from model.float8 import FLOAT8_MULTIPLE, MIN_SCALE
+from model.kernels.hardware import FAST_PATH_CALLS
 
 Quantization = Literal["int8", "float8"]
 QUANTIZATIONS: Final[tuple[Quantization, ...]] = ("int8", "float8")

@@ -9,8 +9,8 @@ from torch import Tensor
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed
 from model.encoder import Embeddings, Encoder, Pooler
-from model.fast_paths import FAST_PATH_CALLS
 from model.fused import FusedEncoder
+from model.kernels.hardware import FAST_PATH_CALLS
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup

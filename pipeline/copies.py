@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 
 
 @dataclass(frozen=True)

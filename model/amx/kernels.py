@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model.amx.library import call
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 from model.packing import PackedBatch
 from model.quantized import int8_codes
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.fast_paths import has_amx, has_onednn_bf16
+from model.kernels.hardware import has_amx, has_onednn_bf16
 
 _SOURCES = sorted(Path(__file__).parent.glob("*.[ch]"))
 # What every CPU with AMX has.

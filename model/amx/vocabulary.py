@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.amx.kernels import packed
 from model.amx.library import call, runs_amx_kernels
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 
 # Rows of the vocabulary whose results are added up apart: in one order, however many threads there are.
 CHUNK_SIZE = 2048

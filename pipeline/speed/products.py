@@ -10,8 +10,8 @@ from model.amx.kernels import AmxLinear, Room
 from model.amx.layer import TILED_SLICE_TOKENS
 from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
-from model.fast_paths import has_onednn_bf16
 from model.fused_linear import CPU_SLICE_TOKENS, InferenceLinear
+from model.kernels.hardware import has_onednn_bf16
 from pipeline.speed.flops import product_flops, product_shapes
 from pipeline.speed.timing import PRODUCTS, Case, time_of
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 from pipeline.speed.timing import Case, limit_of, ratio_to_baseline, utilisation
 from pipeline.speed.trunks import HEADS
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 from pipeline.copies import Launched
 from pipeline.heads import Head, read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory

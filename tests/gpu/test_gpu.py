@@ -15,7 +15,7 @@ from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
 )
-from model.fast_paths import FAST_PATH_CALLS, has_triton
+from model.kernels.hardware import FAST_PATH_CALLS, has_triton
 from model.loss import IGNORE_INDEX
 from model.packing import pack
 from pipeline.heads import read_config

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from model import PackedBatch
 from model.attention import packed_attention
-from model.attention_windows import MIN_CAPABILITY
-from model.fast_paths import FAST_PATH_CALLS, has_triton
 from model.float8 import quantize_float8
 from model.fused import add_norm as plain_add_norm
 from model.heads import pool_max, pool_mean
+from model.kernels.attention_cudnn import MIN_CAPABILITY
+from model.kernels.hardware import FAST_PATH_CALLS, has_triton
 from model.loss import linear_fp32
 from tests.gpu.batches import LENGTHS, to_cuda
 from tests.oracle import assert_close
@@ -34,7 +34,7 @@ def test_attention_equals_the_cpu(
 ) -> None:
     if path == "attention in tiles" and not has_triton():
         pytest.skip("no Triton")
-    monkeypatch.setattr("model.attention_on_gpu.runs_triton", lambda device: path != "varlen attention")
+    monkeypatch.setattr("model.kernels.attention_gpu.runs_triton", lambda device: path != "varlen attention")
     lengths = [*LENGTHS, 16, 33, 130, 200]
     generator = torch.Generator().manual_seed(0)
     # As fused layers have them: three views of one matrix.
@@ -118,7 +118,7 @@ def rows_and_norm(dtype: torch.dtype, width: int) -> tuple[Tensor, Tensor, nn.La
 @pytest.mark.parametrize("width", [320, 2560])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_residual_and_norm_in_one_kernel_equal_torch(dtype: torch.dtype, width: int) -> None:
-    from model.row_kernels import add_norm  # noqa: PLC0415
+    from model.kernels.norm_triton import add_norm  # noqa: PLC0415
 
     hidden, added, norm = rows_and_norm(dtype, width)
     tolerance = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}[dtype]
@@ -133,7 +133,7 @@ def test_residual_and_norm_in_one_kernel_equal_torch(dtype: torch.dtype, width: 
 @pytest.mark.parametrize("width", [320, 2560, 10240])
 @pytest.mark.parametrize("before", ["nothing", "gelu", "norm"])
 def test_float8_codes_in_one_kernel_are_the_plain_ones(before: str, width: int) -> None:
-    from model.row_kernels import add_norm_codes, float8_codes  # noqa: PLC0415
+    from model.kernels.norm_triton import add_norm_codes, float8_codes  # noqa: PLC0415
 
     if torch.cuda.get_device_capability() < (8, 9):
         pytest.skip("no float8 on this device")

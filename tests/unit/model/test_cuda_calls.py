@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, fast_paths
+from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
 from model.attention import packed_attention
-from model.attention_on_gpu import varlen_attention
 from model.encoder import Encoder
-from model.fast_paths import FAST_PATH_CALLS
 from model.fused import FusedEncoder
+from model.kernels import hardware
+from model.kernels.attention_gpu import varlen_attention
+from model.kernels.hardware import FAST_PATH_CALLS
 from model.loss import linear_fp32
 from model.quantized import Quantization
 
@@ -31,7 +32,7 @@ half = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.fixture(autouse=True)
 def without_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tensors have a device, a dtype and a layout, and no elements: kernels of our own could not run on them."""
-    monkeypatch.setattr(fast_paths, "has_triton", lambda: False)
+    monkeypatch.setattr(hardware, "has_triton", lambda: False)
     FAST_PATH_CALLS.clear()
     with FakeTensorMode(), torch.inference_mode():
         yield

@@ -16,8 +16,8 @@ from torch import Tensor
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.amx.library import _library, runs_amx_kernels
 from model.attention import MIN_PRODUCT_LENGTH, attention_of_products
-from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
 from model.fused_linear import CPU_SLICE_TOKENS
+from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
 from tests.distributed.processes import run_on_ranks
 
 TINY = {

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from model import ShardGroup
-from model.fast_paths import FAST_PATH_CALLS, has_onednn_bf16
+from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
 from model.loss import (
     IGNORE_INDEX,
     classification_loss,

@@ -12,8 +12,8 @@ from torch.torch_version import TorchVersion
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.amx.library import runs_amx_kernels
 from model.config import Activation
-from model.fast_paths import FAST_PATH_CALLS
 from model.float8 import Float8Linear, emulated_scaled_product, quantize_float8, scaled_product
+from model.kernels.hardware import FAST_PATH_CALLS
 from model.quantized import Int8Linear, Quantization, quantize_uint8, refuse_quantization
 from tests.distributed.processes import run_on_ranks
 

@@ -16,7 +16,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 from pipeline.batching import plan_batches
 from pipeline.draws import row_hashes
 from pipeline.heads import Head, read_config

@@ -16,7 +16,7 @@ from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_into, attention_in_tiles
 from model.amx.layer import embed_, normalise_
 from model.amx.library import runs_amx_kernels
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 
 pytestmark = pytest.mark.skipif(
     not runs_amx_kernels(torch.empty(0, dtype=torch.bfloat16)), reason="no AMX on this CPU, or no gcc"

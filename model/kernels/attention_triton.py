@@ -16,9 +16,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from model.attention_tiles import tile_groups
-from model.fast_paths import FAST_PATH_CALLS
-from model.row_kernels import two_pieces
+from model.kernels.attention_triton_tiles import tile_groups
+from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.norm_triton import two_pieces
 
 
 def attention_in_tiles_(

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.backends.cuda import SDPAParams, can_use_cudnn_attention
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 
 WINDOW_LENGTH = 512
 # Hopper, on which it was measured.

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from model import PackedBatch
 from model.attention import packed_attention
-from model.attention_on_gpu import attention_in_pieces
-from model.attention_windows import WINDOW_LENGTH, window_runs
+from model.kernels.attention_cudnn import WINDOW_LENGTH, window_runs
+from model.kernels.attention_gpu import attention_in_pieces
 
 
 @given(st.lists(st.sampled_from([1, 40, WINDOW_LENGTH - 1, WINDOW_LENGTH, WINDOW_LENGTH + 1, 2 * WINDOW_LENGTH])))
@@ -58,9 +58,9 @@ def test_windows_and_all_else_come_back_in_their_places(
             if length != skipped_length:
                 out[:] = each_alone(*qkv)
 
-    monkeypatch.setattr("model.attention_on_gpu.takes_windows", lambda *qkv: takes_windows)
-    monkeypatch.setattr("model.attention_on_gpu.attention_in_windows", windows)
-    monkeypatch.setitem(sys.modules, "model.attention_kernel", SimpleNamespace(attention_in_tiles_=tiles))
+    monkeypatch.setattr("model.kernels.attention_gpu.takes_windows", lambda *qkv: takes_windows)
+    monkeypatch.setattr("model.kernels.attention_gpu.attention_in_windows", windows)
+    monkeypatch.setitem(sys.modules, "model.kernels.attention_triton", SimpleNamespace(attention_in_tiles_=tiles))
     qkv = torch.randn(sum(lengths), 3, 2, 16, generator=torch.Generator().manual_seed(0)).unbind(1)
     batch = PackedBatch.from_lengths(torch.zeros(sum(lengths), dtype=torch.long), lengths, pad_token_id=1)
     found = attention_in_pieces(*qkv, batch.lengths)

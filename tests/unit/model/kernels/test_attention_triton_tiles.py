@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.attention_tiles import TileShape, tile_groups
+from model.kernels.attention_triton_tiles import TileShape, tile_groups
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,4 @@
-"""Which tiles the attention of packed sequences is computed in on a GPU (see `model.attention_kernel`)."""
+"""Which tiles the attention of packed sequences is computed in on a GPU (see `model.kernels.attention_triton`)."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -13,8 +13,8 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from model.attention_windows import WINDOW_LENGTH, attention_in_windows, takes_windows, window_runs
-from model.fast_paths import FAST_PATH_CALLS, runs_triton
+from model.kernels.attention_cudnn import WINDOW_LENGTH, attention_in_windows, takes_windows, window_runs
+from model.kernels.hardware import FAST_PATH_CALLS, runs_triton
 from model.packing import PackedBatch
 
 # What a tile holds.
@@ -44,7 +44,7 @@ def half_precision_on_gpu(
 
 def attention_in_pieces(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
     """Windows by cuDNN, where there is one for them, and all else in tiles; `[T, N, K]`."""
-    from model.attention_kernel import attention_in_tiles_  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+    from model.kernels.attention_triton import attention_in_tiles_  # noqa: PLC0415  # Triton, which CPU builds of torch lack
 
     runs = window_runs(lengths)
     if not runs or not takes_windows(q_TNK, k_TNK, v_TNK):

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.fast_paths import FAST_PATH_CALLS
+from model.kernels.hardware import FAST_PATH_CALLS
 
 TILE_SIZE = 16
 # Shorter sequences lie in rows of their own length: to copy them would cost more than it saves.

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from model import fused
-from model.fast_paths import has_triton, runs_triton
 from model.float8 import quantize_float8, quantizer
 from model.fused import add_norms
+from model.kernels.hardware import has_triton, runs_triton
 
 
 @pytest.fixture(autouse=True)

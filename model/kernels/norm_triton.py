@@ -11,8 +11,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from model.fast_paths import FAST_PATH_CALLS
 from model.float8 import MAX_FLOAT8, MIN_SCALE, Codes
+from model.kernels.hardware import FAST_PATH_CALLS
 
 # Of a row, 32 for each of its threads (measured).
 _NUMBERS_PER_WARP = 32 * 32

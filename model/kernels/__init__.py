@@ -1,0 +1,1 @@
+"""Faster ways to compute known things; each has a plain oracle."""
