@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
-from model.quantized import QUANTIZATIONS
+from model.inference.int8_linear import QUANTIZATIONS
 from pipeline.speed.peers import peer_cases
 from pipeline.speed.products import product_cases, sustained
 from pipeline.speed.ranks import rank_cases

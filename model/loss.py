@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
+from model.kernels.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
 from model.parallel.group import ShardGroup, reduce_from_shards
 from model.parallel.layers import Shard
@@ -90,7 +90,7 @@ def vocab_parallel_nll(
 
     The running maximum and sum are those of online softmax (Milakov and Gimelshein 2018,
     https://arxiv.org/abs/1805.02867). Same result as `vocab_parallel_cross_entropy` on the full logits.
-    CPUs with AMX do it in tiles (see `model.amx.vocabulary`) where no block size is asked for.
+    CPUs with AMX do it in tiles (see `model.kernels.amx.vocabulary`) where no block size is asked for.
 
     Returns:
         fp32 `[N]`; 0 where the label is -100.

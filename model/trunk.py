@@ -9,13 +9,13 @@ from torch import Tensor
 from model.config import XLMRobertaXLConfig
 from model.dropout import DropoutSeed
 from model.encoder import Embeddings, Encoder, Pooler
-from model.fused import FusedEncoder
+from model.inference.encoder import FusedEncoder
+from model.inference.int8_linear import Quantization, refuse_quantization
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 from model.pretrained import XLMRobertaXLPreTrainedModel
-from model.quantized import Quantization, refuse_quantization
 
 
 class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
@@ -43,13 +43,13 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         self.initialize()
 
     def fuse(self, quantization: Quantization | None = None) -> None:
-        """Bring loaded layers into the form in which packed batches are computed fastest (see `model.fused`).
+        """Bring loaded layers into the form in which packed batches are computed fastest (see `model.inference.encoder`).
 
         From here on the trunk has no gradient, no padded forward and no state to save. Layers are converted one
         at a time: at most one of them is held twice.
 
         Args:
-            quantization: products in eight bits, of a trunk in bf16 (see `model.quantized`).
+            quantization: products in eight bits, of a trunk in bf16 (see `model.inference.int8_linear`).
 
         Raises:
             ValueError: this device, dtype or layer cannot be quantized so.

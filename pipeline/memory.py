@@ -11,9 +11,9 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.amx.layer import TILED_SLICE_TOKENS, fits_tiles
 from model.attention import num_filled_lengths
-from model.fused_linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
+from model.inference.amx_layer import TILED_SLICE_TOKENS, fits_tiles
+from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.loss import vocab_block_size
 from pipeline.head_config import (
     CausalLMLossHead,
@@ -172,7 +172,7 @@ def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision
 
 def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
     """Layers in tiles. States come and go, which are the residual before; on several ranks also three of its kind
-    where embeddings are summed. What layers make is kept (see `model.amx.kernels.Room`)."""
+    where embeddings are summed. What layers make is kept (see `model.kernels.amx.kernels.Room`)."""
     slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
     item_size = precision.dtype.itemsize
     attention_size = math.ceil(config.num_attention_heads / size) * config.head_size
@@ -210,7 +210,7 @@ def _cache_bytes(
 def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> int:
     """States of the labelled tokens and one block of the vocabulary, weights and logits, in fp32.
 
-    In tiles (see `model.amx.vocabulary`) it is less: the states once more, and two numbers for each chunk.
+    In tiles (see `model.kernels.amx.vocabulary`) it is less: the states once more, and two numbers for each chunk.
     """
     block_size = vocab_block_size(num_labelled, device)
     return (num_labelled * (3 * config.hidden_size + 2 * block_size) + 2 * block_size * config.hidden_size) * 4

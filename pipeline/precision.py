@@ -5,7 +5,7 @@ from typing import Self
 
 import torch
 
-from model.quantized import QUANTIZATIONS, Quantization
+from model.inference.int8_linear import QUANTIZATIONS, Quantization
 
 
 @dataclass(frozen=True)

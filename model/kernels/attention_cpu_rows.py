@@ -1,5 +1,5 @@
 """Attention of packed sequences in rows: how a CPU with AMX does it fastest by torch, for layers that are not in
-tiles (see `model.amx`).
+tiles (see `model.kernels.amx`).
 
 torch's kernel multiplies tiles of 16 by 16 there. Where a length is no multiple of that it takes up to twice as
 long, so a sequence lies in a row of the next multiple, and a mask hides the places that are left over.

@@ -6,11 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.amx.kernels import AmxLinear, Room
-from model.amx.layer import TILED_SLICE_TOKENS
-from model.amx.library import runs_amx_kernels
 from model.config import XLMRobertaXLConfig
-from model.fused_linear import CPU_SLICE_TOKENS, InferenceLinear
+from model.inference.amx_layer import TILED_SLICE_TOKENS
+from model.inference.linear import CPU_SLICE_TOKENS, InferenceLinear
+from model.kernels.amx.kernels import AmxLinear, Room
+from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.speed.flops import product_flops, product_shapes
 from pipeline.speed.timing import PRODUCTS, Case, time_of

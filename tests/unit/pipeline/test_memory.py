@@ -18,7 +18,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.amx.library import _library, runs_amx_kernels
+from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.heads import Head, read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from model import fused
-from model.float8 import quantize_float8, quantizer
-from model.fused import add_norms
+from model.inference import encoder
+from model.inference.encoder import add_norms
+from model.inference.float8_linear import quantize_float8, quantizer
 from model.kernels.hardware import has_triton, runs_triton
 
 
@@ -41,5 +41,5 @@ def test_kernels_in_triton_want_a_gpu_triton_and_a_compiler(
 def test_without_them_torch_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     for device in map(torch.device, ("cpu", "cuda")):
-        assert add_norms(device, "float8") == (fused.add_norm, fused.add_norm)
+        assert add_norms(device, "float8") == (encoder.add_norm, encoder.add_norm)
         assert quantizer(device, None) is quantize_float8

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model import ShardGroup
-from model.amx.library import runs_amx_kernels
-from model.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
+from model.kernels.amx.library import runs_amx_kernels
+from model.kernels.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.loss import vocab_parallel_nll
 from model.parallel.layers import Shard

@@ -2,7 +2,7 @@
 token, so that no sequence's result depends on its neighbours. And what can be quantized where, float8 included.
 
 Scales are symmetric, `max |x| / highest code`. int8 is for CPUs with AVX-512 VNNI, where a product takes half the
-time of bf16 (with AMX about as much here, and half in `model.amx`).
+time of bf16 (with AMX about as much here, and half in `model.kernels.amx`).
 
 Shape suffixes: T packed tokens, I input features, O output features.
 """
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Activation
-from model.float8 import FLOAT8_MULTIPLE, MIN_SCALE
+from model.inference.float8_linear import FLOAT8_MULTIPLE, MIN_SCALE
 from model.kernels.hardware import FAST_PATH_CALLS
 
 Quantization = Literal["int8", "float8"]

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.torch_version import TorchVersion
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.amx.library import runs_amx_kernels
 from model.config import Activation
-from model.float8 import Float8Linear, emulated_scaled_product, quantize_float8, scaled_product
+from model.inference.float8_linear import Float8Linear, emulated_scaled_product, quantize_float8, scaled_product
+from model.inference.int8_linear import Int8Linear, Quantization, quantize_uint8, refuse_quantization
+from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.hardware import FAST_PATH_CALLS
-from model.quantized import Int8Linear, Quantization, quantize_uint8, refuse_quantization
 from tests.distributed.processes import run_on_ranks
 
 LENGTHS = [5, 40, 400, 33, 598, 300, 1]
@@ -161,7 +161,7 @@ def test_a_quantized_trunk_is_near_to_fp32(quantization: Quantization) -> None:
 
 @needs_vnni
 def test_a_quantized_trunk_without_tiles_is_near_to_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.amx.layer.runs_amx_kernels", lambda tensor: False)
+    monkeypatch.setattr("model.inference.amx_layer.runs_amx_kernels", lambda tensor: False)
     trunk, batch = a_trunk(), a_batch(LENGTHS)
     with torch.inference_mode():
         exact = copy.deepcopy(trunk).float().forward_packed(batch)

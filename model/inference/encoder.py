@@ -3,7 +3,7 @@
 Query, key and value are one matrix, and the residual is added in place: on a GPU in the kernel of the LayerNorm
 that follows (see `model.kernels.norm_triton`). On a CPU in bf16 the weights are laid out once as oneDNN wants them (which
 otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
-`model.quantized` and `model.float8`). CPUs with AMX have layers of their own (see `model.amx`).
+`model.inference.int8_linear` and `model.inference.float8_linear`). CPUs with AMX have layers of their own (see `model.kernels.amx`).
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
@@ -14,23 +14,23 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model.amx.kernels import Room
-from model.amx.layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
 from model.attention import packed_attention
 from model.config import Activation, XLMRobertaXLConfig
 from model.encoder import Embeddings, Encoder, Layer
-from model.float8 import Codes, Float8Linear
-from model.fused_linear import (
+from model.inference.amx_layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
+from model.inference.float8_linear import Codes, Float8Linear
+from model.inference.int8_linear import Int8Linear, Quantization
+from model.inference.linear import (
     CPU_SLICE_MULTIPLE,
     CPU_SLICE_TOKENS,
     FusedRowParallel,
     InferenceLinear,
     qkv_projection,
 )
+from model.kernels.amx.kernels import Room
 from model.kernels.hardware import runs_triton
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
-from model.quantized import Int8Linear, Quantization
 
 Linear = InferenceLinear | Int8Linear | Float8Linear
 AddNorm = Callable[[Tensor, Tensor | None, nn.LayerNorm], Tensor | Codes]

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_into, attention_in_tiles
-from model.amx.layer import embed_, normalise_
-from model.amx.library import runs_amx_kernels
+from model.inference.amx_layer import embed_, normalise_
+from model.kernels.amx.kernels import AmxInt8Linear, AmxLinear, Blocks, Room, add_norm_into, attention_in_tiles
+from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.hardware import FAST_PATH_CALLS
 
 pytestmark = pytest.mark.skipif(

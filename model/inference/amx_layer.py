@@ -1,4 +1,4 @@
-"""A layer in tiles: what `model.fused.FusedLayer` is elsewhere; and what comes before and behind all of them.
+"""A layer in tiles: what `model.inference.encoder.FusedLayer` is elsewhere; and what comes before and behind all of them.
 
 Shape suffixes: T packed tokens, D hidden.
 """
@@ -9,7 +9,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from model.amx.kernels import (
+from model.config import XLMRobertaXLConfig
+from model.encoder import Embeddings, Layer
+from model.inference.int8_linear import Quantization
+from model.inference.linear import FusedRowParallel, qkv_projection
+from model.kernels.amx.kernels import (
     AmxInt8Linear,
     AmxLinear,
     Blocks,
@@ -18,13 +22,9 @@ from model.amx.kernels import (
     attention_in_tiles,
     embed_into,
 )
-from model.amx.library import runs_amx_kernels
-from model.config import XLMRobertaXLConfig
-from model.encoder import Embeddings, Layer
-from model.fused_linear import FusedRowParallel, qkv_projection
+from model.kernels.amx.library import runs_amx_kernels
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
-from model.quantized import Quantization
 
 # About as many tokens pass all layers at a time: weights are read from memory once for all of them.
 TILED_SLICE_TOKENS = 4096

@@ -1,6 +1,6 @@
 """Linear layers of the fused form: without gradient, and on a CPU in bf16 prepacked for oneDNN.
 
-Shape suffixes: see `model.fused`.
+Shape suffixes: see `model.inference.encoder`.
 """
 
 from collections.abc import Callable

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.amx.library import call
+from model.inference.int8_linear import int8_codes
+from model.kernels.amx.library import call
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.packing import PackedBatch
-from model.quantized import int8_codes
 
 _BLOCK_ROWS = 32
 _STEP_BYTES = 64

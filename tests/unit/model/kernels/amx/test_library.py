@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.amx import library
-from model.amx.library import build, cache_directory, runs_amx_kernels
+from model.kernels.amx import library
+from model.kernels.amx.library import build, cache_directory, runs_amx_kernels
 
 BF16 = torch.empty(0, dtype=torch.bfloat16)
 needs_amx_kernels = pytest.mark.skipif(not runs_amx_kernels(BF16), reason="no AMX on this CPU, or no gcc")

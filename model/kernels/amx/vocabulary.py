@@ -6,8 +6,8 @@ Shape suffixes: N positions, D hidden, V this rank's vocabulary rows, C chunks o
 import torch
 from torch import Tensor
 
-from model.amx.kernels import packed
-from model.amx.library import call, runs_amx_kernels
+from model.kernels.amx.kernels import packed
+from model.kernels.amx.library import call, runs_amx_kernels
 from model.kernels.hardware import FAST_PATH_CALLS
 
 # Rows of the vocabulary whose results are added up apart: in one order, however many threads there are.

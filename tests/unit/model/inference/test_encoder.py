@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.amx.library import _library, runs_amx_kernels
 from model.attention import MIN_PRODUCT_LENGTH, attention_of_products
-from model.fused_linear import CPU_SLICE_TOKENS
+from model.inference.linear import CPU_SLICE_TOKENS
+from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
 from tests.distributed.processes import run_on_ranks
 
@@ -76,7 +76,7 @@ def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(
 ) -> None:
     """As a CPU without AMX has it."""
     monkeypatch.setattr("model.attention.has_amx", lambda: False)
-    monkeypatch.setattr("model.amx.layer.runs_amx_kernels", lambda tensor: False)
+    monkeypatch.setattr("model.inference.amx_layer.runs_amx_kernels", lambda tensor: False)
     trunk = random_trunk(torch.bfloat16, **options)
     with torch.inference_mode():
         exact = copy.deepcopy(trunk).float().forward_packed(a_batch())
@@ -117,7 +117,7 @@ def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: di
 def test_in_tiles_slices_are_what_the_whole_is(hidden_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a slice's rows begin anywhere in memory."""
     whole, _ = fused_and_plain(random_trunk(torch.bfloat16, hidden_size=hidden_size, num_attention_heads=1))
-    monkeypatch.setattr("model.fused.TILED_SLICE_TOKENS", 300)
+    monkeypatch.setattr("model.inference.encoder.TILED_SLICE_TOKENS", 300)
     FAST_PATH_CALLS.clear()
     sliced, _ = fused_and_plain(random_trunk(torch.bfloat16, hidden_size=hidden_size, num_attention_heads=1))
     assert FAST_PATH_CALLS["slices"] > 2

@@ -1,0 +1,1 @@
+"""The encoder for inference: fused, quantized and AMX layers, and the memory they take."""
