@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
-from model.dropout import dropout
-from model.heads import ClassificationHead, LabelHead
-from model.loss import IGNORE_INDEX, classification_loss, infer_problem_type
+from model.layers.dropout import dropout
+from model.layers.heads import ClassificationHead, LabelHead
+from model.layers.loss import IGNORE_INDEX, classification_loss, infer_problem_type
 from model.modeling_lm import as_tuple
 from model.outputs import (
     MultipleChoiceModelOutput,

@@ -8,8 +8,8 @@ from torch import Tensor
 from model.config import XLMRobertaXLConfig
 from model.generation import generate
 from model.generation_options import GenerationOptions
-from model.heads import LMHead
-from model.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
+from model.layers.heads import LMHead
+from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup

@@ -6,8 +6,8 @@ Under tensor parallelism a changed tensor is gathered, changed and cut anew, so 
 import torch
 from torch import Tensor, nn
 
-from model.encoder import Attention
-from model.heads import LMHead
+from model.layers.encoder import Attention
+from model.layers.heads import LMHead
 from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
-from model.dropout import DropoutSeed
-from model.encoder import Embeddings, Encoder, Pooler
 from model.inference.encoder import FusedEncoder
 from model.inference.int8_linear import Quantization, refuse_quantization
 from model.kernels.hardware import FAST_PATH_CALLS
+from model.layers.dropout import DropoutSeed
+from model.layers.encoder import Embeddings, Encoder, Pooler
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLModel
-from model.encoder import Pooler
-from model.heads import ClassificationHead, LabelHead, LMHead
+from model.layers.encoder import Pooler
+from model.layers.heads import ClassificationHead, LabelHead, LMHead
 from pipeline.head_config import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from pipeline.draws import draw, mix, uniform
 
 _MASK_SHARE, _RANDOM_SHARE = 0.8, 0.1

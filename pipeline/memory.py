@@ -11,10 +11,10 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.attention import num_filled_lengths
 from model.inference.amx_layer import TILED_SLICE_TOKENS, fits_tiles
 from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
-from model.loss import vocab_block_size
+from model.layers.attention import num_filled_lengths
+from model.layers.loss import vocab_block_size
 from pipeline.head_config import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from pipeline.head_config import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from pipeline.masking import Vocabulary, sample_masks
 from pipeline.ragged import Ragged, offsets_of, ranges
 from pipeline.routing import Masking, Stream

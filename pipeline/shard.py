@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
 from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
-from model.heads import LMHead, pool_max, pool_mean
+from model.layers.heads import LMHead, pool_max, pool_mean
+from model.layers.vocab_top_k import vocab_parallel_top_k
 from model.pretrained import refuse_missing_trunk
-from model.top_k import vocab_parallel_top_k
 from pipeline.copies import Copies, Launched
 from pipeline.head_config import (
     CausalLMLossHead,

@@ -10,7 +10,7 @@ import torch
 
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLForSequenceClassification
 from model.checkpoints.reader import parameters_of
-from model.encoder import Pooler
+from model.layers.encoder import Pooler
 
 HEADS = {"lm_head", "classifier", "pooler"}
 _SAFETENSORS_DTYPES = {torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16"}

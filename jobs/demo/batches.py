@@ -16,7 +16,7 @@ from jobs.demo.languages import LANGUAGES
 from jobs.demo.recipe import Phase, Recipe
 from jobs.demo.texts import TaggedSentence, Text
 from jobs.demo.tokens import TaggedTokens, Tokenized
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 
 BOS_ID, EOS_ID, NUM_FIRST_IDS = 0, 2, 4
 MAX_TAGGED_TOKENS = 160

@@ -19,9 +19,9 @@ from model import (
 )
 from model.checkpoints.tensor_files import SINGLE_FILE
 from model.checkpoints.writer import TensorSpec, write_checkpoint
-from model.dropout import dropout
-from model.heads import pool_mean
-from model.loss import IGNORE_INDEX
+from model.layers.dropout import dropout
+from model.layers.heads import pool_mean
+from model.layers.loss import IGNORE_INDEX
 
 POS_DIRECTORY = "pos"
 

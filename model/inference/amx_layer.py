@@ -10,7 +10,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
-from model.encoder import Embeddings, Layer
 from model.inference.int8_linear import Quantization
 from model.inference.linear import FusedRowParallel, qkv_projection
 from model.kernels.amx.kernels import (
@@ -23,6 +22,7 @@ from model.kernels.amx.kernels import (
     embed_into,
 )
 from model.kernels.amx.library import runs_amx_kernels
+from model.layers.encoder import Embeddings, Layer
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 

@@ -14,9 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from model.attention import packed_attention
 from model.config import Activation, XLMRobertaXLConfig
-from model.encoder import Embeddings, Encoder, Layer
 from model.inference.amx_layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
 from model.inference.float8_linear import Codes, Float8Linear
 from model.inference.int8_linear import Int8Linear, Quantization
@@ -29,6 +27,8 @@ from model.inference.linear import (
 )
 from model.kernels.amx.kernels import Room
 from model.kernels.hardware import runs_triton
+from model.layers.attention import packed_attention
+from model.layers.encoder import Embeddings, Encoder, Layer
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 

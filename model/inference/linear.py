@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model.attention import SelfAttention
 from model.config import Activation
 from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
+from model.layers.attention import SelfAttention
 from model.parallel.layers import RowParallelLinear
 
 # About as many tokens pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the

@@ -4,7 +4,7 @@ Where that is 512, as many tokens as XL takes, it needs two thirds of the time o
 heads of 80 and of 128). It plans every number of sequences anew, which takes a twentieth of a second each: runs
 are cut into powers of two.
 
-Shape suffixes: see `model.attention`.
+Shape suffixes: see `model.layers.attention`.
 """
 
 from functools import lru_cache

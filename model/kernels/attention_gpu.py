@@ -2,7 +2,7 @@
 
 Which one computes a sequence, and its result, do not depend on its neighbours.
 
-Shape suffixes: see `model.attention`.
+Shape suffixes: see `model.layers.attention`.
 """
 
 from collections.abc import Callable

@@ -11,8 +11,8 @@ from torch import nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
 from model.checkpoints.reader import parameters_of, place_parameter
-from model.heads import ClassificationHead, LMHead, pool_mean
 from model.inference.int8_linear import Quantization
+from model.layers.heads import ClassificationHead, LMHead, pool_mean
 from pipeline.batching import plan_batches
 from pipeline.speed.flops import projection_flops, trunk_flops
 from pipeline.speed.timing import Case

@@ -14,7 +14,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from model.packing import pack
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks

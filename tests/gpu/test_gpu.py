@@ -16,7 +16,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
 )
 from model.kernels.hardware import FAST_PATH_CALLS, has_triton
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from model.packing import pack
 from pipeline.heads import read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
-from model.loss import IGNORE_INDEX, vocab_parallel_nll
+from model.layers.loss import IGNORE_INDEX, vocab_parallel_nll
 from model.packing import pack
 from tests.oracle import (
     assert_close,

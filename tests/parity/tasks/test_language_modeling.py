@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from pipeline.draws import row_hashes
 from pipeline.masking import Vocabulary, sample_masks
 from tests.parity.tasks.conftest import Outputs

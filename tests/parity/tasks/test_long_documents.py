@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model import ShardGroup
-from model.loss import IGNORE_INDEX
+from model.layers.loss import IGNORE_INDEX
 from pipeline.draws import row_hashes
 from pipeline.masking import Vocabulary, sample_masks
 from tests.parity.tasks.answers import best_answer

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
-from model.attention import packed_attention
-from model.encoder import Encoder
 from model.inference.encoder import FusedEncoder
 from model.inference.int8_linear import Quantization
 from model.kernels import hardware
 from model.kernels.attention_gpu import varlen_attention
 from model.kernels.hardware import FAST_PATH_CALLS
-from model.loss import linear_fp32
+from model.layers.attention import packed_attention
+from model.layers.encoder import Encoder
+from model.layers.loss import linear_fp32
 
 LENGTHS = (40, 3, 64, 1)
 NUM_TOKENS = sum(LENGTHS)

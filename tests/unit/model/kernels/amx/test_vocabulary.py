@@ -9,7 +9,7 @@ from model import ShardGroup
 from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.kernels.hardware import FAST_PATH_CALLS
-from model.loss import vocab_parallel_nll
+from model.layers.loss import vocab_parallel_nll
 from model.parallel.layers import Shard
 
 pytestmark = pytest.mark.skipif(

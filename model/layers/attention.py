@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
-from model.dropout import DropoutSeed, dropout_heads
 from model.kernels.attention_cpu_rows import attention_in_rows
 from model.kernels.attention_gpu import half_precision_on_gpu
 from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
+from model.layers.dropout import DropoutSeed, dropout_heads
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
 from model.parallel.layers import ColumnParallelLinear, embedding_table

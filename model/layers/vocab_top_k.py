@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from model.loss import linear_fp32, vocab_block_size
+from model.layers.loss import linear_fp32, vocab_block_size
 from model.parallel.group import ShardGroup
 from model.parallel.layers import Shard
 

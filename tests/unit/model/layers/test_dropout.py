@@ -12,7 +12,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLForTokenClassification,
 )
-from model.dropout import DropoutSeed, dropout, dropout_heads
+from model.layers.dropout import DropoutSeed, dropout, dropout_heads
 from model.packing import pack
 from tests.oracle import assert_close, oracle_of, padded_batch, random_ids, randomize
 

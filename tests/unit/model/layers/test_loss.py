@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from model import ShardGroup
 from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
-from model.loss import (
+from model.layers.loss import (
     IGNORE_INDEX,
     classification_loss,
     infer_problem_type,

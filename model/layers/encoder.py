@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from model.attention import KeyValue, SelfAttention
 from model.config import Activation, XLMRobertaXLConfig
-from model.dropout import DropoutSeed, dropout
+from model.layers.attention import KeyValue, SelfAttention
+from model.layers.dropout import DropoutSeed, dropout
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding, embedding_table

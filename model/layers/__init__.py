@@ -1,0 +1,1 @@
+"""The network's layers: encoder, attention, heads, loss, dropout."""
