@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
-from model.generation import generate
-from model.generation_options import GenerationOptions
+from model.generation.generate import generate
+from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
 from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
@@ -201,7 +201,7 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             encoder_hidden_states, encoder_attention_mask: for cross-attention, one row a prompt.
             generator: where sampling takes its numbers; default torch's own (under tensor parallelism rank 0's).
             seed: in place of a generator.
-            options: see `model.generation_options.GenerationOptions`.
+            options: see `model.generation.options.GenerationOptions`.
 
         Returns:
             `[batch * num_return_sequences, length + up to max_new_tokens]`: the prompt as it was given, then the

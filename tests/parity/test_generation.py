@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers.generation.logits_process import TopKLogitsWarper, TopPLogitsWarper
 
 from model import XLMRobertaXLConfig, XLMRobertaXLForCausalLM
-from model.decoder import Decoder
-from model.generation_options import GenerationOptions
-from model.sampling import filter_logits, keep_nucleus, keep_top_k
+from model.generation.incremental_decoder import Decoder
+from model.generation.options import GenerationOptions
+from model.generation.sampling import filter_logits, keep_nucleus, keep_top_k
 from tests.oracle import assert_close, oracle_of, random_ids, randomize
 
 CONFIG = XLMRobertaXLConfig(

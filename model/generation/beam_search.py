@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from model.decoder import Decoder
-from model.generation_options import GenerationOptions
+from model.generation.incremental_decoder import Decoder
+from model.generation.options import GenerationOptions
 
 # Beams that must not be chosen at the first step, where all of a prompt are alike.
 _NEVER = -1e9

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from model.beam_search import beam_search
-from model.decoder import Decoder
-from model.generation_options import GenerationOptions
-from model.sampling import continue_rows
+from model.generation.beam_search import beam_search
+from model.generation.incremental_decoder import Decoder
+from model.generation.options import GenerationOptions
+from model.generation.sampling import continue_rows
 
 if TYPE_CHECKING:
     from model.modeling_lm import XLMRobertaXLForCausalLM

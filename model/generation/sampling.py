@@ -6,8 +6,8 @@ Shape suffixes: B rows, S prompt length, V vocabulary.
 import torch
 from torch import Tensor
 
-from model.decoder import Decoder
-from model.generation_options import GenerationOptions
+from model.generation.incremental_decoder import Decoder
+from model.generation.options import GenerationOptions
 
 
 def continue_rows(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from model.generation_options import GenerationOptions
+from model.generation.options import GenerationOptions
 from model.outputs import Cache
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Text generation: options, incremental decoder, sampling and beam search."""
