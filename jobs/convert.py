@@ -21,8 +21,8 @@ from model.checkpoints.tensor_files import CheckpointError
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.modeling_classification import XLMRobertaXLForSequenceClassification
-from model.modeling_lm import XLMRobertaXLForMaskedLM
+from model.modeling.classifiers import XLMRobertaXLForSequenceClassification
+from model.modeling.language_models import XLMRobertaXLForMaskedLM
 
 DONE, REFUSED = 0, 2
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -2,18 +2,18 @@
 
 from model.checkpoints.reader import CheckpointError
 from model.config import XLMRobertaXLConfig
-from model.modeling_classification import (
+from model.modeling.classifiers import (
     XLMRobertaXLForMultipleChoice,
     XLMRobertaXLForQuestionAnswering,
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLForTokenClassification,
 )
-from model.modeling_lm import XLMRobertaXLForCausalLM, XLMRobertaXLForMaskedLM
+from model.modeling.language_models import XLMRobertaXLForCausalLM, XLMRobertaXLForMaskedLM
+from model.modeling.trunk import XLMRobertaXLModel
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 from model.tokenizer.batch_encoding import BatchEncoding
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from model.trunk import XLMRobertaXLModel
 
 __all__ = [
     "BatchEncoding",

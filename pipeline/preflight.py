@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from model import CheckpointError, ShardGroup
 from model.checkpoints.reader import Checkpoint, parameters_of
 from model.inference.float8_linear import FLOAT8_MULTIPLE
-from model.pretrained import refuse_missing_trunk
+from model.modeling.pretrained import refuse_missing_trunk
 from pipeline.config import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError

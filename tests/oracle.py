@@ -11,7 +11,7 @@ import transformers
 from torch import Tensor, nn
 
 from model import XLMRobertaXLConfig
-from model.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
 
 TOLERANCE = 1e-4
 

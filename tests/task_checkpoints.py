@@ -22,7 +22,7 @@ from model import (
     XLMRobertaXLForTokenClassification,
     XLMRobertaXLTokenizer,
 )
-from model.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
 from tests.oracle import oracle_of, randomize
 
 NUM_SPARE_ROWS = 6

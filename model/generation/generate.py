@@ -11,7 +11,7 @@ from model.generation.options import GenerationOptions
 from model.generation.sampling import continue_rows
 
 if TYPE_CHECKING:
-    from model.modeling_lm import XLMRobertaXLForCausalLM
+    from model.modeling.language_models import XLMRobertaXLForCausalLM
 
 
 def generate(

@@ -9,7 +9,7 @@ from model.generation.options import GenerationOptions
 from model.outputs import Cache
 
 if TYPE_CHECKING:
-    from model.modeling_lm import XLMRobertaXLForCausalLM
+    from model.modeling.language_models import XLMRobertaXLForCausalLM
 
 
 class Decoder:

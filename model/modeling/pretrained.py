@@ -12,14 +12,14 @@ from model.checkpoints.hub import checkpoint_directory
 from model.checkpoints.reader import Checkpoint, CheckpointError, LoadReport, load_parameters, parameters_of
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, write_checkpoint
 from model.config import XLMRobertaXLConfig, dtype_name
-from model.initialization import initialize_parameters
 from model.layers.dropout import DropoutSeed
+from model.modeling.initialization import initialize_parameters
+from model.modeling.resizing import prune_attention, resize_embedding
 from model.parallel.group import ShardGroup
 from model.parallel.layers import VocabParallelEmbedding
-from model.resizing import prune_attention, resize_embedding
 
 if TYPE_CHECKING:
-    from model.trunk import XLMRobertaXLModel
+    from model.modeling.trunk import XLMRobertaXLModel
 
 logger = logging.getLogger(__name__)
 

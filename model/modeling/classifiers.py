@@ -10,7 +10,9 @@ from model.config import XLMRobertaXLConfig
 from model.layers.dropout import dropout
 from model.layers.heads import ClassificationHead, LabelHead
 from model.layers.loss import IGNORE_INDEX, classification_loss, infer_problem_type
-from model.modeling_lm import as_tuple
+from model.modeling.language_models import as_tuple
+from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import (
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
@@ -19,8 +21,6 @@ from model.outputs import (
 )
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
-from model.pretrained import XLMRobertaXLPreTrainedModel
-from model.trunk import XLMRobertaXLModel
 
 
 class XLMRobertaXLForSequenceClassification(XLMRobertaXLPreTrainedModel):

@@ -10,13 +10,13 @@ from model.generation.generate import generate
 from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
 from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
+from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.resizing import resize_lm_head
+from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear
-from model.pretrained import XLMRobertaXLPreTrainedModel
-from model.resizing import resize_lm_head
-from model.trunk import XLMRobertaXLModel
 
 
 class _LanguageModel(XLMRobertaXLPreTrainedModel):

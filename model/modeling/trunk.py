@@ -12,10 +12,10 @@ from model.inference.int8_linear import Quantization, refuse_quantization
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.layers.dropout import DropoutSeed
 from model.layers.encoder import Embeddings, Encoder, Pooler
+from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
-from model.pretrained import XLMRobertaXLPreTrainedModel
 
 
 class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):

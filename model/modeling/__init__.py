@@ -1,0 +1,1 @@
+"""The public model classes: pretrained base, trunk, language models, classifiers."""
