@@ -11,7 +11,6 @@ import ray
 from ray.actor import ActorHandle
 
 from model import XLMRobertaXLTokenizer
-from pipeline.actors import answer, leave_libraries_loaded
 from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, is_encoded
 from pipeline.encoding import load_tokenizer
@@ -22,6 +21,7 @@ from pipeline.head_columns import decode, prepare, run_batches
 from pipeline.heads import Head
 from pipeline.placement import RankResources
 from pipeline.progress import counted_bytes
+from pipeline.ray_actors import answer, leave_libraries_loaded
 from pipeline.recovery import Recovery
 from pipeline.requests import ShardBatch
 from pipeline.shard import ShardSettings

@@ -10,7 +10,6 @@ import ray
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from pipeline.actors import answer, start_actor_here
 from pipeline.annotator import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
 from pipeline.blocks import whole_fragment
 from pipeline.columns import is_internal, output_schema
@@ -27,6 +26,7 @@ from pipeline.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
 from pipeline.planning import Plan
 from pipeline.progress import Counts, ProgressCounter, ProgressDisplay, Work
+from pipeline.ray_actors import answer, start_actor_here
 from pipeline.shard import ShardSettings
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments

@@ -12,10 +12,10 @@ from typing import Any, Protocol, TypeVar
 
 from ray.actor import ActorHandle
 
-from pipeline.actors import answer, is_retry
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, Stage, reason_of
 from pipeline.fragments import Fragment
+from pipeline.ray_actors import answer, is_retry
 
 NUM_TRIES = 3
 RETRY_DELAYS_S = (0.5, 2.0)

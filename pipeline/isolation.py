@@ -6,7 +6,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from pipeline.actors import answer
+from pipeline.ray_actors import answer
 from pipeline.recovery import UnisolatedError
 
 MAX_DEATHS = 32

@@ -12,10 +12,10 @@ from ray.actor import ActorHandle
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pipeline.actors import answer
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
 from pipeline.guard import Tries
+from pipeline.ray_actors import answer
 
 _TERMINAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0

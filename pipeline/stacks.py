@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.actors import answer
+from pipeline.ray_actors import answer
 
 _PROCESS_TIMEOUT_S = 10.0
 _NODE_TIMEOUT_S = 60.0

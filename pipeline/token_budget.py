@@ -6,11 +6,11 @@ import ray
 import torch
 from ray.exceptions import GetTimeoutError
 
-from pipeline.actors import answer
 from pipeline.config import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads import Head
 from pipeline.memory import rank_memory
+from pipeline.ray_actors import answer
 
 # A CPU takes a batch in slices: more tokens make it no faster.
 CPU_TOKEN_BUDGET = 8192

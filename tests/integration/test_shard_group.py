@@ -13,10 +13,10 @@ import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from pipeline import shard_group
-from pipeline.actors import answer
 from pipeline.head_columns import HeadColumns, compute_head_columns
 from pipeline.placement import RankResources
 from pipeline.rank import Rank
+from pipeline.ray_actors import answer
 from pipeline.recovery import Recovery
 from pipeline.shard_group import Replica
 from tests.integration.faulty_ranks import Faults, faulty_replica

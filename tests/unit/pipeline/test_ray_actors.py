@@ -6,7 +6,7 @@ import pytest
 # pause() returns only when a signal comes.
 HANGING_AT_EXIT = """
 import ctypes
-from pipeline.actors import leave_libraries_loaded
+from pipeline.ray_actors import leave_libraries_loaded
 library = ctypes.CDLL(None)
 library.__cxa_atexit(ctypes.cast(library.pause, ctypes.c_void_p), None, None)
 print("said")
