@@ -7,7 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from pipeline.column_paths import all_paths, find_path, is_list_like, nearest_parent, path_type
+from pipeline.arrays.nested_columns import all_paths, find_path, is_list_like, nearest_parent, path_type
 from pipeline.errors import InputError
 from pipeline.head_config import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
 from pipeline.answers import AnswerWindows, answers_column
+from pipeline.arrays.ragged import offsets_of
 from pipeline.choices import choices_column
 from pipeline.classification import classification_column
 from pipeline.entities import entities_column, words_labels
@@ -27,7 +28,6 @@ from pipeline.head_config import (
 from pipeline.heads import Head
 from pipeline.language_modeling import fill_mask_column, generation_column, loss_column
 from pipeline.merging import weighted_mean, window_maximum
-from pipeline.ragged import offsets_of
 from pipeline.segments import list_column
 from pipeline.sequences import WindowArrays
 from pipeline.vectors import Vectors, finish_vectors, token_vectors_column, vectors_column

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.column_paths import is_list_like, without_list_views
+from pipeline.arrays.nested_columns import is_list_like, without_list_views
 from pipeline.columns import plain_type, without_views
 from pipeline.errors import InputError
 

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from model.tokenizer.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from model.tokenizer.truncation import longest_first
+from pipeline.arrays.ragged import Ragged, cut, join, offsets_of
+from pipeline.arrays.windows import Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
 from pipeline.heads import Head, sources_of
-from pipeline.ragged import Ragged, cut, join, offsets_of
 from pipeline.routing import route_rows
 from pipeline.sources import Items, Source, decoding_context, read_items
 from pipeline.tokenizing import Tokens, tokenize_texts, tokenize_words
-from pipeline.windows import Windows, cut_windows
 
 _IDS = pa.list_(pa.int32())
 WINDOW_TYPE = pa.struct(

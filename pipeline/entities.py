@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.arrays.ragged import offsets_of
 from pipeline.label_schemes import OUTSIDE, LabelScheme, read_labels
-from pipeline.ragged import offsets_of
 from pipeline.segments import list_column, segment_argmax, segment_of, softmax
 from pipeline.words import word_starts
 

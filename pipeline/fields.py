@@ -7,7 +7,7 @@ from itertools import islice
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.column_paths import column_at, is_list_like
+from pipeline.arrays.nested_columns import column_at, is_list_like
 from pipeline.columns import is_text, text_values
 
 _TEXT = "text"

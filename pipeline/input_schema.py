@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from pipeline.column_paths import find_path, is_list_like, path_type
+from pipeline.arrays.nested_columns import find_path, is_list_like, path_type
 from pipeline.columns import (
     plain_type,
     require_column,

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.column_paths import find_path
+from pipeline.arrays.nested_columns import find_path
 from pipeline.errors import InputError
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pipeline.column_paths import leaf_indices
+from pipeline.arrays.nested_columns import leaf_indices
 from pipeline.config import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
 from pipeline.footers import read_footer, version_mark

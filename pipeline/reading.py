@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pipeline.column_paths import column_at, find_path, leaf_indices, without_list_views
+from pipeline.arrays.nested_columns import column_at, find_path, leaf_indices, without_list_views
 from pipeline.errors import FragmentError, UnreadableFileError
 from pipeline.footers import read_footer
 from pipeline.fragments import Fragment

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
+from pipeline.arrays.ragged import ranges
 from pipeline.head_config import (
     CausalLMLossHead,
     EmbeddingHead,
@@ -19,7 +20,6 @@ from pipeline.head_config import (
     TokenClassificationHead,
 )
 from pipeline.heads import Head
-from pipeline.ragged import ranges
 from pipeline.routing import Stream
 from pipeline.sequences import SequenceSet
 

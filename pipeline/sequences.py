@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
+from pipeline.arrays.ragged import Ragged, offsets_of, ranges
 from pipeline.masking import Vocabulary, sample_masks
-from pipeline.ragged import Ragged, offsets_of, ranges
 from pipeline.routing import Masking, Stream
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.ragged import Ragged, offsets_of, ranges
-from pipeline.windows import pieces_of_text
+from pipeline.arrays.ragged import Ragged, offsets_of, ranges
+from pipeline.arrays.windows import pieces_of_text
 
 # What is tokenized at once: sentencepiece's lattice takes some hundred bytes a character.
 MAX_PIECE_CHARS = 100_000

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.ragged import offsets_of
+from pipeline.arrays.ragged import offsets_of
 
 # What the tokenizer takes for a blank and is one to the reader. It takes zero-width joiners and
 # direction marks for blanks, too: these stand within words, and within an emoji.

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import pipeline.tokenizing
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.arrays.ragged import Ragged
 from pipeline.encoding import encode_items
-from pipeline.ragged import Ragged
 from pipeline.sources import Items, Source
 from pipeline.tokenizing import Tokens, tokenize_texts, tokenize_words
 from tests.shared_data import shared_data

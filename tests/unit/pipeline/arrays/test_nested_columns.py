@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.column_paths import (
+from pipeline.arrays.nested_columns import (
     all_paths,
     column_at,
     find_path,

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ragged import Ragged, cut, join, offsets_of, ranges
+from pipeline.arrays.ragged import Ragged, cut, join, offsets_of, ranges
 
 Rows = list[list[int]]
 ROWS: st.SearchStrategy[Rows] = st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6), max_size=6)

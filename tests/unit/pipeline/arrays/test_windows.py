@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.windows import Windows, cut_windows, pieces_of_text
+from pipeline.arrays.windows import Windows, cut_windows, pieces_of_text
 
 Cut = tuple[int, int, int]
 """Tokens, capacity of a window, stride."""

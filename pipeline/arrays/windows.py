@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.tokenizer.special_tokens import MASK_TOKEN
-from pipeline.ragged import ranges
+from pipeline.arrays.ragged import ranges
 
 # White space to Python, but nothing at all to the tokenizer: a cut there would make two words of one.
 _DROPPED = frozenset("\x0b\x1c\x1d\x1e\x1f\x85")
