@@ -25,7 +25,7 @@ from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.output_folder import OutputFolder
 from pipeline.paths import resolve_path, without_secret
-from pipeline.retries import retrying
+from pipeline.storage.retries import retrying
 
 DONE, REFUSED = 0, 2
 _MAX_SHOWN = 3

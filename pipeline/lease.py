@@ -28,8 +28,8 @@ from typing import Any
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output_folder import MANIFEST, OutputFolder
-from pipeline.retries import retrying
-from pipeline.storage import is_local
+from pipeline.storage.atomic_files import is_local
+from pipeline.storage.retries import retrying
 
 LEASE = f"{MANIFEST}/lease"
 BEATS_PER_TIMEOUT = 6

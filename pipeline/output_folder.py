@@ -7,7 +7,15 @@ import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.fragments import Fragment
-from pipeline.storage import INCOMPLETE, delete_file, delete_folder, list_files, move_file, put_file, read_file
+from pipeline.storage.atomic_files import (
+    INCOMPLETE,
+    delete_file,
+    delete_folder,
+    list_files,
+    move_file,
+    put_file,
+    read_file,
+)
 
 MANIFEST = "_manifest"
 FAILED = f"{MANIFEST}/failed"

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import InputError
-from pipeline.stores import open_uri
+from pipeline.storage.filesystem_uris import open_uri
 
 _URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _WILDCARDS = re.compile(r"[*?\[]")

@@ -12,7 +12,7 @@ from pipeline.fragments import PartName
 from pipeline.inventory import in_threads
 from pipeline.manifest import FILES, PARTS, RUN, Manifest, refuse_other_run
 from pipeline.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
-from pipeline.storage import clear_incomplete
+from pipeline.storage.atomic_files import clear_incomplete
 
 _CLEARED = f"{MANIFEST}/old_output_is_deleted"
 

@@ -9,7 +9,7 @@ from pipeline.lease import LEASE
 from pipeline.manifest import Manifest
 from pipeline.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.planning import Plan
-from pipeline.storage import clear_incomplete, delete_empty_folders
+from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
 from pipeline.summary import summary, write_summary
 
 

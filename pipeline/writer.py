@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.storage import put_file
+from pipeline.storage.atomic_files import put_file
 
 
 @dataclass(frozen=True)

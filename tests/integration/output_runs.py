@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from ray.data._internal.execution.interfaces import TaskContext
 
-import pipeline.storage
+import pipeline.storage.atomic_files
 from pipeline.blocks import with_keys
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.lease import held_lease
@@ -121,8 +121,8 @@ def _run_counted(inputs: str, output: str, options: Options | None, kill_at: int
         return call
 
     # What Arrow does is no event of Python.
-    pipeline.storage._delete = counted(pipeline.storage._delete, 1)
-    pipeline.storage.delete_folder = counted(pipeline.storage.delete_folder, 2)
-    pipeline.storage.read_file = counted(pipeline.storage.read_file, 2)
+    pipeline.storage.atomic_files._delete = counted(pipeline.storage.atomic_files._delete, 1)
+    pipeline.storage.atomic_files.delete_folder = counted(pipeline.storage.atomic_files.delete_folder, 2)
+    pipeline.storage.atomic_files.read_file = counted(pipeline.storage.atomic_files.read_file, 2)
     sys.addaudithook(audit)
     run_once(inputs, output, options)

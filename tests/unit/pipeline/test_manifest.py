@@ -8,7 +8,7 @@ from pyarrow import fs
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.manifest import FileRecord, Manifest, PartRecord, file_record_path, part_record_path
-from pipeline.storage import put_file
+from pipeline.storage.atomic_files import put_file
 
 IDENTITY = {"config": "c0ffee", "model": "abc", "heads": "123"}
 FILE = FileRecord(

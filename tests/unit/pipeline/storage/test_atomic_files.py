@@ -13,7 +13,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.storage import INCOMPLETE, clear_incomplete, delete_file, put_file
+from pipeline.storage.atomic_files import INCOMPLETE, clear_incomplete, delete_file, put_file
 from tests.unit.pipeline.input_files import rows, write
 
 LOCAL = fs.LocalFileSystem()
@@ -122,7 +122,7 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
 import resource, signal, sys
 from pyarrow import fs
 from pipeline.errors import OutputError
-from pipeline.storage import put_file
+from pipeline.storage.atomic_files import put_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.retries import retrying
+from pipeline.storage.retries import retrying
 
 INCOMPLETE = "_incomplete"
 """Folder under the output root for files being written; readers of folders pass over its name."""

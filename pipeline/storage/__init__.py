@@ -1,0 +1,1 @@
+"""File systems and URIs, atomic files, and retries."""
