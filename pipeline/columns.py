@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipeline.arrays.nested_columns import all_paths, find_path, is_list_like, nearest_parent, path_type
 from pipeline.errors import InputError
-from pipeline.head_config import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
+from pipeline.tasks.all_tasks import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
 
 NUM_TOKENS = "num_tokens"
 NUM_WINDOWS = "num_windows"

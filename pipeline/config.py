@@ -16,8 +16,8 @@ from pydantic import (
 from pipeline.columns import reserved_name_problem
 from pipeline.config_errors import config_error
 from pipeline.errors import ConfigError
-from pipeline.head_config import HEAD_SECTIONS, HeadConfig, TextGenerationHead
-from pipeline.head_sections import NonEmpty, Section, as_tuple
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextGenerationHead
+from pipeline.tasks.sections import NonEmpty, Section, as_tuple
 
 
 def _one_or_many(value: object) -> object:

@@ -10,7 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import ConfigError
-from pipeline.head_config import HEAD_SECTIONS
+from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
 _TYPE_NAMES = {
     bool: "boolean",

@@ -8,12 +8,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
-from pipeline.answers import AnswerWindows, answers_column
 from pipeline.arrays.ragged import offsets_of
-from pipeline.choices import choices_column
-from pipeline.classification import classification_column
-from pipeline.entities import entities_column, words_labels
-from pipeline.head_config import (
+from pipeline.heads import Head
+from pipeline.segments import list_column
+from pipeline.sequences import WindowArrays
+from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,
     FillMaskHead,
@@ -25,13 +24,14 @@ from pipeline.head_config import (
     TokenClassificationHead,
     ZeroShotHead,
 )
-from pipeline.heads import Head
-from pipeline.language_modeling import fill_mask_column, generation_column, loss_column
-from pipeline.merging import weighted_mean, window_maximum
-from pipeline.segments import list_column
-from pipeline.sequences import WindowArrays
-from pipeline.vectors import Vectors, finish_vectors, token_vectors_column, vectors_column
-from pipeline.zero_shot import entailment_ids, zero_shot_column, zero_shot_scores
+from pipeline.tasks.embedding import Vectors, finish_vectors, token_vectors_column, vectors_column
+from pipeline.tasks.language_modeling import fill_mask_column, generation_column, loss_column
+from pipeline.tasks.multiple_choice import choices_column
+from pipeline.tasks.question_answering import AnswerWindows, answers_column
+from pipeline.tasks.text_classification import classification_column
+from pipeline.tasks.token_classification import entities_column, words_labels
+from pipeline.tasks.window_merging import weighted_mean, window_maximum
+from pipeline.tasks.zero_shot_classification import entailment_ids, zero_shot_column, zero_shot_scores
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from torch import nn
 from model import ShardGroup, XLMRobertaXLModel
 from model.layers.encoder import Pooler
 from model.layers.heads import ClassificationHead, LabelHead, LMHead
-from pipeline.head_config import (
+from pipeline.heads import Head, read_config
+from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,
     FillMaskHead,
@@ -18,7 +19,6 @@ from pipeline.head_config import (
     TokenClassificationHead,
     ZeroShotHead,
 )
-from pipeline.heads import Head, read_config
 
 HeadModules = dict[str, nn.Module]
 """A head's modules in the order in which they are applied, by their names in checkpoints."""

@@ -12,7 +12,8 @@ from model.checkpoints.reader import Checkpoint
 from pipeline.columns import ProblemType, head_type
 from pipeline.config import JobConfig
 from pipeline.errors import ConfigError
-from pipeline.head_config import (
+from pipeline.sources import Source, source_of
+from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,
     FillMaskHead,
@@ -25,8 +26,7 @@ from pipeline.head_config import (
     TokenClassificationHead,
     ZeroShotHead,
 )
-from pipeline.sources import Source, source_of
-from pipeline.zero_shot import entailment_ids
+from pipeline.tasks.zero_shot_classification import entailment_ids
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.head_sections import HeadSection, InputColumn, NonEmpty, TextHeadSection
+from pipeline.tasks.sections import HeadSection, InputColumn, NonEmpty, TextHeadSection
 
 
 class FillMaskHead(TextHeadSection):

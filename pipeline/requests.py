@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
-from pipeline.head_config import (
+from pipeline.heads import Head
+from pipeline.routing import Stream
+from pipeline.sequences import SequenceSet
+from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,
     FillMaskHead,
@@ -19,9 +22,6 @@ from pipeline.head_config import (
     TextGenerationHead,
     TokenClassificationHead,
 )
-from pipeline.heads import Head
-from pipeline.routing import Stream
-from pipeline.sequences import SequenceSet
 
 
 @dataclass(frozen=True)

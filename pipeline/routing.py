@@ -8,8 +8,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.fields import Problem, route_field
-from pipeline.head_config import MaskedLMLossHead, TextGenerationHead
 from pipeline.heads import Head, sources_of
+from pipeline.tasks.all_tasks import MaskedLMLossHead, TextGenerationHead
 
 
 @dataclass(frozen=True)

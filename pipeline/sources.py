@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.fields import Problem, text_columns_field, text_field, text_list_field
-from pipeline.head_config import (
+from pipeline.tasks.all_tasks import (
     FillMaskHead,
     HeadConfig,
     MultipleChoiceHead,
@@ -19,7 +19,7 @@ from pipeline.head_config import (
     TokenClassificationHead,
     ZeroShotHead,
 )
-from pipeline.zero_shot import hypotheses
+from pipeline.tasks.zero_shot_classification import hypotheses
 
 Layout = Literal["text", "words", "pair", "question", "choices", "hypotheses", "prompt"]
 

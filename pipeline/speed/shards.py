@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from model import ShardGroup, XLMRobertaXLConfig
 from pipeline.batching import plan_batches
 from pipeline.copies import Launched
-from pipeline.head_config import EmbeddingHead
 from pipeline.heads import Head
 from pipeline.recovery import NUM_BATCHES_IN_FLIGHT
 from pipeline.requests import HeadRequest, ShardBatch
@@ -20,6 +19,7 @@ from pipeline.shard import Shard, ShardSettings
 from pipeline.sources import source_of
 from pipeline.speed.flops import trunk_flops
 from pipeline.speed.timing import Case
+from pipeline.tasks.all_tasks import EmbeddingHead
 
 MAX_BATCHES = 16
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 from model import XLMRobertaXLConfig
 from pipeline.config import JobConfig
 from pipeline.encoding import WINDOW_TYPE
-from pipeline.head_config import HEAD_SECTIONS
 from pipeline.heads import Head
 from pipeline.sources import source_of
+from pipeline.tasks.all_tasks import HEAD_SECTIONS
 from tests.checkpoints import HEADS, write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 

@@ -20,7 +20,7 @@ from pipeline.columns import (
     without_views,
 )
 from pipeline.errors import InputError
-from pipeline.head_config import HEAD_SECTIONS, EmbeddingHead, HeadConfig, TextClassificationHead
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, EmbeddingHead, HeadConfig, TextClassificationHead
 
 CLASSIFIER = TextClassificationHead(task="text-classification")
 

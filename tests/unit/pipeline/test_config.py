@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from pipeline.config import JobConfig, load_job_config
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.head_config import HEAD_SECTIONS, EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, EmbeddingHead, MaskedLMLossHead, TextClassificationHead
 
 MINIMAL = """
 [model]

@@ -15,7 +15,7 @@ from pipeline import differences
 from pipeline.columns import ProblemType, head_type
 from pipeline.differences import Difference, column_differences
 from pipeline.errors import InputError
-from pipeline.head_config import HEAD_SECTIONS, HeadConfig, TextClassificationHead
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextClassificationHead
 from tests.unit.pipeline.differences_oracle import Oracle
 from tests.unit.pipeline.nested_arrays import TYPES, columns_of
 

@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.head_sections import InputColumn
 from pipeline.language_head_config import CausalLMLossHead, FillMaskHead, TextGenerationHead
+from pipeline.tasks.sections import InputColumn
 
 
 def generation(**options: Any) -> TextGenerationHead:

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.head_config import HEAD_SECTIONS
 from pipeline.sources import Source, candidate_labels, decoding_context, read_items, source_of
+from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
 MAX_NUM_TOKENS = 512
 CUTTING = {"window": 512, "stride": 128, "truncate": False}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import XLMRobertaTokenizer
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.language_modeling import fill_mask_column, generation_column, loss_column
+from pipeline.tasks.language_modeling import fill_mask_column, generation_column, loss_column
 from tests.tiny_tokenizer import SENTENCES, VOCAB_FILE_NAME, write_tiny_sentencepiece
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import merging
-from pipeline.merging import weighted_mean, window_maximum
+from pipeline.tasks import window_merging
+from pipeline.tasks.window_merging import weighted_mean, window_maximum
 
 NUM_ROWS = 5
 VALUES = st.floats(-(2.0**100), 2.0**100, width=32)
@@ -101,7 +101,7 @@ def test_blocks_of_columns_are_seamless(monkeypatch: pytest.MonkeyPatch) -> None
     values = rng.normal(size=(9, 11)).astype(np.float32)
     row, weight = np.repeat(np.arange(3, dtype=np.int32), 3), rng.integers(1, 9, 9).astype(np.int32)
     whole, _ = weighted_mean(values, row, weight, 3)
-    monkeypatch.setattr(merging, "COLUMN_BLOCK", 4)
+    monkeypatch.setattr(window_merging, "COLUMN_BLOCK", 4)
     assert weighted_mean(values, row, weight, 3)[0].tobytes() == whole.tobytes()
     expected = [
         np.average(values[row == i].astype(np.float64), axis=0, weights=weight[row == i]) for i in range(3)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pipeline.words import word_starts
+from pipeline.tasks.word_boundaries import word_starts
 from tests.tiny_tokenizer import SENTENCES
-from tests.unit.pipeline.piece_fixtures import Pieces, any_pieces, make_pieces, spaced_pieces, tokenized
+from tests.unit.pipeline.tasks.piece_fixtures import Pieces, any_pieces, make_pieces, spaced_pieces, tokenized
 
 
 def starts_of(pieces: Pieces) -> list[bool]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from pipeline.errors import ConfigError
-from pipeline.vectors import (
+from pipeline.tasks.embedding import (
     VectorDtype,
     check_vectors,
     finish_vectors,

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.choices import choices_column
+from pipeline.tasks.multiple_choice import choices_column
 
 TYPE = pa.struct(
     [

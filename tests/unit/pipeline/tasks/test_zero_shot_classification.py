@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import ZeroShotClassificationPipeline
 
 from pipeline.errors import ConfigError
-from pipeline.zero_shot import (
+from pipeline.tasks.zero_shot_classification import (
     check_template,
     entailment_ids,
     hypotheses,

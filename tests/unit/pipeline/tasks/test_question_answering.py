@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.pipelines.question_answering import decode_spans
 
-from pipeline.answers import AnswerWindows, answers_column
+from pipeline.tasks.question_answering import AnswerWindows, answers_column
 
 TYPE = pa.struct(
     [

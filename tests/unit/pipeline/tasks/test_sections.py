@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipeline.head_config import HEAD_SECTIONS
-from pipeline.head_sections import TextHeadSection, Window, WindowedHeadSection
+from pipeline.tasks.all_tasks import HEAD_SECTIONS
+from pipeline.tasks.sections import TextHeadSection, Window, WindowedHeadSection
 
 
 def section(**options: Any) -> TextHeadSection:

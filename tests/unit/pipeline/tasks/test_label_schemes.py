@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.label_schemes import read_labels
+from pipeline.tasks.label_schemes import read_labels
 
 
 def read(labels: list[str]) -> list[tuple[str | None, str]]:

@@ -3,7 +3,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from pipeline.head_config import (
+from pipeline.tasks.all_tasks import (
     HEAD_SECTIONS,
     EmbeddingHead,
     HeadConfig,
@@ -13,7 +13,7 @@ from pipeline.head_config import (
     TokenClassificationHead,
     ZeroShotHead,
 )
-from pipeline.head_sections import InputColumn
+from pipeline.tasks.sections import InputColumn
 
 
 def refused(section: type[Any], **options: Any) -> str:

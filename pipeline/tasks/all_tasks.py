@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from pipeline.head_sections import (
+from pipeline.language_head_config import CausalLMLossHead, FillMaskHead, MaskedLMLossHead, TextGenerationHead
+from pipeline.tasks.sections import (
     FromList,
     HeadSection,
     InputColumn,
@@ -13,7 +14,6 @@ from pipeline.head_sections import (
     TextHeadSection,
     WindowedHeadSection,
 )
-from pipeline.language_head_config import CausalLMLossHead, FillMaskHead, MaskedLMLossHead, TextGenerationHead
 
 __all__ = [
     "HEAD_SECTIONS",

@@ -3,9 +3,9 @@
 The strategies and scores are those of `TokenClassificationPipeline` of Transformers: the score of a
 piece or word is the softmax of its label, that of an entity the mean over them. Different on purpose:
 
-- Words: see `pipeline.words` (there only U+0020 parts words, an unknown piece and the piece after a
+- Words: see `pipeline.tasks.word_boundaries` (there only U+0020 parts words, an unknown piece and the piece after a
   bare metaspace always begin one, and a Chinese sentence is one word).
-- Labels: see `pipeline.label_schemes` (there E-, S-, L- and U- are names of types).
+- Labels: see `pipeline.tasks.label_schemes` (there E-, S-, L- and U- are names of types).
 - Entities never overlap. Where pieces share a character (the parts of a ligature), it belongs to the
   later entity; an entity of which no character is left is none.
 """
@@ -19,9 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.arrays.ragged import offsets_of
-from pipeline.label_schemes import OUTSIDE, LabelScheme, read_labels
 from pipeline.segments import list_column, segment_argmax, segment_of, softmax
-from pipeline.words import word_starts
+from pipeline.tasks.label_schemes import OUTSIDE, LabelScheme, read_labels
+from pipeline.tasks.word_boundaries import word_starts
 
 Aggregation = Literal["simple", "first", "average", "max"]
 

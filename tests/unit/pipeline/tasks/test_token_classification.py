@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
-from pipeline.entities import Aggregation, entities_column, words_labels
-from pipeline.label_schemes import read_labels
 from pipeline.segments import softmax
-from pipeline.words import word_starts
+from pipeline.tasks.label_schemes import read_labels
+from pipeline.tasks.token_classification import Aggregation, entities_column, words_labels
+from pipeline.tasks.word_boundaries import word_starts
 from tests.tiny_tokenizer import SENTENCES
-from tests.unit.pipeline.piece_fixtures import Pieces, any_pieces, make_pieces, spaced_pieces, tokenized
+from tests.unit.pipeline.tasks.piece_fixtures import Pieces, any_pieces, make_pieces, spaced_pieces, tokenized
 
 TYPE = pa.list_(
     pa.struct(
