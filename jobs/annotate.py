@@ -15,7 +15,8 @@ from jobs.interruption import INTERRUPTED, Interruption
 from jobs.plan_report import describe_increment, print_plan
 from jobs.submission import refuse_lost_output
 from pipeline.cluster import connect, deploy
-from pipeline.config import JobConfig, load_job_config
+from pipeline.config.job import JobConfig, load_job_config
+from pipeline.config.local_models import with_local_models
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.failures import FailureLog, FragmentFailure
 from pipeline.fragments import Fragment
@@ -23,7 +24,6 @@ from pipeline.graph import annotate_fragments
 from pipeline.heads import Head, resolve_heads
 from pipeline.identity import run_identity
 from pipeline.lease import held_lease
-from pipeline.model_paths import with_local_models
 from pipeline.output_folder import OutputFolder
 from pipeline.paths import resolve_path, without_secret
 from pipeline.planning import Plan, plan_fragments

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline.cluster import default_device, resolve_dtype
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.fragments import Fragment
 from pipeline.heads import Head
 from pipeline.increment import Increment

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import ray
 import torch
 
-from pipeline.config import JobConfig, ModelSection
+from pipeline.config.job import JobConfig, ModelSection
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.graph import Deployment

@@ -10,7 +10,7 @@ import pyarrow as pa
 from model import CheckpointError, XLMRobertaXLConfig
 from model.checkpoints.reader import Checkpoint
 from pipeline.columns import ProblemType, head_type
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.sources import Source, source_of
 from pipeline.tasks.all_tasks import (

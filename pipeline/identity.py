@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from model.checkpoints.reader import Checkpoint
 from model.tokenizer.files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.heads import Head
 
 # How many replicas there are changes no value; how a batch is cut and spread changes its rounding.

@@ -15,7 +15,7 @@ from pipeline.columns import (
     reserved_name_problem,
     without_views,
 )
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.errors import InputError
 from pipeline.partitions import with_partition
 

@@ -15,7 +15,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from pipeline.config import ModelSection
+from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.ray_actors import start_actor_here
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from pipeline.arrays.nested_columns import leaf_indices
-from pipeline.config import InputSection, JobConfig
+from pipeline.config.job import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
 from pipeline.footers import read_footer, version_mark
 from pipeline.fragment_table import FileCuts, FragmentTable, PlannedFile

@@ -6,7 +6,7 @@ from model import CheckpointError, ShardGroup
 from model.checkpoints.reader import Checkpoint, parameters_of
 from model.inference.float8_linear import FLOAT8_MULTIPLE
 from model.modeling.pretrained import refuse_missing_trunk
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.head_modules import build_head, build_trunk

@@ -6,7 +6,7 @@ import ray
 import torch
 from ray.exceptions import GetTimeoutError
 
-from pipeline.config import ModelSection
+from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads import Head
 from pipeline.memory import rank_memory

@@ -10,7 +10,7 @@ from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink
 
 from pipeline.cluster import connect
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.planning import plan_fragments
 from pipeline.source import read_fragments
 

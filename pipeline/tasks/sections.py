@@ -1,7 +1,7 @@
 """What the options of all heads have in common: where weights, texts and windows come from.
 
 A field's `description` says what is expected and its example how to write it: the messages of
-`pipeline.config_errors` are made of both.
+`pipeline.config.messages` are made of both.
 """
 
 from abc import abstractmethod

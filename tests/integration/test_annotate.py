@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.annotate import main
-from pipeline.config import load_job_config
+from pipeline.config.job import load_job_config
 from pipeline.planning import plan_fragments
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import GENRES, LABELS, NUM_LONG_ROWS, PROBLEMS, SCHEMA, Corpus

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from model import XLMRobertaXLConfig
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.encoding import WINDOW_TYPE
 from pipeline.heads import Head
 from pipeline.sources import source_of

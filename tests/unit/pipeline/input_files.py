@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 
 
 def rows(num_rows: int, first: int = 0) -> pa.Table:

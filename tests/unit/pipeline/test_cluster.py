@@ -6,7 +6,7 @@ import ray
 import torch
 
 from pipeline.cluster import connect, deploy, resolve_dtype
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads import resolve_heads
 from tests.checkpoints import write_random_checkpoint

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.heads import resolve_heads
 from pipeline.identity import content_digest, run_identity
 from tests.tiny_tokenizer import write_tiny_sentencepiece

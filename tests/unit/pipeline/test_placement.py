@@ -4,7 +4,7 @@ import pytest
 import ray
 from ray.util.placement_group import PlacementGroup
 
-from pipeline.config import ModelSection
+from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.placement import GroupLease, RankResources, rank_environment, rank_resources, replicas_that_fit
 

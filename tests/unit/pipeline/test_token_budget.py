@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from model import XLMRobertaXLConfig
-from pipeline.config import JobConfig
+from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads import Head, read_config
 from pipeline.memory import rank_memory

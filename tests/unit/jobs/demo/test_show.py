@@ -13,7 +13,7 @@ from rich.console import Console
 from jobs.demo.checks import disk_problem, memory_problem, port_problem, python_problem
 from jobs.demo.run import write_jobs
 from jobs.demo.show import accuracy_line, nearest_line, print_output, throughput_line
-from pipeline.config import load_job_config
+from pipeline.config.job import load_job_config
 
 ROOT = Path(__file__).resolve().parents[4]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.config import JobConfig, load_job_config
+from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, EmbeddingHead, MaskedLMLossHead, TextClassificationHead
 

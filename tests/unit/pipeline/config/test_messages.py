@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_job_config
+from pipeline.config.job import load_job_config
 from pipeline.errors import ConfigError
-from tests.unit.pipeline.test_config import MINIMAL
+from tests.unit.pipeline.config.test_job import MINIMAL
 
 
 def problems(tmp_path: Path, text: str, *overrides: str) -> list[str]:

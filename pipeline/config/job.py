@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from pipeline.columns import reserved_name_problem
-from pipeline.config_errors import config_error
+from pipeline.config.messages import config_error
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextGenerationHead
 from pipeline.tasks.sections import NonEmpty, Section, as_tuple

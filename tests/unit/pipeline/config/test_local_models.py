@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from pipeline.config.local_models import with_local_models
 from pipeline.errors import ConfigError
-from pipeline.model_paths import with_local_models
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
 COMMIT = "b" * 40
