@@ -21,17 +21,17 @@ from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.failures import FailureLog, FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.graph import annotate_fragments
-from pipeline.heads import Head, resolve_heads
+from pipeline.heads.preflight import require_runnable
+from pipeline.heads.resolve import Head, resolve_heads
+from pipeline.heads.shared_trunks import share_trunks
 from pipeline.identity import run_identity
 from pipeline.lease import held_lease
 from pipeline.output_folder import OutputFolder
 from pipeline.paths import resolve_path, without_secret
 from pipeline.planning import Plan, plan_fragments
-from pipeline.preflight import require_runnable
 from pipeline.progress import Counts
 from pipeline.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.run_output import RunOutput
-from pipeline.trunks import share_trunks
 
 REFUSED, FAILED = 2, 1
 

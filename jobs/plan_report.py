@@ -8,7 +8,7 @@ from rich.table import Table
 from pipeline.cluster import default_device, resolve_dtype
 from pipeline.config.job import JobConfig
 from pipeline.fragments import Fragment
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.increment import Increment
 from pipeline.memory import RankMemory, rank_memory
 from pipeline.paths import without_secret

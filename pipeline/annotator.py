@@ -18,7 +18,7 @@ from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard
 from pipeline.head_columns import decode, prepare, run_batches
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.placement import RankResources
 from pipeline.progress import counted_bytes
 from pipeline.ray_actors import answer, leave_libraries_loaded

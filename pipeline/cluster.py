@@ -11,7 +11,7 @@ from pipeline.config.job import JobConfig, ModelSection
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.graph import Deployment
-from pipeline.heads import Head, read_config
+from pipeline.heads.resolve import Head, read_config
 from pipeline.placement import rank_resources, replicas_that_fit
 from pipeline.shard import ShardSettings
 from pipeline.token_budget import free_bytes_on_cluster, resolve_token_budget

@@ -19,7 +19,7 @@ from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard, Guard
-from pipeline.heads import Head, output_types
+from pipeline.heads.resolve import Head, output_types
 from pipeline.isolation import deadly_rows_of
 from pipeline.manifest import PartRecord
 from pipeline.output_folder import OutputFolder

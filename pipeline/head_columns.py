@@ -15,7 +15,7 @@ from pipeline.columns import WANTED, context_column, sequence_column
 from pipeline.decoding import decode_head
 from pipeline.draws import row_hashes
 from pipeline.fragments import Fragment
-from pipeline.heads import Head, sources_of
+from pipeline.heads.resolve import Head, sources_of
 from pipeline.losses import losses_of_rows
 from pipeline.masking import Vocabulary
 from pipeline.requests import Places, ShardBatch, make_batch

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from model.checkpoints.reader import Checkpoint
 from model.tokenizer.files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config.job import JobConfig
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 
 # How many replicas there are changes no value; how a batch is cut and spread changes its rounding.
 _WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "stall_timeout_s"}

@@ -15,8 +15,8 @@ from model.inference.amx_layer import TILED_SLICE_TOKENS, fits_tiles
 from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.layers.attention import num_filled_lengths
 from model.layers.loss import vocab_block_size
-from pipeline.head_modules import build_head, build_trunk
-from pipeline.heads import Head, read_config
+from pipeline.heads.modules import build_head, build_trunk
+from pipeline.heads.resolve import Head, read_config
 from pipeline.precision import Precision
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,

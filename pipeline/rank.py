@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from model import ShardGroup
 from pipeline.copies import Launched
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.memory import peak_memory, reset_peak_memory
 from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.routing import Stream
 from pipeline.sequences import SequenceSet
 from pipeline.tasks.all_tasks import (

@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.fields import Problem, route_field
-from pipeline.heads import Head, sources_of
+from pipeline.heads.resolve import Head, sources_of
 from pipeline.tasks.all_tasks import MaskedLMLossHead, TextGenerationHead
 
 

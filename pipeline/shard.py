@@ -15,8 +15,8 @@ from model.layers.heads import LMHead, pool_max, pool_mean
 from model.layers.vocab_top_k import vocab_parallel_top_k
 from model.modeling.pretrained import refuse_missing_trunk
 from pipeline.copies import Copies, Launched
-from pipeline.head_modules import HeadModules, build_head, build_trunk
-from pipeline.heads import Head
+from pipeline.heads.modules import HeadModules, build_head, build_trunk
+from pipeline.heads.resolve import Head
 from pipeline.precision import Precision
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.tasks.all_tasks import (

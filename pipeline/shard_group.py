@@ -13,7 +13,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from pipeline.errors import JobError
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.placement import RankResources, rank_environment
 from pipeline.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.ray_actors import answer, start_actor

@@ -8,7 +8,7 @@ from ray.exceptions import GetTimeoutError
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.memory import rank_memory
 from pipeline.ray_actors import answer
 

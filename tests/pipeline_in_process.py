@@ -15,12 +15,12 @@ from pipeline.config.job import JobConfig
 from pipeline.encoding import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
 from pipeline.head_columns import compute_head_columns
-from pipeline.heads import Head, resolve_heads
+from pipeline.heads.resolve import Head, resolve_heads
+from pipeline.heads.shared_trunks import share_trunks
 from pipeline.planning import plan_fragments
 from pipeline.reading import read_fragment
 from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
-from pipeline.trunks import share_trunks
 
 
 @dataclass(frozen=True)

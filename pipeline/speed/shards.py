@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model import ShardGroup, XLMRobertaXLConfig
 from pipeline.batching import plan_batches
 from pipeline.copies import Launched
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.recovery import NUM_BATCHES_IN_FLIGHT
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Shard, ShardSettings

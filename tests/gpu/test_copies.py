@@ -10,7 +10,7 @@ import torch
 from model import ShardGroup, XLMRobertaXLConfig
 from model.kernels.hardware import FAST_PATH_CALLS
 from pipeline.copies import Launched
-from pipeline.heads import Head, read_config
+from pipeline.heads.resolve import Head, read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings

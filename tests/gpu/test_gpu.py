@@ -18,7 +18,7 @@ from model import (
 from model.kernels.hardware import FAST_PATH_CALLS, has_triton
 from model.layers.loss import IGNORE_INDEX
 from model.packing import pack
-from pipeline.heads import read_config
+from pipeline.heads.resolve import read_config
 from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
 from pipeline.precision import Precision
 from pipeline.token_budget import free_bytes_here

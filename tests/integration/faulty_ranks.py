@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from pipeline.copies import Launched
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.rank import Rank
 from pipeline.requests import ShardBatch
 from pipeline.shard import Shard

@@ -8,7 +8,7 @@ import torch
 from pipeline.cluster import connect, deploy, resolve_dtype
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
-from pipeline.heads import resolve_heads
+from pipeline.heads.resolve import resolve_heads
 from tests.checkpoints import write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, job_of, tiny_config

@@ -19,7 +19,7 @@ from pipeline.columns import sequence_column
 from pipeline.encoding import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
 from pipeline.head_columns import HeadColumns, compute_head_columns
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Results
 from tests.oracle import TOLERANCE, oracle_of, randomize

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.config.job import JobConfig
-from pipeline.heads import resolve_heads
+from pipeline.heads.resolve import resolve_heads
 from pipeline.identity import content_digest, run_identity
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint

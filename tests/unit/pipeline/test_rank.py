@@ -10,7 +10,7 @@ import torch
 
 from model import ShardGroup
 from pipeline.copies import Launched
-from pipeline.heads import Head, read_config
+from pipeline.heads.resolve import Head, read_config
 from pipeline.rank import OutOfMemory, Rank, is_out_of_memory
 from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Shard, ShardSettings

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.draws import row_hashes
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 from pipeline.masking import Vocabulary, sample_masks
 from pipeline.requests import HeadRequest, Places, make_batch
 from pipeline.routing import Stream, streams_of

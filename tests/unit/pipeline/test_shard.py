@@ -19,7 +19,7 @@ from model import (
 from model.kernels.hardware import FAST_PATH_CALLS
 from pipeline.batching import plan_batches
 from pipeline.draws import row_hashes
-from pipeline.heads import Head, read_config
+from pipeline.heads.resolve import Head, read_config
 from pipeline.masking import Vocabulary, sample_masks
 from pipeline.requests import ShardBatch, make_batch
 from pipeline.routing import streams_of

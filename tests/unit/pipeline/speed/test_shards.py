@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.heads import read_config
+from pipeline.heads.resolve import read_config
 from pipeline.requests import ShardBatch
 from pipeline.shard import Shard
 from pipeline.speed.shards import MAX_BATCHES, shard_cases

@@ -8,7 +8,7 @@ from torch import nn
 
 import model
 from model import ShardGroup, XLMRobertaXLModel
-from pipeline.head_modules import build_head
+from pipeline.heads.modules import build_head
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
 # The class whose head a task uses, and the options that the task needs.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
 from pipeline.errors import ConfigError
-from pipeline.heads import Head
+from pipeline.heads.resolve import Head
 
 _TRUNK = ("embeddings.", "encoder.")
 

@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import ConfigError
-from pipeline.heads import Head, resolve_heads
-from pipeline.trunks import share_trunks, trunk_digest
+from pipeline.heads.resolve import Head, resolve_heads
+from pipeline.heads.shared_trunks import share_trunks, trunk_digest
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
 VECTOR = {"task": "embedding"}

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.heads import resolve_heads
-from pipeline.preflight import require_runnable
+from pipeline.heads.preflight import require_runnable
+from pipeline.heads.resolve import resolve_heads
 from tests.checkpoints import write_random_checkpoint
 from tests.tiny_tokenizer import VOCAB_FILE_NAME
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, job_of, tiny_checkpoint, tiny_config

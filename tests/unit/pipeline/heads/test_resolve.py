@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.heads import Head, output_types, resolve_heads, sources_of
+from pipeline.heads.resolve import Head, output_types, resolve_heads, sources_of
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
 TOPIC = {"task": "text-classification"}

@@ -6,7 +6,7 @@ from torch import nn
 from model import ShardGroup, XLMRobertaXLModel
 from model.layers.encoder import Pooler
 from model.layers.heads import ClassificationHead, LabelHead, LMHead
-from pipeline.heads import Head, read_config
+from pipeline.heads.resolve import Head, read_config
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,

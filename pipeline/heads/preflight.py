@@ -9,8 +9,8 @@ from model.modeling.pretrained import refuse_missing_trunk
 from pipeline.config.job import JobConfig
 from pipeline.encoding import load_tokenizer
 from pipeline.errors import ConfigError
-from pipeline.head_modules import build_head, build_trunk
-from pipeline.heads import Head, read_config
+from pipeline.heads.modules import build_head, build_trunk
+from pipeline.heads.resolve import Head, read_config
 
 
 def require_runnable(job: JobConfig, heads: Sequence[Head]) -> None:
