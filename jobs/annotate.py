@@ -25,10 +25,10 @@ from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.identity import run_identity
+from pipeline.input.file_listing import resolve_path, without_secret
+from pipeline.input.planning import Plan, plan_fragments
 from pipeline.lease import held_lease
 from pipeline.output_folder import OutputFolder
-from pipeline.paths import resolve_path, without_secret
-from pipeline.planning import Plan, plan_fragments
 from pipeline.progress import Counts
 from pipeline.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.run_output import RunOutput

@@ -23,8 +23,8 @@ from jobs.comparison_report import Comparison, print_comparison, write_json
 from pipeline.differences import Difference, column_differences
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
+from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.output_folder import OutputFolder
-from pipeline.paths import resolve_path, without_secret
 from pipeline.storage.retries import retrying
 
 DONE, REFUSED = 0, 2

@@ -8,8 +8,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.errors import PipelineError
 from pipeline.failures import FragmentFailure
+from pipeline.input.planning import FailedFile
 from pipeline.output_folder import FAILED
-from pipeline.planning import FailedFile
 
 DONE, PARTLY = 0, 3
 _GO_ON = "finished parts are kept, run the same command again to go on from there"

@@ -10,9 +10,9 @@ from pipeline.config.job import JobConfig
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.increment import Increment
+from pipeline.input.file_listing import without_secret
+from pipeline.input.planning import Plan
 from pipeline.memory import RankMemory, rank_memory
-from pipeline.paths import without_secret
-from pipeline.planning import Plan
 from pipeline.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
 
 GIB = 2**30

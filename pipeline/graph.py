@@ -20,11 +20,11 @@ from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard, Guard
 from pipeline.heads.resolve import Head, output_types
+from pipeline.input.planning import Plan
 from pipeline.isolation import deadly_rows_of
 from pipeline.manifest import PartRecord
 from pipeline.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
-from pipeline.planning import Plan
 from pipeline.progress import Counts, ProgressCounter, ProgressDisplay, Work
 from pipeline.ray_actors import answer, start_actor_here
 from pipeline.shard import ShardSettings

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.fragment_table import FragmentSelection
 from pipeline.fragments import part_stem
+from pipeline.input.fragment_table import FragmentSelection
 from pipeline.inventory import Inventory
 
 

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from pipeline.fragment_table import FragmentTable
 from pipeline.fragments import Fragment, PartName, part_stem, short_version
+from pipeline.input.fragment_table import FragmentTable
 from pipeline.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
 from pipeline.output_folder import FAILED, HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
 

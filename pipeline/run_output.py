@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from pipeline.commit import commit, is_committed, prune
 from pipeline.increment import compare
+from pipeline.input.planning import Plan
 from pipeline.inventory import Inventory
 from pipeline.lease import LEASE
 from pipeline.manifest import Manifest
 from pipeline.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
-from pipeline.planning import Plan
 from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
 from pipeline.summary import summary, write_summary
 

@@ -14,7 +14,7 @@ from pipeline.errors import FragmentError
 from pipeline.failures import FragmentFailure, failure_block
 from pipeline.fragments import Fragment
 from pipeline.guard import Guard, retried, unguarded
-from pipeline.reading import read_fragment
+from pipeline.input.reading import read_fragment
 
 
 class FragmentSource(Datasource):

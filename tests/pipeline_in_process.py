@@ -17,8 +17,8 @@ from pipeline.fragments import Fragment
 from pipeline.head_columns import compute_head_columns
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
-from pipeline.planning import plan_fragments
-from pipeline.reading import read_fragment
+from pipeline.input.planning import plan_fragments
+from pipeline.input.reading import read_fragment
 from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 

@@ -11,7 +11,7 @@ from ray.data.datasource import Datasink
 
 from pipeline.cluster import connect
 from pipeline.config.job import JobConfig
-from pipeline.planning import plan_fragments
+from pipeline.input.planning import plan_fragments
 from pipeline.source import read_fragments
 
 if TYPE_CHECKING:

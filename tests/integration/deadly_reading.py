@@ -10,7 +10,7 @@ import pyarrow as pa
 import pipeline.source
 from jobs.annotate import main
 from pipeline.fragments import Fragment
-from pipeline.reading import read_fragment
+from pipeline.input.reading import read_fragment
 
 DEADLY = "deadly"
 

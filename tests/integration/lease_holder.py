@@ -11,9 +11,9 @@ from typing import Any
 
 import pipeline.lease
 from pipeline.errors import ConfigError, OutputError
+from pipeline.input.file_listing import resolve_path
 from pipeline.lease import held_lease
 from pipeline.output_folder import OutputFolder
-from pipeline.paths import resolve_path
 from tests.integration.output_runs import context
 
 HELD, REFUSED, LOST, ENDED = "held", "refused", "lost", "ended"

@@ -19,11 +19,11 @@ from ray.data._internal.execution.interfaces import TaskContext
 import pipeline.storage.atomic_files
 from pipeline.blocks import with_keys
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
+from pipeline.input.file_listing import resolve_path
+from pipeline.input.planning import plan_fragments
+from pipeline.input.reading import read_fragment
 from pipeline.lease import held_lease
 from pipeline.output_folder import OutputFolder
-from pipeline.paths import resolve_path
-from pipeline.planning import plan_fragments
-from pipeline.reading import read_fragment
 from pipeline.restart import begin_run, folder_of_run, replace_output
 from pipeline.run_output import RunOutput
 from pipeline.sink import PartSink

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from jobs.annotate import main
 from pipeline.config.job import load_job_config
-from pipeline.planning import plan_fragments
+from pipeline.input.planning import plan_fragments
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import GENRES, LABELS, NUM_LONG_ROWS, PROBLEMS, SCHEMA, Corpus
 from tests.integration.oracle_rows import MAX_NUM_TOKENS, Oracle, Values

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.annotate import main
 from pipeline.errors import ConfigError
+from pipeline.input.file_listing import resolve_path
 from pipeline.lease import held_lease
 from pipeline.output_folder import OutputFolder
-from pipeline.paths import resolve_path
 from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus, job_of, write_job
 from tests.integration.lease_holder import HELD, LOST, REFUSED, contend, holder

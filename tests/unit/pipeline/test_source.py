@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.blocks import whole_fragment
 from pipeline.errors import FragmentError, PipelineError
-from pipeline.planning import plan_fragments
+from pipeline.input.planning import plan_fragments
 from pipeline.source import FragmentSource
 from tests.unit.pipeline.input_files import job, rows, write
 

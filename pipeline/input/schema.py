@@ -17,7 +17,7 @@ from pipeline.columns import (
 )
 from pipeline.config.job import JobConfig
 from pipeline.errors import InputError
-from pipeline.partitions import with_partition
+from pipeline.input.hive_partitions import with_partition
 
 _MAX_PROBLEMS = 10
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.partitions import holds_only, partition_values, with_partition
+from pipeline.input.hive_partitions import holds_only, partition_values, with_partition
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import InputError
-from pipeline.paths import list_input_files, resolve_path, without_secret
+from pipeline.input.file_listing import list_input_files, resolve_path, without_secret
 
 TREE = [
     "a.parquet",

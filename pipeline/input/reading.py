@@ -8,9 +8,9 @@ from pyarrow import fs
 
 from pipeline.arrays.nested_columns import column_at, find_path, leaf_indices, without_list_views
 from pipeline.errors import FragmentError, UnreadableFileError
-from pipeline.footers import read_footer
 from pipeline.fragments import Fragment
-from pipeline.partitions import partition_values
+from pipeline.input.footers import read_footer
+from pipeline.input.hive_partitions import partition_values
 
 _BUFFER_BYTES = 2**20
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.planning import plan_fragments
+from pipeline.input.planning import plan_fragments
 from tests.shared_data import shared_data
 from tests.unit.pipeline.input_files import job, rows, write
 

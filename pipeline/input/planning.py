@@ -11,12 +11,12 @@ from pyarrow import fs
 from pipeline.arrays.nested_columns import leaf_indices
 from pipeline.config.job import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
-from pipeline.footers import read_footer, version_mark
-from pipeline.fragment_table import FileCuts, FragmentTable, PlannedFile
 from pipeline.fragments import Fragment, RowGroup, cut_file, part_stem
-from pipeline.input_schema import FileSchema, InputSchema, ReadColumns, agree, input_error
-from pipeline.partitions import holds_only, partition_values
-from pipeline.paths import InputFile, Selection, list_input_files, resolve_path
+from pipeline.input.file_listing import InputFile, Selection, list_input_files, resolve_path
+from pipeline.input.footers import read_footer, version_mark
+from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
+from pipeline.input.hive_partitions import holds_only, partition_values
+from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, input_error
 
 _NUM_THREADS = 32
 

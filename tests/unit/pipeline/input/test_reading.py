@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import FragmentError
-from pipeline.planning import Plan, plan_fragments
-from pipeline.reading import read_fragment
+from pipeline.input.planning import Plan, plan_fragments
+from pipeline.input.reading import read_fragment
 from tests.unit.pipeline.input_files import job, rows, write
 
 

@@ -7,7 +7,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import UnreadableFileError
-from pipeline.footers import Footer, read_footer
+from pipeline.input.footers import Footer, read_footer
 from tests.unit.pipeline.input_files import rows, write
 
 

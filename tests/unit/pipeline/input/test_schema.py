@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.input_schema import FileSchema, InputSchema, ReadColumns, agree
+from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree
 from tests.unit.pipeline.input_files import job
 
 

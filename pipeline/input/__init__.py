@@ -1,0 +1,1 @@
+"""The input: listing, footers, schema, cutting into fragments, planning, reading."""
