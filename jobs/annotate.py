@@ -28,8 +28,8 @@ from pipeline.identity import run_identity
 from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.lease import held_lease
+from pipeline.monitoring.progress_counter import Counts
 from pipeline.output_folder import OutputFolder
-from pipeline.progress import Counts
 from pipeline.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.run_output import RunOutput
 

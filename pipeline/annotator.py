@@ -19,8 +19,8 @@ from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard
 from pipeline.head_columns import decode, prepare, run_batches
 from pipeline.heads.resolve import Head
+from pipeline.monitoring.progress_counter import counted_bytes
 from pipeline.placement import RankResources
-from pipeline.progress import counted_bytes
 from pipeline.ray_actors import answer, leave_libraries_loaded
 from pipeline.recovery import Recovery
 from pipeline.requests import ShardBatch

@@ -23,14 +23,14 @@ from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
 from pipeline.isolation import deadly_rows_of
 from pipeline.manifest import PartRecord
+from pipeline.monitoring.progress_counter import Counts, ProgressCounter, ProgressDisplay, Work
+from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
-from pipeline.progress import Counts, ProgressCounter, ProgressDisplay, Work
 from pipeline.ray_actors import answer, start_actor_here
 from pipeline.shard import ShardSettings
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments
-from pipeline.watchdog import Watchdog
 
 PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0

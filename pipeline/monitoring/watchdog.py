@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pipeline.errors import JobError
-from pipeline.stacks import dump_stacks
+from pipeline.monitoring.stacks import dump_stacks
 
 _INTERVALS = 20
 _GRACE_S = 20.0

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from pipeline.failures import FragmentFailure
-from pipeline.progress import ProgressCounter
+from pipeline.monitoring.progress_counter import ProgressCounter
 from tests.unit.pipeline.test_sink import FRAGMENT
 
 READ = FragmentFailure.of(FRAGMENT, "read", "damaged")

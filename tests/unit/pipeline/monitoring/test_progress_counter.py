@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.progress import Counts, ProgressCounter, duration, estimate
+from pipeline.monitoring.progress_counter import Counts, ProgressCounter, duration, estimate
 
 NUM_BYTES = 10_000
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from pipeline.watchdog import StalledError, Watchdog
+from pipeline.monitoring.watchdog import StalledError, Watchdog
 
 
 @pytest.fixture(autouse=True)

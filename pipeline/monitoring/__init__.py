@@ -1,0 +1,1 @@
+"""Progress, metrics, the watchdog and stacks of processes."""
