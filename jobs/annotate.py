@@ -27,11 +27,11 @@ from pipeline.heads.shared_trunks import share_trunks
 from pipeline.identity import run_identity
 from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.input.planning import Plan, plan_fragments
-from pipeline.lease import held_lease
 from pipeline.monitoring.progress_counter import Counts
-from pipeline.output_folder import OutputFolder
-from pipeline.restart import begin_run, folder_of_run, replace_output, unfinished_restart
-from pipeline.run_output import RunOutput
+from pipeline.output.lease import held_lease
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
+from pipeline.output.run_output import RunOutput
 
 REFUSED, FAILED = 2, 1
 

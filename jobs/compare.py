@@ -24,7 +24,7 @@ from pipeline.differences import Difference, column_differences
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.input.file_listing import resolve_path, without_secret
-from pipeline.output_folder import OutputFolder
+from pipeline.output.output_folder import OutputFolder
 from pipeline.storage.retries import retrying
 
 DONE, REFUSED = 0, 2

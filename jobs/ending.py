@@ -9,7 +9,7 @@ from ray.exceptions import RayError, RayTaskError
 from pipeline.errors import PipelineError
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
-from pipeline.output_folder import FAILED
+from pipeline.output.output_folder import FAILED
 
 DONE, PARTLY = 0, 3
 _GO_ON = "finished parts are kept, run the same command again to go on from there"

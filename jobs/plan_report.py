@@ -9,10 +9,10 @@ from pipeline.cluster import default_device, resolve_dtype
 from pipeline.config.job import JobConfig
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
-from pipeline.increment import Increment
 from pipeline.input.file_listing import without_secret
 from pipeline.input.planning import Plan
 from pipeline.memory import RankMemory, rank_memory
+from pipeline.output.increment import Increment
 from pipeline.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
 
 GIB = 2**30

@@ -17,7 +17,7 @@ from pyarrow import fs
 from pipeline.columns import FAILURE, FRAGMENT
 from pipeline.errors import PipelineError
 from pipeline.fragments import Fragment
-from pipeline.output_folder import FAILED
+from pipeline.output.output_folder import FAILED
 from pipeline.storage.atomic_files import delete_file, list_files, put_file, read_file
 
 _NUM_THREADS = 32

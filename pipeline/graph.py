@@ -22,10 +22,10 @@ from pipeline.guard import CountingGuard, Guard
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
 from pipeline.isolation import deadly_rows_of
-from pipeline.manifest import PartRecord
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter, ProgressDisplay, Work
 from pipeline.monitoring.watchdog import Watchdog
-from pipeline.output_folder import OutputFolder
+from pipeline.output.manifest import PartRecord
+from pipeline.output.output_folder import OutputFolder
 from pipeline.placement import RankResources, replica_placement
 from pipeline.ray_actors import answer, start_actor_here
 from pipeline.shard import ShardSettings

@@ -16,10 +16,10 @@ from pipeline.errors import OutputError
 from pipeline.failures import FailureLog, FragmentFailure, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import Guard, retried, unguarded
-from pipeline.manifest import Manifest, PartRecord
-from pipeline.output_folder import PartPlacement
-from pipeline.versions import versions
-from pipeline.writer import conform, write_part
+from pipeline.output.manifest import Manifest, PartRecord
+from pipeline.output.output_folder import PartPlacement
+from pipeline.output.part_writer import conform, write_part
+from pipeline.output.versions import versions
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext

@@ -12,7 +12,7 @@ from rich.console import Console
 from jobs.annotate import main as annotate
 from jobs.demo.show import NARROWEST, print_next_steps, print_output, throughput_line
 from jobs.ending import DONE
-from pipeline.output_folder import SUCCESS
+from pipeline.output.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent
 JOB_FILE, XL_JOB_FILE = "job.toml", "xl.toml"

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pipeline.lease
+import pipeline.output.lease
 from pipeline.errors import ConfigError, OutputError
 from pipeline.input.file_listing import resolve_path
-from pipeline.lease import held_lease
-from pipeline.output_folder import OutputFolder
+from pipeline.output.lease import held_lease
+from pipeline.output.output_folder import OutputFolder
 from tests.integration.output_runs import context
 
 HELD, REFUSED, LOST, ENDED = "held", "refused", "lost", "ended"
@@ -62,7 +62,7 @@ def _hold(output: str, timeout_s: float, machine: str | None, connection: Any) -
     # In the background of a shell, where tests may run too, it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if machine is not None:
-        pipeline.lease._machine = lambda: machine
+        pipeline.output.lease._machine = lambda: machine
     try:
         with held_lease(OutputFolder(*resolve_path(output, "output.path")), timeout_s, lambda line: None):
             connection.send((HELD, ""))

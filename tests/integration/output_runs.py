@@ -22,10 +22,10 @@ from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.input.file_listing import resolve_path
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
-from pipeline.lease import held_lease
-from pipeline.output_folder import OutputFolder
-from pipeline.restart import begin_run, folder_of_run, replace_output
-from pipeline.run_output import RunOutput
+from pipeline.output.lease import held_lease
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.restart import begin_run, folder_of_run, replace_output
+from pipeline.output.run_output import RunOutput
 from pipeline.sink import PartSink
 from tests.unit.pipeline.input_files import job
 

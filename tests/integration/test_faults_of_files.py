@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.failures import FragmentFailure
-from pipeline.output_folder import FAILED
+from pipeline.output.output_folder import FAILED
 from tests.integration.conftest import Annotated, Workbench
 from tests.integration.corpus import Corpus
 from tests.integration.processes import wait_for

@@ -16,8 +16,8 @@ from ray.data import ActorPoolStrategy, DataContext
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.errors import OutputError
 from pipeline.input.planning import Plan, plan_fragments
-from pipeline.inventory import Inventory
-from pipeline.output_folder import OutputFolder
+from pipeline.output.inventory import Inventory
+from pipeline.output.output_folder import OutputFolder
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments
 from tests.unit.pipeline.input_files import job, rows, write

@@ -8,7 +8,7 @@ from pyarrow import fs
 from pipeline.blocks import whole_fragment, with_keys
 from pipeline.errors import FragmentError
 from pipeline.failures import FailureLog, FragmentFailure, failure_block, failure_in, reason_of
-from pipeline.output_folder import FAILED
+from pipeline.output.output_folder import FAILED
 from tests.unit.pipeline.input_files import rows
 from tests.unit.pipeline.test_sink import FRAGMENT
 

@@ -12,8 +12,8 @@ from pipeline.blocks import with_keys
 from pipeline.columns import output_schema, sequence_column
 from pipeline.errors import OutputError
 from pipeline.fragments import Cut, Fragment, file_fragments
-from pipeline.manifest import Manifest, PartRecord
-from pipeline.output_folder import PartPlacement
+from pipeline.output.manifest import Manifest, PartRecord
+from pipeline.output.output_folder import PartPlacement
 from pipeline.sink import PartSink
 from tests.unit.pipeline.input_files import rows, tree
 

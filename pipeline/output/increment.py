@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.fragments import part_stem
 from pipeline.input.fragment_table import FragmentSelection
-from pipeline.inventory import Inventory
+from pipeline.output.inventory import Inventory
 
 
 @dataclass(frozen=True)

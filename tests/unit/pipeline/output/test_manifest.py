@@ -7,7 +7,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import ConfigError, OutputError
-from pipeline.manifest import FileRecord, Manifest, PartRecord, file_record_path, part_record_path
+from pipeline.output.manifest import FileRecord, Manifest, PartRecord, file_record_path, part_record_path
 from pipeline.storage.atomic_files import put_file
 
 IDENTITY = {"config": "c0ffee", "model": "abc", "heads": "123"}

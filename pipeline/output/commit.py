@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fragments import PartName, part_stem
-from pipeline.increment import removed_stems
-from pipeline.inventory import Inventory, in_threads
-from pipeline.manifest import FileRecord, Manifest, file_record_path, part_record_path
-from pipeline.output_folder import OutputFolder, staged_path
+from pipeline.output.increment import removed_stems
+from pipeline.output.inventory import Inventory, in_threads
+from pipeline.output.manifest import FileRecord, Manifest, file_record_path, part_record_path
+from pipeline.output.output_folder import OutputFolder, staged_path
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pyarrow import fs
 
 from pipeline.errors import ConfigError
-from pipeline.output_folder import MANIFEST, OutputFolder
+from pipeline.output.output_folder import MANIFEST, OutputFolder
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"

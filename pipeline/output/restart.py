@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Mapping
 
 from pipeline.fragments import PartName
-from pipeline.inventory import in_threads
-from pipeline.manifest import FILES, PARTS, RUN, Manifest, refuse_other_run
-from pipeline.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
+from pipeline.output.inventory import in_threads
+from pipeline.output.manifest import FILES, PARTS, RUN, Manifest, refuse_other_run
+from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
 from pipeline.storage.atomic_files import clear_incomplete
 
 _CLEARED = f"{MANIFEST}/old_output_is_deleted"

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ConfigError, OutputError
-from pipeline.output_folder import MANIFEST, OutputFolder
+from pipeline.output.output_folder import MANIFEST, OutputFolder
 from pipeline.storage.atomic_files import is_local
 from pipeline.storage.retries import retrying
 

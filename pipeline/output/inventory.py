@@ -14,8 +14,8 @@ import numpy as np
 
 from pipeline.fragments import Fragment, PartName, part_stem, short_version
 from pipeline.input.fragment_table import FragmentTable
-from pipeline.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
-from pipeline.output_folder import FAILED, HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
+from pipeline.output.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
+from pipeline.output.output_folder import FAILED, HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
 
 NUM_THREADS = 32
 _NUM_AT_ONCE = 4096

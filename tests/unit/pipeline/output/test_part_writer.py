@@ -8,7 +8,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.writer import conform, encode_part, write_part
+from pipeline.output.part_writer import conform, encode_part, write_part
 from tests.unit.pipeline.input_files import rows
 
 LOCAL = fs.LocalFileSystem()

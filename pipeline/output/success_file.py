@@ -5,10 +5,10 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from pipeline.increment import removed_stems
-from pipeline.inventory import Inventory
-from pipeline.manifest import FORMAT, Manifest
-from pipeline.output_folder import SUCCESS
+from pipeline.output.increment import removed_stems
+from pipeline.output.inventory import Inventory
+from pipeline.output.manifest import FORMAT, Manifest
+from pipeline.output.output_folder import SUCCESS
 
 
 def summary(

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping
 
-from pipeline.commit import commit, is_committed, prune
-from pipeline.increment import compare
 from pipeline.input.planning import Plan
-from pipeline.inventory import Inventory
-from pipeline.lease import LEASE
-from pipeline.manifest import Manifest
-from pipeline.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
+from pipeline.output.commit import commit, is_committed, prune
+from pipeline.output.increment import compare
+from pipeline.output.inventory import Inventory
+from pipeline.output.lease import LEASE
+from pipeline.output.manifest import Manifest
+from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
+from pipeline.output.success_file import summary, write_summary
 from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
-from pipeline.summary import summary, write_summary
 
 
 class RunOutput:

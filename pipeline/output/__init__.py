@@ -1,0 +1,1 @@
+"""The output: parts, manifest, inventory, commit, increment, restart, lease."""
