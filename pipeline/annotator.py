@@ -13,7 +13,7 @@ from ray.actor import ActorHandle
 from model import XLMRobertaXLTokenizer
 from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, is_encoded
-from pipeline.encoding import load_tokenizer
+from pipeline.encoding.fragment import load_tokenizer
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard

@@ -8,7 +8,7 @@ import ray
 import torch
 
 from pipeline.config.job import JobConfig, ModelSection
-from pipeline.encoding import load_tokenizer
+from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.graph import Deployment
 from pipeline.heads.resolve import Head, read_config

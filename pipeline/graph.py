@@ -14,7 +14,7 @@ from pipeline.annotator import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettin
 from pipeline.blocks import whole_fragment
 from pipeline.columns import is_internal, output_schema
 from pipeline.config.job import JobConfig
-from pipeline.encoding import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment

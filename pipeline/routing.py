@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.fields import Problem, route_field
+from pipeline.encoding.row_texts import Problem, route_field
 from pipeline.heads.resolve import Head, sources_of
 from pipeline.tasks.all_tasks import MaskedLMLossHead, TextGenerationHead
 

@@ -12,7 +12,7 @@ from model import ShardGroup, XLMRobertaXLTokenizer
 from pipeline.blocks import with_keys
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
-from pipeline.encoding import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
 from pipeline.head_columns import compute_head_columns
 from pipeline.heads.resolve import Head, resolve_heads

@@ -15,7 +15,7 @@ from jobs.demo.languages import BY_CODE, POS_LABELS
 from jobs.demo.recipe import Recipe
 from jobs.demo.texts import Split, TaggedSentence, Text
 from model import XLMRobertaXLTokenizer
-from pipeline.tokenizing import tokenize_texts, tokenize_words
+from pipeline.encoding.tokenizing import tokenize_texts, tokenize_words
 
 SENTENCEPIECE_FILE = "sentencepiece.bpe.model"
 MAX_CHARS_A_LANGUAGE = 300_000

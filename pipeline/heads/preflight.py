@@ -7,7 +7,7 @@ from model.checkpoints.reader import Checkpoint, parameters_of
 from model.inference.float8_linear import FLOAT8_MULTIPLE
 from model.modeling.pretrained import refuse_missing_trunk
 from pipeline.config.job import JobConfig
-from pipeline.encoding import load_tokenizer
+from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config

@@ -11,8 +11,8 @@ from model import CheckpointError, XLMRobertaXLConfig
 from model.checkpoints.reader import Checkpoint
 from pipeline.columns import ProblemType, head_type
 from pipeline.config.job import JobConfig
+from pipeline.encoding.items import Source, source_of
 from pipeline.errors import ConfigError
-from pipeline.sources import Source, source_of
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 import pipeline.graph
 from jobs.annotate import main
-from pipeline.encoding import encode_fragment
+from pipeline.encoding.fragment import encode_fragment
 
 DEADLY = "\U00010384\U0001039a"
 

@@ -7,9 +7,9 @@ import pyarrow as pa
 
 from model import XLMRobertaXLConfig
 from pipeline.config.job import JobConfig
-from pipeline.encoding import WINDOW_TYPE
+from pipeline.encoding.fragment import WINDOW_TYPE
+from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
-from pipeline.sources import source_of
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 from tests.checkpoints import HEADS, write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.columns import sequence_column
-from pipeline.encoding import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
 from pipeline.head_columns import HeadColumns, compute_head_columns
 from pipeline.heads.resolve import Head

@@ -14,7 +14,7 @@ from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.batching import plan_batches
 from pipeline.columns import WANTED, sequence_column
 from pipeline.draws import row_hashes
-from pipeline.encoding import encode_fragment
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.heads.resolve import sources_of
 from pipeline.masking import Vocabulary
 from pipeline.requests import HeadRequest, Places, ShardBatch, make_batch

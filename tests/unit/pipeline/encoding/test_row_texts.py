@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fields import Problem, route_field, text_columns_field, text_field, text_list_field
+from pipeline.encoding.row_texts import Problem, route_field, text_columns_field, text_field, text_list_field
 
 SECRET = "Geheimnis"
 TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]

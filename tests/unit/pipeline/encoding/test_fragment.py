@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.columns import WANTED, context_column, sequence_column
-from pipeline.encoding import WINDOW_TYPE, encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import WINDOW_TYPE, encode_fragment, load_tokenizer
 from pipeline.heads.resolve import Head
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head

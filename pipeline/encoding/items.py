@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.fields import Problem, text_columns_field, text_field, text_list_field
+from pipeline.encoding.row_texts import Problem, text_columns_field, text_field, text_list_field
 from pipeline.tasks.all_tasks import (
     FillMaskHead,
     HeadConfig,

@@ -14,12 +14,12 @@ import sentencepiece as spm
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import pipeline.tokenizing
+import pipeline.encoding.tokenizing
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import Ragged
-from pipeline.encoding import encode_items
-from pipeline.sources import Items, Source
-from pipeline.tokenizing import Tokens, tokenize_texts, tokenize_words
+from pipeline.encoding.fragment import encode_items
+from pipeline.encoding.items import Items, Source
+from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
 from tests.shared_data import shared_data
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
@@ -72,7 +72,7 @@ def tokens_in_pieces(
 ) -> list[list[list[int]]]:
     """What comes of the texts if this is much at once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline.tokenizing, "MAX_PIECE_CHARS", max_chars)
+        patch.setattr(pipeline.encoding.tokenizing, "MAX_PIECE_CHARS", max_chars)
         return as_lists(tokenize_texts(texts, tokenizer, with_offsets=True, **options))
 
 
@@ -213,8 +213,8 @@ def test_no_word_is_lost_past_the_first_window(tokenizer: XLMRobertaXLTokenizer)
 TEN_MEGABYTES = """
     import resource, sys
     from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-    from pipeline.encoding import encode_items
-    from pipeline.sources import Items, Source
+    from pipeline.encoding.fragment import encode_items
+    from pipeline.encoding.items import Items, Source
     from tests.tiny_tokenizer import SENTENCES
 
     def peak_mib():
@@ -234,7 +234,7 @@ TEN_MEGABYTES = """
 def ten_megabytes(vocab_file: Path) -> tuple[float, int, int]:
     """A document of ten million bytes in a process of its own: MiB that it takes, tokens, windows."""
     command = [sys.executable, "-c", dedent(TEN_MEGABYTES), str(vocab_file)]
-    root = Path(__file__).resolve().parents[3]
+    root = Path(__file__).resolve().parents[4]
     output = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.split()
     return float(output[0]), int(output[1]), int(output[2])
 

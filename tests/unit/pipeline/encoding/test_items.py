@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.sources import Source, candidate_labels, decoding_context, read_items, source_of
+from pipeline.encoding.items import Source, candidate_labels, decoding_context, read_items, source_of
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
 MAX_NUM_TOKENS = 512
