@@ -11,22 +11,22 @@ import ray
 from ray.actor import ActorHandle
 
 from model import XLMRobertaXLTokenizer
+from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.fragment_columns import decode, prepare, run_batches
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, is_encoded
 from pipeline.encoding.fragment import load_tokenizer
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard
-from pipeline.head_columns import decode, prepare, run_batches
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import counted_bytes
 from pipeline.placement import RankResources
 from pipeline.ray_actors import answer, leave_libraries_loaded
 from pipeline.recovery import Recovery
-from pipeline.requests import ShardBatch
 from pipeline.shard import ShardSettings
 from pipeline.shard_group import Replica
-from pipeline.splitting import Outcome
 
 NUM_FRAGMENTS_AT_ONCE = 2
 

@@ -14,10 +14,10 @@ import torch
 import torch.distributed as dist
 
 from model import ShardGroup
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.copies import Launched
 from pipeline.heads.resolve import Head
 from pipeline.memory import peak_memory, reset_peak_memory
-from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0

@@ -12,13 +12,13 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
 from pipeline.placement import RankResources, rank_environment
 from pipeline.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.ray_actors import answer, start_actor
 from pipeline.recovery import BatchTooLargeError, RanksLostError
-from pipeline.requests import ShardBatch
 from pipeline.shard import Results, ShardSettings
 
 # For ranks to tell whether they are still in step, after the batch that may be before it.

@@ -9,17 +9,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model import ShardGroup, XLMRobertaXLTokenizer
+from pipeline.batching.fragment_columns import compute_head_columns
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.blocks import with_keys
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
 from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
-from pipeline.head_columns import compute_head_columns
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
-from pipeline.requests import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 
 

@@ -15,11 +15,11 @@ from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from model.tokenizer.truncation import longest_first
 from pipeline.arrays.ragged import Ragged, cut, join, offsets_of
 from pipeline.arrays.windows import Windows, cut_windows
+from pipeline.batching.trunk_passes import route_rows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
 from pipeline.encoding.items import Items, Source, decoding_context, read_items
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
 from pipeline.heads.resolve import Head, sources_of
-from pipeline.routing import route_rows
 
 _IDS = pa.list_(pa.int32())
 WINDOW_TYPE = pa.struct(

@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 
 from model import ShardGroup, XLMRobertaXLConfig
-from pipeline.batching import plan_batches
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.copies import Launched
 from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
 from pipeline.recovery import NUM_BATCHES_IN_FLIGHT
-from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Shard, ShardSettings
 from pipeline.speed.flops import trunk_flops
 from pipeline.speed.timing import Case

@@ -13,7 +13,7 @@ from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMa
 from model.checkpoints.reader import parameters_of, place_parameter
 from model.inference.int8_linear import Quantization
 from model.layers.heads import ClassificationHead, LMHead, pool_mean
-from pipeline.batching import plan_batches
+from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.speed.flops import projection_flops, trunk_flops
 from pipeline.speed.timing import Case
 

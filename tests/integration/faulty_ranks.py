@@ -9,10 +9,10 @@ from typing import ClassVar
 
 import torch
 
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.copies import Launched
 from pipeline.heads.resolve import Head
 from pipeline.rank import Rank
-from pipeline.requests import ShardBatch
 from pipeline.shard import Shard
 from pipeline.shard_group import Replica
 

@@ -14,8 +14,8 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from pipeline.draws import row_hashes
-from pipeline.masking import Vocabulary, sample_masks
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.row_random import row_hashes
 from tests.integration.corpus import PROBLEMS, Corpus
 from tests.oracle import oracle_of
 from tests.tiny_tokenizer import VOCAB_FILE_NAME

@@ -16,8 +16,8 @@ from jobs.demo.languages import POS_LABELS
 from jobs.demo.run import PACKAGE
 from jobs.demo.sample import read_source
 from model import ShardGroup
-from pipeline.head_columns import compute_head_columns
-from pipeline.requests import ShardBatch
+from pipeline.batching.fragment_columns import compute_head_columns
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.shard import Results, Shard, ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.pipeline_in_process import encode_in_process

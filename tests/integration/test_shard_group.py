@@ -13,7 +13,7 @@ import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from pipeline import shard_group
-from pipeline.head_columns import HeadColumns, compute_head_columns
+from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
 from pipeline.placement import RankResources
 from pipeline.rank import Rank
 from pipeline.ray_actors import answer

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.copies import Launched
-from pipeline.requests import ShardBatch
 from pipeline.shard import Shard
 from tests.parity.tasks.reference import plain_windows
 from tests.pipeline_in_process import annotate_in_process

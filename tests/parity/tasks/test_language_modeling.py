@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model.layers.loss import IGNORE_INDEX
-from pipeline.draws import row_hashes
-from pipeline.masking import Vocabulary, sample_masks
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.row_random import row_hashes
 from tests.parity.tasks.conftest import Outputs
 from tests.parity.tasks.job import NUM_GUESSES, NUM_NEW_TOKENS
 from tests.parity.tasks.reference import Reference, assert_near, is_tie

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from model import ShardGroup
 from model.layers.loss import IGNORE_INDEX
-from pipeline.draws import row_hashes
-from pipeline.masking import Vocabulary, sample_masks
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.row_random import row_hashes
 from tests.parity.tasks.answers import best_answer
 from tests.parity.tasks.entities import entities_of, word_probabilities
 from tests.parity.tasks.job import NUM_NEW_TOKENS, annotate

@@ -12,9 +12,9 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.batching.sequences import WindowArrays
 from pipeline.decoding import HeadResults, decode_head
 from pipeline.heads.resolve import Head
-from pipeline.sequences import WindowArrays
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config, window_column, window_of
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from model import ShardGroup
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.copies import Launched
 from pipeline.heads.resolve import Head, read_config
 from pipeline.rank import OutOfMemory, Rank, is_out_of_memory
-from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Shard, ShardSettings
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.recovery import (
     MAX_DEATHS,
     NUM_HITS_BEFORE_HALVING,
@@ -14,9 +16,7 @@ from pipeline.recovery import (
     Recovery,
     UnisolatedError,
 )
-from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Results
-from pipeline.splitting import Outcome
 
 BUDGET = 1000
 DIED = "the model process died on this row three times (ActorDiedError)"

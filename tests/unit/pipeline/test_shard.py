@@ -17,13 +17,13 @@ from model import (
     XLMRobertaXLModel,
 )
 from model.kernels.hardware import FAST_PATH_CALLS
-from pipeline.batching import plan_batches
-from pipeline.draws import row_hashes
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.row_random import row_hashes
+from pipeline.batching.sequences import WindowArrays, gather_sequences
+from pipeline.batching.shard_batch import ShardBatch, make_batch
+from pipeline.batching.token_budget_batches import plan_batches
+from pipeline.batching.trunk_passes import streams_of
 from pipeline.heads.resolve import Head, read_config
-from pipeline.masking import Vocabulary, sample_masks
-from pipeline.requests import ShardBatch, make_batch
-from pipeline.routing import streams_of
-from pipeline.sequences import WindowArrays, gather_sequences
 from pipeline.shard import Shard, ShardSettings
 from tests.oracle import oracle_of
 from tests.unit.pipeline.compute_fixtures import (

@@ -12,10 +12,10 @@ from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 
 from pipeline import shard_group
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.placement import RankResources
 from pipeline.rank import OutOfMemory
 from pipeline.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
-from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import ShardSettings
 from pipeline.shard_group import COLLECTING, MAX_STARTS, Replica, ShardGroupError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.requests import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.shard import Results
 
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import Ragged, offsets_of, ranges
-from pipeline.masking import Vocabulary, sample_masks
-from pipeline.routing import Masking, Stream
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.trunk_passes import Masking, Stream
 
 
 @dataclass(frozen=True)

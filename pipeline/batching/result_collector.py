@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.batching.sequences import SequenceSet, WindowArrays
+from pipeline.batching.shard_batch import Places
 from pipeline.decoding import HeadResults
-from pipeline.requests import Places
-from pipeline.sequences import SequenceSet, WindowArrays
 
 
 @dataclass

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.columns import sequence_column
 from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
-from pipeline.head_columns import HeadColumns, compute_head_columns
 from pipeline.heads.resolve import Head
-from pipeline.requests import HeadRequest, ShardBatch
 from pipeline.shard import Results
 from tests.oracle import TOLERANCE, oracle_of, randomize
 from tests.pipeline_in_process import annotate_in_process

@@ -7,9 +7,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.collecting import Collected
-from pipeline.requests import Places
-from pipeline.sequences import SequenceSet, WindowArrays
+from pipeline.batching.result_collector import Collected
+from pipeline.batching.sequences import SequenceSet, WindowArrays
+from pipeline.batching.shard_batch import Places
 from tests.unit.pipeline.compute_fixtures import window_column, window_of
 
 WINDOWS = WindowArrays.from_column(window_column([[window_of([0, 5, 6, 2])] * 3, [window_of([0, 7, 2])]]))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
-from pipeline.draws import draw, mix, uniform
+from pipeline.batching.row_random import draw, mix, uniform
 
 _MASK_SHARE, _RANDOM_SHARE = 0.8, 0.1
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.requests import HeadRequest, ShardBatch
+from pipeline.batching.batch_pieces import Outcome, halves, join, pieces_within, take_sequences
+from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.shard import Results
-from pipeline.splitting import Outcome, halves, join, pieces_within, take_sequences
 
 
 @st.composite

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.draws import row_hashes
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.row_random import row_hashes
+from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
+from pipeline.batching.shard_batch import HeadRequest, Places, make_batch
+from pipeline.batching.trunk_passes import Stream, streams_of
 from pipeline.heads.resolve import Head
-from pipeline.masking import Vocabulary, sample_masks
-from pipeline.requests import HeadRequest, Places, make_batch
-from pipeline.routing import Stream, streams_of
-from pipeline.sequences import SequenceSet, WindowArrays, gather_sequences
 from pipeline.tasks.all_tasks import MaskedLMLossHead
 from tests.unit.pipeline.compute_fixtures import make_head, window_column, window_of
 

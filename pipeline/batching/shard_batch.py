@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
+from pipeline.batching.sequences import SequenceSet
+from pipeline.batching.trunk_passes import Stream
 from pipeline.heads.resolve import Head
-from pipeline.routing import Stream
-from pipeline.sequences import SequenceSet
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.draws import row_hashes
-from pipeline.masking import Vocabulary, sample_masks
+from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.row_random import row_hashes
 
 VOCAB_SIZE = 1000
 VOCABULARY = Vocabulary(mask_id=VOCAB_SIZE - 1)

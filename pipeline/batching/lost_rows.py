@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.routing import Stream
-from pipeline.sequences import SequenceSet
+from pipeline.batching.sequences import SequenceSet
+from pipeline.batching.trunk_passes import Stream
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pipeline.batching import plan_batches
+from pipeline.batching.token_budget_batches import plan_batches
 
 LENGTHS = st.lists(st.integers(1, 600), max_size=120).map(lambda values: np.array(values, dtype=np.int32))
 BUDGETS = st.integers(1, 2000)

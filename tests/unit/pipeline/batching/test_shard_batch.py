@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.batching import plan_batches
+from pipeline.batching.masking import Vocabulary
+from pipeline.batching.row_random import row_hashes
+from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
+from pipeline.batching.shard_batch import HeadRequest, Places, ShardBatch, make_batch
+from pipeline.batching.token_budget_batches import plan_batches
+from pipeline.batching.trunk_passes import streams_of
 from pipeline.columns import WANTED, sequence_column
-from pipeline.draws import row_hashes
 from pipeline.encoding.fragment import encode_fragment
 from pipeline.heads.resolve import sources_of
-from pipeline.masking import Vocabulary
-from pipeline.requests import HeadRequest, Places, ShardBatch, make_batch
-from pipeline.routing import streams_of
-from pipeline.sequences import SequenceSet, WindowArrays, gather_sequences
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.routing import Masking, Routes, Stream, route_rows, streams_of
+from pipeline.batching.trunk_passes import Masking, Routes, Stream, route_rows, streams_of
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
 NAMES = ["topic", "vector", "loss"]

@@ -9,20 +9,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
-from pipeline.batching import plan_batches
-from pipeline.collecting import Collected
+from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.lost_rows import losses_of_rows
+from pipeline.batching.masking import Vocabulary
+from pipeline.batching.result_collector import Collected
+from pipeline.batching.row_random import row_hashes
+from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
+from pipeline.batching.shard_batch import Places, ShardBatch, make_batch
+from pipeline.batching.token_budget_batches import plan_batches
+from pipeline.batching.trunk_passes import Stream, streams_of
 from pipeline.columns import WANTED, context_column, sequence_column
 from pipeline.decoding import decode_head
-from pipeline.draws import row_hashes
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, sources_of
-from pipeline.losses import losses_of_rows
-from pipeline.masking import Vocabulary
-from pipeline.requests import Places, ShardBatch, make_batch
-from pipeline.routing import Stream, streams_of
-from pipeline.sequences import SequenceSet, WindowArrays, gather_sequences
 from pipeline.shard import Results
-from pipeline.splitting import Outcome
 
 RunBatches = Callable[[Iterable[ShardBatch]], Iterator[Results | Outcome]]
 """Results of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""

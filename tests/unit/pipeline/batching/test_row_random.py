@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.draws import draw, mix, row_hashes, uniform
+from pipeline.batching.row_random import draw, mix, row_hashes, uniform
 
 NUM_ROWS = 100_000
 
