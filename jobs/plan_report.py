@@ -11,9 +11,9 @@ from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.input.file_listing import without_secret
 from pipeline.input.planning import Plan
-from pipeline.memory import RankMemory, rank_memory
 from pipeline.output.increment import Increment
-from pipeline.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
+from pipeline.replica.memory import RankMemory, rank_memory
+from pipeline.replica.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
 
 GIB = 2**30
 _MAX_SHOWN = 10

@@ -22,11 +22,11 @@ from pipeline.fragments import Fragment
 from pipeline.guard import CountingGuard
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import counted_bytes
-from pipeline.placement import RankResources
 from pipeline.ray_actors import answer, leave_libraries_loaded
-from pipeline.recovery import Recovery
-from pipeline.shard import ShardSettings
-from pipeline.shard_group import Replica
+from pipeline.replica.model_runner import ShardSettings
+from pipeline.replica.placement import RankResources
+from pipeline.replica.recovery import Recovery
+from pipeline.replica.shard_group import Replica
 
 NUM_FRAGMENTS_AT_ONCE = 2
 

@@ -12,9 +12,9 @@ from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.graph import Deployment
 from pipeline.heads.resolve import Head, read_config
-from pipeline.placement import rank_resources, replicas_that_fit
-from pipeline.shard import ShardSettings
-from pipeline.token_budget import free_bytes_on_cluster, resolve_token_budget
+from pipeline.replica.model_runner import ShardSettings
+from pipeline.replica.placement import rank_resources, replicas_that_fit
+from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget
 
 # Ranks own the cores of a local run; tasks that read, tokenize and write come and go beside them.
 _NUM_TASK_CPUS = 2

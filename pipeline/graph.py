@@ -26,9 +26,9 @@ from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Progre
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
-from pipeline.placement import RankResources, replica_placement
 from pipeline.ray_actors import answer, start_actor_here
-from pipeline.shard import ShardSettings
+from pipeline.replica.model_runner import ShardSettings
+from pipeline.replica.placement import RankResources, replica_placement
 from pipeline.sink import PartSink
 from pipeline.source import read_fragments
 

@@ -7,7 +7,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.ray_actors import answer
-from pipeline.recovery import UnisolatedError
+from pipeline.replica.recovery import UnisolatedError
 
 MAX_DEATHS = 32
 REASON = "the process that tokenized this row died of it, each time; take it out of the input"

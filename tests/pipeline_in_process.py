@@ -20,7 +20,7 @@ from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
-from pipeline.shard import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import Results, Shard, ShardSettings
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.shard import Results
+from pipeline.replica.model_runner import Results
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from pipeline.columns import WANTED, context_column, sequence_column
 from pipeline.decoding import decode_head
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, sources_of
-from pipeline.shard import Results
+from pipeline.replica.model_runner import Results
 
 RunBatches = Callable[[Iterable[ShardBatch]], Iterator[Results | Outcome]]
 """Results of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from model import ShardGroup, XLMRobertaXLConfig
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.batching.token_budget_batches import plan_batches
-from pipeline.copies import Launched
 from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
-from pipeline.recovery import NUM_BATCHES_IN_FLIGHT
-from pipeline.shard import Shard, ShardSettings
+from pipeline.replica.device_transfer import Launched
+from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT
 from pipeline.speed.flops import trunk_flops
 from pipeline.speed.timing import Case
 from pipeline.tasks.all_tasks import EmbeddingHead

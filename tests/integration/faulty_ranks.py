@@ -10,11 +10,11 @@ from typing import ClassVar
 import torch
 
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.copies import Launched
 from pipeline.heads.resolve import Head
-from pipeline.rank import Rank
-from pipeline.shard import Shard
-from pipeline.shard_group import Replica
+from pipeline.replica.device_transfer import Launched
+from pipeline.replica.model_runner import Shard
+from pipeline.replica.rank import Rank
+from pipeline.replica.shard_group import Replica
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from jobs.demo.sample import read_source
 from model import ShardGroup
 from pipeline.batching.fragment_columns import compute_head_columns
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.shard import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import Results, Shard, ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.pipeline_in_process import encode_in_process
 from tests.tagged_sentences import TAGGED

@@ -12,13 +12,13 @@ import ray
 import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from pipeline import shard_group
 from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
-from pipeline.placement import RankResources
-from pipeline.rank import Rank
 from pipeline.ray_actors import answer
-from pipeline.recovery import Recovery
-from pipeline.shard_group import Replica
+from pipeline.replica import shard_group
+from pipeline.replica.placement import RankResources
+from pipeline.replica.rank import Rank
+from pipeline.replica.recovery import Recovery
+from pipeline.replica.shard_group import Replica
 from tests.integration.faulty_ranks import Faults, faulty_replica
 from tests.pipeline_in_process import Encoded, annotate_in_process, encode_in_process
 from tests.tiny_tokenizer import SENTENCES

@@ -6,7 +6,7 @@ import pytest
 import ray
 
 from pipeline.errors import ConfigError
-from pipeline.token_budget import free_bytes_on_cluster
+from pipeline.replica.token_budget import free_bytes_on_cluster
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -20,13 +20,13 @@ def test_memory_is_asked_for_where_the_gpu_is(monkeypatch: pytest.MonkeyPatch) -
     def gpus_of_this_process() -> int:
         return len(ray.get_gpu_ids())
 
-    monkeypatch.setattr("pipeline.token_budget.free_bytes_here", gpus_of_this_process)
+    monkeypatch.setattr("pipeline.replica.token_budget.free_bytes_here", gpus_of_this_process)
     assert free_bytes_on_cluster() == 1
     assert len(ray.get_gpu_ids()) == 0
 
 
 def test_a_gpu_that_does_not_come_free_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.token_budget._PROBE_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("pipeline.replica.token_budget._PROBE_TIMEOUT_S", 1.0)
 
     @ray.remote(num_gpus=1)
     class Holder:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.copies import Launched
-from pipeline.shard import Shard
+from pipeline.replica.device_transfer import Launched
+from pipeline.replica.model_runner import Shard
 from tests.parity.tasks.reference import plain_windows
 from tests.pipeline_in_process import annotate_in_process
 from tests.task_checkpoints import TaskCheckpoints, copy_of, write_task_checkpoints

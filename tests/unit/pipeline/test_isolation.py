@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.isolation import MAX_DEATHS, deadly_rows
-from pipeline.recovery import UnisolatedError
+from pipeline.replica.recovery import UnisolatedError
 
 
 def dies_of(deadly: set[int]) -> Callable[[int, int], bool]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.batching.batch_pieces import Outcome, halves, join, pieces_within, take_sequences
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.shard import Results
+from pipeline.replica.model_runner import Results
 
 
 @st.composite

@@ -21,7 +21,7 @@ from pipeline.columns import sequence_column
 from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
-from pipeline.shard import Results
+from pipeline.replica.model_runner import Results
 from tests.oracle import TOLERANCE, oracle_of, randomize
 from tests.pipeline_in_process import annotate_in_process
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece

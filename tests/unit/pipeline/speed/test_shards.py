@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import read_config
-from pipeline.shard import Shard
+from pipeline.replica.model_runner import Shard
 from pipeline.speed.shards import MAX_BATCHES, shard_cases
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 

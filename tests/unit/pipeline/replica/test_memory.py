@@ -21,8 +21,8 @@ from model import (
 from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.heads.resolve import Head, read_config
-from pipeline.memory import peak_memory, rank_memory, reset_peak_memory
-from pipeline.shard import Shard, ShardSettings
+from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.replica.model_runner import Shard, ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 

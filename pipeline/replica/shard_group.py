@@ -15,11 +15,11 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
-from pipeline.placement import RankResources, rank_environment
-from pipeline.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.ray_actors import answer, start_actor
-from pipeline.recovery import BatchTooLargeError, RanksLostError
-from pipeline.shard import Results, ShardSettings
+from pipeline.replica.model_runner import Results, ShardSettings
+from pipeline.replica.placement import RankResources, rank_environment
+from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
+from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
 
 # For ranks to tell whether they are still in step, after the batch that may be before it.
 PROBE_TIMEOUT_S = 120.0

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from pipeline.copies import Copies
+from pipeline.replica.device_transfer import Copies
 
 
 def test_on_a_cpu_nothing_is_copied() -> None:

@@ -6,7 +6,13 @@ from ray.util.placement_group import PlacementGroup
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
-from pipeline.placement import GroupLease, RankResources, rank_environment, rank_resources, replicas_that_fit
+from pipeline.replica.placement import (
+    GroupLease,
+    RankResources,
+    rank_environment,
+    rank_resources,
+    replicas_that_fit,
+)
 
 
 def model(**options: Any) -> ModelSection:

@@ -15,10 +15,10 @@ import torch.distributed as dist
 
 from model import ShardGroup
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.copies import Launched
 from pipeline.heads.resolve import Head
-from pipeline.memory import peak_memory, reset_peak_memory
-from pipeline.shard import Results, Shard, ShardSettings
+from pipeline.replica.device_transfer import Launched
+from pipeline.replica.memory import peak_memory, reset_peak_memory
+from pipeline.replica.model_runner import Results, Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0
 # Ranks are in step, so that none waits long for the others, unless one is stopped.

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.batching.batch_pieces import Outcome, Piece, halves, join, pieces_within, take_sequences
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.errors import PipelineError
-from pipeline.shard import Results
+from pipeline.replica.model_runner import Results
 
 NUM_BATCHES_IN_FLIGHT = 2
 # Of one batch, while it is searched; six to find one sequence among 64, seven and two more to be sure of it.

@@ -9,8 +9,8 @@ from ray.exceptions import GetTimeoutError
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head
-from pipeline.memory import rank_memory
 from pipeline.ray_actors import answer
+from pipeline.replica.memory import rank_memory
 
 # A CPU takes a batch in slices: more tokens make it no faster.
 CPU_TOKEN_BUDGET = 8192

@@ -15,10 +15,10 @@ from model.layers.heads import LMHead, pool_max, pool_mean
 from model.layers.vocab_top_k import vocab_parallel_top_k
 from model.modeling.pretrained import refuse_missing_trunk
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.copies import Copies, Launched
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
 from pipeline.precision import Precision
+from pipeline.replica.device_transfer import Copies, Launched
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.batching.batch_pieces import Outcome
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.recovery import (
+from pipeline.replica.model_runner import Results
+from pipeline.replica.recovery import (
     MAX_DEATHS,
     NUM_HITS_BEFORE_HALVING,
     BatchTooLargeError,
@@ -16,7 +17,6 @@ from pipeline.recovery import (
     Recovery,
     UnisolatedError,
 )
-from pipeline.shard import Results
 
 BUDGET = 1000
 DIED = "the model process died on this row three times (ActorDiedError)"

@@ -8,8 +8,8 @@ from model import XLMRobertaXLConfig
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config
-from pipeline.memory import rank_memory
-from pipeline.token_budget import resolve_token_budget
+from pipeline.replica.memory import rank_memory
+from pipeline.replica.token_budget import resolve_token_budget
 from tests.unit.pipeline.compute_fixtures import job_of, make_head
 
 GIB = 2**30

@@ -24,7 +24,7 @@ from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import streams_of
 from pipeline.heads.resolve import Head, read_config
-from pipeline.shard import Shard, ShardSettings
+from pipeline.replica.model_runner import Shard, ShardSettings
 from tests.oracle import oracle_of
 from tests.unit.pipeline.compute_fixtures import (
     TINY_VOCAB_SIZE,
