@@ -10,18 +10,14 @@ import ray
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from pipeline.annotator import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
-from pipeline.blocks import whole_fragment
 from pipeline.columns import is_internal, output_schema
 from pipeline.config.job import JobConfig
 from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
-from pipeline.guard import CountingGuard, Guard
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
-from pipeline.isolation import deadly_rows_of
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter, ProgressDisplay, Work
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
@@ -29,8 +25,12 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.ray_actors import answer, start_actor_here
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, replica_placement
-from pipeline.sink import PartSink
-from pipeline.source import read_fragments
+from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
+from pipeline.stages.attempts import CountingGuard, Guard
+from pipeline.stages.blocks import whole_fragment
+from pipeline.stages.crash_isolation import deadly_rows_of
+from pipeline.stages.read import read_fragments
+from pipeline.stages.write import PartSink
 
 PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 from model import ShardGroup, XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import compute_head_columns
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.blocks import with_keys
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
 from pipeline.encoding.fragment import encode_fragment, load_tokenizer
@@ -21,6 +20,7 @@ from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
 from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.stages.blocks import with_keys
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
-from pipeline.guard import Tries
 from pipeline.ray_actors import answer
+from pipeline.stages.attempts import Tries
 
 _TERMINAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0

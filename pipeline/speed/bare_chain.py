@@ -12,7 +12,7 @@ from ray.data.datasource import Datasink
 from pipeline.cluster import connect
 from pipeline.config.job import JobConfig
 from pipeline.input.planning import plan_fragments
-from pipeline.source import read_fragments
+from pipeline.stages.read import read_fragments
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-import pipeline.source
+import pipeline.stages.read
 from jobs.annotate import main
 from pipeline.fragments import Fragment
 from pipeline.input.reading import read_fragment
@@ -24,5 +24,5 @@ def read_or_die(fragment: Fragment, *arguments: Any) -> pa.Table:
 
 if __name__ == "__main__":
     # As workers import it, and not as __main__.
-    pipeline.source.read_fragment = import_module("tests.integration.deadly_reading").read_or_die
+    pipeline.stages.read.read_fragment = import_module("tests.integration.deadly_reading").read_or_die
     sys.exit(main())

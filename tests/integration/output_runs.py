@@ -17,7 +17,6 @@ import pyarrow as pa
 from ray.data._internal.execution.interfaces import TaskContext
 
 import pipeline.storage.atomic_files
-from pipeline.blocks import with_keys
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.input.file_listing import resolve_path
 from pipeline.input.planning import plan_fragments
@@ -26,7 +25,8 @@ from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output
 from pipeline.output.run_output import RunOutput
-from pipeline.sink import PartSink
+from pipeline.stages.blocks import with_keys
+from pipeline.stages.write import PartSink
 from tests.unit.pipeline.input_files import job
 
 CONTEXT = TaskContext(task_idx=0, op_name="Write")

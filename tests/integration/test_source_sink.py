@@ -18,8 +18,8 @@ from pipeline.errors import OutputError
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.output.inventory import Inventory
 from pipeline.output.output_folder import OutputFolder
-from pipeline.sink import PartSink
-from pipeline.source import read_fragments
+from pipeline.stages.read import read_fragments
+from pipeline.stages.write import PartSink
 from tests.unit.pipeline.input_files import job, rows, write
 
 NUM_FRAGMENTS = 30

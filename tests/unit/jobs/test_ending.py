@@ -3,7 +3,7 @@ import pytest
 from jobs.ending import DONE, PARTLY, report_failures
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
-from tests.unit.pipeline.test_sink import FRAGMENT
+from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 FAILURE = FragmentFailure.of(FRAGMENT, "read", "a page is damaged")
 

@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import fs
 
-from pipeline.blocks import whole_fragment, with_keys
 from pipeline.errors import FragmentError
 from pipeline.failures import FailureLog, FragmentFailure, failure_block, failure_in, reason_of
 from pipeline.output.output_folder import FAILED
+from pipeline.stages.blocks import whole_fragment, with_keys
 from tests.unit.pipeline.input_files import rows
-from tests.unit.pipeline.test_sink import FRAGMENT
+from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 FAILURE = FragmentFailure.of(FRAGMENT, "read", "a page is damaged")
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pipeline.failures import FragmentFailure
 from pipeline.monitoring.progress_counter import ProgressCounter
-from tests.unit.pipeline.test_sink import FRAGMENT
+from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 READ = FragmentFailure.of(FRAGMENT, "read", "damaged")
 WRITE = replace(READ, part_path="b", stage="write")

@@ -14,12 +14,10 @@ from model import XLMRobertaXLTokenizer
 from pipeline.batching.batch_pieces import Outcome
 from pipeline.batching.fragment_columns import decode, prepare, run_batches
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, is_encoded
 from pipeline.encoding.fragment import load_tokenizer
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
-from pipeline.guard import CountingGuard
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import counted_bytes
 from pipeline.ray_actors import answer, leave_libraries_loaded
@@ -27,6 +25,8 @@ from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
+from pipeline.stages.attempts import CountingGuard
+from pipeline.stages.blocks import whole_fragment
 
 NUM_FRAGMENTS_AT_ONCE = 2
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipeline.blocks import whole_fragment
 from pipeline.errors import FragmentError, PipelineError
 from pipeline.input.planning import plan_fragments
-from pipeline.source import FragmentSource
+from pipeline.stages.blocks import whole_fragment
+from pipeline.stages.read import FragmentSource
 from tests.unit.pipeline.input_files import job, rows, write
 
 

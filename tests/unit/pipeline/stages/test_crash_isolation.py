@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.isolation import MAX_DEATHS, deadly_rows
 from pipeline.replica.recovery import UnisolatedError
+from pipeline.stages.crash_isolation import MAX_DEATHS, deadly_rows
 
 
 def dies_of(deadly: set[int]) -> Callable[[int, int], bool]:

@@ -10,16 +10,16 @@ from pyarrow import fs
 from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink
 
-from pipeline.blocks import whole_fragment
 from pipeline.columns import ERROR, NUM_TOKENS, is_internal
 from pipeline.errors import OutputError
 from pipeline.failures import FailureLog, FragmentFailure, failure_in
 from pipeline.fragments import Fragment
-from pipeline.guard import Guard, retried, unguarded
 from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import PartPlacement
 from pipeline.output.part_writer import conform, write_part
 from pipeline.output.versions import versions
+from pipeline.stages.attempts import Guard, retried, unguarded
+from pipeline.stages.blocks import whole_fragment
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext

@@ -4,11 +4,11 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline import guard
 from pipeline.errors import FragmentError, JobError, OutputError
 from pipeline.failures import FragmentFailure
-from pipeline.guard import NUM_TRIES, CountingGuard, Tries, retried
-from tests.unit.pipeline.test_sink import FRAGMENT
+from pipeline.stages import attempts
+from pipeline.stages.attempts import NUM_TRIES, CountingGuard, Tries, retried
+from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 
 @dataclass
@@ -29,8 +29,8 @@ class Counter:
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> CountingGuard:
-    monkeypatch.setattr(guard, "answer", lambda value: value)
-    monkeypatch.setattr(guard, "is_retry", lambda: True)
+    monkeypatch.setattr(attempts, "answer", lambda value: value)
+    monkeypatch.setattr(attempts, "is_retry", lambda: True)
     return CountingGuard(cast(Any, Counter()))
 
 
@@ -57,8 +57,8 @@ def test_a_result_passes_however_often_it_is_asked_for(counting: CountingGuard) 
 def test_a_first_try_does_not_wait_for_the_counter(
     counting: CountingGuard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guard, "is_retry", lambda: False)
-    monkeypatch.setattr(guard, "answer", lambda value: pytest.fail("it waits"))
+    monkeypatch.setattr(attempts, "is_retry", lambda: False)
+    monkeypatch.setattr(attempts, "answer", lambda value: pytest.fail("it waits"))
     assert counting("read", FRAGMENT, lambda: 5) == 5
 
 

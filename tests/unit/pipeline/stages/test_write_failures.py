@@ -6,12 +6,12 @@ import pytest
 from pyarrow import fs
 from ray.data._internal.execution.interfaces import TaskContext
 
-from pipeline import guard, sink
 from pipeline.errors import OutputError
 from pipeline.failures import FailureLog, FragmentFailure, failure_block
-from pipeline.guard import caught
-from pipeline.sink import PartSink
-from tests.unit.pipeline.test_sink import FRAGMENT, SCHEMA, finished_block
+from pipeline.stages import attempts, write
+from pipeline.stages.attempts import caught
+from pipeline.stages.write import PartSink
+from tests.unit.pipeline.stages.test_write import FRAGMENT, SCHEMA, finished_block
 
 LOCAL = fs.LocalFileSystem()
 CONTEXT = TaskContext(task_idx=0, op_name="Write")
@@ -20,7 +20,7 @@ FAILURE = FragmentFailure.of(FRAGMENT, "read", "a page is damaged")
 
 @pytest.fixture(autouse=True)
 def no_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(attempts.time, "sleep", lambda seconds: None)
 
 
 def test_a_failed_fragment_is_recorded_and_told_and_has_no_part(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_part_that_cannot_be_written_is_tried_again_and_then_told(
         except OSError as error:
             raise OutputError("the disk is full") from error
 
-    monkeypatch.setattr(sink, "write_part", write_part)
+    monkeypatch.setattr(write, "write_part", write_part)
     told: list[FragmentFailure] = []
     PartSink(LOCAL, str(tmp_path), SCHEMA, on_failure=told.append, guard=caught).write([finished_block()], CONTEXT)
     assert told == [FragmentFailure.of(FRAGMENT, "write", "the disk is full")]

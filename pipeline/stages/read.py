@@ -9,12 +9,12 @@ from ray.data import DataContext, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from pipeline.blocks import KEY_FIELDS, with_keys
 from pipeline.errors import FragmentError
 from pipeline.failures import FragmentFailure, failure_block
 from pipeline.fragments import Fragment
-from pipeline.guard import Guard, retried, unguarded
 from pipeline.input.reading import read_fragment
+from pipeline.stages.attempts import Guard, retried, unguarded
+from pipeline.stages.blocks import KEY_FIELDS, with_keys
 
 
 class FragmentSource(Datasource):

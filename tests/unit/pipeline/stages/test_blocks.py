@@ -1,9 +1,9 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.blocks import KEY_FIELDS, whole_fragment, with_keys
 from pipeline.errors import OutputError
 from pipeline.fragments import Cut, Fragment, file_fragments
+from pipeline.stages.blocks import KEY_FIELDS, whole_fragment, with_keys
 from tests.unit.pipeline.input_files import rows
 
 CUTS = [Cut((0,), 0, 0, 6, 60), Cut((1,), 0, 6, 6, 60)]

@@ -8,13 +8,13 @@ import pytest
 from pyarrow import fs
 from ray.data._internal.execution.interfaces import TaskContext
 
-from pipeline.blocks import with_keys
 from pipeline.columns import output_schema, sequence_column
 from pipeline.errors import OutputError
 from pipeline.fragments import Cut, Fragment, file_fragments
 from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import PartPlacement
-from pipeline.sink import PartSink
+from pipeline.stages.blocks import with_keys
+from pipeline.stages.write import PartSink
 from tests.unit.pipeline.input_files import rows, tree
 
 CUTS = [Cut((0,), 0, 0, 4, 40)]

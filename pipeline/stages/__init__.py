@@ -1,0 +1,1 @@
+"""The four steps of the dataset: read, encode, annotate, write."""
