@@ -14,17 +14,17 @@ from jobs.ending import DONE, failure_message, report_failures
 from jobs.interruption import INTERRUPTED, Interruption
 from jobs.plan_report import describe_increment, print_plan
 from jobs.submission import refuse_lost_output
-from pipeline.cluster import connect, deploy
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.config.local_models import with_local_models
+from pipeline.driver.dataset import annotate_fragments
+from pipeline.driver.identity import run_identity
+from pipeline.driver.ray_connection import connect, deploy
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.failures import FailureLog, FragmentFailure
 from pipeline.fragments import Fragment
-from pipeline.graph import annotate_fragments
 from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
-from pipeline.identity import run_identity
 from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.progress_counter import Counts

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.cluster import default_device, resolve_dtype
 from pipeline.config.job import JobConfig
+from pipeline.driver.ray_connection import default_device, resolve_dtype
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.input.file_listing import without_secret

@@ -9,8 +9,8 @@ from ray.data import ActorPoolStrategy, DataContext
 from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink
 
-from pipeline.cluster import connect
 from pipeline.config.job import JobConfig
+from pipeline.driver.ray_connection import connect
 from pipeline.input.planning import plan_fragments
 from pipeline.stages.read import read_fragments
 

@@ -2,11 +2,11 @@
 
 import sys
 
-import pipeline.graph
+import pipeline.driver.dataset
 from jobs.annotate import main
 
 NUM_FRAGMENTS = 17
 
 if __name__ == "__main__":
-    pipeline.graph.MAX_FRAGMENTS_AT_ONCE = NUM_FRAGMENTS
+    pipeline.driver.dataset.MAX_FRAGMENTS_AT_ONCE = NUM_FRAGMENTS
     sys.exit(main())

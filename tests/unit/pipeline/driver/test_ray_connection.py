@@ -5,8 +5,8 @@ import pytest
 import ray
 import torch
 
-from pipeline.cluster import connect, deploy, resolve_dtype
 from pipeline.config.job import JobConfig
+from pipeline.driver.ray_connection import connect, deploy, resolve_dtype
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import resolve_heads
 from tests.checkpoints import write_random_checkpoint
@@ -73,7 +73,7 @@ def test_a_job_is_laid_out_over_what_the_cluster_has(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     set_cluster(monkeypatch, *nodes)
-    monkeypatch.setattr("pipeline.cluster.free_bytes_on_cluster", lambda: 2**36)
+    monkeypatch.setattr("pipeline.driver.ray_connection.free_bytes_on_cluster", lambda: 2**36)
     wanted = job(directory, **model)
     found = deploy(wanted, resolve_heads(wanted), cores_per_node=8)
     shard = found.shard

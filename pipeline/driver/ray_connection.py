@@ -8,9 +8,9 @@ import ray
 import torch
 
 from pipeline.config.job import JobConfig, ModelSection
+from pipeline.driver.dataset import Deployment
 from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
-from pipeline.graph import Deployment
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import rank_resources, replicas_that_fit

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline.config.job import JobConfig
+from pipeline.driver.identity import content_digest, run_identity
 from pipeline.heads.resolve import resolve_heads
-from pipeline.identity import content_digest, run_identity
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
@@ -156,7 +156,7 @@ class TestContentDigest:
 
     @pytest.mark.parametrize("size", [0, 1, 2**20 - 1, 2**21, 2**21 + 1, 5 * 2**20 + 7])
     def test_pieces_count_in_their_order(self, size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pipeline.identity._PIECE_BYTES", 2**21)
+        monkeypatch.setattr("pipeline.driver.identity._PIECE_BYTES", 2**21)
         content = bytearray(random.Random(0).randbytes(size))
         file = tmp_path / "a"
         file.write_bytes(content)
@@ -174,7 +174,7 @@ class TestContentDigest:
         assert len(found) == 2 + -(-size // 2**20) + (size > 2**21)
 
     def test_pieces_belong_to_their_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("pipeline.identity._PIECE_BYTES", 2**20)
+        monkeypatch.setattr("pipeline.driver.identity._PIECE_BYTES", 2**20)
         first, second, third, fourth = (bytes([n]) * 2**20 for n in range(4))
         found = set()
         for x, y in ((first + second, third + fourth), (first + fourth, third + second)):
