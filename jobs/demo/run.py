@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from rich.console import Console
 
-from jobs.annotate import main as annotate
+from jobs.annotate.command import main as annotate
+from jobs.annotate.exit_report import DONE
 from jobs.demo.show import NARROWEST, print_next_steps, print_output, throughput_line
-from jobs.ending import DONE
 from pipeline.output.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 import pipeline.driver.dataset
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.encoding.fragment import encode_fragment
 
 DEADLY = "\U00010384\U0001039a"

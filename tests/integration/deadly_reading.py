@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 import pipeline.stages.read
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.fragments import Fragment
 from pipeline.input.reading import read_fragment
 

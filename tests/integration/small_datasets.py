@@ -3,7 +3,7 @@
 import sys
 
 import pipeline.driver.dataset
-from jobs.annotate import main
+from jobs.annotate.command import main
 
 NUM_FRAGMENTS = 17
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.config.job import load_job_config
 from pipeline.input.planning import plan_fragments
 from tests.integration.conftest import Annotated, Workbench, forbid_ray

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.processes import Process, wait_for

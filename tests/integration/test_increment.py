@@ -10,7 +10,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.fragments import PartName
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import Corpus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.errors import ConfigError
 from pipeline.input.file_listing import resolve_path
 from pipeline.output.lease import held_lease

@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.input.file_listing import resolve_path

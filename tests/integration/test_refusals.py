@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.runs import parts
@@ -163,7 +163,7 @@ def test_the_plan_leaves_open_what_a_gpu_would_tell(
     assert main([str(job_file), "--plan"]) == 0
     assert "batches of 8,192 tokens (how many fit, the GPU tells at the start)" in capsys.readouterr().out
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("jobs.plan_report.free_bytes_here", lambda: 2**36)
+    monkeypatch.setattr("jobs.annotate.plan_report.free_bytes_here", lambda: 2**36)
     assert main([str(job_file), "--plan"]) == 0
     assert "batches of 32,768 tokens\n" in capsys.readouterr().out
 

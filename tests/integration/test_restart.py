@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.annotate import main
+from jobs.annotate.command import main
 from pipeline.errors import ConfigError
 from tests.integration.conftest import Annotated, Workbench
 from tests.integration.corpus import Corpus

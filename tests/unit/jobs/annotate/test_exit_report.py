@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.ending import DONE, PARTLY, report_failures
+from jobs.annotate.exit_report import DONE, PARTLY, report_failures
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
 from tests.unit.pipeline.stages.test_write import FRAGMENT

@@ -10,10 +10,10 @@ from pathlib import Path
 import ray
 from ray.exceptions import RayError
 
-from jobs.ending import DONE, failure_message, report_failures
-from jobs.interruption import INTERRUPTED, Interruption
-from jobs.plan_report import describe_increment, print_plan
-from jobs.submission import refuse_lost_output
+from jobs.annotate.exit_report import DONE, failure_message, report_failures
+from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.plan_report import describe_increment, print_plan
+from jobs.annotate.submission import refuse_lost_output
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.dataset import annotate_fragments
@@ -200,7 +200,3 @@ def _todo(
 def _skipped(plan: Plan, todo: Sequence[Fragment]) -> str:
     num_skipped = len(plan.fragments) - len(todo)
     return f"; {num_skipped} fragments were done before" if num_skipped else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jobs.interruption import INTERRUPTED, Interruption
+from jobs.annotate.interruption import INTERRUPTED, Interruption
 
 
 def send(number: signal.Signals) -> None:
@@ -56,7 +56,7 @@ def test_the_end_is_not_disturbed_by_further_signals() -> None:
 def test_an_end_that_takes_too_long_is_cut_short() -> None:
     program = """
 import os, signal, time
-from jobs.interruption import Interruption
+from jobs.annotate.interruption import Interruption
 with Interruption(grace_s=0.2):
     try:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.submission import refuse_lost_output
+from jobs.annotate.submission import refuse_lost_output
 from pipeline.errors import ConfigError
 
 

@@ -1,0 +1,1 @@
+"""The command that annotates Parquet text with the heads of a job file."""
