@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.speed.report import COLUMNS, at_depth, figures, print_table, rows
-from pipeline.speed.timing import PRODUCTS, Case, limit_of, measure, ratio_to_baseline, utilisation
-from pipeline.speed.trunks import HEADS
+from jobs.benchmark.report import COLUMNS, at_depth, figures, print_table, rows
+from jobs.benchmark.timing import PRODUCTS, Case, limit_of, measure, ratio_to_baseline, utilisation
+from jobs.benchmark.trunks import HEADS
 
 
 class Clock:

@@ -3,10 +3,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from jobs.benchmark import products
+from jobs.benchmark.products import product_cases, sustained
+from jobs.benchmark.timing import PRODUCTS, Case
 from model import XLMRobertaXLConfig
-from pipeline.speed import products
-from pipeline.speed.products import product_cases, sustained
-from pipeline.speed.timing import PRODUCTS, Case
 
 CONFIG = XLMRobertaXLConfig(
     hidden_size=32, intermediate_size=64, num_attention_heads=2, num_hidden_layers=1, vocab_size=10

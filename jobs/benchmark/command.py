@@ -15,15 +15,15 @@ from typing import Any
 
 import torch
 
+from jobs.benchmark.peers import peer_cases
+from jobs.benchmark.products import product_cases, sustained
+from jobs.benchmark.ranks import rank_cases
+from jobs.benchmark.report import figures, print_cells, print_table
+from jobs.benchmark.scenarios import SCENARIOS, corpus_lengths, draw_lengths
+from jobs.benchmark.timing import Case, measure
+from jobs.benchmark.trunks import build_models, first_batch, head_cases, trunk_cases
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
 from model.inference.int8_linear import QUANTIZATIONS
-from pipeline.speed.peers import peer_cases
-from pipeline.speed.products import product_cases, sustained
-from pipeline.speed.ranks import rank_cases
-from pipeline.speed.report import figures, print_cells, print_table
-from pipeline.speed.scenarios import SCENARIOS, corpus_lengths, draw_lengths
-from pipeline.speed.timing import Case, measure
-from pipeline.speed.trunks import build_models, first_batch, head_cases, trunk_cases
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def plumbing(options: argparse.Namespace) -> dict[str, Any]:
     """Measure what is not the model, and print it; the figures."""
-    from pipeline.speed import plumbing  # noqa: PLC0415  # loads Ray and Arrow
+    from jobs.benchmark import plumbing  # noqa: PLC0415  # loads Ray and Arrow
 
     found = plumbing.measure_plumbing(options)
     title = f"{os.cpu_count()} cores, times without the start"
@@ -135,7 +135,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             clock=time.process_time if options.cpu_time else time.perf_counter,
         )
         if options.whole_job:
-            from pipeline.speed.whole_job import without_start  # noqa: PLC0415  # loads Arrow
+            from jobs.benchmark.whole_job import without_start  # noqa: PLC0415  # loads Arrow
 
             cases += without_start(cases)
         result = figures(cases, options.layers, settings_of(options))
@@ -194,11 +194,7 @@ def _cases(
     if not options.no_peers:
         cases += peer_cases(config, lengths, dtype, options.device)
     if options.whole_job:
-        from pipeline.speed.whole_job import whole_job_cases  # noqa: PLC0415  # loads Arrow
+        from jobs.benchmark.whole_job import whole_job_cases  # noqa: PLC0415  # loads Arrow
 
         cases += whole_job_cases(options, config, stack)
     return cases
-
-
-if __name__ == "__main__":
-    sys.exit(main())

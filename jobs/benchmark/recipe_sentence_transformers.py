@@ -1,6 +1,6 @@
 """Another usual recipe, for comparison: sentence-transformers, which sorts the texts by length and pads batches.
 
-`python -m pipeline.speed.sentence_recipe MODEL INPUT OUTPUT DTYPE DEVICE`: `SentenceTransformer.encode` on the
+`python -m jobs.benchmark.recipe_sentence_transformers MODEL INPUT OUTPUT DTYPE DEVICE`: `SentenceTransformer.encode` on the
 column `text` of a Parquet file, batches of 32, mean pooling. See "Computing Embeddings" in its documentation.
 """
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
+from jobs.benchmark.flops import trunk_flops
+from jobs.benchmark.timing import Case
 from model import XLMRobertaXLConfig
-from pipeline.speed.flops import trunk_flops
-from pipeline.speed.timing import Case
 
 PEER_BATCH_SIZE = 32
 

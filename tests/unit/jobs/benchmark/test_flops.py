@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from jobs.benchmark.flops import product_flops, product_shapes, projection_flops, trunk_flops
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
-from pipeline.speed.flops import product_flops, product_shapes, projection_flops, trunk_flops
 
 CONFIG = XLMRobertaXLConfig(
     vocab_size=90, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=48

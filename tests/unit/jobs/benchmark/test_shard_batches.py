@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from jobs.benchmark.shard_batches import MAX_BATCHES, shard_cases
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import read_config
 from pipeline.replica.model_runner import Shard
-from pipeline.speed.shards import MAX_BATCHES, shard_cases
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 
 

@@ -15,7 +15,7 @@ class Case:
     Attributes:
         run: does it once; it is over when the call returns (a device is waited for).
         num_tokens: that pass it in one run; 0 for a product.
-        flops: useful operations of one run, see `pipeline.speed.flops`.
+        flops: useful operations of one run, see `jobs.benchmark.flops`.
         group: the part of the table it belongs to.
         baseline: name of the case that it is set in relation to.
         warms_up: whether a first run makes the others alike; not where each is a process of its own.

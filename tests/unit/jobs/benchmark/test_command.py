@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.benchmark import parse_arguments
+from jobs.benchmark.command import parse_arguments
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 TINY = [
     *("--layers", "2", "--hidden-size", "64", "--intermediate-size", "128", "--attention-heads", "4"),
     *("--vocab-size", "300", "--device", "cpu", "--token-budget", "600", "--rounds", "2", "--threads", "1"),

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.benchmark.scenarios import SCENARIOS, corpus_lengths, draw_lengths, fill, into_windows
 from model import XLMRobertaXLTokenizer
-from pipeline.speed.scenarios import SCENARIOS, corpus_lengths, draw_lengths, fill, into_windows
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 

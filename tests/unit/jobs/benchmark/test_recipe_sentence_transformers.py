@@ -5,9 +5,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs.benchmark.recipe_sentence_transformers import main
+from jobs.benchmark.whole_job import write_random_model
 from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
-from pipeline.speed.sentence_recipe import main
-from pipeline.speed.whole_job import write_random_model
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 

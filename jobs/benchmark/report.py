@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
+from jobs.benchmark.timing import Case, limit_of, ratio_to_baseline, utilisation
+from jobs.benchmark.trunks import HEADS
 from model.kernels.hardware import FAST_PATH_CALLS
-from pipeline.speed.timing import Case, limit_of, ratio_to_baseline, utilisation
-from pipeline.speed.trunks import HEADS
 
 COLUMNS = ("what", "tokens", "tokens/s", "GFLOP/s", "of the limit", "time to trunk's", "at 36 layers", "spread")
 XL_LAYERS = 36

@@ -6,14 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from jobs.benchmark.flops import product_flops, product_shapes
+from jobs.benchmark.timing import PRODUCTS, Case, time_of
 from model.config import XLMRobertaXLConfig
 from model.inference.amx_layer import TILED_SLICE_TOKENS
 from model.inference.linear import CPU_SLICE_TOKENS, InferenceLinear
 from model.kernels.amx.kernels import AmxLinear, Room
 from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
-from pipeline.speed.flops import product_flops, product_shapes
-from pipeline.speed.timing import PRODUCTS, Case, time_of
 
 SUSTAINED_S = 30.0
 

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from jobs.benchmark.flops import trunk_flops
+from jobs.benchmark.timing import Case
 from model import ShardGroup, XLMRobertaXLConfig
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.batching.token_budget_batches import plan_batches
@@ -17,8 +19,6 @@ from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import Launched
 from pipeline.replica.model_runner import Shard, ShardSettings
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT
-from pipeline.speed.flops import trunk_flops
-from pipeline.speed.timing import Case
 from pipeline.tasks.all_tasks import EmbeddingHead
 
 MAX_BATCHES = 16

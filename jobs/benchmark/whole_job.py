@@ -19,19 +19,19 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import torch
 
+from jobs.benchmark.flops import trunk_flops
+from jobs.benchmark.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
+from jobs.benchmark.shard_batches import shard_cases
+from jobs.benchmark.timing import Case
+from jobs.benchmark.trunks import draw_weights
 from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
 from model.tokenizer.files import find_vocab_file
-from pipeline.speed.flops import trunk_flops
-from pipeline.speed.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
-from pipeline.speed.shards import shard_cases
-from pipeline.speed.timing import Case
-from pipeline.speed.trunks import draw_weights
 
 WHOLE_JOB = "whole job"
 # Name, the package that it needs, the module that is run.
 _RECIPES = (
-    ("Ray Data + Transformers", "transformers", "pipeline.speed.ray_recipe"),
-    ("sentence-transformers", "sentence_transformers", "pipeline.speed.sentence_recipe"),
+    ("Ray Data + Transformers", "transformers", "jobs.benchmark.recipe_ray_data"),
+    ("sentence-transformers", "sentence_transformers", "jobs.benchmark.recipe_sentence_transformers"),
 )
 _FEW_ROWS = 4
 _JOB = """\

@@ -18,9 +18,9 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import torch
 
+from jobs.benchmark.timing import Case, measure
+from jobs.benchmark.whole_job import Job, run_job, run_program, write_random_model
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
-from pipeline.speed.timing import Case, measure
-from pipeline.speed.whole_job import Job, run_job, run_program, write_random_model
 
 FEW_ROWS = 4
 SMALL_FRAGMENT_ROWS = 2
@@ -86,7 +86,7 @@ def _run(
 def _bare(name: str, folder: Path, texts: pa.ChunkedArray, size: int) -> Run:
     file = folder / f"{name}.parquet"
     pq.write_table(pa.table({"text": texts}), file, row_group_size=size)
-    command = [sys.executable, "-m", "pipeline.speed.bare_chain", str(file), str(size)]
+    command = [sys.executable, "-m", "jobs.benchmark.bare_chain", str(file), str(size)]
     case = Case(name, lambda: run_program(command), 0, 0, "plumbing", warms_up=False)
     return Run(case, len(texts), -(-len(texts) // size))
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
+from jobs.benchmark.flops import trunk_flops
+from jobs.benchmark.timing import Case
+from jobs.benchmark.trunks import build_models, first_batch, trunk_cases
 from model import ShardGroup, XLMRobertaXLConfig
-from pipeline.speed.flops import trunk_flops
-from pipeline.speed.timing import Case
-from pipeline.speed.trunks import build_models, first_batch, trunk_cases
 
 
 @contextmanager

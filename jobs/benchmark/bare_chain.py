@@ -1,4 +1,4 @@
-"""Ray Data's own cost: read, map twice, write nothing: `python -m pipeline.speed.bare_chain FILE ROWS`."""
+"""Ray Data's own cost: read, map twice, write nothing: `python -m jobs.benchmark.bare_chain FILE ROWS`."""
 
 import sys
 from collections.abc import Iterable

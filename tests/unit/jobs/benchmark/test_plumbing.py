@@ -1,5 +1,5 @@
-from pipeline.speed.plumbing import COLUMNS, Run, figures, null_config, rows
-from pipeline.speed.timing import Case
+from jobs.benchmark.plumbing import COLUMNS, Run, figures, null_config, rows
+from jobs.benchmark.timing import Case
 
 
 def run(name: str, num_rows: int, num_fragments: int, num_tokens: int, seconds: list[float]) -> Run:

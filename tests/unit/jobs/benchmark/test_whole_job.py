@@ -7,9 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from jobs.benchmark.timing import Case
+from jobs.benchmark.whole_job import WHOLE_JOB, paragraphs, run_program, without_start, write_random_model
 from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
-from pipeline.speed.timing import Case
-from pipeline.speed.whole_job import WHOLE_JOB, paragraphs, run_program, without_start, write_random_model
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 
