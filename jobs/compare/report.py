@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.differences import Difference
+from jobs.compare.differences import Difference
 from pipeline.errors import InputError
 
 NARROWEST = 120

@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs import comparison_report
-from jobs.compare import main
+from jobs.compare import report
+from jobs.compare.command import main
 
 FIRST, SECOND = "de/a.0123abcd.00000-of-00002.parquet", "de/a.0123abcd.00001-of-00002.parquet"
 SECRET = "Geheimnis"
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 Values = dict[str, list[Any]]
 
@@ -290,14 +290,14 @@ def test_a_json_file_that_cannot_be_written(
 
 
 def test_cosines_and_shares_are_not_rounded_to_one_or_none() -> None:
-    assert comparison_report._cosine("x")({"x": 0.99999999}) == "0.999999"
-    assert comparison_report._cosine("x")({"x": 1.0}) == "1.000000"
-    assert [comparison_report._percent(share) for share in (0, 1e-6, 0.1234, 0.999999, 1, 1.5)] == [
+    assert report._cosine("x")({"x": 0.99999999}) == "0.999999"
+    assert report._cosine("x")({"x": 1.0}) == "1.000000"
+    assert [report._percent(share) for share in (0, 1e-6, 0.1234, 0.999999, 1, 1.5)] == [
         "0 %", "<0.01 %", "12.34 %", "99.99 %", "100 %", "150.00 %",
     ]  # fmt: skip
 
 
 def test_neither_ray_nor_torch_is_loaded() -> None:
-    code = "import sys, jobs.compare\nprint(*sorted({'ray', 'torch', 'model'} & set(sys.modules)))"
+    code = "import sys, jobs.compare.command\nprint(*sorted({'ray', 'torch', 'model'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == ""

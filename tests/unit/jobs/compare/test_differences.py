@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from pipeline import differences
+from jobs.compare import differences
+from jobs.compare.differences import Difference, column_differences
 from pipeline.columns import ProblemType, head_type
-from pipeline.differences import Difference, column_differences
 from pipeline.errors import InputError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextClassificationHead
-from tests.unit.pipeline.differences_oracle import Oracle
-from tests.unit.pipeline.nested_arrays import TYPES, columns_of
+from tests.unit.jobs.compare.differences_oracle import Oracle
+from tests.unit.jobs.compare.nested_arrays import TYPES, columns_of
 
 NAN, INFINITY = float("nan"), float("inf")
 

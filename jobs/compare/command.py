@@ -19,8 +19,8 @@ from pyarrow import fs
 from rich.console import Console
 from rich.progress import track
 
-from jobs.comparison_report import Comparison, print_comparison, write_json
-from pipeline.differences import Difference, column_differences
+from jobs.compare.differences import Difference, column_differences
+from jobs.compare.report import Comparison, print_comparison, write_json
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.input.file_listing import resolve_path, without_secret
@@ -197,7 +197,3 @@ def _unreadable(side: Side, part: str, error: Exception) -> InputError:
 def _some(names: set[str]) -> str:
     more = ", …" if len(names) > _MAX_SHOWN else ""
     return ", ".join(sorted(names)[:_MAX_SHOWN]) + more
-
-
-if __name__ == "__main__":
-    sys.exit(main())

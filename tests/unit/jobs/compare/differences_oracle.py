@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.differences import Difference
+from jobs.compare.differences import Difference
 
 
 class Oracle:
