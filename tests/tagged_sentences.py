@@ -1,6 +1,6 @@
 """Sentences with universal parts of speech, written and tagged for the tests: `word/TAG word/TAG …`."""
 
-from jobs.demo.texts import TaggedSentence
+from jobs.demo.training.texts import TaggedSentence
 
 _LINES = """
 ar يقرأ/VERB الولد/NOUN كتابا/NOUN في/ADP المدرسة/NOUN ./PUNCT

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 import torch
 
-from jobs.demo.languages import POS_LABELS
 from jobs.demo.run import PACKAGE
 from jobs.demo.sample import read_source
+from jobs.demo.training.languages import POS_LABELS
 from model import ShardGroup
 from pipeline.batching.fragment_columns import compute_head_columns
 from pipeline.batching.shard_batch import ShardBatch

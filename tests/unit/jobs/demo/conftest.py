@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from jobs.demo.languages import POS_LANGUAGES
+from jobs.demo.training.languages import POS_LANGUAGES
 from tests.tiny_tokenizer import SENTENCES
 
 LANGUAGES = {"eng_Latn": "en", "deu_Latn": "de", "fra_Latn": "fr"}

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from jobs.demo.languages import BY_CODE
 from jobs.demo.sample import BROKEN, SAMPLE, read_source, write_sample
-from jobs.demo.sentences import MIN_WORDS, num_words, sentences_of
 from jobs.demo.show import SHOWN
+from jobs.demo.training.languages import BY_CODE
+from jobs.demo.training.sentences import MIN_WORDS, num_words, sentences_of
 
 
 def test_the_file_is_made_of_the_source() -> None:

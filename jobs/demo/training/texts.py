@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from jobs.demo.languages import BY_CODE, LANGUAGES, POS_LANGUAGES
+from jobs.demo.training.languages import BY_CODE, LANGUAGES, POS_LANGUAGES
 
 PARAGRAPHS_OF_AN_ARTICLE = 5  # of XQuAD: the first five of each article
 POS_BLOCK = 10

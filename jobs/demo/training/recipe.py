@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from jobs.demo.languages import LANGUAGES
+from jobs.demo.training.languages import LANGUAGES
 from model import XLMRobertaXLConfig
 
 

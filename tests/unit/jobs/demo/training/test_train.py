@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from jobs.demo.batches import BatchSource
-from jobs.demo.languages import LANGUAGES, POS_LABELS
-from jobs.demo.network import DemoNetwork, contrastive_loss
-from jobs.demo.recipe import Phase, Recipe
-from jobs.demo.texts import read_split
-from jobs.demo.train import Training, batch_source, learning_rate, train
+from jobs.demo.training.batches import BatchSource
+from jobs.demo.training.languages import LANGUAGES, POS_LABELS
+from jobs.demo.training.network import DemoNetwork, contrastive_loss
+from jobs.demo.training.recipe import Phase, Recipe
+from jobs.demo.training.texts import read_split
+from jobs.demo.training.train import Training, batch_source, learning_rate, train
 from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,

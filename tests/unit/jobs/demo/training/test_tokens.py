@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jobs.demo.languages import POS_LABELS
-from jobs.demo.texts import TaggedSentence, Text
-from jobs.demo.tokens import TaggedTokens, tokenize, tokenize_split, tokenize_written
+from jobs.demo.training.languages import POS_LABELS
+from jobs.demo.training.texts import TaggedSentence, Text
+from jobs.demo.training.tokens import TaggedTokens, tokenize, tokenize_split, tokenize_written
 from model import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 

@@ -2,7 +2,7 @@
 
 import re
 
-from jobs.demo.languages import BY_CODE
+from jobs.demo.training.languages import BY_CODE
 
 MIN_WORDS = 5
 _END = re.compile(r"(?<=[.!?؟।։።])\s+|(?<=[。！？])|\n+")

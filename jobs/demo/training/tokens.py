@@ -11,9 +11,9 @@ import numpy as np
 import sentencepiece as spm
 from numpy.typing import NDArray
 
-from jobs.demo.languages import BY_CODE, POS_LABELS
-from jobs.demo.recipe import Recipe
-from jobs.demo.texts import Split, TaggedSentence, Text
+from jobs.demo.training.languages import BY_CODE, POS_LABELS
+from jobs.demo.training.recipe import Recipe
+from jobs.demo.training.texts import Split, TaggedSentence, Text
 from model import XLMRobertaXLTokenizer
 from pipeline.encoding.tokenizing import tokenize_texts, tokenize_words
 

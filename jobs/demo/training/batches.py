@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from jobs.demo.languages import LANGUAGES
-from jobs.demo.recipe import Phase, Recipe
-from jobs.demo.texts import TaggedSentence, Text
-from jobs.demo.tokens import TaggedTokens, Tokenized
+from jobs.demo.training.languages import LANGUAGES
+from jobs.demo.training.recipe import Phase, Recipe
+from jobs.demo.training.texts import TaggedSentence, Text
+from jobs.demo.training.tokens import TaggedTokens, Tokenized
 from model.layers.loss import IGNORE_INDEX
 
 BOS_ID, EOS_ID, NUM_FIRST_IDS = 0, 2, 4

@@ -1,4 +1,4 @@
-"""Measure a demo model on what was held out: `python -m jobs.demo.evaluate --data DIR [--model DIR]`.
+"""Measure a demo model on what was held out: `python -m jobs.demo.training.evaluate --data DIR [--model DIR]`.
 
 Prints every figure of the model card.
 """
@@ -16,15 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from jobs.demo.batches import BOS_ID, EOS_ID
-from jobs.demo.languages import LANGUAGES, POS_LABELS, POS_LANGUAGES
-from jobs.demo.network import DemoNetwork
-from jobs.demo.sentences import MIN_WORDS, num_words, sentences_of
-from jobs.demo.texts import Split, Text, read_split
-from jobs.demo.tokens import TaggedTokens, tokenize, tokenize_split, tokenize_written
+from jobs.demo.training.batches import BOS_ID, EOS_ID
+from jobs.demo.training.languages import LANGUAGES, POS_LABELS, POS_LANGUAGES
+from jobs.demo.training.network import DemoNetwork
+from jobs.demo.training.sentences import MIN_WORDS, num_words, sentences_of
+from jobs.demo.training.texts import Split, Text, read_split
+from jobs.demo.training.tokens import TaggedTokens, tokenize, tokenize_split, tokenize_written
 from model import PackedBatch, XLMRobertaXLTokenizer
 
-MODEL = Path(__file__).parent / "model"
+MODEL = Path(__file__).parent.parent / "model"
 MAX_TOKENS = 510
 TOKENS_PER_BATCH = 8192
 MASK_SEED, MASK_PROBABILITY, NUM_MASKED_TEXTS = 0, 0.15, 3000
@@ -201,7 +201,7 @@ def _all_rounded(values: dict[str, float]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.demo.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m jobs.demo.training.evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with corpus/ and udpos/")
     parser.add_argument("--model", type=Path, default=MODEL, help="default: the model of the demo")
     options = parser.parse_args(arguments)

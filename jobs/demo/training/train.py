@@ -1,6 +1,6 @@
-"""Train the demo model from scratch: `python -m jobs.demo.train --data DIR --out DIR`.
+"""Train the demo model from scratch: `python -m jobs.demo.training.train --data DIR --out DIR`.
 
-The same command goes on where an earlier one was stopped. `python -m jobs.demo.evaluate` measures what came out.
+The same command goes on where an earlier one was stopped. `python -m jobs.demo.training.evaluate` measures what came out.
 """
 
 import argparse
@@ -14,11 +14,17 @@ from typing import Any
 
 import torch
 
-from jobs.demo.batches import BatchSource
-from jobs.demo.network import DemoNetwork
-from jobs.demo.recipe import Recipe
-from jobs.demo.texts import Split, read_split
-from jobs.demo.tokens import SENTENCEPIECE_FILE, tokenize, tokenize_split, tokenize_written, train_tokenizer
+from jobs.demo.training.batches import BatchSource
+from jobs.demo.training.network import DemoNetwork
+from jobs.demo.training.recipe import Recipe
+from jobs.demo.training.texts import Split, read_split
+from jobs.demo.training.tokens import (
+    SENTENCEPIECE_FILE,
+    tokenize,
+    tokenize_split,
+    tokenize_written,
+    train_tokenizer,
+)
 from model import XLMRobertaXLTokenizer
 
 STATE_FILE = "training.pt"
@@ -137,7 +143,7 @@ def train(training: Training, source: BatchSource) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.demo.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m jobs.demo.training.train", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with corpus/ and udpos/")
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")
     parser.add_argument("--threads", type=int, default=1, help="cores to use; another number, other rounding")

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.demo.languages import BY_CODE, LANGUAGES
-from jobs.demo.texts import TaggedSentence, Text, letters, read_split
+from jobs.demo.training.languages import BY_CODE, LANGUAGES
+from jobs.demo.training.texts import TaggedSentence, Text, letters, read_split
 from tests.unit.jobs.demo.conftest import corpus_rows
 
 

@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from jobs.demo.batches import Batch
-from jobs.demo.languages import POS_LABELS
-from jobs.demo.recipe import Phase, Recipe
+from jobs.demo.training.batches import Batch
+from jobs.demo.training.languages import POS_LABELS
+from jobs.demo.training.recipe import Phase, Recipe
 from model import (
     PackedBatch,
     XLMRobertaXLConfig,
