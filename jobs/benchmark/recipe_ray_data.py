@@ -1,7 +1,7 @@
 """The usual recipe, for comparison: Ray Data and Transformers as their documentation puts them together.
 
-`python -m jobs.benchmark.recipe_ray_data MODEL INPUT OUTPUT DTYPE DEVICE`: batches of 32 rows in the order of arrival,
-padded, mean pooling. See "Batch inference" in the documentation of Ray Data.
+`python -m jobs.benchmark.recipe_ray_data MODEL INPUT OUTPUT DTYPE DEVICE`: batches of 32 rows in the order of
+arrival, padded, mean pooling. See "Batch inference" in the documentation of Ray Data.
 """
 
 import importlib

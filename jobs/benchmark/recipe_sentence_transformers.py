@@ -1,7 +1,8 @@
 """Another usual recipe, for comparison: sentence-transformers, which sorts the texts by length and pads batches.
 
-`python -m jobs.benchmark.recipe_sentence_transformers MODEL INPUT OUTPUT DTYPE DEVICE`: `SentenceTransformer.encode` on the
-column `text` of a Parquet file, batches of 32, mean pooling. See "Computing Embeddings" in its documentation.
+`python -m jobs.benchmark.recipe_sentence_transformers MODEL INPUT OUTPUT DTYPE DEVICE`:
+`SentenceTransformer.encode` on the column `text` of a Parquet file, batches of 32, mean pooling. See "Computing
+Embeddings" in its documentation.
 """
 
 import importlib

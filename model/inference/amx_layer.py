@@ -1,4 +1,4 @@
-"""A layer in tiles: what `model.inference.encoder.FusedLayer` is elsewhere; and what comes before and behind all of them.
+"""A layer in tiles: what `model.inference.encoder.FusedLayer` is elsewhere; and what comes before and behind all.
 
 Shape suffixes: T packed tokens, D hidden.
 """

@@ -1,9 +1,10 @@
 """A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
 
 Query, key and value are one matrix, and the residual is added in place: on a GPU in the kernel of the LayerNorm
-that follows (see `model.kernels.norm_triton`). On a CPU in bf16 the weights are laid out once as oneDNN wants them (which
-otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
-`model.inference.int8_linear` and `model.inference.float8_linear`). CPUs with AMX have layers of their own (see `model.kernels.amx`).
+that follows (see `model.kernels.norm_triton`). On a CPU in bf16 the weights are laid out once as oneDNN wants them
+(which otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
+`model.inference.int8_linear` and `model.inference.float8_linear`). CPUs with AMX have layers of their own (see
+`model.kernels.amx`).
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """

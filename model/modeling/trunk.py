@@ -43,10 +43,10 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         self.initialize()
 
     def fuse(self, quantization: Quantization | None = None) -> None:
-        """Bring loaded layers into the form in which packed batches are computed fastest (see `model.inference.encoder`).
+        """Bring loaded layers into the form in which packed batches are computed fastest.
 
-        From here on the trunk has no gradient, no padded forward and no state to save. Layers are converted one
-        at a time: at most one of them is held twice.
+        See `model.inference.encoder`. From here on the trunk has no gradient, no padded forward and no state to
+        save. Layers are converted one at a time: at most one of them is held twice.
 
         Args:
             quantization: products in eight bits, of a trunk in bf16 (see `model.inference.int8_linear`).

@@ -3,8 +3,8 @@
 The strategies and scores are those of `TokenClassificationPipeline` of Transformers: the score of a
 piece or word is the softmax of its label, that of an entity the mean over them. Different on purpose:
 
-- Words: see `pipeline.tasks.word_boundaries` (there only U+0020 parts words, an unknown piece and the piece after a
-  bare metaspace always begin one, and a Chinese sentence is one word).
+- Words: see `pipeline.tasks.word_boundaries` (there only U+0020 parts words, an unknown piece and the piece after
+  a bare metaspace always begin one, and a Chinese sentence is one word).
 - Labels: see `pipeline.tasks.label_schemes` (there E-, S-, L- and U- are names of types).
 - Entities never overlap. Where pieces share a character (the parts of a ligature), it belongs to the
   later entity; an entity of which no character is left is none.

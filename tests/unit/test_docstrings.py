@@ -24,7 +24,7 @@ def undocumented(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
             yield from undocumented(child, name)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_everything_public_is_documented(file: Path) -> None:
     module = ast.parse(file.read_text(encoding="utf-8"))
     assert ast.get_docstring(module), f"{file.name} needs a docstring"

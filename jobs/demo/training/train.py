@@ -1,6 +1,7 @@
 """Train the demo model from scratch: `python -m jobs.demo.training.train --data DIR --out DIR`.
 
-The same command goes on where an earlier one was stopped. `python -m jobs.demo.training.evaluate` measures what came out.
+The same command goes on where an earlier one was stopped. `python -m jobs.demo.training.evaluate` measures what
+came out.
 """
 
 import argparse
