@@ -181,7 +181,9 @@ def _frame(source: Source, companion: Ragged | None, num_items: int) -> _Frame:
 def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens, Ragged | None]:
     """Cut what has to be cut before there are windows: a text that is truncated, a companion that is too long.
 
-    A truncated pair is cut longest first; beside windows, a companion gets at most half of the window.
+    A pair that fits is never cut. A truncated one that does not is cut longest first. Beside windows, a companion
+    keeps what the body leaves of the room (the window without its special tokens), and at least half of the room:
+    a short body is then one window, and a long one gets half of each.
     """
     zeros = np.zeros(len(body.ids), dtype=np.int64)
     lengths = body.ids.lengths
@@ -195,7 +197,7 @@ def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens
     if source.truncate:
         kept, kept_companion = longest_first(lengths, companion.lengths, room)
     else:
-        kept, kept_companion = lengths, np.minimum(companion.lengths, room // 2)
+        kept, kept_companion = lengths, np.minimum(companion.lengths, np.maximum(room - lengths, room // 2))
     index = np.arange(len(zeros))
     return _cut_tokens(body, zeros, kept), cut(companion, index, zeros, kept_companion)
 
