@@ -181,9 +181,9 @@ def _frame(source: Source, companion: Ragged | None, num_items: int) -> _Frame:
 def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens, Ragged | None]:
     """Cut what has to be cut before there are windows: a text that is truncated, a companion that is too long.
 
-    A pair that fits is never cut. A truncated one that does not is cut longest first. Beside windows, a companion
-    keeps what the body leaves of the room (the window without its special tokens), and at least half of the room:
-    a short body is then one window, and a long one gets half of each.
+    A pair that fits stays whole. One that does not is cut longest first if it is truncated. Else the companion
+    keeps what the body leaves of the room (the window less its special tokens), or half of the room where that is
+    more: a body of up to half of it stays in one window, and a longer one has at least half of each window.
     """
     zeros = np.zeros(len(body.ids), dtype=np.int64)
     lengths = body.ids.lengths
