@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 from typing import Any, cast
+from uuid import uuid4
 
 import ray
 from ray._private.worker import global_worker
@@ -21,11 +22,21 @@ def start_actor(actor_class: type, *args: object, **options: object) -> ActorHan
     return cast(ActorHandle[Any], _remote(**options)(actor_class).remote(*args))
 
 
-def start_actor_here(actor_class: type, *args: object) -> ActorHandle[Any]:
+def start_actor_here(actor_class: type, *args: object, name: str) -> ActorHandle[Any]:
     """An actor without CPUs on the node of the caller, so that the loss of another node does not take it."""
     node_id = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
-    return start_actor(actor_class, *args, num_cpus=0, scheduling_strategy=strategy)
+    return start_actor(actor_class, *args, name=name, num_cpus=0, scheduling_strategy=strategy)
+
+
+def unique_name(actor_class: type) -> str:
+    """A name that no other actor of this driver has, not even one that is being killed."""
+    return f"{actor_class.__name__}-{uuid4().hex}"
+
+
+def find_actor(name: str) -> ActorHandle[Any]:
+    """The living actor of this driver with that name; raises ValueError if there is none."""
+    return ray.get_actor(name)
 
 
 def leave_libraries_loaded() -> None:

@@ -7,18 +7,16 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import ray
-from ray.exceptions import RayError
-
-from jobs.annotate.exit_report import DONE, failure_message, report_failures
+from jobs.annotate.exit_report import DONE, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.plan_report import describe_increment, print_plan
 from jobs.annotate.submission import refuse_lost_output
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.config.local_models import with_local_models
+from pipeline.driver.cluster_address import reachable_cluster
 from pipeline.driver.dataset import annotate_fragments
 from pipeline.driver.identity import run_identity
-from pipeline.driver.ray_connection import connect, deploy
+from pipeline.driver.ray_connection import deploy, ray_cluster
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.failures import FailureLog, FragmentFailure
 from pipeline.fragments import Fragment
@@ -32,6 +30,7 @@ from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.output.run_output import RunOutput
+from pipeline.replica.placement import describe_fewer_replicas
 
 REFUSED, FAILED = 2, 1
 
@@ -85,8 +84,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, InputError) as error:
         print(f"refused: {without_secret(str(error))}", file=sys.stderr)
         return REFUSED
-    except (PipelineError, RayError) as error:
-        print(f"failed: {without_secret(failure_message(error))}", file=sys.stderr)
+    except PipelineError as error:
+        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on from here", file=sys.stderr)
@@ -96,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
     refuse_lost_output(job.output.path, os.environ)
+    if not options.plan:
+        options.address = reachable_cluster(options.address)
     job = with_local_models(job)
     heads = share_trunks(resolve_heads(job))
     require_runnable(job, heads)
@@ -167,10 +168,12 @@ def _annotate(
     failed: Mapping[str, FragmentFailure],
     address: str,
 ) -> Counts:
-    try:
-        cores = connect(address)
+    with ray_cluster(address) as cores:
         interruption.listen()
-        deployment = deploy(job, heads, cores, kept_token_budget=run.manifest.token_budget())
+        deployment = deploy(
+            job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
+        )
+        _tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         return annotate_fragments(
             job,
@@ -182,8 +185,6 @@ def _annotate(
             staged=run.increment.staged,
             failed_before=failed,
         )
-    finally:
-        ray.shutdown()
 
 
 def _tell(line: str | None) -> None:

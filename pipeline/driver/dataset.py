@@ -9,6 +9,7 @@ import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext, Dataset
+from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
 
 from pipeline.columns import is_internal, output_schema
 from pipeline.config.job import JobConfig
@@ -22,7 +23,7 @@ from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Progre
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
-from pipeline.ray_actors import answer, start_actor_here
+from pipeline.ray_actors import answer, start_actor_here, unique_name
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, replica_placement
 from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
@@ -80,7 +81,8 @@ def annotate_fragments(
     context.print_on_execution_start = False
     carried = plan.carried_schema
     settings = _settings(job, heads, deployment)
-    counter = start_actor_here(ProgressCounter)
+    counter_name = unique_name(ProgressCounter)
+    counter = start_actor_here(ProgressCounter, name=counter_name)
     guard = CountingGuard(counter)
     sink = _sink(job, folder, staged, carried, heads, counter, failed_before)
     encoder = _encoder(job, heads, carried, guard)
@@ -98,7 +100,7 @@ def annotate_fragments(
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, guard=guard)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
-                annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter)
+                annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter_name)
                 annotated.write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
     ray.kill(counter)
@@ -121,9 +123,15 @@ def _annotated(
     encoded: Dataset,
     num_replicas: int,
     settings: AnnotatorSettings,
-    lease: ActorHandle[Any],
-    counter: ActorHandle[Any],
+    lease: str,
+    counter: str,
 ) -> Dataset:
+    """Annotate the blocks by a pool of leaders.
+
+    Leaders are told the names of other actors. A handle would hold a reference to an object of the driver, and an
+    actor that is constructed with one cannot be restarted once that reference is lost.
+    """
+    _send_arguments_inline()
     return encoded.map_batches(
         Annotator,
         fn_constructor_args=(settings, lease, counter),
@@ -135,6 +143,20 @@ def _annotated(
             enable_true_multi_threading=True,
         ),
         num_cpus=0,
+    )
+
+
+def _send_arguments_inline() -> None:
+    """Have Ray Data send the constructor arguments of pool actors in the actor's description.
+
+    It puts them into the object store, from where a restarted actor may not get them again, as Ray says in red at
+    every start (https://github.com/ray-project/ray/issues/53727). They are a few kilobytes.
+    """
+    ActorPoolMapOperator._map_transformer_ref = property(  # type: ignore[assignment]
+        lambda operator: operator._map_transformer
+    )
+    ActorPoolMapOperator._data_context_ref = property(  # type: ignore[assignment]
+        lambda operator: operator.data_context
     )
 
 

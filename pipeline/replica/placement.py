@@ -9,15 +9,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import ray
-from ray.actor import ActorHandle
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
-from pipeline.ray_actors import start_actor_here
+from pipeline.ray_actors import start_actor_here, unique_name
 
 
 @dataclass(frozen=True)
@@ -38,21 +36,51 @@ class RankResources:
         return max(1, int(self.num_cpus))
 
 
-def rank_resources(model: ModelSection, device: str, cores_per_node: int) -> RankResources:
+def rank_resources(model: ModelSection, device: str, cores_per_node: int, num_replicas: int = 1) -> RankResources:
     """CPUs and GPUs of a rank.
 
-    On GPUs a rank needs one core to feed its device. On CPUs the ranks of a replica share the cores of a node,
-    unless `model.cpus_per_rank` says otherwise; a rank gets less than a core only if there are more ranks.
+    On GPUs a rank needs one core to feed its device. On CPUs the ranks of all replicas share the cores of a node,
+    unless `model.cpus_per_rank` says otherwise; a rank gets less than a core only if one replica has more ranks.
     """
     if model.cpus_per_rank is not None:
         num_cpus = float(model.cpus_per_rank)
     elif device == "cuda":
         num_cpus = 1.0
     else:
-        num_local = model.replicas if isinstance(model.replicas, int) else 1
+        num_local = min(num_replicas, max(1, cores_per_node // model.tensor_parallel_size))
         share = cores_per_node / (model.tensor_parallel_size * num_local)
         num_cpus = float(int(share)) if share >= 1 else round(share, 3)
     return RankResources(num_cpus, 1.0 if device == "cuda" else 0.0)
+
+
+def lay_out(
+    model: ModelSection, device: str, cores_per_node: int, num_fragments: int
+) -> tuple[RankResources, int]:
+    """The resources of a rank, and the number of replicas: as asked, but none without work or without room.
+
+    Raises:
+        ConfigError: as many as fit are asked for, and not one fits.
+    """
+    is_auto = model.replicas == "auto"
+    num_wanted = num_fragments if model.replicas == "auto" else min(model.replicas, num_fragments)
+    resources = rank_resources(model, device, cores_per_node, num_replicas=1 if is_auto else num_wanted)
+    num_fitting = replicas_that_fit(model.tensor_parallel_size, resources)
+    if is_auto and num_fitting == 0:
+        raise ConfigError(
+            f"model.replicas: no node holds a shard group of {model.tensor_parallel_size} ranks with "
+            f"{resources.bundle} each; lower model.tensor_parallel_size or model.cpus_per_rank, or add larger "
+            "nodes"
+        )
+    # What does not fit now may do so in a moment: a single replica waits for room.
+    return resources, min(num_wanted, max(1, num_fitting))
+
+
+def describe_fewer_replicas(model: ModelSection, num_replicas: int, num_fragments: int) -> str | None:
+    """What to say where there are fewer replicas than were asked for."""
+    if model.replicas == "auto" or model.replicas <= num_replicas:
+        return None
+    reason = "as many as there are fragments" if num_replicas == num_fragments else "as many as the cluster holds"
+    return f"model.replicas: {model.replicas} asked for, {num_replicas} used, {reason}"
 
 
 # For the process of a rank on a CPU: torch asks for memory in huge pages, and a trunk takes 3 to 4 % less time.
@@ -86,8 +114,8 @@ class GroupLease:
 @contextmanager
 def replica_placement(
     num_replicas: int, tensor_parallel_size: int, resources: RankResources, *, timeout_s: float
-) -> Iterator[ActorHandle[Any]]:
-    """Reserve one placement group per replica, all ranks of a replica on one node; yields the lease.
+) -> Iterator[str]:
+    """Reserve one placement group per replica, all ranks of a replica on one node; yields the name of the lease.
 
     Raises:
         ConfigError: the cluster cannot hold the replicas within `timeout_s`.
@@ -99,8 +127,9 @@ def replica_placement(
     lease = None
     try:
         _wait_until_ready(groups, tensor_parallel_size, resources, timeout_s)
-        lease = start_actor_here(GroupLease, groups)
-        yield lease
+        name = unique_name(GroupLease)
+        lease = start_actor_here(GroupLease, groups, name=name)
+        yield name
     finally:
         if lease is not None:
             ray.kill(lease)
@@ -121,11 +150,7 @@ def _wait_until_ready(groups: list[PlacementGroup], size: int, resources: RankRe
 
 
 def replicas_that_fit(tensor_parallel_size: int, resources: RankResources) -> int:
-    """Shard groups that the cluster holds, node by node, with one core a node left for reading and tokenizing.
-
-    Raises:
-        ConfigError: none fits.
-    """
+    """Shard groups that the cluster holds, node by node, with one core a node left for reading and tokenizing."""
     count = 0
     for node in ray.nodes():
         if not node["Alive"]:
@@ -135,9 +160,4 @@ def replicas_that_fit(tensor_parallel_size: int, resources: RankResources) -> in
         if resources.num_gpus:
             fits.append(have.get("GPU", 0.0) / resources.num_gpus)
         count += max(0, int(min(fits) / tensor_parallel_size))
-    if count == 0:
-        raise ConfigError(
-            f"model.replicas: no node holds a shard group of {tensor_parallel_size} ranks with {resources.bundle} "
-            "each; lower model.tensor_parallel_size or model.cpus_per_rank, or add larger nodes"
-        )
     return count

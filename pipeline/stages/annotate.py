@@ -4,11 +4,9 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.actor import ActorHandle
 
 from model import XLMRobertaXLTokenizer
 from pipeline.batching.batch_pieces import Outcome
@@ -20,7 +18,7 @@ from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import counted_bytes
-from pipeline.ray_actors import answer, leave_libraries_loaded
+from pipeline.ray_actors import answer, find_actor, leave_libraries_loaded
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources
 from pipeline.replica.recovery import Recovery
@@ -55,11 +53,17 @@ class Annotator:
     decode the last one.
     """
 
-    def __init__(self, settings: AnnotatorSettings, lease: ActorHandle[Any], progress: ActorHandle[Any]) -> None:
+    def __init__(self, settings: AnnotatorSettings, lease: str, progress: str) -> None:
+        """Start the ranks.
+
+        Args:
+            lease: name of the actor that holds the placement groups.
+            progress: name of the actor that counts.
+        """
         leave_libraries_loaded()
         self._settings = settings
-        self._progress = progress
-        self._guard = CountingGuard(progress)
+        self._progress = find_actor(progress)
+        self._guard = CountingGuard(self._progress)
         # Ray restarts an actor under its old id, and so it gets its old placement group.
         leader_id = ray.get_runtime_context().get_actor_id()
         with ThreadPoolExecutor(1) as pool:
@@ -69,14 +73,14 @@ class Annotator:
                 settings.shard,
                 settings.resources,
                 settings.tensor_parallel_size,
-                answer(lease.acquire.remote(leader_id)),
+                answer(find_actor(lease).acquire.remote(leader_id)),
                 # Ranks that stand still are built anew long before the watchdog ends the run.
                 batch_timeout_s=settings.stall_timeout_s / 3,
             )
             self._tokenizer: XLMRobertaXLTokenizer = tokenizer.result()
         # Ranks take the batches of one fragment at a time, so that what goes wrong with them concerns it alone.
         self._ranks: threading.Lock = threading.Lock()
-        self._recovery: Recovery = Recovery(self._replica, settings.token_budget, progress.note.remote)
+        self._recovery: Recovery = Recovery(self._replica, settings.token_budget, self._progress.note.remote)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         """Annotate one fragment: encoded rows in, rows with the heads' columns out, in the same order."""

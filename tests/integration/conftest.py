@@ -73,7 +73,7 @@ def forbid_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     def connect(address: str) -> int:
         raise AssertionError(f"Ray was to be started at {address}")
 
-    monkeypatch.setattr("jobs.annotate.command.connect", connect)
+    monkeypatch.setattr("pipeline.driver.ray_connection.connect", connect)
 
 
 @pytest.fixture(scope="session")

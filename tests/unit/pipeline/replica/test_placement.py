@@ -9,7 +9,8 @@ from pipeline.errors import ConfigError
 from pipeline.replica.placement import (
     GroupLease,
     RankResources,
-    rank_environment,
+    describe_fewer_replicas,
+    lay_out,
     rank_resources,
     replicas_that_fit,
 )
@@ -20,21 +21,26 @@ def model(**options: Any) -> ModelSection:
 
 
 @pytest.mark.parametrize(
-    ("options", "cores", "expected"),
+    ("options", "num_replicas", "cores", "expected"),
     [
-        ({}, 8, 8),
-        ({"replicas": 2}, 8, 4),
-        ({"tensor_parallel_size": 2}, 8, 4),
-        ({"tensor_parallel_size": 2, "replicas": 2}, 8, 2),
-        ({"tensor_parallel_size": 3}, 8, 2),
-        ({"replicas": "auto"}, 8, 8),
-        ({"tensor_parallel_size": 4}, 2, 0.5),
-        ({"tensor_parallel_size": 3}, 2, 0.667),
-        ({"cpus_per_rank": 3, "replicas": 4}, 8, 3),
+        ({}, 1, 8, 8),
+        ({}, 2, 8, 4),
+        ({"tensor_parallel_size": 2}, 1, 8, 4),
+        ({"tensor_parallel_size": 2}, 2, 8, 2),
+        ({"tensor_parallel_size": 3}, 1, 8, 2),
+        ({"tensor_parallel_size": 4}, 1, 2, 0.5),
+        ({"tensor_parallel_size": 3}, 1, 2, 0.667),
+        # More replicas get no smaller share than a core.
+        ({}, 500, 8, 1),
+        ({"tensor_parallel_size": 4}, 500, 8, 1),
+        ({"tensor_parallel_size": 4}, 500, 2, 0.5),
+        ({"cpus_per_rank": 3}, 4, 8, 3),
     ],
 )
-def test_ranks_share_the_cores_of_a_node(options: dict[str, Any], cores: int, expected: float) -> None:
-    resources = rank_resources(model(**options), "cpu", cores)
+def test_ranks_share_the_cores_of_a_node(
+    options: dict[str, Any], num_replicas: int, cores: int, expected: float
+) -> None:
+    resources = rank_resources(model(**options), "cpu", cores, num_replicas)
     assert resources == RankResources(expected, 0)
     assert resources.bundle == {"CPU": expected}
     assert resources.num_threads == max(1, int(expected))
@@ -83,15 +89,53 @@ def test_as_many_replicas_as_the_nodes_hold(
     assert replicas_that_fit(size, resources) == expected
 
 
+@pytest.mark.parametrize(
+    ("options", "device", "cluster", "num_fragments", "expected"),
+    [
+        ({"replicas": 500}, "cpu", nodes({"CPU": 9}), 1, (8, 1)),
+        ({"replicas": 500}, "cpu", nodes({"CPU": 9}), 2, (4, 2)),
+        ({"replicas": 500}, "cpu", nodes({"CPU": 9}), 1000, (1, 8)),
+        ({"replicas": 500}, "cuda", nodes({"CPU": 9, "GPU": 4}, {"CPU": 9, "GPU": 2}), 1000, (1, 6)),
+        ({"replicas": 500, "cpus_per_rank": 4}, "cpu", nodes({"CPU": 9}, {"CPU": 9}), 1000, (4, 4)),
+        ({"replicas": 3}, "cpu", nodes({"CPU": 9}), 1000, (2, 3)),
+        ({"replicas": "auto"}, "cpu", nodes({"CPU": 9}, {"CPU": 9}), 1000, (8, 2)),
+        ({"replicas": "auto"}, "cpu", nodes({"CPU": 9}, {"CPU": 9}), 1, (8, 1)),
+        # One replica is tried though there is no room for it now.
+        ({"replicas": 2}, "cuda", nodes({"CPU": 9}), 1000, (1, 1)),
+        ({"tensor_parallel_size": 4}, "cpu", nodes({"CPU": 3}), 1000, (0.5, 1)),
+    ],
+)
+def test_no_more_replicas_than_there_is_work_and_room_for(
+    options: dict[str, Any],
+    device: str,
+    cluster: list[dict[str, Any]],
+    num_fragments: int,
+    expected: tuple[float, int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ray, "nodes", lambda: cluster)
+    cores = int(cluster[0]["Resources"]["CPU"]) - 1
+    resources, num_replicas = lay_out(model(**options), device, cores, num_fragments)
+    assert (resources.num_cpus, num_replicas) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "used", "num_fragments", "said"),
+    [
+        (500, 1, 1, "model.replicas: 500 asked for, 1 used, as many as there are fragments"),
+        (500, 8, 20, "model.replicas: 500 asked for, 8 used, as many as the cluster holds"),
+        (2, 2, 20, None),
+        ("auto", 1, 1, None),
+    ],
+)
+def test_fewer_replicas_than_asked_for_are_named(
+    asked: Any, used: int, num_fragments: int, said: str | None
+) -> None:
+    assert describe_fewer_replicas(model(replicas=asked), used, num_fragments) == said
+
+
 def test_no_room_for_a_single_replica_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "nodes", lambda: nodes({"CPU": 8, "GPU": 1}, {"CPU": 8, "GPU": 1}))
+    wanted = model(tensor_parallel_size=2, replicas="auto")
     with pytest.raises(ConfigError, match=r"^model\.replicas: no node holds a shard group of 2 ranks"):
-        replicas_that_fit(2, RankResources(1, 1))
-
-
-def test_the_environment_of_a_rank_leaves_what_is_set_and_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("THP_MEM_ALLOC_ENABLE", raising=False)
-    assert rank_environment("cpu") == {"THP_MEM_ALLOC_ENABLE": "1"}
-    assert rank_environment("cuda") == {}
-    monkeypatch.setenv("THP_MEM_ALLOC_ENABLE", "0")
-    assert rank_environment("cpu") == {}
+        lay_out(wanted, "cuda", 7, num_fragments=10)

@@ -1,0 +1,95 @@
+"""The address of the Ray cluster that a job joins: its form, and whether a cluster answers there."""
+
+import re
+import time
+
+import grpc
+from ray._private import services
+from ray._private.grpc_utils import init_grpc_channel
+from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
+from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
+
+from pipeline.errors import ConfigError
+
+LOCAL = "local"
+PROBE_TIMEOUT_S = 5.0
+_PROBE_INTERVAL_S = 0.5
+_FIELD = "--address (or RAY_ADDRESS)"
+_EXPECTED = 'expected "local", "auto", or HOST:PORT of the head of a Ray cluster, for example 10.0.0.1:6379'
+
+
+def reachable_cluster(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
+    """The address of a cluster as HOST:PORT, once the cluster has answered there; "local" as it is.
+
+    `ray.init` itself would try for a quarter of an hour.
+
+    Args:
+        address: "local", "auto" (the cluster that runs on this machine), or HOST:PORT.
+
+    Raises:
+        ConfigError: it has another form, or no cluster answers within `timeout_s`.
+    """
+    if address == LOCAL:
+        return address
+    found = _running_here() if address == "auto" else address
+    _require_host_and_port(found)
+    problem = _probe(found, timeout_s)
+    if problem:
+        raise ConfigError(
+            f"{_FIELD}: found {address!r}, where no Ray cluster answers within {timeout_s:.0f} s ({problem}); "
+            'expected the address that `ray start` printed on the head, or "local" to run on this machine'
+        )
+    return found
+
+
+def _running_here() -> str:
+    try:
+        address: str | None = services.canonicalize_bootstrap_address("auto")
+    except ConnectionError:
+        address = None
+    if address is None:
+        raise ConfigError(
+            f"{_FIELD}: found 'auto', and no Ray cluster runs on this machine; start one with `ray start --head`, "
+            'name HOST:PORT of another one, or use "local"'
+        )
+    return address
+
+
+def _require_host_and_port(address: str) -> None:
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"{_FIELD}: found {address!r}, an address of Ray Client, which is not supported; use "
+            "`ray job submit` for a remote cluster, or HOST:PORT on one of its nodes"
+        )
+    if address.startswith(("http://", "https://")):
+        raise ConfigError(
+            f"{_FIELD}: found {address!r}, the dashboard's address; submit the job to it with "
+            f"`ray job submit --address {address} -- python -m jobs.annotate …`, or name HOST:PORT of the head"
+        )
+    host, _, port = address.rpartition(":")
+    if not re.fullmatch(r"[\w.-]+|\[[0-9A-Fa-f:.]+\]", host) or not (
+        port.isascii() and port.isdecimal() and 0 < int(port) < 2**16
+    ):
+        raise ConfigError(f"{_FIELD}: found {address!r}, {_EXPECTED}")
+
+
+def _probe(address: str, timeout_s: float) -> str | None:
+    """Ask the cluster's control service whether it is alive; what went wrong, or None.
+
+    A head that is just starting refuses connections, so these are tried again until the time is over.
+    """
+    deadline = time.monotonic() + timeout_s
+    with init_grpc_channel(address) as channel:
+        service = NodeInfoGcsServiceStub(channel)
+        while True:
+            try:
+                service.CheckAlive(CheckAliveRequest(), timeout=max(0.1, deadline - time.monotonic()))
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                    return "it refuses the authentication token; see RAY_AUTH_TOKEN and ~/.ray/auth_token"
+                is_over = time.monotonic() + _PROBE_INTERVAL_S > deadline
+                if error.code() != grpc.StatusCode.UNAVAILABLE or is_over:
+                    return str(error.details()).rpartition("last error: ")[2]
+                time.sleep(_PROBE_INTERVAL_S)
+            else:
+                return None
