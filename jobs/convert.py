@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
@@ -21,6 +21,7 @@ from model.checkpoints.tensor_files import CheckpointError
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
+from model.modeling.checkpoint_fit import StoredTensors, refuse_misfit, refuse_other_layers, shapes_of
 from model.modeling.classifiers import XLMRobertaXLForSequenceClassification
 from model.modeling.language_models import XLMRobertaXLForMaskedLM
 
@@ -28,17 +29,8 @@ DONE, REFUSED = 0, 2
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class Source(Protocol):
-    """Named tensors, whatever the layout."""
-
-    @property
-    def names(self) -> list[str]:
-        """Hugging Face names."""
-        ...
-
-    def shape(self, name: str) -> list[int]:
-        """Shape of a tensor."""
-        ...
+class Source(StoredTensors, Protocol):
+    """Tensors under their Hugging Face names, whatever the layout."""
 
     def read(self, name: str) -> Tensor:
         """One tensor in the stored dtype."""
@@ -108,7 +100,10 @@ def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig
     directory = checkpoint_directory(options.source)
     tokenizer_directory(options.source)
     config = XLMRobertaXLConfig.from_pretrained(directory)
-    return Checkpoint(directory), config, directory
+    checkpoint = Checkpoint(directory)
+    if checkpoint.weight_files.notice:
+        print(f"{directory}: {checkpoint.weight_files.notice}", file=sys.stderr)
+    return checkpoint, config, directory
 
 
 def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
@@ -116,19 +111,21 @@ def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
     with torch.device("meta"):
         masked_lm = XLMRobertaXLForMaskedLM(config)
         classifier = XLMRobertaXLForSequenceClassification(config).classifier
-    stored = {canonical(name): name for name in source.names}
-    entries = parameters_of(masked_lm)
+    stored = {canonical(name) for name in source.names}
+    modules: list[tuple[nn.Module, str]] = [(masked_lm, "")]
     if "classifier.out_proj.weight" in stored:
-        entries += parameters_of(classifier, "classifier")
+        modules.append((classifier, "classifier"))
     has_lm_head = any(name.startswith("lm_head.") for name in stored)
+    refuse_other_layers(config, source.names)
     missing = []
-    for entry in entries:
-        name = next((stored[canonical(name)] for name in entry.names if canonical(name) in stored), None)
-        if name is None:
-            if has_lm_head or not entry.names[0].startswith("lm_head."):
-                missing.append(entry.names[0])
-        elif source.shape(name) != list(entry.full_shape):
-            raise CheckpointError(f"tensor {name} must be {list(entry.full_shape)}, found {source.shape(name)}")
+    for module, prefix in modules:
+        refuse_misfit(config, shapes_of(module, prefix), source)
+        missing += [
+            entry.names[0]
+            for entry in parameters_of(module, prefix)
+            if not stored & {canonical(name) for name in entry.names}
+            and (has_lm_head or not entry.names[0].startswith("lm_head."))
+        ]
     if missing:
         raise CheckpointError(f"{len(missing)} tensors are missing: {', '.join(missing[:5])}")
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import torch
 
 from model.checkpoints.hub import CONFIG_FILE, config_directory
+from model.checkpoints.weight_files import describe_contents
 
 MODEL_TYPE = "xlm-roberta-xl"
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
@@ -225,7 +226,10 @@ class XLMRobertaXLConfig:
         """Build from the contents of a `config.json`; `overrides` win. Refuses another `model_type`."""
         model_type = values.get("model_type", MODEL_TYPE)
         if model_type != MODEL_TYPE:
-            raise ValueError(f"model_type must be {MODEL_TYPE!r}, found {model_type!r}")
+            raise ValueError(
+                f"model_type must be {MODEL_TYPE!r}, found {model_type!r}, another architecture; name a "
+                "checkpoint of XLM-RoBERTa-XL or XXL"
+            )
         merged = {**values, **overrides}
         if "num_labels" in overrides and "id2label" not in overrides:
             stored = values.get("id2label")
@@ -241,7 +245,10 @@ class XLMRobertaXLConfig:
         if not file.is_file():
             file = config_directory(path, revision=revision) / CONFIG_FILE
         if not file.is_file():
-            raise ValueError(f"{file} is not there: a checkpoint directory in Hugging Face layout is expected")
+            raise ValueError(
+                f"{file} is not there: a checkpoint directory in Hugging Face layout is expected; "
+                f"{describe_contents(file.parent)}"
+            )
         try:
             values = json.loads(file.read_text(encoding="utf-8"))
         except ValueError as error:

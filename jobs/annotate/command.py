@@ -98,17 +98,21 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     if not options.plan:
         options.address = reachable_cluster(options.address)
     job = with_local_models(job)
-    heads = share_trunks(resolve_heads(job))
-    require_runnable(job, heads)
+    heads = resolve_heads(job)
+    findings = require_runnable(job, heads)
+    heads = share_trunks(heads)
     plan = plan_fragments(job)
     output = OutputFolder(*resolve_path(job.output.path, "output.path"))
     identity = run_identity(job, heads)
     folder = folder_of_run(output, identity, is_restart=options.restart)
+    for warning in findings.warnings:
+        _tell(f"warning: {warning}")
     if options.plan:
         run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
         failed = FailureLog(folder.filesystem, folder.root).failures()
         todo = _todo(run.increment.todo, failed, options.retry_failed)
-        print_plan(job, plan, heads, run.increment, todo, kept_token_budget=run.manifest.token_budget())
+        kept_token_budget = run.manifest.token_budget()
+        print_plan(job, plan, heads, run.increment, todo, findings.unused, kept_token_budget=kept_token_budget)
         return DONE
     with held_lease(output, job.output.lease_timeout_s, _tell):
         folder = begin_run(output, identity, is_restart=options.restart)

@@ -39,12 +39,14 @@ def print_plan(
     heads: Sequence[Head],
     increment: Increment,
     todo: Sequence[Fragment],
+    unused: Sequence[str] = (),
     *,
     kept_token_budget: int | None = None,
 ) -> None:
     """Files, fragments, rows, bytes, heads, shard groups and memory per rank.
 
     Args:
+        unused: tensors of checkpoints that nobody reads, a line a directory.
         kept_token_budget: what "auto" came to when the output was begun.
     """
     console = Console(highlight=False)
@@ -80,6 +82,8 @@ def print_plan(
         reads = " + ".join(head.options.text_columns)
         table.add_row(head.name, head.options.task, reads, head.options.weights, str(head.output_type))
     console.print(table)
+    for line in unused:
+        console.print(f"not used of {line}", markup=False, soft_wrap=True)
     for file in plan.failed_files:
         console.print(f"cannot be read: {file.path}: {file.reason}")
 

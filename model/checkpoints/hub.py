@@ -7,14 +7,8 @@ finds them there without a network (`HF_HUB_OFFLINE=1`).
 import re
 from pathlib import Path
 
-from model.checkpoints.tensor_files import (
-    INDEX_FILE,
-    PICKLED_FILE,
-    PICKLED_INDEX_FILE,
-    SINGLE_FILE,
-    CheckpointError,
-    read_index,
-)
+from model.checkpoints.tensor_files import PICKLED_FILE, SINGLE_FILE, CheckpointError, read_index
+from model.checkpoints.weight_files import INDEX_FILES, WEIGHT_FILES
 
 CONFIG_FILE = "config.json"
 TOKENIZER_FILES = (
@@ -58,15 +52,15 @@ def checkpoint_directory(path: str | Path, *, revision: str | None = None) -> Pa
         return directory
     # The cached directory is named by the commit: all files are then of the same one.
     repository, commit = str(path), directory.name
-    for single, index in ((SINGLE_FILE, INDEX_FILE), (PICKLED_FILE, PICKLED_INDEX_FILE)):
-        index_file = _download(repository, index, commit)
-        if index_file is not None:
-            for file in sorted(set(read_index(index_file).values())):
-                if _download(repository, file, commit) is None:
-                    raise CheckpointError(_not_there(repository, f"{file}, which {index} names"))
-            return directory
-        if _download(repository, single, commit) is not None:
-            return directory
+    for name in WEIGHT_FILES:
+        downloaded = _download(repository, name, commit)
+        if downloaded is None:
+            continue
+        shards = sorted(set(read_index(downloaded).values())) if name in INDEX_FILES else []
+        for file in shards:
+            if _download(repository, file, commit) is None:
+                raise CheckpointError(_not_there(repository, f"{file}, which {name} names"))
+        return directory
     raise CheckpointError(
         _not_there(repository, f"{SINGLE_FILE} or {PICKLED_FILE}, nor an index of several files")
     )

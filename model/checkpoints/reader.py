@@ -8,16 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints.tensor_files import (
-    INDEX_FILE,
-    PICKLED_FILE,
-    PICKLED_INDEX_FILE,
-    SINGLE_FILE,
-    CheckpointError,
-    TensorFile,
-    open_tensor_file,
-    read_index,
-)
+from model.checkpoints.tensor_files import CheckpointError, TensorFile, open_tensor_file, read_index
+from model.checkpoints.weight_files import find_weights
 from model.parallel.layers import Shard
 
 __all__ = [
@@ -35,10 +27,11 @@ _BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")
 
 
 class Checkpoint:
-    """The tensors of a directory with `model.safetensors`, else `pytorch_model.bin`, or a sharded index of either.
+    """The tensors of a directory with `model.safetensors` or `pytorch_model.bin`, or a sharded index of either.
 
     Names are compared without the prefix `roberta.`, so that the trunk alone and a trunk within a task's
-    model read each other's files. `unused` names what nobody has read.
+    model read each other's files. `weight_files` says which files are read and which are passed over, `unused`
+    names what nobody has read.
 
     Raises:
         CheckpointError: no weights there, a damaged file, or an index that names a path outside the directory.
@@ -46,6 +39,7 @@ class Checkpoint:
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
+        self.weight_files = find_weights(self.directory)
         self._open_files: dict[Path, TensorFile] = {}
         self._used: set[str] = set()
         self._files: dict[str, tuple[str, Path]] = {}
@@ -56,15 +50,9 @@ class Checkpoint:
 
     def _locate(self) -> dict[str, Path]:
         """Stored name of every tensor, and the file that holds it."""
-        for single_name, index_name in ((SINGLE_FILE, INDEX_FILE), (PICKLED_FILE, PICKLED_INDEX_FILE)):
-            single, index = self.directory / single_name, self.directory / index_name
-            if index.is_file():
-                return self._read_index(index)
-            if single.is_file():
-                return dict.fromkeys(self._open(single).names, single)
-        raise CheckpointError(
-            f"{self.directory}: expected {SINGLE_FILE} or {PICKLED_FILE}, or an index ({INDEX_FILE}, "
-            f"{PICKLED_INDEX_FILE}); found none of them"
+        path = self.weight_files.path
+        return (
+            self._read_index(path) if self.weight_files.is_index else dict.fromkeys(self._open(path).names, path)
         )
 
     def _read_index(self, index: Path) -> dict[str, Path]:
@@ -105,6 +93,11 @@ class Checkpoint:
         """Shape of a tensor."""
         stored_name, file = self._files[canonical(name)]
         return self._open(file).shape(stored_name)
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Stored dtype of a tensor."""
+        stored_name, file = self._files[canonical(name)]
+        return self._open(file).dtype(stored_name)
 
     def read(self, name: str, full_shape: torch.Size | None = None, shard: Shard | None = None) -> Tensor:
         """One tensor, or this rank's slice of it, in the stored dtype; a view of the mapped file.

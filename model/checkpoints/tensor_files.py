@@ -6,6 +6,7 @@ Both are mapped into memory: what is read is a view, and only the pages that are
 import json
 import pickle
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ PICKLED_INDEX_FILE = "pytorch_model.bin.index.json"
 # Pages of a mapped file that were read count as the process's memory until it is closed: after this many bytes
 # it is mapped anew, and the old mapping goes with the last view of it.
 MAX_MAPPED_BYTES = 2**28
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 class CheckpointError(ValueError):
@@ -39,6 +41,10 @@ class TensorFile(Protocol):
 
     def shape(self, name: str) -> list[int]:
         """Shape of a tensor."""
+        ...
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Stored dtype of a tensor."""
         ...
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
@@ -75,6 +81,12 @@ class SafetensorsFile:
         """Shape of a tensor."""
         return self._file.get_slice(name).get_shape()
 
+    def dtype(self, name: str) -> torch.dtype:
+        """Stored dtype of a tensor."""
+        stored = self._file.get_slice(name)
+        # A slice of no rows reads nothing; a scalar has no rows.
+        return (stored[:0] if stored.get_shape() else stored[...]).dtype
+
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
         if self._num_read_bytes > MAX_MAPPED_BYTES:
@@ -110,6 +122,10 @@ class PickledFile:
         """Shape of a tensor."""
         return list(self._tensors[name].shape)
 
+    def dtype(self, name: str) -> torch.dtype:
+        """Stored dtype of a tensor."""
+        return self._tensors[name].dtype
+
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
         tensor = self._tensors[name]
@@ -117,8 +133,26 @@ class PickledFile:
 
 
 def open_tensor_file(path: Path) -> TensorFile:
-    """Open a file by its suffix: `.safetensors`, else pickled."""
-    return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
+    """Open a file by its suffix: `.safetensors`, else pickled.
+
+    Raises:
+        CheckpointError: it cannot be read; a pointer of Git LFS is named as one.
+    """
+    try:
+        return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
+    except CheckpointError:
+        if _is_lfs_pointer(path):
+            raise CheckpointError(
+                f"{path} is a pointer of Git LFS and not the weights; run git lfs pull there"
+            ) from None
+        raise
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Whether a repository was cloned without Git LFS, which leaves a small text in the place of a file."""
+    with suppress(OSError), path.open("rb") as file:
+        return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    return False
 
 
 def read_index(index: Path) -> dict[str, str]:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from model.checkpoints.hub import checkpoint_directory
-from model.checkpoints.reader import Checkpoint, CheckpointError, LoadReport, load_parameters, parameters_of
+from model.checkpoints.reader import (
+    Checkpoint,
+    CheckpointError,
+    LoadReport,
+    canonical,
+    load_parameters,
+    parameters_of,
+)
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, write_checkpoint
 from model.config import XLMRobertaXLConfig, dtype_name
 from model.layers.dropout import DropoutSeed
@@ -186,7 +193,8 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
 
         Args:
             path: directory with `config.json` and `model.safetensors` or `pytorch_model.bin` (or a sharded index
-                of either), or an id such as "facebook/xlm-roberta-xl".
+                of either), or an id such as "facebook/xlm-roberta-xl". Of several, the one that Transformers reads
+                is read, and a warning of the logger names the others.
             config: in place of the directory's.
             dtype: of the weights; default as stored in `config.json`, else float32; "auto" is the default.
                 `torch_dtype` is another name for it.
@@ -218,6 +226,8 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
         with torch.device("meta"):
             model = cls(config, group=group, **arguments)
         checkpoint = Checkpoint(directory)
+        if checkpoint.weight_files.notice:
+            logger.warning("%s: %s", path, checkpoint.weight_files.notice)
         missing = load_parameters(model, checkpoint, dtype=torch_dtype, device=device)
         refuse_missing_trunk(missing, checkpoint)
         new = initialize_parameters(
@@ -288,10 +298,17 @@ def refuse_few_heads(config: XLMRobertaXLConfig, group: ShardGroup) -> None:
 
 def refuse_missing_trunk(missing: list[str], checkpoint: Checkpoint) -> None:
     """Raise CheckpointError if embeddings or encoder are not complete; heads and pooler may be new."""
-    trunk = [name for name in missing if name.removeprefix("roberta.").startswith(("embeddings.", "encoder."))]
+    trunk = [name for name in missing if is_of_trunk(name)]
     if trunk:
         shown = ", ".join(trunk[:5]) + (f" and {len(trunk) - 5} more" if len(trunk) > 5 else "")
+        unused = sorted(checkpoint.unused, key=lambda name: not is_of_trunk(name))
+        such_as = f", such as {', '.join(unused[:3])}" if unused else ""
         raise CheckpointError(
             f"{checkpoint.directory}: {len(trunk)} tensors of the trunk are missing: {shown}; "
-            f"found {len(checkpoint.unused)} tensors that fit nowhere. Is this the right checkpoint?"
+            f"found {len(unused)} tensors that fit nowhere{such_as}. Is this the right checkpoint?"
         )
+
+
+def is_of_trunk(name: str) -> bool:
+    """Whether a tensor belongs to the embeddings or the encoder; heads and the pooler are no part of the trunk."""
+    return canonical(name).startswith(("embeddings.", "encoder."))

@@ -1,56 +1,94 @@
-"""Whether a job's trunks and tokenizer can do what it asks of them: found out before any work."""
+"""Whether a job's trunks, heads and tokenizer can do what it asks of them: found out before any work."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from model import CheckpointError, ShardGroup
-from model.checkpoints.reader import Checkpoint, parameters_of
+from model import CheckpointError
+from model.checkpoints.reader import Checkpoint
 from model.inference.float8_linear import FLOAT8_MULTIPLE
-from model.modeling.pretrained import refuse_missing_trunk
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
-from pipeline.heads.modules import build_head, build_trunk
-from pipeline.heads.resolve import Head, read_config
+from pipeline.heads.resolve import Head, read_config, trunk_field, weights_field
+from pipeline.heads.tokenizer_fit import check_tokenizer
+from pipeline.heads.weights_fit import count_unused, refuse_unfit_head, refuse_unfit_trunk
 
 
-def require_runnable(job: JobConfig, heads: Sequence[Head]) -> None:
+@dataclass(frozen=True)
+class Findings:
+    """What is no reason to refuse a job, a line each.
+
+    Attributes:
+        warnings: to be told before a run: weight files that are passed over, a tokenizer that may be another.
+        unused: tensors that nobody reads, by directory and prefix, for the plan.
+    """
+
+    warnings: list[str]
+    unused: list[str]
+
+
+def require_runnable(job: JobConfig, heads: Sequence[Head]) -> Findings:
     """Check what a rank would otherwise stumble over when it loads its shard or gets its first batch.
 
+    Args:
+        heads: before equal trunks are shared.
+
     Raises:
-        ConfigError: names the field of the trunk or tokenizer, what was found and what is needed.
+        ConfigError: names the field of the trunk, head or tokenizer, what was found and what is needed.
     """
-    num_tokens = _vocab_size(job.model.path)
-    for head in heads:
-        _require_shapes(head)
-    fields = {head.trunk: f"heads.{head.name}.trunk" for head in heads if head.options.trunk is not None}
-    for trunk in dict.fromkeys(head.trunk for head in heads):
-        _require_trunk(trunk, fields.get(trunk, "model.path"), num_tokens, job.model.tensor_parallel_size)
+    trunks = {head.trunk: trunk_field(head.name, head.options) for head in reversed(heads)}
+    for trunk, field in trunks.items():
+        _require_trunk_options(trunk, field, job.model.tensor_parallel_size)
         if job.model.dtype == "float8":
             _require_float8_sizes(trunk, job.model.tensor_parallel_size)
+    checkpoints = _require_tensors(job, heads, trunks)
+    notices = [
+        f"{directory}: {checkpoint.weight_files.notice}"
+        for directory, checkpoint in checkpoints.items()
+        if checkpoint.weight_files.notice
+    ]
+    unused = [
+        f"{directory}: {counts}"
+        for directory, checkpoint in checkpoints.items()
+        if (counts := count_unused(checkpoint, is_trunk=directory in trunks))
+    ]
+    return Findings(notices + check_tokenizer(job, heads, trunks), unused)
 
 
-def _require_shapes(head: Head) -> None:
-    """Refuse a head whose tensors do not fit its configuration, as with another number of labels."""
-    modules = build_head(head, build_trunk(head.trunk, ShardGroup()))
-    if not modules:
-        return
-    checkpoint = Checkpoint(head.options.weights)
-    for prefix, module in modules.items():
-        for parameter in parameters_of(module, prefix):
-            name = next((name for name in parameter.names if name in checkpoint), None)
-            if name is not None and checkpoint.shape(name) != list(parameter.full_shape):
-                raise ConfigError(
-                    f"heads.{head.name}.weights: {head.options.weights}: tensor {name} is "
-                    f"{checkpoint.shape(name)}, expected {list(parameter.full_shape)} by its config.json; "
-                    "correct the configuration (num_labels, id2label), or name another checkpoint"
-                )
+def _require_tensors(job: JobConfig, heads: Sequence[Head], trunks: Mapping[str, str]) -> dict[str, Checkpoint]:
+    """Refuse trunks and heads that are not complete, or do not fit their configurations.
+
+    Returns:
+        the checkpoints by directory; what is loaded of them is marked as used.
+    """
+    checkpoints = {}
+    for trunk, field in trunks.items():
+        checkpoints[trunk] = _open(trunk, field)
+        try:
+            refuse_unfit_trunk(trunk, checkpoints[trunk])
+        except CheckpointError as error:
+            raise ConfigError(f"{field}: {error}") from None
+    for head in heads:
+        directory, task = head.options.weights, head.options.task
+        field = weights_field(head.name, head.options, job.model.path)
+        if directory not in checkpoints:
+            checkpoints[directory] = _open(directory, field)
+        try:
+            missing = refuse_unfit_head(head, checkpoints[directory])
+        except CheckpointError as error:
+            raise ConfigError(f"{field}: {directory}: for {task}, {error}") from None
+        if missing:
+            raise ConfigError(
+                f"{field}: {directory} has no {', '.join(missing)}, which task {task} needs; name in "
+                f"heads.{head.name}.weights the directory of a checkpoint that was fine-tuned for it"
+            )
+    return checkpoints
 
 
-def _vocab_size(directory: str) -> int:
+def _open(directory: str, field: str) -> Checkpoint:
     try:
-        return load_tokenizer(directory).vocab_size
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"model.path: {error}") from None
+        return Checkpoint(directory)
+    except (CheckpointError, OSError) as error:
+        raise ConfigError(f"{field}: {error}") from None
 
 
 def _require_float8_sizes(directory: str, tensor_parallel_size: int) -> None:
@@ -72,7 +110,7 @@ def _require_float8_sizes(directory: str, tensor_parallel_size: int) -> None:
         )
 
 
-def _require_trunk(directory: str, field: str, num_tokens: int, tensor_parallel_size: int) -> None:
+def _require_trunk_options(directory: str, field: str, tensor_parallel_size: int) -> None:
     config = read_config(directory, field)
     if config.position_embedding_type != "absolute":
         raise ConfigError(
@@ -84,18 +122,3 @@ def _require_trunk(directory: str, field: str, num_tokens: int, tensor_parallel_
             f"model.tensor_parallel_size: found {tensor_parallel_size}, expected at most the "
             f"{config.num_attention_heads} attention heads of {directory}; lower it"
         )
-    if num_tokens > config.vocab_size:
-        raise ConfigError(
-            f"{field}: {directory} has embeddings for {config.vocab_size} tokens, the tokenizer of model.path "
-            f"has {num_tokens}; use the tokenizer that belongs to the model"
-        )
-    try:
-        checkpoint = Checkpoint(directory)
-        missing = []
-        for parameter in parameters_of(build_trunk(directory, ShardGroup())):
-            checkpoint.mark_used(parameter.names)
-            if not any(name in checkpoint for name in parameter.names):
-                missing.append(parameter.names[0])
-        refuse_missing_trunk(missing, checkpoint)
-    except CheckpointError as error:
-        raise ConfigError(f"{field}: {error}") from None

@@ -2,13 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
 import pyarrow as pa
 
-from model import CheckpointError, XLMRobertaXLConfig
-from model.checkpoints.reader import Checkpoint
+from model import XLMRobertaXLConfig
 from pipeline.columns import ProblemType, head_type
 from pipeline.config.job import JobConfig
 from pipeline.encoding.items import Source, source_of
@@ -16,10 +14,7 @@ from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,
-    FillMaskHead,
     HeadConfig,
-    MaskedLMLossHead,
-    MultipleChoiceHead,
     QuestionAnsweringHead,
     TextClassificationHead,
     TextGenerationHead,
@@ -64,22 +59,21 @@ class Head:
 
 
 def resolve_heads(job: JobConfig) -> list[Head]:
-    """The heads of a job in the order of its file, checked against their checkpoints.
+    """The heads of a job in the order of its file, checked against the configurations of their checkpoints.
 
     Raises:
-        ConfigError: a directory or tensor is missing, or a head does not fit its trunk; names head and field.
+        ConfigError: a configuration is missing, or a head does not fit its trunk; names head and field.
     """
     heads = [_resolve_head(name, options, job) for name, options in job.heads.items()]
     for head in heads:
-        _require_tensors(head)
-        _require_labels(head)
+        _require_labels(head, weights_field(head.name, head.options, job.model.path))
     return heads
 
 
 def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
     trunk = options.trunk or job.model.path
-    trunk_config = read_config(trunk, f"heads.{name}.trunk" if options.trunk else "model.path")
-    config = read_config(options.weights, f"heads.{name}.weights")
+    trunk_config = read_config(trunk, trunk_field(name, options))
+    config = read_config(options.weights, weights_field(name, options, job.model.path))
     if config.hidden_size != trunk_config.hidden_size:
         raise ConfigError(
             f"heads.{name}.weights: {options.weights} has hidden_size {config.hidden_size}, expected that of the "
@@ -105,47 +99,24 @@ def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
     """`config.json` of a directory that a field of the job names."""
     try:
         return XLMRobertaXLConfig.from_pretrained(directory)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{field}: {error}") from None
 
 
-def required_tensors(head: Head) -> list[str]:
-    """Names of tensors without which a head would be random numbers; one of each group of other names."""
-    match head.options:
-        case TextClassificationHead() | ZeroShotHead():
-            return ["classifier.dense.weight", "classifier.out_proj.weight"]
-        case TokenClassificationHead():
-            return ["classifier.weight"]
-        case QuestionAnsweringHead():
-            return ["qa_outputs.weight"]
-        case MultipleChoiceHead():
-            return ["pooler.dense.weight", "classifier.weight"]
-        case EmbeddingHead(pooling="pooler"):
-            return ["pooler.dense.weight"]
-        case MaskedLMLossHead() | CausalLMLossHead() | FillMaskHead() | TextGenerationHead():
-            return ["lm_head.dense.weight", "lm_head.layer_norm.weight"]
-    return []
+def trunk_field(name: str, options: HeadConfig) -> str:
+    """The key of the job file that names a head's trunk."""
+    return f"heads.{name}.trunk" if options.trunk else "model.path"
 
 
-def _require_tensors(head: Head) -> None:
-    wanted = required_tensors(head)
-    if not wanted:
-        return
-    try:
-        checkpoint = Checkpoint(Path(head.options.weights))
-    except CheckpointError as error:
-        raise ConfigError(f"heads.{head.name}.weights: {error}") from None
-    missing = [name for name in wanted if name not in checkpoint]
-    if missing:
-        raise ConfigError(
-            f"heads.{head.name}.weights: {head.options.weights} has no {', '.join(missing)}, which task "
-            f"{head.options.task} needs; name the directory of a checkpoint that was fine-tuned for it"
-        )
+def weights_field(name: str, options: HeadConfig, model_path: str) -> str:
+    """The key of the job file that names a head's weights: that of its trunk, where they are not named apart."""
+    is_apart = options.weights != (options.trunk or model_path)
+    return f"heads.{name}.weights" if is_apart else trunk_field(name, options)
 
 
-def _require_labels(head: Head) -> None:
-    """Refuse label maps that a task cannot be done with."""
-    field, config = f"heads.{head.name}.weights: {head.options.weights}", head.config
+def _require_labels(head: Head, field: str) -> None:
+    """Refuse label maps that a task cannot be done with; `field` names the weights."""
+    field, config = f"{field}: {head.options.weights}", head.config
     if sorted(config.id2label) != list(range(config.num_labels)):
         raise ConfigError(
             f"{field} has an id2label with the ids {sorted(config.id2label)}, expected 0 to "

@@ -1,7 +1,7 @@
 """Trunks by content: equal ones are loaded once, and a head is not put on a trunk that it was not trained on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -10,14 +10,18 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
+from model.modeling.pretrained import is_of_trunk
 from pipeline.errors import ConfigError
-from pipeline.heads.resolve import Head
+from pipeline.heads.resolve import Head, read_config
 
-_TRUNK = ("embeddings.", "encoder.")
+# What changes the results of equal weights.
+_OPTIONS = ("num_attention_heads", "hidden_act", "layer_norm_eps", "pad_token_id", "is_decoder")
 
 
 def share_trunks(heads: Sequence[Head]) -> list[Head]:
     """The heads, with one path for all trunks of equal content; nothing is read where all is in one directory.
+
+    Equal are weights, and what else the results depend on (an encoder and a decoder may have the same weights).
 
     Raises:
         ConfigError: the weights of a head hold a trunk that differs from the one that it is put on.
@@ -26,13 +30,16 @@ def share_trunks(heads: Sequence[Head]) -> list[Head]:
     if len(directories) == 1:
         return list(heads)
     digests: dict[str, str] = {}
+    options: dict[str, tuple[object, ...]] = {}
     for head in heads:
         field = f"heads.{head.name}.trunk" if head.options.trunk else "model.path"
         digests[head.trunk] = _digest(head.trunk, field)
+        config = read_config(head.trunk, field)
+        options[head.trunk] = tuple(getattr(config, name) for name in _OPTIONS)
         if head.options.weights != head.trunk:
             _require_same(head, digests[head.trunk])
-    first: Mapping[str, str] = {digest: path for path, digest in reversed(digests.items())}
-    return [replace(head, trunk=first[digests[head.trunk]]) for head in heads]
+    first = {(digest, options[path]): path for path, digest in reversed(digests.items())}
+    return [replace(head, trunk=first[digests[head.trunk], options[head.trunk]]) for head in heads]
 
 
 def _require_same(head: Head, digest: str) -> None:
@@ -58,7 +65,7 @@ def trunk_digest(directory: str) -> str:
     checkpoint = Checkpoint(directory)
     digest = hashlib.sha256()
     for name in sorted(checkpoint.names, key=canonical):
-        if canonical(name).startswith(_TRUNK):
+        if is_of_trunk(name):
             tensor = checkpoint.read(name)
             digest.update(f"{canonical(name)} {tensor.dtype} {list(tensor.shape)}\n".encode())
             values: NDArray[np.uint8] = tensor.contiguous().view(torch.uint8).numpy()

@@ -238,6 +238,7 @@ def test_a_tensor_under_two_names_is_refused(directory: Path) -> None:
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": ["a"]}'])
 def test_a_damaged_index_is_refused(directory: Path, text: str) -> None:
+    (directory / SINGLE).unlink()
     (directory / INDEX).write_text(text)
     with pytest.raises(CheckpointError, match="must hold a JSON object with 'weight_map'"):
         Checkpoint(directory)

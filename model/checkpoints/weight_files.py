@@ -1,0 +1,88 @@
+"""Which files of a directory hold its weights: the order of Transformers, and what to do where there are none."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model.checkpoints.tensor_files import (
+    INDEX_FILE,
+    PICKLED_FILE,
+    PICKLED_INDEX_FILE,
+    SINGLE_FILE,
+    CheckpointError,
+)
+
+# The first that is there is read. Transformers saves over a checkpoint without removing an index of earlier files,
+# so a single file goes before an index.
+WEIGHT_FILES = (SINGLE_FILE, INDEX_FILE, PICKLED_FILE, PICKLED_INDEX_FILE)
+INDEX_FILES = (INDEX_FILE, PICKLED_INDEX_FILE)
+_ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
+_OTHER_FRAMEWORKS = ("tf_model.h5", "model.ckpt.index", "flax_model.msgpack")
+_MAX_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """What is read of a directory.
+
+    Attributes:
+        path: the single file, or the index of several.
+        passed_over: names of other weight files of the directory that are not read.
+    """
+
+    path: Path
+    passed_over: list[str] = field(default_factory=list)
+
+    @property
+    def is_index(self) -> bool:
+        """Whether `path` is an index of several files."""
+        return self.path.name in INDEX_FILES
+
+    @property
+    def notice(self) -> str | None:
+        """A line for people about files that were passed over; None if there are none."""
+        if not self.passed_over:
+            return None
+        return f"weights are read from {self.path.name}; passed over: {', '.join(self.passed_over)}"
+
+
+def find_weights(directory: Path) -> WeightFiles:
+    """The files to read, in the order of `modeling_utils.from_pretrained` of Transformers 4.46.
+
+    Raises:
+        CheckpointError: there are none; the message says what is there instead.
+    """
+    found = [name for name in WEIGHT_FILES if (directory / name).is_file()]
+    if not found:
+        raise CheckpointError(
+            f"{directory}: expected {SINGLE_FILE} or {PICKLED_FILE}, or an index ({INDEX_FILE}, "
+            f"{PICKLED_INDEX_FILE}); {describe_contents(directory)}"
+        )
+    broken = [f"{name} (a link that leads nowhere)" for name in _broken_links(directory)]
+    return WeightFiles(directory / found[0], [*broken, *found[1:]])
+
+
+def describe_contents(directory: Path) -> str:
+    """What is in a directory that holds no checkpoint, with the remedy where it is a known kind of directory."""
+    if not directory.is_dir():
+        return "found no such directory"
+    names = sorted(path.name for path in directory.iterdir())
+    if adapters := [name for name in _ADAPTER_FILES if name in names]:
+        return (
+            f"found {adapters[0]}, an adapter (LoRA) without its model; merge it into the model with PEFT "
+            "(merge_and_unload), and save that"
+        )
+    if broken := _broken_links(directory):
+        return f"found {broken[0]}, a link that leads nowhere; download it again"
+    shards = [name for name in names if name.startswith(("model-", "pytorch_model-"))]
+    if shards and not set(WEIGHT_FILES) & set(names):
+        return f"found {shards[0]} without an index; download the index, too"
+    if others := [name for name in _OTHER_FRAMEWORKS if name in names]:
+        return f"found {others[0]}, weights of another framework; save them from PyTorch"
+    if inner := sorted(file.parent.name for file in directory.glob("*/config.json")):
+        return f"found a checkpoint in its folder {inner[0]}; name that one"
+    more = f" and {len(names) - _MAX_SHOWN} more" if len(names) > _MAX_SHOWN else ""
+    return f"found {', '.join(names[:_MAX_SHOWN]) or 'nothing'}{more}"
+
+
+def _broken_links(directory: Path) -> list[str]:
+    return [name for name in WEIGHT_FILES if (directory / name).is_symlink() and not (directory / name).exists()]

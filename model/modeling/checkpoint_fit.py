@@ -1,0 +1,107 @@
+"""Whether the tensors of a checkpoint have the shapes that its `config.json` says: headers are read, no values."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+from torch import nn
+
+from model.checkpoints.reader import canonical, parameters_of
+from model.checkpoints.tensor_files import CheckpointError
+from model.config import XLMRobertaXLConfig
+
+# By tensor, the option of the configuration that gives the size of each axis; of others it is hidden_size.
+_OPTIONS = {
+    r"embeddings\.word_embeddings\.weight|lm_head\.decoder\.weight": ("vocab_size", "hidden_size"),
+    r"lm_head\.(decoder\.)?bias": ("vocab_size",),
+    r"embeddings\.position_embeddings\.weight": ("max_position_embeddings", "hidden_size"),
+    r"embeddings\.token_type_embeddings\.weight": ("type_vocab_size", "hidden_size"),
+    r".*\.attention\.self\.(query|key|value)\.(weight|bias)": ("pruned_heads", "hidden_size"),
+    r".*\.attention\.output\.dense\.weight": ("hidden_size", "pruned_heads"),
+    r".*\.intermediate\.dense\.(weight|bias)": ("intermediate_size", "hidden_size"),
+    r"encoder\.layer\.\d+\.output\.dense\.weight": ("hidden_size", "intermediate_size"),
+    r"(classifier\.out_proj|classifier|qa_outputs)\.(weight|bias)": ("num_labels", "hidden_size"),
+}
+_LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
+_REMEDY = "correct config.json, or name the checkpoint that it belongs to"
+
+
+class StoredTensors(Protocol):
+    """Named tensors and their shapes, whatever the layout."""
+
+    @property
+    def names(self) -> list[str]:
+        """Stored names."""
+        ...
+
+    def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
+        ...
+
+
+def shapes_of(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
+    """Full shape of every parameter of a module (on the meta device), by each name that it may be stored under."""
+    return {name: list(entry.full_shape) for entry in parameters_of(module, prefix) for name in entry.names}
+
+
+def refuse_misfit(config: XLMRobertaXLConfig, expected: Mapping[str, list[int]], stored: StoredTensors) -> None:
+    """Compare shapes; tensors that are not stored are none of this function's business.
+
+    Args:
+        expected: shapes by name, see `shapes_of`.
+
+    Raises:
+        CheckpointError: a tensor has another shape; names it and the options of the configuration that say so.
+    """
+    stored_names = {canonical(name): name for name in stored.names}
+    misfits = [
+        (stored_names[canonical(name)], shape, found)
+        for name, shape in expected.items()
+        if canonical(name) in stored_names and (found := stored.shape(stored_names[canonical(name)])) != shape
+    ]
+    if not misfits:
+        return
+    reasons = dict(reason for misfit in misfits for reason in _reasons(config, *misfit))
+    if "hidden_size" in reasons:
+        # The width of a head follows from it.
+        reasons.pop("pruned_heads", None)
+    name, shape, found = misfits[0]
+    told = f": {'; '.join(reasons.values())}" if reasons else ""
+    raise CheckpointError(f"tensor {name} must be {shape}, found {found}{told}; {_REMEDY}")
+
+
+def _reasons(
+    config: XLMRobertaXLConfig, name: str, expected: Sequence[int], found: Sequence[int]
+) -> Iterator[tuple[str, str]]:
+    """The options that give the sizes that differ, each with what it is on both sides."""
+    options = next((o for pattern, o in _OPTIONS.items() if re.fullmatch(pattern, canonical(name))), None)
+    for option, wanted, size in zip(options or ("hidden_size",) * 2, expected, found, strict=False):
+        if wanted == size:
+            continue
+        if option == "pruned_heads":
+            heads = f"{wanted / config.head_size:g} heads in a layer, the weights hold {size / config.head_size:g}"
+            yield option, f"pruned_heads in config.json leaves {heads}"
+        elif getattr(config, option) == wanted:
+            yield option, f"{option} is {wanted} in config.json and {size} in the weights"
+
+
+def refuse_other_layers(config: XLMRobertaXLConfig, names: Sequence[str]) -> None:
+    """Refuse an encoder that is stored with more or fewer layers than the configuration says.
+
+    Raises:
+        CheckpointError: names `num_hidden_layers`, or `position_embedding_type` where embeddings of relative
+            positions would not be read. That there are no layers at all is for others to say.
+    """
+    layers = {int(match[1]) for name in names if (match := _LAYER.match(canonical(name)))}
+    if layers and max(layers) + 1 != config.num_hidden_layers:
+        raise CheckpointError(
+            f"num_hidden_layers is {config.num_hidden_layers} in config.json, and the weights hold "
+            f"{max(layers) + 1} layers; {_REMEDY}"
+        )
+    if config.position_embedding_type == "absolute":
+        for name in names:
+            if name.endswith("self.distance_embedding.weight"):
+                raise CheckpointError(
+                    f"position_embedding_type is 'absolute' in config.json, and the weights hold {name}, which "
+                    f"belongs to relative positions; {_REMEDY}"
+                )

@@ -1,0 +1,112 @@
+"""Whether the stored tensors of trunks and heads are those that will be loaded: found out from headers alone."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from model import CheckpointError, ShardGroup
+from model.checkpoints.hub import CONFIG_FILE
+from model.checkpoints.reader import Checkpoint, canonical, parameters_of
+from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
+from model.modeling.pretrained import is_of_trunk, refuse_missing_trunk
+from pipeline.heads.modules import build_head, build_trunk
+from pipeline.heads.resolve import Head, read_config
+
+# Weights of the dtypes that a checkpoint is trained or stored in; quantized ones are codes that need their scales.
+_WEIGHT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+
+
+def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
+    """Compare all tensors of a trunk with `config.json`, and mark them as used.
+
+    Raises:
+        CheckpointError: a tensor is missing, or has another shape or dtype.
+    """
+    config = read_config(directory, "trunk")
+    _refuse_unknown_heads(directory)
+    trunk = build_trunk(directory, ShardGroup())
+    expected = shapes_of(trunk)
+    checkpoint.mark_used(expected)
+    try:
+        refuse_other_layers(config, checkpoint.names)
+        refuse_misfit(config, expected, checkpoint)
+        _refuse_quantized(expected, checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{directory}: {error}") from None
+    refuse_missing_trunk(_missing_tensors([("", trunk)], checkpoint), checkpoint)
+
+
+def _refuse_unknown_heads(directory: str) -> None:
+    """No shape tells into how many heads attention is divided: a default would give plausible wrong values."""
+    values = json.loads((Path(directory) / CONFIG_FILE).read_text(encoding="utf-8"))
+    if "num_attention_heads" not in values:
+        raise CheckpointError(
+            f"{directory}: config.json has no num_attention_heads, which no tensor tells; add it, or download "
+            "config.json again"
+        )
+
+
+def refuse_unfit_head(head: Head, checkpoint: Checkpoint) -> list[str]:
+    """Compare all tensors of a head with `config.json`, and mark them as used.
+
+    Returns:
+        names of tensors that are missing.
+
+    Raises:
+        CheckpointError: a tensor has another shape or dtype than the head's configuration says.
+    """
+    trunk = build_trunk(head.trunk, ShardGroup())
+    modules = build_head(head, trunk)
+    embedding = trunk.get_input_embeddings().weight
+    for prefix, module in modules.items():
+        expected = shapes_of(module, prefix)
+        checkpoint.mark_used(expected)
+        refuse_misfit(head.config, expected, checkpoint)
+        _refuse_quantized(expected, checkpoint)
+        is_tied = any(parameter is embedding for parameter in module.parameters())
+        if is_tied and head.config.vocab_size != trunk.config.vocab_size:
+            raise CheckpointError(
+                f"vocab_size is {head.config.vocab_size} in config.json, expected that of the trunk {head.trunk}, "
+                f"{trunk.config.vocab_size}, whose embeddings the head shares; name a head of this trunk"
+            )
+    return _missing_tensors(modules.items(), checkpoint, tied=embedding)
+
+
+def _missing_tensors(
+    modules: Iterable[tuple[str, nn.Module]], checkpoint: Checkpoint, *, tied: nn.Parameter | None = None
+) -> list[str]:
+    """Names of the modules' parameters that are not stored under any name; `tied` need not be stored."""
+    return [
+        entry.names[0]
+        for prefix, module in modules
+        for entry in parameters_of(module, prefix)
+        if entry.parameter is not tied and not any(name in checkpoint for name in entry.names)
+    ]
+
+
+def _refuse_quantized(names: Iterable[str], checkpoint: Checkpoint) -> None:
+    for name in names:
+        if name in checkpoint and (dtype := checkpoint.dtype(name)) not in _WEIGHT_DTYPES:
+            raise CheckpointError(
+                f"tensor {name} is {dtype}, expected float32, bfloat16 or float16; name the checkpoint as it was "
+                "before it was quantized"
+            )
+
+
+def count_unused(checkpoint: Checkpoint, *, is_trunk: bool) -> str | None:
+    """What nobody reads, by prefix, with counts: `lm_head.* (5 tensors)`; None if all is read.
+
+    Args:
+        is_trunk: a job reads the trunk of this checkpoint; else the trunk is the same as the one that is read.
+    """
+    prefixes = Counter(_prefix(name) for name in checkpoint.unused if is_trunk or not is_of_trunk(name))
+    return ", ".join(f"{prefix}.* ({n} tensor{'s' * (n > 1)})" for prefix, n in prefixes.items()) or None
+
+
+def _prefix(stored_name: str) -> str:
+    name = canonical(stored_name)
+    return stored_name.removesuffix(name) + name.split(".")[0]
