@@ -94,8 +94,8 @@ class Checkpoint:
         stored_name, file = self._files[canonical(name)]
         return self._open(file).shape(stored_name)
 
-    def dtype(self, name: str) -> torch.dtype:
-        """Stored dtype of a tensor."""
+    def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor, as "float32"."""
         stored_name, file = self._files[canonical(name)]
         return self._open(file).dtype(stored_name)
 

@@ -24,6 +24,7 @@ PICKLED_INDEX_FILE = "pytorch_model.bin.index.json"
 # Pages of a mapped file that were read count as the process's memory until it is closed: after this many bytes
 # it is mapped anew, and the old mapping goes with the last view of it.
 MAX_MAPPED_BYTES = 2**28
+_DTYPE_NAMES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -43,8 +44,8 @@ class TensorFile(Protocol):
         """Shape of a tensor."""
         ...
 
-    def dtype(self, name: str) -> torch.dtype:
-        """Stored dtype of a tensor."""
+    def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
         ...
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
@@ -81,11 +82,10 @@ class SafetensorsFile:
         """Shape of a tensor."""
         return self._file.get_slice(name).get_shape()
 
-    def dtype(self, name: str) -> torch.dtype:
-        """Stored dtype of a tensor."""
-        stored = self._file.get_slice(name)
-        # A slice of no rows reads nothing; a scalar has no rows.
-        return (stored[:0] if stored.get_shape() else stored[...]).dtype
+    def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
+        dtype: str = self._file.get_slice(name).get_dtype()
+        return _DTYPE_NAMES.get(dtype, dtype)
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
@@ -122,9 +122,9 @@ class PickledFile:
         """Shape of a tensor."""
         return list(self._tensors[name].shape)
 
-    def dtype(self, name: str) -> torch.dtype:
-        """Stored dtype of a tensor."""
-        return self._tensors[name].dtype
+    def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
+        return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""

@@ -95,8 +95,8 @@ def refuse_other_layers(config: XLMRobertaXLConfig, names: Sequence[str]) -> Non
     layers = {int(match[1]) for name in names if (match := _LAYER.match(canonical(name)))}
     if layers and max(layers) + 1 != config.num_hidden_layers:
         raise CheckpointError(
-            f"num_hidden_layers is {config.num_hidden_layers} in config.json, and the weights hold "
-            f"{max(layers) + 1} layers; {_REMEDY}"
+            f"num_hidden_layers is {config.num_hidden_layers} in config.json and {max(layers) + 1} in the "
+            f"weights; {_REMEDY}"
         )
     if config.position_embedding_type == "absolute":
         for name in names:

@@ -78,7 +78,7 @@ def _require_same_pieces(head: Head, model_path: str, tokenizer: XLMRobertaXLTok
             continue
         if pieces != tokenizer.get_vocab():
             raise ConfigError(
-                f"{field}: {directory} comes with a tokenizer of {len(pieces)} pieces, expected the pieces of the "
-                f"one in model.path ({tokenizer.vocab_size}), which the whole job uses; give this head a job of its "
-                "own, with its tokenizer in model.path"
+                f"{field}: {directory} comes with a tokenizer of {len(pieces)} pieces, expected those of the one "
+                f"in model.path ({tokenizer.vocab_size} pieces), which the job uses; give this head a job of "
+                "its own, with its tokenizer in model.path"
             )

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from model import CheckpointError, ShardGroup
@@ -17,7 +16,7 @@ from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
 
 # Weights of the dtypes that a checkpoint is trained or stored in; quantized ones are codes that need their scales.
-_WEIGHT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+_WEIGHT_DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
 def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:

@@ -92,6 +92,15 @@ def test_models_load_from_the_cache(cache: Path, layout: str) -> None:
     assert_loads(cache, expected)
 
 
+def test_a_single_file_goes_before_an_index(cache: Path) -> None:
+    """What the index names need not be in the cache."""
+    expected = dict(XLMRobertaXLForMaskedLM.from_pretrained(cache).state_dict())
+    (cache / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
+    )
+    assert_loads(cache, expected)
+
+
 def test_configurations_and_revisions(cache: Path) -> None:
     assert XLMRobertaXLConfig.from_pretrained(HUB_ID) == XLMRobertaXLConfig.from_pretrained(cache)
     assert XLMRobertaXLConfig.from_pretrained(HUB_ID, num_labels=7).num_labels == 7

@@ -109,6 +109,13 @@ def change_settings(model: Path) -> None:
     (model / "tokenizer_config.json").write_text('{"truncation_side": "left"}', encoding="utf-8")
 
 
+def add_files_that_are_not_read(model: Path) -> None:
+    (model / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": "model-00001-of-00002.safetensors"}}'
+    )
+    (model / "pytorch_model.bin").write_bytes(b"other weights")
+
+
 WEIGHTS = [f"heads.{name}.{part}" for name in HEADS for part in ("weights", "trunk")]
 
 
@@ -119,6 +126,7 @@ WEIGHTS = [f"heads.{name}.{part}" for name in HEADS for part in ("weights", "tru
         (rename_label, WEIGHTS),
         (change_tokenizer, ["tokenizer"]),
         (change_settings, ["tokenizer"]),
+        (add_files_that_are_not_read, []),
     ],
 )
 def test_a_changed_file_is_named(change: Callable[[Path], None], expected: list[str], model: Path) -> None:

@@ -1,5 +1,6 @@
 """Trunks of equal content are one; a head on a trunk that it was not trained on is refused."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,21 @@ def test_equal_trunks_get_the_path_of_the_first(model: Path, copy: Path, other: 
 def test_the_first_of_equal_trunks_is_that_of_the_first_head(model: Path, copy: Path) -> None:
     heads = shared(model, copied={**TOPIC, "trunk": str(copy)}, topic=TOPIC)
     assert [head.trunk for head in heads] == [str(copy), str(copy)]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"is_decoder": True}, {"num_attention_heads": 2}, {"hidden_act": "relu"}, {"layer_norm_eps": 0.1}],
+    ids=str,
+)
+def test_equal_weights_that_are_computed_otherwise_are_other_trunks(
+    changes: dict[str, Any], model: Path, copy: Path
+) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | changes))
+    task = {"task": "causal-lm-loss"} if "is_decoder" in changes else VECTOR
+    heads = shared(model, topic=TOPIC, other={**task, "trunk": str(copy)})
+    assert [head.trunk for head in heads] == [str(model), str(copy)]
 
 
 def test_heads_of_one_directory_do_not_have_their_trunk_read(model: Path) -> None:
