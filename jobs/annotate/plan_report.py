@@ -83,7 +83,7 @@ def print_plan(
         table.add_row(head.name, head.options.task, reads, head.options.weights, str(head.output_type))
     console.print(table)
     for line in unused:
-        console.print(f"not used of {line}", markup=False, soft_wrap=True)
+        console.print(f"unused in {line}", markup=False, soft_wrap=True)
     for file in plan.failed_files:
         console.print(f"cannot be read: {file.path}: {file.reason}")
 

@@ -51,9 +51,9 @@ class Checkpoint:
     def _locate(self) -> dict[str, Path]:
         """Stored name of every tensor, and the file that holds it."""
         path = self.weight_files.path
-        return (
-            self._read_index(path) if self.weight_files.is_index else dict.fromkeys(self._open(path).names, path)
-        )
+        if self.weight_files.is_index:
+            return self._read_index(path)
+        return dict.fromkeys(self._open(path).names, path)
 
     def _read_index(self, index: Path) -> dict[str, Path]:
         entries = read_index(index)

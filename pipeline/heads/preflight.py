@@ -35,7 +35,9 @@ def require_runnable(job: JobConfig, heads: Sequence[Head]) -> Findings:
     Raises:
         ConfigError: names the field of the trunk, head or tokenizer, what was found and what is needed.
     """
-    trunks = {head.trunk: trunk_field(head.name, head.options) for head in reversed(heads)}
+    trunks: dict[str, str] = {}
+    for head in heads:
+        trunks.setdefault(head.trunk, trunk_field(head.name, head.options))
     for trunk, field in trunks.items():
         _require_trunk_options(trunk, field, job.model.tensor_parallel_size)
         if job.model.dtype == "float8":

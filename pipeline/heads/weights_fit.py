@@ -26,20 +26,20 @@ def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
         CheckpointError: a tensor is missing, or has another shape or dtype.
     """
     config = read_config(directory, "trunk")
-    _refuse_unknown_heads(directory)
+    _require_num_attention_heads(directory)
     trunk = build_trunk(directory, ShardGroup())
     expected = shapes_of(trunk)
     checkpoint.mark_used(expected)
     try:
+        _refuse_quantized(expected, checkpoint)
         refuse_other_layers(config, checkpoint.names)
         refuse_misfit(config, expected, checkpoint)
-        _refuse_quantized(expected, checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"{directory}: {error}") from None
     refuse_missing_trunk(_missing_tensors([("", trunk)], checkpoint), checkpoint)
 
 
-def _refuse_unknown_heads(directory: str) -> None:
+def _require_num_attention_heads(directory: str) -> None:
     """No shape tells into how many heads attention is divided: a default would give plausible wrong values."""
     values = json.loads((Path(directory) / CONFIG_FILE).read_text(encoding="utf-8"))
     if "num_attention_heads" not in values:
@@ -64,8 +64,8 @@ def refuse_unfit_head(head: Head, checkpoint: Checkpoint) -> list[str]:
     for prefix, module in modules.items():
         expected = shapes_of(module, prefix)
         checkpoint.mark_used(expected)
-        refuse_misfit(head.config, expected, checkpoint)
         _refuse_quantized(expected, checkpoint)
+        refuse_misfit(head.config, expected, checkpoint)
         is_tied = any(parameter is embedding for parameter in module.parameters())
         if is_tied and head.config.vocab_size != trunk.config.vocab_size:
             raise CheckpointError(

@@ -30,7 +30,7 @@ def job_file(model: Path, tmp_path: Path) -> Path:
 def test_the_plan_names_what_is_not_used(job_file: Path, model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(job_file), "--plan"]) == 0
     out, err = capsys.readouterr()
-    assert f"not used of {model}: lm_head.* (5 tensors), roberta.pooler.* (2 tensors)\n" in out
+    assert f"unused in {model}: lm_head.* (5 tensors), roberta.pooler.* (2 tensors)\n" in out
     assert err == ""
 
 

@@ -67,6 +67,14 @@ def test_quantized_weights_are_refused(layout: str, dtype: torch.dtype, fits: bo
             refuse_unfit_trunk(str(directory), Checkpoint(directory))
 
 
+def test_weights_of_four_bits_are_called_quantized_and_not_of_another_shape(directory: Path) -> None:
+    name = "roberta.encoder.layer.0.attention.self.query.weight"
+    tensors = load_file(directory / "model.safetensors")
+    save(directory, tensors | {name: torch.zeros(512, 1, dtype=torch.uint8)}, "one file")
+    with pytest.raises(CheckpointError, match=r"self\.query\.weight is U8, expected float32"):
+        refuse_unfit_trunk(str(directory), Checkpoint(directory))
+
+
 def test_a_config_that_does_not_say_how_many_heads_attention_has_is_refused(directory: Path) -> None:
     """32, the default, would divide the hidden size, and fit every tensor."""
     config = json.loads((directory / "config.json").read_text())
