@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from jobs.terminal.streams import accept_any_text
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
 from model.checkpoints.tensor_files import CheckpointError
@@ -54,6 +55,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    accept_any_text()
     options = parse_arguments(arguments)
     try:
         convert(options)

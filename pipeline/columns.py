@@ -1,6 +1,6 @@
 """Every column name and Arrow type of the output, and what an input column must be like."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from textwrap import shorten
 from typing import Literal
@@ -31,6 +31,9 @@ RESERVED_FIELDS = (
     pa.field(NUM_WINDOWS, pa.int32()),
     pa.field(ERROR, pa.string()),
 )
+
+CASE_IS_FOLDED = "DuckDB, Spark and other readers take such names for one"
+"""Why no two names in the output may differ only in case."""
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """What a classifier predicts, by the names of `problem_type` in a Hugging Face config.json."""
@@ -128,9 +131,18 @@ def reserved_name_problem(name: str) -> str | None:
     """Why no carried column and no head can have this name, or None where one can."""
     if name in RESERVED:
         return f"is one of the columns that every output row has ({', '.join(RESERVED)})"
+    if name.casefold() in RESERVED:
+        return f"differs only in case from {name.casefold()!r}, which every output row has; {CASE_IS_FOLDED}"
     if is_internal(name):
         return "is the name of an internal column"
     return None
+
+
+def equal_but_for_case(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Each name that differs only in case from an earlier one, after the first that it does so from."""
+    first: dict[str, str] = {}
+    pairs = ((first.setdefault(name.casefold(), name), name) for name in names)
+    return [(earlier, name) for earlier, name in dict.fromkeys(pairs) if earlier != name]
 
 
 def plain_type(type_: pa.DataType) -> pa.DataType:
@@ -188,7 +200,9 @@ def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:
 
 def _what_is_there(schema: pa.Schema, column: str) -> str:
     """The nearest columns to one that is missing."""
-    nearest = get_close_matches(column, list(all_paths(schema)), n=1)
+    paths = list(all_paths(schema))
+    nearest = [path for path in paths if path.casefold() == column.casefold()]
+    nearest = nearest or get_close_matches(column, paths, n=1)
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
     above = nearest_parent(schema, column)
     if above is None:
@@ -231,8 +245,8 @@ def require_route_column(schema: pa.Schema, column: str, file: str) -> None:
     item = plain_type(found.value_type if is_list_like(found) else found)
     if item not in (pa.string(), pa.null()):
         raise InputError(
-            f"{file}: column {column!r} (input.route) has type {found}, expected string or "
-            "list<string>: the names of the heads that the row wants"
+            f"{file}: column {column!r} has type {found}, expected string or list<string>: the names of the heads "
+            "that the row wants"
         )
 
 

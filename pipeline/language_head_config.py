@@ -87,4 +87,4 @@ class TextGenerationHead(HeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The prompt."""
-        return (InputColumn(self.text, "text"),)
+        return (InputColumn(self.text, "text", "text"),)

@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from jobs.annotate.exit_report import DONE, report_failures
+from jobs.annotate.exit_report import DONE, how_to_read, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.plan_report import describe_increment, print_plan
 from jobs.annotate.submission import refuse_lost_output
+from jobs.terminal.arguments import utf8_text
+from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.cluster_address import reachable_cluster
@@ -27,6 +29,7 @@ from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.output.lease import held_lease
+from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.output.run_output import RunOutput
@@ -44,6 +47,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         dest="overrides",
         action="append",
         default=[],
+        type=utf8_text,
         metavar="KEY=VALUE",
         help='override a value, e.g. --set output.path=annotated --set heads.topic.weights="heads/new"',
     )
@@ -76,6 +80,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    accept_any_text()
     options = parse_arguments(arguments)
     try:
         with Interruption() as interruption:
@@ -94,6 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
+    _refuse_contradiction(options)
     refuse_lost_output(job.output.path, os.environ)
     if not options.plan:
         options.address = reachable_cluster(options.address)
@@ -107,12 +113,22 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     folder = folder_of_run(output, identity, is_restart=options.restart)
     for warning in findings.warnings:
         _tell(f"warning: {warning}")
+    if options.retry_failed:
+        _require_earlier_run(folder, without_secret(job.output.path))
     if options.plan:
         run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
         failed = FailureLog(folder.filesystem, folder.root).failures()
         todo = _todo(run.increment.todo, failed, options.retry_failed)
-        kept_token_budget = run.manifest.token_budget()
-        print_plan(job, plan, heads, run.increment, todo, findings.unused, kept_token_budget=kept_token_budget)
+        print_plan(
+            job,
+            plan,
+            heads,
+            run.increment,
+            todo,
+            unused=findings.unused,
+            prunes=options.prune_removed,
+            kept_token_budget=run.manifest.token_budget(),
+        )
         return DONE
     with held_lease(output, job.output.lease_timeout_s, _tell):
         folder = begin_run(output, identity, is_restart=options.restart)
@@ -159,6 +175,7 @@ def _do_remaining(
         print(f"nothing to do: no fragment in {name} has failed")
     else:
         print(f"nothing to do: all {len(plan.fragments)} fragments are in {name}")
+    print(how_to_read(name))
     return report_failures(plan.failed_files, failures, name), is_done
 
 
@@ -188,6 +205,23 @@ def _annotate(
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,
+        )
+
+
+def _refuse_contradiction(options: argparse.Namespace) -> None:
+    """Raise ConfigError where options do not go together; all others of `parse_arguments` do."""
+    if options.retry_failed and options.restart:
+        raise ConfigError(
+            "--retry-failed: found --restart too, which does everything anew, expected one of the two; leave one "
+            "of them out"
+        )
+
+
+def _require_earlier_run(folder: OutputFolder, name: str) -> None:
+    if Manifest(folder.filesystem, folder.root).identity() is None:
+        raise ConfigError(
+            f"--retry-failed: found no earlier run in {name}, expected an output with fragments that have failed; "
+            "check output.path, or leave the option out"
         )
 
 

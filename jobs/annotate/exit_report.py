@@ -1,5 +1,7 @@
 """What a run says at its end of the files and fragments that it could not do, and how to go on."""
 
+import glob
+import json
 import sys
 from collections.abc import Sequence
 
@@ -26,3 +28,9 @@ def report_failures(files: Sequence[FailedFile], failures: Sequence[FragmentFail
             file=sys.stderr,
         )
     return PARTLY if files or failures else DONE
+
+
+def how_to_read(output: str) -> str:
+    """How an output folder is read: Polars takes every file in a folder, also those that are no parts."""
+    parts = json.dumps(f"{glob.escape(output.rstrip('/'))}/**/*.parquet", ensure_ascii=False)
+    return f"to read it: pl.read_parquet({parts}) in Polars; other readers take the folder as it is"

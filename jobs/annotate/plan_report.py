@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from jobs.terminal.console import plain_console
 from pipeline.config.job import JobConfig
 from pipeline.driver.ray_connection import default_device, resolve_dtype
 from pipeline.fragments import Fragment
@@ -39,19 +39,19 @@ def print_plan(
     heads: Sequence[Head],
     increment: Increment,
     todo: Sequence[Fragment],
-    unused: Sequence[str] = (),
     *,
+    unused: Sequence[str] = (),
+    prunes: bool = False,
     kept_token_budget: int | None = None,
 ) -> None:
     """Files, fragments, rows, bytes, heads, shard groups and memory per rank.
 
     Args:
         unused: tensors of checkpoints that nobody reads, a line a directory.
+        prunes: whether the parts of removed files are to be deleted.
         kept_token_budget: what "auto" came to when the output was begun.
     """
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
+    console = plain_console(160)
     device = default_device() if job.model.device == "auto" else job.model.device
     dtype = resolve_dtype(job.model, device)
     token_budget = kept_token_budget or _token_budget(job, heads, device, dtype)
@@ -62,11 +62,11 @@ def print_plan(
         dtype=dtype,
         device=device,
     )
-    summary = Table(show_header=False, box=None, pad_edge=False)
+    summary = Table(Column(), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("input", ", ".join(without_secret(path) for path in job.input.path)),
         ("files", f"{plan.num_files:,} ({len(plan.failed_files)} cannot be read)"),
-        *_changes(increment),
+        *_changes(increment, prunes=prunes),
         ("fragments", f"{len(plan.fragments):,}, of which {len(todo):,} are to do"),
         ("rows", f"{plan.num_rows:,}, of which {sum(f.num_rows for f in todo):,} are to do"),
         ("bytes", f"{plan.num_bytes:,} uncompressed, of the columns read"),
@@ -77,15 +77,16 @@ def print_plan(
     ):
         summary.add_row(name, value)
     console.print(summary)
-    table = Table("head", "task", "reads", "weights", "column type", box=None, pad_edge=False)
+    headings = ("head", "task", "reads", "weights", "column type")
+    table = Table(*(Column(heading, overflow="fold") for heading in headings), box=None, pad_edge=False)
     for head in heads:
         reads = " + ".join(head.options.text_columns)
         table.add_row(head.name, head.options.task, reads, head.options.weights, str(head.output_type))
     console.print(table)
     for line in unused:
-        console.print(f"unused in {line}", markup=False, soft_wrap=True)
+        console.print(f"unused in {line}", soft_wrap=True)
     for file in plan.failed_files:
-        console.print(f"cannot be read: {file.path}: {file.reason}")
+        console.print(f"cannot be read: {file.path}: {file.reason}", soft_wrap=True)
 
 
 def _token_budget(job: JobConfig, heads: Sequence[Head], device: str, dtype: str) -> int | None:
@@ -107,14 +108,15 @@ def _describe_memory(memory: RankMemory, token_budget: int | None) -> str:
     )
 
 
-def _changes(increment: Increment) -> Iterable[tuple[str, str]]:
+def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]:
     """What is different from the last run, with the first names of each kind."""
+    fate = "are deleted" if prunes else "stay unless --prune-removed is given"
     touched = f", {len(increment.touched):,} of them in time or ETag only" if increment.touched else ""
     for name, paths, more in (
         ("  new", increment.new, ""),
         ("  changed", increment.changed, touched),
         ("  unchanged", increment.unchanged, ""),
-        ("  removed", increment.removed, ", whose parts stay unless --prune-removed is given"),
+        ("  removed", increment.removed, f", whose parts {fate}"),
     ):
         shown = f": {_shown(paths)}" if paths and paths is not increment.unchanged else ""
         yield name, f"{len(paths):,}{more if paths else ''}{shown}"

@@ -22,6 +22,7 @@ from jobs.benchmark.report import figures, print_cells, print_table
 from jobs.benchmark.scenarios import SCENARIOS, corpus_lengths, draw_lengths
 from jobs.benchmark.timing import Case, measure
 from jobs.benchmark.trunks import build_models, first_batch, head_cases, trunk_cases
+from jobs.terminal.streams import accept_any_text
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
 from model.inference.int8_linear import QUANTIZATIONS
 
@@ -95,6 +96,7 @@ def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> N
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    accept_any_text()
     options = parse_arguments(arguments)
     if options.device == "auto":
         options.device = "cuda" if torch.cuda.is_available() else "cpu"

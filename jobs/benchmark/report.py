@@ -116,8 +116,9 @@ def print_cells(
     if importlib.util.find_spec("rich") is None:
         _print_plain(title, [tuple(columns), *cells])
         return
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+
+    from jobs.terminal.console import plain_console  # noqa: PLC0415
 
     table = Table(title=title, box=None, pad_edge=False)
     for i, column in enumerate(columns):
@@ -129,8 +130,7 @@ def print_cells(
             table.add_row()
         group = its_group
         table.add_row(*row)
-    console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=140)).print(table)
+    plain_console(140).print(table)
 
 
 def _print_plain(title: str, cells: list[tuple[str, ...]]) -> None:

@@ -21,6 +21,8 @@ from rich.progress import track
 
 from jobs.compare.differences import Difference, column_differences
 from jobs.compare.report import Comparison, print_comparison, write_json
+from jobs.terminal.arguments import utf8_text
+from jobs.terminal.streams import accept_any_text
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.input.file_listing import resolve_path, without_secret
@@ -49,15 +51,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog="python -m jobs.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("expected", metavar="EXPECTED", help="output folder, local or s3:// and the like")
-    parser.add_argument("found", metavar="FOUND", help="output folder that is compared with it")
-    parser.add_argument("--columns", metavar="A,B", help="columns to compare; default: all that both have")
+    parser.add_argument(
+        "expected", type=utf8_text, metavar="EXPECTED", help="output folder, local or s3:// and the like"
+    )
+    parser.add_argument("found", type=utf8_text, metavar="FOUND", help="output folder that is compared with it")
+    parser.add_argument(
+        "--columns", type=utf8_text, metavar="A,B", help="columns to compare; default: all that both have"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    accept_any_text()
     options = parse_arguments(arguments)
     try:
         comparison = compare(options)
@@ -74,12 +81,17 @@ def compare(options: argparse.Namespace) -> Comparison:
     """The figures of all parts, one pair of columns in memory at a time. Raises InputError."""
     expected, found = open_side("EXPECTED", options.expected), open_side("FOUND", options.found)
     parts = paired_parts(expected, found)
-    wanted = None if options.columns is None else [name.strip() for name in options.columns.split(",")]
+    wanted = None if options.columns is None else _names(options.columns)
     comparison = Comparison(expected.path, found.path)
     console = Console(stderr=True)
     for part in track(parts, "comparing", console=console, transient=True, disable=not console.is_terminal):
         add_part(comparison, part, (expected, found), wanted)
     return comparison
+
+
+def _names(listed: str) -> list[str]:
+    """The names between the commas, each once: figures of equal ones would add up."""
+    return list(dict.fromkeys(name.strip() for name in listed.split(",")))
 
 
 def open_side(field: str, path: str) -> Side:

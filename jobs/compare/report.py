@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from jobs.compare.differences import Difference
+from jobs.terminal.console import plain_console
 from pipeline.errors import InputError
 
 NARROWEST = 120
@@ -58,16 +57,12 @@ class Comparison:
 
 def print_comparison(comparison: Comparison) -> None:
     """A table with a line a leaf, the columns that only one side has, and the result in words."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=160)
-    elif console.width < NARROWEST:
-        console = Console(highlight=False, width=NARROWEST)
+    console = plain_console(160, narrowest=NARROWEST)
     console.print(_table(comparison))
     for side, names in (("EXPECTED", comparison.only_expected), ("FOUND", comparison.only_found)):
         if names:
-            console.print(f"only in {side}, not compared: {escape(', '.join(names))}", soft_wrap=True)
-    console.print(escape(_result(comparison)), soft_wrap=True)
+            console.print(f"only in {side}, not compared: {', '.join(names)}", soft_wrap=True)
+    console.print(_result(comparison), soft_wrap=True)
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
@@ -141,7 +136,7 @@ def _table(comparison: Comparison) -> Table:
         table.add_column(heading, justify="right")
     for index, (path, difference, _) in enumerate(lines):
         name = f"{path}, lengths" if difference.kind == "list" else path
-        table.add_row(escape(name), *(column[index] for column in shown.values()))
+        table.add_row(name, *(column[index] for column in shown.values()))
     return table
 
 

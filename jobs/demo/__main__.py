@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from jobs.demo.checks import first_problem
+from jobs.terminal.streams import accept_any_text
 
 WORKSPACE = Path("demo")
 FAILED = 1
@@ -11,6 +12,7 @@ FAILED = 1
 
 def main() -> int:
     """Run the demo; returns its exit code."""
+    accept_any_text()
     problem = first_problem(WORKSPACE)
     if problem:
         print("demo: " + problem, file=sys.stderr)

@@ -40,11 +40,11 @@ def read_output(workspace: Path) -> pa.Table:
 
 def run_demo(workspace: Path) -> int:
     """Annotate the sample unless that is done, and show the output; returns the exit code."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+        console = Console(highlight=False, emoji=False, width=120)
     elif console.width < NARROWEST:
-        console = Console(highlight=False, width=NARROWEST)
+        console = Console(highlight=False, emoji=False, width=NARROWEST)
     job, xl_job = write_jobs(workspace)
     success = workspace / OUTPUT / SUCCESS
     is_done = success.exists()

@@ -95,8 +95,12 @@ def nearest_line(rows: dict[str, dict[str, Any]]) -> str:
     a, b = divmod(int(cosines.argmax()), len(found))
     return (
         f"nearest vectors across languages, cosine {cosines[a, b]:.2f}: "
-        f"{escape(found[a]['text'])} ({found[a]['lang']}) | {escape(found[b]['text'])} ({found[b]['lang']})"
+        f"{escape(_sentence(found[a]))} | {escape(_sentence(found[b]))}"
     )
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    return f"{row['text']} ({row['lang']})"
 
 
 def throughput_line(num_tokens: int, seconds: float) -> str:

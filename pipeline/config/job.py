@@ -13,8 +13,9 @@ from pydantic import (
     model_validator,
 )
 
-from pipeline.columns import reserved_name_problem
+from pipeline.columns import CASE_IS_FOLDED, equal_but_for_case, reserved_name_problem
 from pipeline.config.messages import config_error
+from pipeline.config.overrides import apply_overrides, parse_override
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextGenerationHead
 from pipeline.tasks.sections import NonEmpty, Section, as_tuple
@@ -170,6 +171,11 @@ class JobConfig(Section):
             for name in self.heads
             if name in columns
         ]
+        for earlier, name in equal_but_for_case([*columns, *self.heads]):
+            key, remedy = f"heads.{name}", "rename the head"
+            if name not in self.heads:
+                key, remedy = "input.columns", "rename one in the input, or leave it out"
+            problems.append(f"{key}: {name!r} differs only in case from {earlier!r}; {CASE_IS_FOLDED}; {remedy}")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -190,62 +196,30 @@ class JobConfig(Section):
 def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
     """Read a job file, apply `key.path=value` overrides to it, and validate the result.
 
-    A value is read as TOML where it is TOML, else taken as a string. Raises ConfigError that names
-    every wrong field at once.
+    Raises ConfigError that names every wrong field at once.
     """
     data = _read_toml(path)
-    for override in overrides:
-        _apply_override(data, override)
+    parsed = [parse_override(override) for override in overrides]
+    apply_overrides(data, parsed, JobConfig)
     try:
         return JobConfig.model_validate(data)
     except ValidationError as error:
-        by_key = {".".join(_key_names(o.partition("=")[0])): o for o in overrides}
-        raise config_error(str(path), error, data, JobConfig, by_key) from None
+        raise config_error(str(path), error, data, JobConfig, {o.key: o for o in parsed}) from None
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        # Some editors begin a file with a byte order mark.
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: the job file cannot be read: {error.strerror}; check the path") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not a TOML file: {error}; correct it there") from None
-
-
-def _apply_override(data: dict[str, Any], override: str) -> None:
-    """Set one value in `data`, in place, with the tables on the way to it."""
-    key, equals, text = override.partition("=")
-    names = _key_names(key)
-    if not equals or not names:
+    except UnicodeDecodeError as error:
         raise ConfigError(
-            f'--set {override}: expected key.path=value; write for example --set output.path="annotated"'
-        )
-    table = data
-    for depth, name in enumerate(names[:-1], start=1):
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise ConfigError(
-                f"--set {override}: {'.'.join(names[:depth])} is a value, expected a table; set it as a whole"
-            )
-    try:
-        table[names[-1]] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[names[-1]] = text
-
-
-def _key_names(key: str) -> list[str]:
-    """The parts of a dotted TOML key, which may be quoted; nothing where it is no key."""
-    try:
-        table: Any = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError:
-        return []
-    names = []
-    while isinstance(table, dict):
-        if len(table) != 1:
-            return []
-        [(name, table)] = table.items()
-        names.append(name)
-    return names
+            f"{path}: not a TOML file: expected UTF-8, found other bytes from {error.start} on; save it as UTF-8"
+        ) from None
+    # TOML's own errors, and those of numbers with too many digits.
+    except ValueError as error:
+        raise ConfigError(f"{path}: not a TOML file: {error}; correct it there") from None
 
 
 def _with_defaults(head: dict[str, Any], model_path: str | None, text: str) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from pipeline.config.fields import field_at, section_at, value_at
+from pipeline.config.overrides import Override, source_of
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
@@ -27,18 +28,17 @@ def config_error(
     error: ValidationError,
     data: Mapping[str, Any],
     root: type[BaseModel],
-    overrides: Mapping[str, str],
+    overrides: Mapping[str, Override],
 ) -> ConfigError:
     """One ConfigError for all errors of a validation.
 
-    `data` is what was validated, `root` the class that it was validated as, and `overrides` the
-    `key.path=value` strings that went into it, by dotted key.
+    `data` is what was validated, `root` the class that it was validated as, and `overrides` what went into it
+    from the command line, by dotted key.
     """
     problems: dict[str, None] = {}
     for details in error.errors():
         for key, problem in _problems(details, data, root):
-            source = f" (from --set {overrides[key]})" if key in overrides else ""
-            problems[f"{key}{source}: {problem}" if key else problem] = None
+            problems[f"{key}{source_of(key, overrides)}: {problem}" if key else problem] = None
     lines = list(problems)
     if len(lines) == 1:
         return ConfigError(f"{file}: {lines[0]}")
@@ -61,11 +61,11 @@ def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseMod
     if loc[0] == "heads" and len(loc) > 2:
         keys = ["heads", str(loc[1]), str(loc[3])]
     dotted = ".".join(keys)
-    found = _lookup(data, keys)
+    found = value_at(data, keys)
     if details["type"] == "extra_forbidden":
         return [(dotted, _unknown_key(keys[-1], _known_keys(keys[:-1], data, root)))]
     if keys[0] == "heads" and len(keys) == 2 and isinstance(found, dict):
-        return [(f"{dotted}.task", _wrong_task(found))]
+        return [(f"{dotted}.task", _wrong_task(keys[1], found, data["heads"]))]
     return [(dotted, _wrong_value(keys, details["type"], found, data, root))]
 
 
@@ -75,10 +75,13 @@ def _unknown_key(key: str, known: list[str]) -> str:
     return f"unknown key; {guess}Known keys: {', '.join(known)}"
 
 
-def _wrong_task(head: Mapping[str, Any]) -> str:
+def _wrong_task(name: str, head: Mapping[str, Any], heads: Mapping[str, Any]) -> str:
     tasks = ", ".join(json.dumps(task) for task in HEAD_SECTIONS)
     if "task" not in head:
-        return f'is missing, expected one of {tasks}; write for example task = "embedding"'
+        # An override of a head that is not there makes one.
+        nearest = get_close_matches(name, (other for other in heads if other != name), n=1)
+        guess = f", or did you mean heads.{nearest[0]}?" if nearest else ""
+        return f'is missing, expected one of {tasks}; write for example task = "embedding"{guess}'
     found = head["task"]
     nearest = get_close_matches(str(found), HEAD_SECTIONS, n=1)
     remedy = f"did you mean {json.dumps(nearest[0])}?" if nearest else "write one of these"
@@ -90,7 +93,7 @@ def _wrong_value(
 ) -> str:
     if keys[0] == "heads" and len(keys) == 2:
         return f"found {_shown(found)}, expected a table; write [{'.'.join(keys)}] and its keys"
-    field = _field(keys, data, root)
+    field = field_at(keys, data, root)
     if len(keys) == 1:
         table = "[heads.NAME]" if keys == ["heads"] else f"[{keys[0]}]"
         state = "is missing" if error_type == "missing" else f"found {_shown(found)}"
@@ -101,32 +104,10 @@ def _wrong_value(
     return f"found {_shown(found)}, expected {field.description}; write for example {example}"
 
 
-def _field(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> FieldInfo:
-    return _section(keys[:-1], data, root).model_fields[keys[-1]]
-
-
 def _known_keys(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> list[str]:
-    return list(_section(keys, data, root).model_fields)
-
-
-def _section(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> type[BaseModel]:
-    """The class of the table at `keys`: the root, a section, or a head of a known task."""
-    if not keys:
-        return root
-    if keys[0] == "heads":
-        return HEAD_SECTIONS[data["heads"][keys[1]]["task"]]
-    annotation = root.model_fields[keys[0]].annotation
-    assert isinstance(annotation, type), get_args(annotation)
-    assert issubclass(annotation, BaseModel)
-    return annotation
-
-
-def _lookup(data: Any, keys: list[str]) -> object:
-    for key in keys:
-        if not isinstance(data, dict) or key not in data:
-            return None
-        data = data[key]
-    return data
+    section = section_at(keys, data, root)
+    assert section is not None, keys
+    return list(section.model_fields)
 
 
 def _shown(value: object) -> str:

@@ -31,8 +31,8 @@ def partition_values(relative_path: str) -> dict[str, str | None]:
         key = unquote(name)
         if key in values:
             raise InputError(
-                f"{relative_path}: two folders have the key {key!r}, expected one; rename one, or set "
-                "input.hive = false, which takes folders for folders only"
+                f"input.hive: {relative_path}: two folders have the key {key!r}, expected one; rename one, or set "
+                "it to false, which takes folders for folders only"
             )
         values[key] = None if value == _NULL else unquote(value)
     return values

@@ -12,14 +12,16 @@ from pipeline.columns import (
     require_route_column,
     require_text_column,
     require_text_list_column,
-    reserved_name_problem,
     without_views,
 )
 from pipeline.config.job import JobConfig
 from pipeline.errors import InputError
+from pipeline.input.column_names import column_name_problems, field_name_problems, key_name_problems
 from pipeline.input.hive_partitions import with_partition
+from pipeline.tasks.sections import InputColumn, Shape
 
 _MAX_PROBLEMS = 10
+_MAX_KEYS = 3
 
 _Check = Callable[[pa.Schema, str, str], object]
 
@@ -29,26 +31,24 @@ class ReadColumns:
     """Names or dotted paths of the columns that a job reads.
 
     Attributes:
-        texts: columns of texts.
+        texts: columns of texts, each with the keys of the job file that name it, for messages.
         carried: None where the job carries all columns of the files.
-        text_lists: columns of lists of texts.
+        text_lists: columns of lists of texts, with their keys.
         carries_partition: whether the keys of the files' folders are carried too.
     """
 
-    texts: tuple[str, ...]
+    texts: Mapping[str, str]
     route: str | None
     carried: tuple[str, ...] | None
-    text_lists: tuple[str, ...] = ()
+    text_lists: Mapping[str, str] = field(default_factory=dict)
     carries_partition: bool = False
 
     @classmethod
     def of_job(cls, job: JobConfig) -> "ReadColumns":
         """The columns that the heads and `[input]` of a job name."""
-        read = [column for head in job.heads.values() for column in head.input_columns]
-        texts = dict.fromkeys(column.path for column in read if column.shape == "text")
-        text_lists = dict.fromkeys(column.path for column in read if column.shape == "list of text")
         config = job.input
-        return cls(tuple(texts), config.route, config.columns, tuple(text_lists), config.hive is True)
+        texts, text_lists = _keys_by_path(job, "text"), _keys_by_path(job, "list of text")
+        return cls(texts, config.route, config.columns, text_lists, config.hive is True)
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -65,16 +65,44 @@ class ReadColumns:
         """Every column to read of such a file, once: carried ones first."""
         return tuple(dict.fromkeys([*self.carried_of(available, keys), *self.named]))
 
-    def checks(self, name: str) -> list[_Check]:
-        """What the type of a column must pass for all that the job reads it as."""
-        checks: list[_Check] = []
+    def keys(self, name: str) -> str:
+        """The keys of the job file that name a column, for messages; of one that none names, what would."""
+        keys = [key for key, _ in self.checks(name)]
+        if not keys or name in (self.carried or ()):
+            keys.append("input.columns")
+        return ", ".join(keys)
+
+    def checks(self, name: str) -> list[tuple[str, _Check]]:
+        """What the type of a column must pass for all that the job reads it as, after the keys that say so."""
+        checks: list[tuple[str, _Check]] = []
         if name in self.texts:
-            checks.append(require_text_column)
+            checks.append((self.texts[name], require_text_column))
         if name in self.text_lists:
-            checks.append(require_text_list_column)
+            checks.append((self.text_lists[name], require_text_list_column))
         if name == self.route:
-            checks.append(require_route_column)
+            checks.append(("input.route", require_route_column))
         return checks
+
+
+def _keys_by_path(job: JobConfig, shape: Shape) -> dict[str, str]:
+    """The columns of one shape that the heads of a job read, each with the keys that name it."""
+    keys: dict[str, dict[str, None]] = {}
+    for name, head in job.heads.items():
+        for column in head.input_columns:
+            if column.shape == shape:
+                keys.setdefault(column.path, {})[_key(job, name, column)] = None
+    return {path: _listed(list(named)) for path, named in keys.items()}
+
+
+def _key(job: JobConfig, head: str, column: InputColumn) -> str:
+    """The key of the job file that names a head's column; a head without a `text` has that of the input."""
+    is_default = column.option == "text" and column.path == job.input.text
+    return "input.text" if is_default else f"heads.{head}.{column.option}"
+
+
+def _listed(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - _MAX_KEYS} more" if len(keys) > _MAX_KEYS else ""
+    return ", ".join(keys[:_MAX_KEYS]) + more
 
 
 @dataclass(frozen=True)
@@ -113,14 +141,17 @@ def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterabl
     carried = columns.carried_of(first.columns.names, first.partition)
     problems = [problem for file in files for problem in _file_problems(file, columns)]
     if not problems:
-        problems += _name_problems(files, carried, head_names)
+        problems += column_name_problems(first.path, carried, head_names)
+        problems += key_name_problems([file.partition for file in files], carried, head_names)
         for file in files[1:]:
             others = columns.carried_of(file.columns.names, file.partition)
             problems += _difference(first.path, carried, file.path, others)
     types: dict[str, pa.DataType] = {}
     if not problems:
-        types, problems = _agreed_types(files, columns.names(first.columns.names, first.partition))
+        names = columns.names(first.columns.names, first.partition)
+        types, problems = _agreed_types(files, names, columns)
         problems += _type_problems(pa.schema(list(types.items())), types, columns, first.path)
+        problems += [problem for name in carried for problem in field_name_problems(first.path, name, types[name])]
     if problems:
         raise input_error(list(dict.fromkeys(problems)))
     fields = {name: pa.field(name, type_) for name, type_ in types.items()}
@@ -146,20 +177,21 @@ def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
         try:
             found = require_column(available, name, file.path)
         except InputError as error:
-            problems.append(str(error))
+            problems.append(f"{columns.keys(name)}: {error}")
             continue
         if name in file.conflicts and (name in columns.named or columns.carries_partition):
             folder = f"{name}={file.partition[name]}"
             problems.append(
-                f"{file.path}: column {name!r} is in the file and in the name of its folder, {folder}, and the "
-                "footer does not show that they are equal; set input.hive = false to read the file's"
+                f"{columns.keys(name)}: {file.path}: column {name!r} is in the file and in the name of its "
+                f"folder, {folder}, and the footer does not show that they are equal; set input.hive = false to "
+                "read the file's"
             )
         # In a file without any value; others may tell its type.
         elif not pa.types.is_null(found.value_type if is_list_like(found) else found):
             typed.append(name)
     if columns.carries_partition and not file.partition:
         problems.append(
-            f'{file.path}: input.hive is true, expected a folder KEY=VALUE above the file; set it to "auto"'
+            f'input.hive: {file.path}: found true, expected a folder KEY=VALUE above the file; set it to "auto"'
         )
     return problems + _type_problems(available, typed, columns, file.path)
 
@@ -167,46 +199,27 @@ def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
 def _type_problems(schema: pa.Schema, names: Iterable[str], columns: ReadColumns, file: str) -> list[str]:
     problems = []
     for name in names:
-        for check in columns.checks(name):
+        for keys, check in columns.checks(name):
             try:
                 check(schema, name, file)
             except InputError as error:
-                problems.append(str(error))
-    return problems
-
-
-def _name_problems(files: Sequence[FileSchema], carried: Iterable[str], head_names: Iterable[str]) -> list[str]:
-    """Carried columns and folders whose names the output needs for its own."""
-    remedy = "list the columns to carry, without it, in input.columns"
-    heads = set(head_names)
-    problems = []
-    for name in carried:
-        reserved = reserved_name_problem(name)
-        if reserved is not None:
-            problems.append(f"{files[0].path}: column {name!r} {reserved}; {remedy}")
-        elif name in heads:
-            problems.append(f"{files[0].path}: column {name!r} has the name of a head; rename it or {remedy}")
-    keys = dict.fromkeys(key for file in files for key in file.partition)
-    problems += [
-        f"heads.{key}: readers of the output would take the folders {key}=... for its column; rename the head, "
-        "or set input.hive = false"
-        for key in keys
-        if key in heads and key not in carried
-    ]
+                problems.append(f"{keys}: {error}")
     return problems
 
 
 def _difference(first_file: str, first: Sequence[str], file: str, names: Sequence[str]) -> Iterable[str]:
-    remedy = "list the columns to carry in input.columns"
+    remedy = "list there the columns to carry"
     for name in first:
         if name not in names:
-            yield f"{file}: column {name!r} is missing, {first_file} has it; {remedy}"
+            yield f"input.columns: {file}: column {name!r} is missing, {first_file} has it; {remedy}"
     for name in names:
         if name not in first:
-            yield f"{file}: has a column {name!r}, {first_file} has not; {remedy}"
+            yield f"input.columns: {file}: has a column {name!r}, {first_file} has not; {remedy}"
 
 
-def _agreed_types(files: Sequence[FileSchema], names: Iterable[str]) -> tuple[dict[str, pa.DataType], list[str]]:
+def _agreed_types(
+    files: Sequence[FileSchema], names: Iterable[str], columns: ReadColumns
+) -> tuple[dict[str, pa.DataType], list[str]]:
     schemas = [(file.path, file.available) for file in files]
     types: dict[str, pa.DataType] = {}
     problems = []
@@ -217,8 +230,8 @@ def _agreed_types(files: Sequence[FileSchema], names: Iterable[str]) -> tuple[di
             common = _common_type(agreed, found)
             if common is None:
                 problems.append(
-                    f"{file}: column {name!r} has type {found}, in {agreed_file} it has {agreed}; "
-                    "expected one type; rewrite one of the files, or leave the column out of "
+                    f"{columns.keys(name)}: {file}: column {name!r} has type {found}, in {agreed_file} it has "
+                    f"{agreed}; expected one type; rewrite one of the files, or leave the column out of "
                     "input.columns where nothing reads it"
                 )
             elif common != agreed:

@@ -6,20 +6,20 @@ it speaks for them, and their own records need not be read. Nothing in them depe
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from pyarrow import fs
 
 from pipeline.errors import ConfigError
+from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import MANIFEST, OutputFolder
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
 FILES = f"{MANIFEST}/files"
 FORMAT = 1
-_MAX_SHOWN_SIZE = 80
 
 Record = TypeVar("Record", "PartRecord", "FileRecord")
 
@@ -159,30 +159,6 @@ def part_record_path(part_path: str) -> str:
 def file_record_path(stem: str) -> str:
     """Where the record of an input file is."""
     return f"{FILES}/{stem}.json"
-
-
-def refuse_other_run(root: str, found: Mapping[str, str], identity: Mapping[str, str]) -> None:
-    """Raise ConfigError, naming each field that differs, unless both are the identity of one run."""
-    names = [name for name in dict.fromkeys([*found, *identity]) if found.get(name) != identity.get(name)]
-    if not names:
-        return
-    raise ConfigError(
-        f"output.path: {root} belongs to another run, which differs in {', '.join(names)}; "
-        f"{'; '.join(_difference(names, found, identity))}; choose another output.path, or add --restart to do "
-        "all of it anew: the output that is there stays until the new one is complete, and is replaced then"
-    )
-
-
-def _difference(names: Iterable[str], found: Mapping[str, str], identity: Mapping[str, str]) -> Iterable[str]:
-    for name in names:
-        there, here = (_shown(values.get(name)) for values in (found, identity))
-        yield f"{name}: found {there} there, expected {here} as in this job"
-
-
-def _shown(value: str | None) -> str:
-    if value is None:
-        return "nothing"
-    return value if len(value) <= _MAX_SHOWN_SIZE else f"{value[:_MAX_SHOWN_SIZE]}..."
 
 
 def _parsed(kind: type[Record], text: bytes | None) -> Record | None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from pipeline.fragments import PartName
 from pipeline.output.inventory import in_threads
-from pipeline.output.manifest import FILES, PARTS, RUN, Manifest, refuse_other_run
+from pipeline.output.manifest import FILES, PARTS, RUN, Manifest
+from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
 from pipeline.storage.atomic_files import clear_incomplete
 

@@ -60,8 +60,8 @@ class TextClassificationHead(TextHeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The text, and the second text of a pair."""
-        pair = () if self.text_pair is None else (InputColumn(self.text_pair, "text"),)
-        return (InputColumn(self.text, "text"), *pair)
+        pair = () if self.text_pair is None else (InputColumn(self.text_pair, "text", "text_pair"),)
+        return (*super().input_columns, *pair)
 
 
 class TokenClassificationHead(TextHeadSection):
@@ -88,7 +88,9 @@ class TokenClassificationHead(TextHeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The text, or the words."""
-        return super().input_columns if self.words is None else (InputColumn(self.words, "list of text"),)
+        if self.words is None:
+            return super().input_columns
+        return (InputColumn(self.words, "list of text", "words"),)
 
 
 class QuestionAnsweringHead(WindowedHeadSection):
@@ -108,7 +110,7 @@ class QuestionAnsweringHead(WindowedHeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The question and the context."""
-        return (InputColumn(self.question, "text"), InputColumn(self.context, "text"))
+        return (InputColumn(self.question, "text", "question"), InputColumn(self.context, "text", "context"))
 
 
 class MultipleChoiceHead(WindowedHeadSection):
@@ -129,10 +131,10 @@ class MultipleChoiceHead(WindowedHeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The prompt, then the list column or the text columns of the choices."""
-        prompt = InputColumn(self.prompt, "text")
+        prompt = InputColumn(self.prompt, "text", "prompt")
         if isinstance(self.choices, str):
-            return (prompt, InputColumn(self.choices, "list of text"))
-        return (prompt, *(InputColumn(choice, "text") for choice in self.choices))
+            return (prompt, InputColumn(self.choices, "list of text", "choices"))
+        return (prompt, *(InputColumn(choice, "text", "choices") for choice in self.choices))
 
 
 class EmbeddingHead(TextHeadSection):
@@ -244,8 +246,9 @@ class ZeroShotHead(TextHeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The text, and the labels where they come from a column."""
-        labels = () if self.labels_column is None else (InputColumn(self.labels_column, "list of text"),)
-        return (*super().input_columns, *labels)
+        if self.labels_column is None:
+            return super().input_columns
+        return (*super().input_columns, InputColumn(self.labels_column, "list of text", "labels_column"))
 
 
 HeadConfig = Annotated[

@@ -33,10 +33,11 @@ class Section(BaseModel):
 
 
 class InputColumn(NamedTuple):
-    """An input column that a head reads: its name or dotted path, and what it must hold."""
+    """A column that a head reads: its name or dotted path, what it must hold, and the option that names it."""
 
     path: str
     shape: Shape
+    option: str
 
 
 class Window(NamedTuple):
@@ -147,4 +148,4 @@ class TextHeadSection(WindowedHeadSection):
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
         """The text."""
-        return (InputColumn(self.text, "text"),)
+        return (InputColumn(self.text, "text", "text"),)

@@ -22,6 +22,7 @@ from jobs.demo.training.network import DemoNetwork
 from jobs.demo.training.sentences import MIN_WORDS, num_words, sentences_of
 from jobs.demo.training.texts import Split, Text, read_split
 from jobs.demo.training.tokens import TaggedTokens, tokenize, tokenize_split, tokenize_written
+from jobs.terminal.streams import accept_any_text
 from model import PackedBatch, XLMRobertaXLTokenizer
 
 MODEL = Path(__file__).parent.parent / "model"
@@ -201,6 +202,7 @@ def _all_rounded(values: dict[str, float]) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    accept_any_text()
     parser = argparse.ArgumentParser(prog="python -m jobs.demo.training.evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with corpus/ and udpos/")
     parser.add_argument("--model", type=Path, default=MODEL, help="default: the model of the demo")

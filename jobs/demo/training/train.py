@@ -26,6 +26,7 @@ from jobs.demo.training.tokens import (
     tokenize_written,
     train_tokenizer,
 )
+from jobs.terminal.streams import accept_any_text
 from model import XLMRobertaXLTokenizer
 
 STATE_FILE = "training.pt"
@@ -144,6 +145,7 @@ def train(training: Training, source: BatchSource) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    accept_any_text()
     parser = argparse.ArgumentParser(prog="python -m jobs.demo.training.train", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with corpus/ and udpos/")
     parser.add_argument("--out", type=Path, required=True, help="where the model goes")

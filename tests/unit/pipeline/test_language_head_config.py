@@ -15,7 +15,7 @@ def test_generation_is_greedy_unless_asked_to_draw() -> None:
     head = generation()
     assert (head.max_new_tokens, head.temperature, head.num_beams, head.seed) == (64, 0.0, 1, 0)
     assert (head.top_k, head.top_p) == (None, None)
-    assert head.input_columns == (InputColumn("prompt", "text"),)
+    assert head.input_columns == (InputColumn("prompt", "text", "text"),)
     assert generation(temperature=1, top_k=5, top_p=0.5, seed=3).temperature == 1
     assert generation(num_beams=4).num_beams == 4
 
@@ -55,6 +55,8 @@ def test_values_out_of_bounds(options: dict[str, Any]) -> None:
 
 def test_the_other_heads_read_one_text() -> None:
     assert FillMaskHead(task="fill-mask", text="a").top_k == 5
-    assert CausalLMLossHead(task="causal-lm-loss", text="a.b").input_columns == (InputColumn("a.b", "text"),)
+    assert CausalLMLossHead(task="causal-lm-loss", text="a.b").input_columns == (
+        InputColumn("a.b", "text", "text"),
+    )
     with pytest.raises(ValidationError):
         FillMaskHead(task="fill-mask", top_k=0)

@@ -13,7 +13,7 @@ def schema(**types: pa.DataType) -> pa.Schema:
 
 
 def columns(carried: tuple[str, ...] | None = None, route: str | None = None) -> ReadColumns:
-    return ReadColumns(("text",), route, carried)
+    return ReadColumns({"text": "input.text"}, route, carried)
 
 
 def agreed(*schemas: pa.Schema, carried: tuple[str, ...] | None = None) -> InputSchema:
@@ -28,7 +28,12 @@ def test_of_job_has_each_text_once() -> None:
         "vector": {"task": "embedding"},
     }
     read = ReadColumns.of_job(job("x", heads=heads, route="r", columns=["id"]))
-    assert read == ReadColumns(("a", "b", "text"), "r", ("id",))
+    texts = {
+        "a": "heads.topic.text, heads.other.text_pair",
+        "b": "heads.topic.text_pair, heads.other.text",
+        "text": "input.text",
+    }
+    assert read == ReadColumns(texts, "r", ("id",))
     assert read.names(["zzz"]) == ("id", "a", "b", "text", "r")
     assert ReadColumns.of_job(job("x")).names(["q", "text"]) == ("q", "text")
 
@@ -54,8 +59,8 @@ def test_all_columns_carried_must_be_the_same() -> None:
     with pytest.raises(InputError) as caught:
         agreed(a, b)
     message = str(caught.value)
-    assert "f1: column 'x' is missing, f0 has it; list the columns to carry in input.columns" in message
-    assert "f1: has a column 'y', f0 has not" in message
+    assert "input.columns: f1: column 'x' is missing, f0 has it; list there the columns to carry" in message
+    assert "input.columns: f1: has a column 'y', f0 has not" in message
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,7 @@ def test_types_that_differ_in_encoding_agree(types: list[pa.DataType], expected:
 def test_types_that_differ_are_refused_naming_both_files() -> None:
     a, b = (schema(x=type_, text=pa.string()) for type_ in (pa.int64(), pa.float64()))
     nothing = schema(x=pa.null(), text=pa.string())
-    with pytest.raises(InputError, match="f2: column 'x' has type double, in f1 it has int64"):
+    with pytest.raises(InputError, match=r"^input\.columns: f2: column 'x' has type double, in f1 it has int64"):
         agreed(nothing, a, b)
 
 
@@ -113,12 +118,12 @@ def test_missing_and_mistyped_columns_of_every_file_are_reported() -> None:
         agree(files, columns(("text",), route="r"), [])
     lines = str(caught.value).split("\n  ")
     assert lines[0] == "2 problems with the input"
-    assert lines[1].startswith("b: column 'text' has type int8, expected string")
-    assert lines[2].startswith("c: column 'r' is missing")
+    assert lines[1].startswith("input.text: b: column 'text' has type int8, expected string")
+    assert lines[2].startswith("input.route: c: column 'r' is missing")
 
 
 def test_a_route_of_a_wrong_type_is_refused() -> None:
-    with pytest.raises(InputError, match=r"'r' \(input.route\) has type int8"):
+    with pytest.raises(InputError, match=r"^input\.route: a: column 'r' has type int8"):
         agree([FileSchema("a", schema(text=pa.string(), r=pa.int8()))], columns(("r",), route="r"), [])
 
 
@@ -134,7 +139,7 @@ DOCUMENT = pa.struct([("body", pa.string()), ("words", pa.list_(pa.string()))])
 
 
 def test_fields_are_read_by_path_each_once() -> None:
-    read = ReadColumns(("doc.body", "title"), None, ("id", "doc.body"), ("doc.words",))
+    read = ReadColumns({"doc.body": "k", "title": "k"}, None, ("id", "doc.body"), {"doc.words": "k"})
     flat = pa.schema(
         [("id", pa.int64()), ("title", pa.string()), ("doc.body", pa.large_string()), ("doc.words", pa.null())]
     )
@@ -145,23 +150,23 @@ def test_fields_are_read_by_path_each_once() -> None:
 
 
 def test_a_whole_column_can_be_carried_next_to_its_field() -> None:
-    found = agree([FileSchema("f0", schema(doc=DOCUMENT))], ReadColumns(("doc.body",), None, None), [])
+    found = agree([FileSchema("f0", schema(doc=DOCUMENT))], ReadColumns({"doc.body": "k"}, None, None), [])
     assert found.carried == schema(doc=DOCUMENT)
     assert found.read == pa.schema([("doc", DOCUMENT), ("doc.body", pa.string())])
 
 
 def test_a_column_that_is_read_in_two_ways_must_fit_both() -> None:
-    read = ReadColumns(("x",), "x", None, ("x",))
-    with pytest.raises(InputError, match=r"f: column 'x' has type list<.*>, expected string"):
+    read = ReadColumns({"x": "heads.a.text"}, "x", None, {"x": "heads.b.words"})
+    with pytest.raises(InputError, match=r"^heads\.a\.text: f: column 'x' has type list<.*>, expected string"):
         agree([FileSchema("f", schema(x=pa.list_(pa.string())))], read, [])
 
 
 @pytest.mark.parametrize("empty", [pa.null(), pa.list_(pa.null())], ids=str)
 def test_files_without_a_value_follow_the_others(empty: pa.DataType) -> None:
-    read = ReadColumns((), None, (), ("w",))
+    read = ReadColumns({}, None, (), {"w": "heads.b.words"})
     files = [FileSchema("f0", schema(w=empty)), FileSchema("f1", schema(w=pa.list_(pa.string())))]
     assert agree(files, read, []).read == schema(w=pa.list_(pa.string()))
-    with pytest.raises(InputError, match=r"f0: column 'w' has type .*null.*, expected list<string>"):
+    with pytest.raises(InputError, match=r"heads\.b\.words: f0: column 'w' has type .*null.*, expected list<"):
         agree(files[:1], read, [])
 
 
@@ -196,7 +201,7 @@ def test_keys_of_folders_are_carried_where_asked_for() -> None:
     assert in_folders(LANG, hive=True, columns=["text"]).carried == schema(text=pa.string(), lang=pa.string())
     with pytest.raises(InputError, match="f1: has a column 'year', f0 has not"):
         in_folders(LANG, {**LANG, "year": "2024"}, hive=True)
-    with pytest.raises(InputError, match=r"f0: input\.hive is true, expected a folder KEY=VALUE"):
+    with pytest.raises(InputError, match=r"input\.hive: f0: found true, expected a folder KEY=VALUE"):
         in_folders({}, hive=True)
 
 
@@ -205,17 +210,24 @@ def test_a_head_named_like_a_folder_is_refused() -> None:
         in_folders({"vector": "x"})
 
 
-@pytest.mark.parametrize("options", [{"columns": ["text", "lang"]}, {"route": "lang"}, {"hive": True}])
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"columns": ["text", "lang"]}, "input.columns"),
+        ({"route": "lang"}, "input.route"),
+        ({"hive": True}, "input.columns"),
+    ],
+)
 def test_a_key_that_may_differ_from_a_column_of_the_file_is_refused_where_it_is_named(
-    options: dict[str, Any],
+    options: dict[str, Any], key: str
 ) -> None:
     own = schema(text=pa.string(), lang=pa.string())
     file = FileSchema("f", own, LANG, ("lang",))
     with pytest.raises(InputError) as caught:
         agree([file], ReadColumns.of_job(job("x", **options)), [])
     assert str(caught.value) == (
-        "f: column 'lang' is in the file and in the name of its folder, lang=de, and the footer does not show "
-        "that they are equal; set input.hive = false to read the file's"
+        f"{key}: f: column 'lang' is in the file and in the name of its folder, lang=de, and the footer does not "
+        "show that they are equal; set input.hive = false to read the file's"
     )
     assert agree([file], ReadColumns.of_job(job("x")), []).carried == own
     assert agree([FileSchema("f", own, LANG)], ReadColumns.of_job(job("x", **options)), []).read == own

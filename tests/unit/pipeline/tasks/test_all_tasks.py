@@ -52,19 +52,28 @@ def test_every_option_says_what_is_expected_with_an_example_that_is_accepted(sec
 
 def test_columns_and_their_shapes() -> None:
     pair = TextClassificationHead(task="text-classification", text="a", text_pair="b.c")
-    assert pair.input_columns == (InputColumn("a", "text"), InputColumn("b.c", "text"))
+    assert pair.input_columns == (InputColumn("a", "text", "text"), InputColumn("b.c", "text", "text_pair"))
     assert pair.text_columns == ("a", "b.c")
     words = TokenClassificationHead(task="token-classification", words="tokens")
-    assert words.input_columns == (InputColumn("tokens", "list of text"),)
+    assert words.input_columns == (InputColumn("tokens", "list of text", "words"),)
     answers = QuestionAnsweringHead(task="question-answering")
-    assert answers.input_columns == (InputColumn("question", "text"), InputColumn("context", "text"))
+    assert answers.input_columns == (
+        InputColumn("question", "text", "question"),
+        InputColumn("context", "text", "context"),
+    )
     listed = MultipleChoiceHead(task="multiple-choice")
-    assert listed.input_columns == (InputColumn("prompt", "text"), InputColumn("choices", "list of text"))
+    assert listed.input_columns == (
+        InputColumn("prompt", "text", "prompt"),
+        InputColumn("choices", "list of text", "choices"),
+    )
     columns = MultipleChoiceHead.model_validate({"task": "multiple-choice", "choices": ["x", "y"]})
     assert columns.choices == ("x", "y")
-    assert columns.input_columns[1:] == (InputColumn("x", "text"), InputColumn("y", "text"))
+    assert columns.input_columns[1:] == (InputColumn("x", "text", "choices"), InputColumn("y", "text", "choices"))
     zero = ZeroShotHead(task="zero-shot-classification", text="a", labels_column="labels")
-    assert zero.input_columns == (InputColumn("a", "text"), InputColumn("labels", "list of text"))
+    assert zero.input_columns == (
+        InputColumn("a", "text", "text"),
+        InputColumn("labels", "list of text", "labels_column"),
+    )
 
 
 def test_defaults() -> None:

@@ -1,0 +1,1 @@
+"""What all commands print on, whatever the terminal and its encoding are."""

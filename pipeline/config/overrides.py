@@ -1,0 +1,122 @@
+"""`--set key.path=value`: values of the command line in the place of those of the job file."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, time
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.config.fields import section_at, value_at
+from pipeline.errors import ConfigError
+
+_QUOTING = 'quote every string in it, and the whole for the shell, as in --set \'input.columns=["id", "lang"]\''
+
+
+@dataclass(frozen=True)
+class Override:
+    """One `--set`: the parts of its key, and the text of its value. `source` is what the user wrote."""
+
+    source: str
+    keys: tuple[str, ...]
+    text: str
+
+    @property
+    def key(self) -> str:
+        """The dotted key, as messages name it."""
+        return ".".join(self.keys)
+
+
+def parse_override(source: str) -> Override:
+    """The key and the text of a `key.path=value`. Raises ConfigError where it is none."""
+    # A quoted name in the key may hold a sign of equality.
+    for end in (index for index, character in enumerate(source) if character == "="):
+        keys = _key_names(source[:end])
+        if keys:
+            return Override(source, tuple(keys), source[end + 1 :].strip())
+    raise ConfigError(
+        f'--set {source}: expected key.path=value; write for example --set output.path="annotated", and quote a '
+        "name that is no plain word, as in --set 'heads.\"näme\".task=embedding'"
+    )
+
+
+def apply_overrides(data: dict[str, Any], overrides: Sequence[Override], root: type[BaseModel]) -> None:
+    """Set the values of all overrides in `data`, in place and in order, with the tables on the way to them.
+
+    A value is read as TOML where its field of `root` takes what that gives, and else as the string that it is
+    written as: output.path=2026 names a folder. Raises ConfigError where a value begins like a quoted string, an
+    array or a table and is none, or where its key leads below a value.
+    """
+    values = [_toml_value(override) for override in overrides]
+    for override, value in zip(overrides, values, strict=True):
+        _table_of(data, override)[override.keys[-1]] = value
+    # Only now: the fields of a head depend on its task, which may be the last to be set.
+    for override, value in zip(overrides, values, strict=True):
+        name, section = override.keys[-1], section_at(override.keys[:-1], data, root)
+        is_replaced = value_at(data, override.keys) is not value
+        if section is None or is_replaced or not isinstance(value, bool | int | float | date | time):
+            continue
+        if not _takes(section, name, value) and _takes(section, name, override.text):
+            _table_of(data, override)[name] = override.text
+
+
+def _table_of(data: dict[str, Any], override: Override) -> dict[str, Any]:
+    table = data
+    for depth, name in enumerate(override.keys[:-1], start=1):
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(
+                f"--set {override.source}: {'.'.join(override.keys[:depth])} is a value, expected a table; set it "
+                "as a whole"
+            )
+    return table
+
+
+def _toml_value(override: Override) -> object:
+    """The value that the text is in TOML, or the text where it is none."""
+    try:
+        parsed = tomllib.loads(f"value = {override.text}")
+    except ValueError as error:
+        if override.text.startswith(("[", "{", '"', "'")):
+            reason = str(error).partition(" (at ")[0]
+            raise ConfigError(
+                f"--set {override.source}: expected a TOML string, array or table, as the value begins like one, "
+                f"found none: {reason}; {_QUOTING}"
+            ) from None
+        return override.text
+    # A text with line breaks could hold other keys too.
+    return parsed["value"] if len(parsed) == 1 else override.text
+
+
+def _takes(section: type[BaseModel], name: str, value: object) -> bool:
+    """Whether a field of a section can have a value, whatever the other fields are."""
+    try:
+        section.model_validate({name: value})
+    except ValidationError as error:
+        return all(details["loc"][:1] != (name,) for details in error.errors())
+    return True
+
+
+def _key_names(key: str) -> list[str]:
+    """The parts of a dotted TOML key, which may be quoted; nothing where it is no key."""
+    try:
+        table: Any = tomllib.loads(f"{key} = 0")
+    except tomllib.TOMLDecodeError:
+        return []
+    names = []
+    while isinstance(table, dict):
+        if len(table) != 1:
+            return []
+        [(name, table)] = table.items()
+        names.append(name)
+    return names
+
+
+def source_of(key: str, overrides: Mapping[str, Override]) -> str:
+    """` (from --set …)` where an override sets what is at a dotted key, what is below it, or the table it is in."""
+    names = key.split(".")
+    above = (".".join(names[:size]) for size in range(len(names), 0, -1))
+    below = (other for other in overrides if other.startswith(f"{key}."))
+    override = next((overrides[other] for other in (*above, *below) if other in overrides), None)
+    return "" if override is None else f" (from --set {override.source})"

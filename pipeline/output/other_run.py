@@ -1,0 +1,63 @@
+"""How the identity of an output differs from that of a job that is not its own, in one line."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.errors import ConfigError
+
+_MAX_VALUES, _MAX_SECTIONS, _MAX_FIELDS = 2, 4, 3
+_MAX_SHOWN_SIZE = 80
+
+
+def refuse_other_run(root: str, found: Mapping[str, str], identity: Mapping[str, str]) -> None:
+    """Raise ConfigError, naming what differs, unless both are the identity of one run.
+
+    One or two fields are told with their values, more by their sections alone.
+    """
+    names = [name for name in dict.fromkeys([*found, *identity]) if found.get(name) != identity.get(name)]
+    if not names:
+        return
+    if len(names) <= _MAX_VALUES:
+        values = "; ".join(_values(name, found, identity) for name in names)
+        differences = f"{', '.join(names)}; {values}"
+    else:
+        differences = _sections(names, found, identity)
+    raise ConfigError(
+        f"output.path: {root} belongs to another run, which differs in {differences}; choose another output.path, "
+        "or add --restart to do all of it anew: the output that is there stays until the new one is complete, and "
+        "is replaced then"
+    )
+
+
+def _values(name: str, found: Mapping[str, str], identity: Mapping[str, str]) -> str:
+    there, here = (_shown(values.get(name)) for values in (found, identity))
+    return f"{name}: found {there} there, expected {here} as in this job"
+
+
+def _sections(names: Sequence[str], found: Mapping[str, str], identity: Mapping[str, str]) -> str:
+    """The sections that differ, each with its first fields: `model (dtype), heads.topic (only in this job)`."""
+    fields: dict[str, list[str]] = {}
+    for name in names:
+        section, _, field = name.rpartition(".")
+        if section:
+            fields.setdefault(section, []).append(field)
+        else:
+            fields[name] = []
+    there, here = ({name.rpartition(".")[0] for name in values} for values in (found, identity))
+    shown = []
+    for section, its_fields in fields.items():
+        note = _listed(its_fields, _MAX_FIELDS)
+        if its_fields and (section in there) != (section in here):
+            note = "only in this job" if section in here else "only there"
+        shown.append(f"{section} ({note})" if note else section)
+    return _listed(shown, _MAX_SECTIONS)
+
+
+def _listed(names: Sequence[str], max_shown: int) -> str:
+    more = f" and {len(names) - max_shown} more" if len(names) > max_shown else ""
+    return ", ".join(names[:max_shown]) + more
+
+
+def _shown(value: str | None) -> str:
+    if value is None:
+        return "nothing"
+    return value if len(value) <= _MAX_SHOWN_SIZE else f"{value[:_MAX_SHOWN_SIZE]}..."
