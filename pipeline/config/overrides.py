@@ -114,9 +114,10 @@ def _key_names(key: str) -> list[str]:
 
 
 def source_of(key: str, overrides: Mapping[str, Override]) -> str:
-    """` (from --set …)` where an override sets what is at a dotted key, what is below it, or the table it is in."""
+    """` (from --set …)` where an override sets the value at a dotted key, or the table that it is in."""
     names = key.split(".")
-    above = (".".join(names[:size]) for size in range(len(names), 0, -1))
-    below = (other for other in overrides if other.startswith(f"{key}."))
-    override = next((overrides[other] for other in (*above, *below) if other in overrides), None)
-    return "" if override is None else f" (from --set {override.source})"
+    for size in range(len(names), 0, -1):
+        override = overrides.get(".".join(names[:size]))
+        if override is not None:
+            return f" (from --set {override.source})"
+    return ""

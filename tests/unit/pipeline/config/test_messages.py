@@ -35,7 +35,9 @@ def problems(tmp_path: Path, text: str, *overrides: str) -> list[str]:
         ("model.cpus_per_rank=0", "model.cpus_per_rank", "0 (integer)"),
         ("input.path=[]", "input.path", "[] (array)"),
         ("input.path=['a', 5]", "input.path", '["a", 5] (array)'),
-        ("input.columns=1979-05-27", "input.columns", '"1979-05-27" (date)'),
+        ("input.columns=[1979-05-27]", "input.columns", '["1979-05-27"] (array)'),
+        ("heads.vector.dimensions=1979-05-27", "heads.vector.dimensions", '"1979-05-27" (date)'),
+        ("output.compression=2026", "output.compression", "2026 (integer)"),
         ("input.max_fragment_rows=0", "input.max_fragment_rows", "0 (integer)"),
         ("output.compression=brotli", "output.compression", '"brotli" (string)'),
         ("heads.vector.pooling=median", "heads.vector.pooling", '"median" (string)'),
@@ -127,7 +129,7 @@ def test_all_errors_are_reported_together(tmp_path: Path) -> None:
         tmp_path,
         MINIMAL + "[heads.error]\ntask = 'embedding'\n",
         "model.dtype=int4",
-        "input.path=5",
+        "input.path=[5]",
         "heads.vector.pooling=2",
     )
     assert len(lines) == 4

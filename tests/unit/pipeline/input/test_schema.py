@@ -155,6 +155,66 @@ def test_a_whole_column_can_be_carried_next_to_its_field() -> None:
     assert found.read == pa.schema([("doc", DOCUMENT), ("doc.body", pa.string())])
 
 
+def test_the_keys_that_name_a_column_are_named() -> None:
+    heads: dict[str, Any] = {
+        "nli": {"task": "text-classification", "text_pair": "pair"},
+        "qa": {"task": "question-answering"},
+        "race": {"task": "multiple-choice", "choices": "options"},
+        "copa": {"task": "multiple-choice", "choices": ["one", "two"]},
+        "tags": {"task": "token-classification", "words": "tokens"},
+        "zero": {"task": "zero-shot-classification", "labels_column": "labels"},
+        "own": {"task": "embedding", "text": "title"},
+        **{f"e{i}": {"task": "embedding", "text": "many"} for i in range(5)},
+    }
+    read = ReadColumns.of_job(job("x", heads=heads, route="asked", columns=["id", "title"]))
+    named = {
+        "text": "input.text",
+        "pair": "heads.nli.text_pair",
+        "question": "heads.qa.question",
+        "context": "heads.qa.context",
+        "prompt": "heads.race.prompt, heads.copa.prompt",
+        "options": "heads.race.choices",
+        "one": "heads.copa.choices",
+        "tokens": "heads.tags.words",
+        "labels": "heads.zero.labels_column",
+        "title": "heads.own.text, input.columns",
+        "many": "heads.e0.text, heads.e1.text, heads.e2.text and 2 more",
+        "asked": "input.route",
+        "id": "input.columns",
+    }
+    assert {name: read.keys(name) for name in named} == named
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"choices": "options"}, "heads.x.choices: f: column 'options' is missing; did you mean 'OPTIONS'?"),
+        ({"choices": "id"}, "heads.x.choices: f: column 'id' has type int64, expected list<string>"),
+        ({"choices": ["id", "text"]}, "heads.x.choices: f: column 'id' has type int64, expected string"),
+    ],
+)
+def test_a_wrong_column_is_named_with_its_key(options: dict[str, Any], problem: str) -> None:
+    file = schema(id=pa.int64(), text=pa.string(), OPTIONS=pa.list_(pa.string()))
+    heads = {"x": {"task": "multiple-choice", "prompt": "text", **options}}
+    with pytest.raises(InputError) as caught:
+        agree([FileSchema("f", file)], ReadColumns.of_job(job("x", heads=heads)), ["x"])
+    assert str(caught.value).startswith(problem)
+
+
+def test_names_that_differ_only_in_case_are_refused_where_they_are_carried() -> None:
+    pair = pa.struct([("a", pa.int8()), ("A", pa.int8())])
+    with pytest.raises(InputError) as caught:
+        agreed(schema(text=pa.string(), Text=pa.string(), TOPIC=pa.int8()))
+    first, *lines = str(caught.value).split("\n  ")
+    assert (first, len(lines)) == ("2 problems with the input", 2)
+    with pytest.raises(InputError, match=r"^input\.columns: f0: fields 'a' and 'A' of column 's' differ only in"):
+        agreed(schema(text=pa.string(), s=pair))
+    everything = schema(text=pa.string(), Text=pa.string(), TOPIC=pa.int8(), s=pair)
+    assert agreed(everything, carried=("Text", "s.a")).carried == pa.schema(
+        [("Text", pa.string()), ("s.a", pa.int8())]
+    )
+
+
 def test_a_column_that_is_read_in_two_ways_must_fit_both() -> None:
     read = ReadColumns({"x": "heads.a.text"}, "x", None, {"x": "heads.b.words"})
     with pytest.raises(InputError, match=r"^heads\.a\.text: f: column 'x' has type list<.*>, expected string"):
