@@ -11,7 +11,7 @@ from rich.console import Console
 
 from jobs.annotate.command import main as annotate
 from jobs.annotate.exit_report import DONE
-from jobs.demo.show import NARROWEST, print_next_steps, print_output, throughput_line
+from jobs.demo.show import COLUMNS, NARROWEST, print_next_steps, print_output, throughput_line
 from pipeline.output.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent
@@ -33,9 +33,9 @@ def write_jobs(workspace: Path) -> tuple[Path, Path]:
 
 
 def read_output(workspace: Path) -> pa.Table:
-    """All parts."""
+    """All parts; no columns where there are none."""
     parts = sorted((workspace / OUTPUT).glob("*.parquet"))
-    return ds.dataset(parts, format="parquet").to_table()
+    return ds.dataset(parts, format="parquet").to_table() if parts else pa.table({})
 
 
 def run_demo(workspace: Path) -> int:
@@ -62,7 +62,12 @@ def run_demo(workspace: Path) -> int:
     seconds = time.monotonic() - began
     if is_done:
         console.print("everything is already done; this is what it gave:")
-    print_output(console, read_output(workspace))
+    output = read_output(workspace)
+    lacking = [name for name in COLUMNS if name not in output.column_names]
+    if lacking:
+        console.print(f"{job} has been changed: {workspace / OUTPUT} has no {', '.join(lacking)} to show")
+        return DONE
+    print_output(console, output)
     if not is_done:
         num_tokens = json.loads(success.read_text(encoding="utf-8"))["tokens"]
         console.print(throughput_line(num_tokens, seconds))

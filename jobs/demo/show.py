@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 NARROWEST = 100
+COLUMNS = ("id", "lang", "text", "num_tokens", "error", "language", "tags", "loss", "vector")
+"""Columns of the output that are shown."""
 SHOWN = (
     "en-01",
     "de-01",

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from jobs.annotate.command import main
+from jobs.annotate.exit_report import how_to_read
 from pipeline.config.job import load_job_config
 from pipeline.input.planning import plan_fragments
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
@@ -194,5 +195,8 @@ def test_a_second_run_has_nothing_to_do(
     forbid_ray(monkeypatch)
     before = parts(run.output)
     assert main([str(run.job_file), *(f"--set={override}" for override in run.overrides)]) == 0
-    assert capsys.readouterr().out == f"nothing to do: all {len(before)} fragments are in {run.output}\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"nothing to do: all {len(before)} fragments are in {run.output}",
+        how_to_read(str(run.output)),
+    ]
     assert parts(run.output) == before

@@ -92,9 +92,8 @@ def test_files_that_go_bad_while_a_job_runs_are_told_and_can_be_done_later(
     assert failures_in(output) == []
     with started(job_file, *address, "--retry-failed", logs=tmp_path / "third") as run:
         finished = run.finish()
-    assert (finished.code, finished.stdout) == (0, f"nothing to do: no fragment in {output} has failed\n"), (
-        finished
-    )
+    assert finished.code == 0, finished
+    assert finished.stdout.startswith(f"nothing to do: no fragment in {output} has failed\n")
 
 
 @pytest.fixture

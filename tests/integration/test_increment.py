@@ -195,6 +195,8 @@ def test_the_plan_shows_what_is_different(
     out = " ".join(capsys.readouterr().out.split())
     assert "new 1: web/new.parquet changed 1: news/2024/a.parquet unchanged 2 removed 1, whose parts stay " in out
     assert "unless --prune-removed is given: web/bad.parquet" in out
+    assert main([str(job_file), "--plan", "--prune-removed"]) == 0
+    assert "removed 1, whose parts are deleted: web/bad.parquet" in " ".join(capsys.readouterr().out.split())
     assert tree(output) == before
 
 

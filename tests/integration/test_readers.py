@@ -1,7 +1,10 @@
 """Who reads the folder while a job writes to it never finds half a file, a record, or two versions of one file."""
 
+import json
 import multiprocessing
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.annotate.exit_report import how_to_read
 from tests.integration.night import OTHER_RUN, Night
 from tests.integration.output_runs import Options
 
@@ -36,10 +41,18 @@ def by_arrow(output: Path) -> pa.Table:
 
 
 def by_listing(output: Path) -> pa.Table:
-    """As Spark takes a folder: what begins with _ or . is passed over, and whatever else there is must be data."""
+    """As Spark takes a folder: whatever it does not pass over must be data."""
     paths = (path for path in output.rglob("*") if path.is_file())
-    shown = [path for path in paths if not any(name[0] in "_." for name in path.relative_to(output).parts)]
+    shown = [path for path in paths if not any(map(is_hidden_to_spark, path.relative_to(output).parts))]
     return pa.concat_tables([pq.ParquetFile(path).read(COLUMNS) for path in shown])
+
+
+def is_hidden_to_spark(name: str) -> bool:
+    """The rule of its InMemoryFileIndex: keys of partitions may begin with _, and summaries of Parquet are read."""
+    if name.startswith(("_metadata", "_common_metadata")):
+        return False
+    is_key = name.startswith("_") and "=" in name
+    return (name.startswith((".", "_")) and not is_key) or name.endswith("._COPYING_")
 
 
 def by_duckdb(output: Path) -> pa.Table:
@@ -57,6 +70,16 @@ READERS: dict[str, Callable[[Path], pa.Table]] = {
     "DuckDB": by_duckdb,
     "Polars": by_polars,
 }
+
+
+FOLDER_READERS: dict[str, Callable[[str], pa.Table]] = {
+    "pyarrow.parquet": pq.read_table,
+    "pyarrow.dataset": lambda output: ds.dataset(output, partitioning="hive").to_table(),
+    "pandas": lambda output: pa.Table.from_pandas(pd.read_parquet(output)),
+    "DuckDB": lambda output: duckdb.sql(f"select * from read_parquet('{output}')").to_arrow_table(),
+    "Spark": lambda output: by_listing(Path(output)),
+}
+"""Those that take the folder as it is; Ray Data has a test of its own."""
 
 
 def read_on(reader: str, output: Path, stop: Event, connection: Any) -> None:
@@ -112,6 +135,39 @@ def test_readers_find_whole_parts_of_one_version_and_one_run(tmp_path: Path, rea
     process.join()
     assert problem == ""
     assert num_reads > 10
+
+
+@pytest.fixture
+def unfinished(night: Night) -> Night:
+    """A finished output with the folder of a partition, and new parts of a changed file that wait for the rest."""
+    for name in ("x/b", "x/lang=de/c"):
+        (night.inputs / f"{name}.parquet").unlink()
+    night.write("x/year=2024/d", 7, first=SHIFT)
+    shutil.rmtree(night.output)
+    assert night.run(Options(max_fragment_rows=4))
+    night.write("a", 30, first=2 * SHIFT)
+    with pytest.raises(ZeroDivisionError):
+        night.run(Options(max_fragment_rows=4), on_part=lambda: 1 // 0)
+    assert list((night.output / "_staged").rglob("*.staged"))
+    return night
+
+
+IDS = [*range(25), *range(SHIFT, SHIFT + 7)]
+
+
+@pytest.mark.parametrize("reader", list(FOLDER_READERS))
+def test_readers_take_the_folder_as_it_is(unfinished: Night, reader: str) -> None:
+    found = FOLDER_READERS[reader](str(unfinished.output))
+    assert sorted(found["id"].to_pylist()) == IDS
+
+
+def test_polars_reads_what_the_last_line_of_a_run_says(unfinished: Night) -> None:
+    """Also where the path holds what means something in a glob."""
+    output = unfinished.output.rename(unfinished.output.with_name("v[1]*?"))
+    for line in (how_to_read(str(output)), how_to_read(f"{output}/")):
+        call = re.search(r'pl\.read_parquet\((".*")\)', line)
+        assert call is not None
+        assert sorted(pl.read_parquet(json.loads(call[1]))["id"].to_list()) == IDS
 
 
 @pytest.mark.slow

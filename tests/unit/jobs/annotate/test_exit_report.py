@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.annotate.exit_report import DONE, PARTLY, report_failures
+from jobs.annotate.exit_report import DONE, PARTLY, how_to_read, report_failures
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
 from tests.unit.pipeline.stages.test_write import FRAGMENT
@@ -30,3 +30,16 @@ def test_a_long_list_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 22
     assert lines[20] == "and 5 more, see out/_manifest/failed"
+
+
+@pytest.mark.parametrize(
+    ("output", "parts"),
+    [
+        ("out", "out/**/*.parquet"),
+        ("/data/v[1]/out/", "/data/v[[]1]/out/**/*.parquet"),
+        ("s3://bucket/out", "s3://bucket/out/**/*.parquet"),
+        ("ä", "ä/**/*.parquet"),
+    ],
+)
+def test_polars_is_told_which_files_are_parts(output: str, parts: str) -> None:
+    assert how_to_read(output).startswith(f'to read it: pl.read_parquet("{parts}") in Polars; ')

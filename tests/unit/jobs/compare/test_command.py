@@ -196,6 +196,24 @@ def test_chosen_columns_only(expected: Path, tmp_path: Path, capsys: pytest.Capt
     assert text.splitlines()[-1] == "4 rows in 2 parts compared: 1 of 2 columns differ (error)"
 
 
+def test_a_column_that_is_named_twice_is_counted_once(expected: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(expected, expected, "--columns", "id,text, id") == 0
+    assert printed_lines(capsys.readouterr().out)["id"] == ["4", "0"]
+
+
+def test_names_are_printed_as_they_are(expected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["[bold]id", "[/x]", ":car:", "topic", "vector"]
+    for folder in (expected, tmp_path / "found"):
+        for part in (FIRST, SECOND):
+            (folder / part).parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(table(rows()).rename_columns(names), folder / part)
+        names[0] = ":dog:[x]"
+    assert run(expected, tmp_path / "found") == 0
+    text = capsys.readouterr().out
+    assert {"[/x]", ":car:"} <= printed_lines(text).keys()
+    assert "only in EXPECTED, not compared: [bold]id\nonly in FOUND, not compared: :dog:[x]\n" in text
+
+
 def test_vectors_of_another_width_are_compared(
     expected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,13 @@ def test_the_table() -> None:
     assert all(len(line) <= 110 for line in text.splitlines())
 
 
+def test_languages_are_no_markup() -> None:
+    rows = {name: {**entry, "lang": f"[{entry['lang']}]"} for name, entry in BY_ID.items()}
+    console = Console(width=200, record=True, highlight=False, file=io.StringIO())
+    console.print(nearest_line(rows))
+    assert "Der rote Bus. ([de]) | El autobús rojo. ([es])" in console.export_text()
+
+
 def test_the_lines() -> None:
     assert "[bold]2 of 3[/] texts (66.7%) in 3 languages; 1 rows" in accuracy_line(BY_ID)
     assert "cosine 0.96: Der rote Bus. (de) | El autobús rojo. (es)" in nearest_line(BY_ID)

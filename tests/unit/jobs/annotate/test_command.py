@@ -1,0 +1,126 @@
+"""`python -m jobs.annotate --plan` over the demo's model: what is shown and refused before any work."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from jobs.annotate.command import main
+from pipeline.config.job import load_job_config
+from pipeline.driver.identity import run_identity
+from pipeline.heads.resolve import resolve_heads
+from pipeline.input.file_listing import resolve_path
+from pipeline.output.manifest import FileRecord, Manifest
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.restart import begin_run
+from tests.unit.pipeline.input_files import rows, tree, write
+
+MODEL = Path(__file__).resolve().parents[4] / "jobs/demo/model"
+GONE = FileRecord("gone.parquet", "v", "m", num_parts=1, num_rows=3, num_bytes=9, num_errors=0, num_tokens=9)
+
+
+def job_file(root: Path, inputs: Path | str, head: str = "vector") -> Path:
+    """A job whose output is `root/out`."""
+    sections = {"model": MODEL, "input": inputs, "output": root / "out"}
+    lines = [f"[{name}]\npath = {json.dumps(str(path))}\n" for name, path in sections.items()]
+    path = root / "job.toml"
+    path.write_text("".join(lines) + f'[heads."{head}"]\ntask = "embedding"\n', encoding="utf-8")
+    return path
+
+
+def begin(job: Path) -> OutputFolder:
+    """Begin the output of a job, as a run does that is killed at once."""
+    config = load_job_config(job)
+    output = OutputFolder(*resolve_path(config.output.path, "output.path"))
+    return begin_run(output, run_identity(config, resolve_heads(config)), is_restart=False)
+
+
+def planned(job: Path, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+    assert main([str(job), "--plan", *options]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    return out
+
+
+def test_the_plan_shows_names_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = tmp_path / "v[" / "x]"
+    write(inputs / "[/x] :car:.parquet", rows(3))
+    (inputs / "[draft] b.parquet").write_text("no Parquet")
+    out = planned(job_file(tmp_path, inputs, head="[/x] :car:"), capsys)
+    assert f"\ncannot be read: {inputs}/[draft] b.parquet: no Parquet file" in out
+    assert f" {inputs} " in out.splitlines()[0]
+    assert "  new            1: [/x] :car:.parquet " in out
+    assert "\n[/x] :car:  embedding " in out
+    assert f" {tmp_path}/in/[a-c]*.parquet " in planned(_globbed(tmp_path), capsys)
+
+
+def _globbed(root: Path) -> Path:
+    write(root / "in" / "b.parquet", rows(3))
+    return job_file(root, f"{root}/in/[a-c]*.parquet")
+
+
+def test_a_long_name_is_shown_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = tmp_path / "/".join(["x" * 100] * 3)
+    write(inputs / "a.parquet", rows(3))
+    out = planned(job_file(tmp_path, inputs), capsys)
+    assert str(inputs) in "".join(line.removeprefix("input").strip() for line in out.splitlines())
+
+
+def test_the_plan_says_what_becomes_of_the_parts_of_removed_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    job = job_file(tmp_path, tmp_path / "in")
+    folder = begin(job)
+    Manifest(folder.filesystem, folder.root).record_file("gone", GONE)
+    before = tree(tmp_path)
+    assert "1, whose parts stay unless --prune-removed is given: gone.parquet" in planned(job, capsys)
+    assert "1, whose parts are deleted: gone.parquet" in planned(job, capsys, "--prune-removed")
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("options", [[], ["--plan"]])
+def test_retrying_needs_an_earlier_run(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    job = job_file(tmp_path, tmp_path / "in")
+    before = tree(tmp_path)
+    assert main([str(job), "--retry-failed", *options]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"refused: --retry-failed: found no earlier run in {tmp_path}/out, expected an output with fragments that "
+        "have failed; check output.path, or leave the option out\n",
+    )
+    assert tree(tmp_path) == before
+    begin(job)
+    assert "1, of which 0 are to do" in planned(job, capsys, "--retry-failed")
+
+
+def test_what_failed_and_everything_are_not_retried_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    job = job_file(tmp_path, tmp_path / "in")
+    assert main([str(job), "--retry-failed", "--restart", "--plan"]) == 2
+    assert capsys.readouterr() == (
+        "",
+        "refused: --retry-failed: found --restart too, which does everything anew, expected one of the two; leave "
+        "one of them out\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--restart", "--keep-touched", "--prune-removed"],
+        ["--retry-failed", "--keep-touched", "--prune-removed", "--address", "local"],
+    ],
+)
+def test_all_other_options_go_together(
+    options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    job = job_file(tmp_path, tmp_path / "in")
+    begin(job)
+    assert "1, of which " in planned(job, capsys, *options)
