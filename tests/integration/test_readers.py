@@ -48,7 +48,7 @@ def by_listing(output: Path) -> pa.Table:
 
 
 def is_hidden_to_spark(name: str) -> bool:
-    """The rule of its InMemoryFileIndex: keys of partitions may begin with _, and summaries of Parquet are read."""
+    """The rule of its InMemoryFileIndex: it reads partitions whose key begins with _, and Parquet's summaries."""
     if name.startswith(("_metadata", "_common_metadata")):
         return False
     is_key = name.startswith("_") and "=" in name
