@@ -1,1 +1,1 @@
-"""What all commands print on, whatever the terminal and its encoding are."""
+"""Arguments, standard streams and consoles, as all commands use them."""

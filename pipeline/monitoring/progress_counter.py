@@ -204,7 +204,7 @@ class ProgressDisplay:
         self._history = [(time.monotonic(), 0)]
         self._num_notes = 0
         self._stop = threading.Event()
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, markup=False, emoji=False)
         self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
 
     def __enter__(self) -> Self:

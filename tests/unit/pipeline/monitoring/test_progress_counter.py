@@ -1,8 +1,17 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.monitoring.progress_counter import Counts, ProgressCounter, duration, estimate
+from pipeline.monitoring.progress_counter import (
+    Counts,
+    ProgressCounter,
+    ProgressDisplay,
+    Work,
+    duration,
+    estimate,
+)
 
 NUM_BYTES = 10_000
 
@@ -100,3 +109,13 @@ def test_when_all_is_done_nothing_is_left(num_bytes: int, num_tokens: int) -> No
 )
 def test_duration(seconds: float | None, expected: str) -> None:
     assert duration(seconds) == expected
+
+
+def test_notes_are_printed_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("pipeline.monitoring.progress_counter.answer", lambda counts: counts)
+    counter = SimpleNamespace(counts=SimpleNamespace(remote=lambda: Counts(notes=("[/x] :car:",))))
+    with ProgressDisplay(counter, Work(num_fragments=1, num_rows=1, num_bytes=1)):
+        pass
+    assert "  annotate  [/x] :car:\n" in capsys.readouterr().err

@@ -84,6 +84,7 @@ def test_a_run_goes_on_with_what_it_was_begun_with(manifest: Manifest) -> None:
             {**IDENTITY, "model": "xyz", "config": "x"},
             "in config, model; config: found c0ffee there, expected x as in this job; model: found abc there",
         ),
+        ({"config": "x", "model": "y", "heads": "z"}, "which differs in config, model, heads; choose"),
         ({**IDENTITY, "new": "1"}, "in new; new: found nothing there, expected 1 as"),
         ({"config": "c0ffee", "model": "abc"}, "in heads; heads: found 123 there, expected nothing as"),
     ],
