@@ -45,7 +45,7 @@ def test_warnings_come_before_any_work(
     def connect(address: str) -> int:
         raise PipelineError("no cluster is needed to warn")
 
-    monkeypatch.setattr("jobs.annotate.command.connect", connect)
+    monkeypatch.setattr("pipeline.driver.ray_connection.connect", connect)
     tiny_checkpoint(model, vocab_size=3000)
     (model / "pytorch_model.bin").write_bytes(b"")
     assert main([str(job_file), *options]) == (0 if options else 1)
