@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.kernels.attention_cudnn import WINDOW_LENGTH, attention_in_windows, takes_windows, window_runs
 from model.kernels.hardware import FAST_PATH_CALLS, runs_triton
+from model.kernels.not_finite import keep_not_finite_
 from model.packing import PackedBatch
 
 # What a tile holds.
@@ -29,7 +30,7 @@ def half_precision_on_gpu(
     if is_fast and runs_triton(q_TNK.device):
         return attention_in_pieces(q_TNK, k_TNK, v_TNK, batch.lengths)
     FAST_PATH_CALLS["varlen attention"] += 1
-    return varlen_attention()(
+    context_TNK = varlen_attention()(
         # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
         q_TNK,
         k_TNK,
@@ -40,6 +41,10 @@ def half_precision_on_gpu(
         batch.max_seqlen,
         window_size=(-1, 0) if is_causal else (-1, -1),
     )
+    # bf16 reaches as far as fp32; and what a gradient is to be made of is not to be written to.
+    if is_causal and q_TNK.dtype == torch.float16 and not torch.is_grad_enabled():
+        keep_not_finite_(context_TNK, q_TNK, k_TNK)
+    return context_TNK
 
 
 def attention_in_pieces(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:

@@ -15,6 +15,7 @@ from model.config import XLMRobertaXLConfig
 from model.kernels.attention_cpu_rows import attention_in_rows
 from model.kernels.attention_gpu import half_precision_on_gpu
 from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
+from model.kernels.not_finite import keep_not_finite_
 from model.layers.dropout import DropoutSeed, dropout_heads
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
@@ -156,7 +157,7 @@ def packed_attention(
         return half_precision_on_gpu(q_TNK, k_TNK, v_TNK, batch, is_causal=is_causal)
     is_fast = not is_causal and not torch.is_grad_enabled() and has_onednn_bf16(q_TNK)
     if is_fast and has_amx():
-        return attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths)
+        return keep_not_finite_(attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths), q_TNK, k_TNK)
     runs = [(length, len(list(run))) for length, run in groupby(batch.lengths)]
     sizes = [length * count for length, count in runs]
     outputs = []
@@ -169,7 +170,7 @@ def packed_attention(
         else:
             context = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK, is_causal=is_causal)
             outputs.append(context.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)
+    return keep_not_finite_(torch.cat(outputs), q_TNK, k_TNK)
 
 
 def attention_of_products(q_NSK: Tensor, k_NSK: Tensor, v_NSK: Tensor) -> Tensor:

@@ -64,7 +64,8 @@ def _merge(best: Tensor, ids: Tensor, logits: Tensor, logit_ids: Tensor, k: int)
     if values.shape[1] > 4 * k:
         # A stable sort of few candidates in place of many; those that tie with the last are kept with it.
         threshold = values.topk(k, dim=-1).values[:, -1:]
-        num_kept = int((values >= threshold).sum(dim=-1).max())
+        # NaN is not as good as itself: a row that holds it would keep fewer than k.
+        num_kept = max(k, int((values >= threshold).sum(dim=-1).max()))
         kept = (values >= threshold).byte().sort(dim=-1, descending=True, stable=True).indices[:, :num_kept]
         values, candidates = values.gather(-1, kept), candidates.gather(-1, kept)
     order = values.sort(dim=-1, descending=True, stable=True).indices[:, :k]
