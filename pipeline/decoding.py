@@ -96,7 +96,7 @@ def decode_head(head: Head, results: HeadResults, tokenizer: XLMRobertaXLTokeniz
             losses, rows = loss_column(_floats(results), results.row)
             column = place_rows(losses, rows, results.num_rows)
         case TextGenerationHead():
-            token_ids, num_tokens = results.values
+            token_ids, num_tokens, _ = results.values
             column = generation_column(token_ids, num_tokens, tokenizer)
             column = place_rows(column, results.row, results.num_rows)
         case ZeroShotHead():

@@ -1,7 +1,7 @@
 """The path of a row without Ray: plan, read, encode, compute on one shard in this process, decode."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from model import ShardGroup, XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import compute_head_columns
+from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
@@ -73,10 +74,12 @@ def annotate_in_process(
     group: ShardGroup | None = None,
     token_budget: int = 2048,
     route: str | None = None,
+    dtype: str | None = None,
 ) -> tuple[pa.Table, Shard]:
     """Annotate a table as a job would. Returns the output and the shard."""
     encoded = encode_in_process(directory, table, heads, model, route=route)
-    shard = Shard(encoded.heads, encoded.settings, group or ShardGroup())
+    settings = encoded.settings if dtype is None else replace(encoded.settings, dtype=dtype)
+    shard = Shard(encoded.heads, settings, group or ShardGroup())
 
     def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
         return (shard.launch(batch).results() for batch in batches)
@@ -85,6 +88,7 @@ def annotate_in_process(
         encoded.rows, encoded.fragment, encoded.heads, encoded.tokenizer, run, token_budget=token_budget
     )
     output = encoded.rows.drop_columns([name for name in encoded.rows.column_names if is_encoded(name)])
+    output = with_problems(output, computed.problems)
     for name, column in computed.columns.items():
         output = output.append_column(name, column)
     return output, shard

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model.generation.beam_search import beam_search
-from model.generation.incremental_decoder import Decoder
+from model.generation.incremental_decoder import Decoder, LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.generation.sampling import continue_rows
 
@@ -23,6 +23,7 @@ def generate(
     encoder_hidden_states: Tensor | None = None,
     encoder_attention_mask: Tensor | None = None,
     generator: torch.Generator | None = None,
+    process_logits: LogitsProcessor | None = None,
 ) -> Tensor:
     """Prompts and their continuations; see `XLMRobertaXLForCausalLM.generate`."""
     num_new_tokens = options.num_new_tokens(model.config, attention_mask)
@@ -33,7 +34,8 @@ def generate(
         None if x is None else x.repeat_interleave(num_copies, dim=0)
         for x in (encoder_hidden_states, encoder_attention_mask)
     )
-    decoder = Decoder(model, mask.repeat_interleave(num_copies, dim=0), options, encoder_hidden, encoder_mask)
+    mask = mask.repeat_interleave(num_copies, dim=0)
+    decoder = Decoder(model, mask, options, encoder_hidden, encoder_mask, process_logits)
     ids = ids.repeat_interleave(num_copies, dim=0)
     if options.num_beams > 1:
         continuation = beam_search(decoder, ids, options, num_new_tokens)

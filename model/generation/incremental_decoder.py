@@ -1,5 +1,6 @@
 """The causal model fed token by token."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,6 +11,9 @@ from model.outputs import Cache
 
 if TYPE_CHECKING:
     from model.modeling.language_models import XLMRobertaXLForCausalLM
+
+LogitsProcessor = Callable[[Tensor], Tensor]
+"""Applied to the logits fp32 `[B, V]` of each step before a token is chosen; ids that must not be have -inf."""
 
 
 class Decoder:
@@ -22,8 +26,10 @@ class Decoder:
         options: GenerationOptions,
         encoder_hidden: Tensor | None = None,
         encoder_mask: Tensor | None = None,
+        process_logits: LogitsProcessor | None = None,
     ) -> None:
         self.model = model
+        self._process_logits = process_logits
         self._mask = mask_BS
         self._num_usable = options.num_usable(model.config)
         self._uses_cache = options.use_cache and not (model.is_gradient_checkpointing and model.training)
@@ -63,7 +69,7 @@ class Decoder:
         head = self.model.lm_head
         logits_BV = head.full_logits(head.local_logits(outputs[0][:, -1])).clone()
         logits_BV[:, self._num_usable :] = -torch.inf
-        return logits_BV
+        return logits_BV if self._process_logits is None else self._process_logits(logits_BV)
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows only, in this order; a row may go on several times."""

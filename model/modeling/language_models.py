@@ -7,6 +7,7 @@ from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
 from model.generation.generate import generate
+from model.generation.incremental_decoder import LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
 from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
@@ -189,6 +190,7 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
         encoder_attention_mask: Tensor | None = None,
         generator: torch.Generator | None = None,
         seed: int | None = None,
+        process_logits: LogitsProcessor | None = None,
         **options: Any,
     ) -> Tensor:
         """Continue prompts: greedily, by sampling (`do_sample=True`) or by beam search (`num_beams=4`).
@@ -201,6 +203,8 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             encoder_hidden_states, encoder_attention_mask: for cross-attention, one row a prompt.
             generator: where sampling takes its numbers; default torch's own (under tensor parallelism rank 0's).
             seed: in place of a generator.
+            process_logits: is given the fp32 logits of each step `[rows, vocab_size]`, a row a beam, and returns
+                those that the next token is chosen by.
             options: see `model.generation.options.GenerationOptions`.
 
         Returns:
@@ -225,6 +229,7 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=encoder_attention_mask,
             generator=generator,
+            process_logits=process_logits,
         )
 
 

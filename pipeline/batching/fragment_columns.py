@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
 from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.finite_results import not_finite_sequences
 from pipeline.batching.lost_rows import losses_of_rows
 from pipeline.batching.masking import Vocabulary
 from pipeline.batching.result_collector import Collected
@@ -127,7 +128,8 @@ def decode(prepared: Prepared, computed: Computed) -> HeadColumns:
     """The heads' columns, in the order of the rows; needs no ranks."""
     heads, sequences = prepared.heads, prepared.sequences
     sources = sources_of(heads)
-    losses = losses_of_rows(sequences, prepared.streams, prepared.wanted, computed.lost)
+    not_finite = [not_finite_sequences(head, computed.collected[head.name]) for head in heads]
+    losses = losses_of_rows(sequences, prepared.streams, prepared.wanted, computed.lost, not_finite)
     columns = {}
     for h, head in enumerate(heads):
         i = sources.index(head.source)

@@ -1,13 +1,15 @@
-"""Sequences that could not be computed -> the rows and heads that lack them. Pure functions."""
+"""Sequences without a result, or without a finite one -> the rows and heads that lack them. Pure functions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.batching.sequences import SequenceSet
 from pipeline.batching.trunk_passes import Stream
+from pipeline.columns import ERROR
 
 
 @dataclass(frozen=True)
@@ -29,19 +31,43 @@ class Losses:
 
 
 def losses_of_rows(
-    sequences: SequenceSet, streams: Sequence[Stream], wanted: NDArray[np.bool_], lost: Mapping[int, str]
+    sequences: SequenceSet,
+    streams: Sequence[Stream],
+    wanted: NDArray[np.bool_],
+    lost: Mapping[int, str],
+    not_finite: Sequence[Mapping[int, str]],
 ) -> Losses:
     """Which heads of which rows lack a sequence; a row of several windows lacks a head's value with any of them.
 
     Args:
         wanted: bool `[rows, heads]`.
         lost: by sequence of the fragment, why there is nothing for it; of a row's the first one counts.
+        not_finite: by head number, the same of sequences whose result for this head alone cannot be used.
     """
     rows_of: list[dict[int, str]] = [{} for _ in range(wanted.shape[1])]
     for sequence in sorted(lost):
-        stream = streams[int(sequences.stream[sequence])]
-        row = int(sequences.sources[stream.source].row[sequences.window[sequence]])
+        stream, row = _place(sequences, streams, sequence)
         for head in stream.heads:
             if wanted[row, head]:
                 rows_of[head].setdefault(row, lost[sequence])
+    for head, reasons in enumerate(not_finite):
+        for sequence in sorted(reasons):
+            _, row = _place(sequences, streams, sequence)
+            rows_of[head].setdefault(row, reasons[sequence])
     return Losses(rows_of)
+
+
+def _place(sequences: SequenceSet, streams: Sequence[Stream], sequence: int) -> tuple[Stream, int]:
+    """The stream of a sequence, and the row that it is of."""
+    stream = streams[int(sequences.stream[sequence])]
+    return stream, int(sequences.sources[stream.source].row[sequences.window[sequence]])
+
+
+def with_problems(table: pa.Table, problems: Mapping[int, str]) -> pa.Table:
+    """The rows with these problems added to their errors."""
+    if not problems:
+        return table
+    errors = table[ERROR].to_pylist()
+    for row, problem in problems.items():
+        errors[row] = problem if errors[row] is None else f"{errors[row]}; {problem}"
+    return table.set_column(table.column_names.index(ERROR), ERROR, pa.array(errors, pa.string()))

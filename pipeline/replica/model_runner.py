@@ -19,6 +19,7 @@ from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
 from pipeline.precision import Precision
 from pipeline.replica.device_transfer import Copies, Launched
+from pipeline.replica.logits_watch import LogitsWatch
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,
@@ -124,7 +125,7 @@ class Shard:
         Returns:
             whose results are, by head, a tuple of arrays with a first axis as long as the request's index: logits
             fp32, embeddings fp32, negative log likelihoods in nats; token ids int64 and their log probabilities
-            for masks; generated ids int64 and how many of them count.
+            for masks; generated ids int64, how many of them count, and whether all logits of these were finite.
         """
         self.num_trunk_tokens += len(batch.input_ids)
         if batch.generates:
@@ -166,9 +167,11 @@ class Shard:
                 return (pool_max(hidden_TD, packed, index),)
         takes_tokens = isinstance(head.options, TokenClassificationHead | QuestionAnsweringHead)
         states = hidden_TD[index if takes_tokens else packed.first_positions[index]]
+        is_finite = states.isfinite().all(dim=-1, keepdim=True)
         for module in modules.values():
             states = module(states)
-        return (states.float(),)
+        # The tanh of classifier and pooler makes 1 of infinity.
+        return (states.float().masked_fill(~is_finite, torch.nan),)
 
     def _fill_masks(self, lm_head: LMHead, hidden_ND: Tensor, k: int) -> tuple[Tensor, ...]:
         return vocab_parallel_top_k(
@@ -182,7 +185,8 @@ class Shard:
         )
 
     def _generate(self, head: Head, batch: ShardBatch, request: HeadRequest) -> tuple[Tensor, ...]:
-        """Continuations `[n, max_new_tokens]`, padded, and the number of tokens of each before its end."""
+        """Continuations `[n, max_new_tokens]`, padded; the number of tokens of each before its end; and whether it
+        is made of finite logits."""
         options = head.options
         assert isinstance(options, TextGenerationHead)
         pad, end = head.config.pad_token_id, head.config.eos_token_id
@@ -190,10 +194,12 @@ class Shard:
         chosen = [prompts[i] for i in request.index.tolist()]
         input_ids = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=pad).to(self.settings.device)
         lengths = torch.tensor([len(prompt) for prompt in chosen], device=input_ids.device)
+        watch = LogitsWatch(self.settings.num_usable_tokens, end)
         output = self._causal_model(head).generate(
             input_ids,
             torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None],
             seed=batch.seed,
+            process_logits=watch,
             max_new_tokens=options.max_new_tokens,
             num_usable_tokens=self.settings.num_usable_tokens,
             **generation_options(options),
@@ -201,7 +207,8 @@ class Shard:
         new_ids = output[:, input_ids.shape[1] :]
         new_ids = nn.functional.pad(new_ids, (0, options.max_new_tokens - new_ids.shape[1]), value=end)
         is_end = new_ids.eq(end) | new_ids.eq(pad)
-        return new_ids, is_end.int().cummax(dim=1).values.eq(0).sum(dim=1)
+        num_tokens = is_end.int().cummax(dim=1).values.eq(0).sum(dim=1)
+        return new_ids, num_tokens, watch.is_finite(num_tokens, options.num_beams)
 
     def _causal_model(self, head: Head) -> XLMRobertaXLForCausalLM:
         """The trunk and its head as one model; it holds no weights of its own."""

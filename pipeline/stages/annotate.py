@@ -1,7 +1,7 @@
 """The leader: an actor of the Ray Data pipeline that takes a fragment and returns it with its heads' columns."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,8 +11,9 @@ import ray
 from model import XLMRobertaXLTokenizer
 from pipeline.batching.batch_pieces import Outcome
 from pipeline.batching.fragment_columns import decode, prepare, run_batches
+from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.columns import ERROR, is_encoded
+from pipeline.columns import is_encoded
 from pipeline.encoding.fragment import load_tokenizer
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
@@ -117,13 +118,3 @@ class Annotator:
         for i, outcome in enumerate(self._recovery.run(counted())):
             self._progress.add_tokens.remote(sizes[i])
             yield outcome
-
-
-def with_problems(table: pa.Table, problems: Mapping[int, str]) -> pa.Table:
-    """The rows with these problems added to their errors."""
-    if not problems:
-        return table
-    errors = table[ERROR].to_pylist()
-    for row, problem in problems.items():
-        errors[row] = problem if errors[row] is None else f"{errors[row]}; {problem}"
-    return table.set_column(table.column_names.index(ERROR), ERROR, pa.array(errors, pa.string()))

@@ -14,7 +14,6 @@ Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray
 
 INT8_SCALE = 127
 BITS_PER_BYTE = 8
-FLOAT16_MAX = 65504.0
 
 _ARROW_TYPES: dict[VectorDtype, pa.DataType] = {
     "float32": pa.float32(),
@@ -55,9 +54,9 @@ def finish_vectors(
     """The first `dimensions` of each vector, brought to length 1 if `normalize`, as `dtype`.
 
     Args:
-        values: float32 `[n, hidden_size]`.
+        values: float32 `[n, hidden_size]`, finite, and in float16 too where that is wanted without `normalize`.
         dtype: "float32";
-            "float16": the nearest, and the largest (65504) for what is beyond it;
+            "float16": the nearest;
             "int8": round(127 x), halves to even, of vectors of length 1: x is q / 127, and a dot
                 product of two is 127^2 times the cosine, up to rounding;
             "ubinary": one bit a dimension, 1 where x > 0, the first dimension in the highest bit of
@@ -74,7 +73,7 @@ def finish_vectors(
         case "float32":
             return vectors
         case "float16":
-            return vectors.clip(-FLOAT16_MAX, FLOAT16_MAX).astype(np.float16)
+            return vectors.astype(np.float16)
         case "int8":
             return np.rint(vectors * np.float32(INT8_SCALE)).astype(np.int8)
         case "ubinary":

@@ -10,10 +10,10 @@ import pytest
 from model import ShardGroup
 from pipeline.batching.batch_pieces import Outcome, take_sequences
 from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
+from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import ERROR, sequence_column
 from pipeline.replica.model_runner import Shard
-from pipeline.stages.annotate import with_problems
 from tests.pipeline_in_process import Encoded, encode_in_process
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
