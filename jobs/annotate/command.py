@@ -22,6 +22,7 @@ from pipeline.driver.ray_connection import deploy, ray_cluster
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.failures import FailureLog, FragmentFailure
 from pipeline.fragments import Fragment
+from pipeline.heads.finite_weights import require_finite_weights
 from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
@@ -110,6 +111,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     plan = plan_fragments(job)
     output = OutputFolder(*resolve_path(job.output.path, "output.path"))
     identity = run_identity(job, heads)
+    require_finite_weights(job, heads)
     folder = folder_of_run(output, identity, is_restart=options.restart)
     for warning in findings.warnings:
         _tell(f"warning: {warning}")

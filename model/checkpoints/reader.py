@@ -99,6 +99,10 @@ class Checkpoint:
         stored_name, file = self._files[canonical(name)]
         return self._open(file).dtype(stored_name)
 
+    def location(self, name: str) -> tuple[str, Path]:
+        """Stored name of a tensor, and its file."""
+        return self._files[canonical(name)]
+
     def read(self, name: str, full_shape: torch.Size | None = None, shard: Shard | None = None) -> Tensor:
         """One tensor, or this rank's slice of it, in the stored dtype; a view of the mapped file.
 

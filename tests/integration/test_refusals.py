@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from jobs.annotate.command import main
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
@@ -102,6 +103,26 @@ def test_a_model_without_tokenizer_or_with_damaged_weights(
     weights = (model / "model.safetensors").read_bytes()
     (model / "model.safetensors").write_bytes(weights[: len(weights) // 2])
     assert f"model.path: {model}/model.safetensors" in refusal([str(job_file)], capsys)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_not_finite_or_not_in_the_dtype(
+    workbench: Workbench, corpus: Corpus, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heads = dict.fromkeys(("topic", "genres", "pooled", "loss"))
+    model = shutil.copytree(corpus.model, tmp_path / "model")
+    tensors = load_file(model / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("layer.0.output.dense.bias"))
+    for value, message in (
+        (1e6, f"weights of model.path; {model}/model.safetensors: tensor {name} has numbers up to 1e+06, and"),
+        (float("nan"), f"model.path: {model}/model.safetensors: tensor {name} holds NaN or infinity"),
+    ):
+        tensors[name][1] = value
+        save_file(tensors, model / "model.safetensors")
+        changes = {"path": str(model), "dtype": "float16"}
+        job_file = workbench.job("refused", model=changes, output={"path": str(tmp_path / "out")}, heads=heads)
+        for options in ([], ["--plan"]):
+            assert message in refusal([str(job_file), *options], capsys)
     assert not (tmp_path / "out").exists()
 
 
