@@ -72,6 +72,7 @@ class ModelSection(Section):
     stall_timeout_s: float = Field(
         default=1800.0,
         gt=0,
+        allow_inf_nan=False,
         description="the seconds without any progress after which the run is ended, above 0",
         examples=[1800],
     )
@@ -124,6 +125,7 @@ class OutputSection(Section):
     lease_timeout_s: float = Field(
         default=120.0,
         gt=0,
+        allow_inf_nan=False,
         description="the seconds without a sign of life after which another run may take over, above 0",
         examples=[120],
     )

@@ -313,3 +313,11 @@ def test_errors_can_be_caught_as_value_errors_and_as_ours(tmp_path: Path) -> Non
     for kind in (ValueError, PipelineError):
         with pytest.raises(kind, match=re.escape("model.dtype")):
             load(tmp_path, MINIMAL, "model.dtype=int3")
+
+
+@pytest.mark.parametrize("section", ["model.stall_timeout_s", "output.lease_timeout_s", "heads.g.temperature"])
+@pytest.mark.parametrize("value", ["inf", "nan"])
+def test_options_are_finite(section: str, value: str, tmp_path: Path) -> None:
+    text = MINIMAL + '[heads.g]\ntask = "text-generation"\n'
+    with pytest.raises(ConfigError, match=rf"(?i){section} .*: found {value}\w* \(float\), expected"):
+        load(tmp_path, text, f"{section}={value}")
