@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.errors import UnreadableFileError
+from pipeline.input.encryption import encrypted_leaves
 
 _MAGIC = b"PAR1"
 _ENCRYPTED_MAGIC = b"PARE"
@@ -21,17 +22,20 @@ class Footer:
 
     The footer holds the place, size and statistics of every column chunk, so files that differ in
     content differ in version, whatever their modification times say.
+    `encrypted_leaves`: indices of the Parquet columns that must not be asked of the metadata.
     """
 
     metadata: pq.FileMetaData
     version: str
     file_size: int
+    encrypted_leaves: frozenset[int] = frozenset()
 
 
 def read_footer(file: pa.NativeFile) -> Footer:
     """Read the footer of an open file, in one read where it is under 64 KiB.
 
-    Raises UnreadableFileError where the file is cut short, not Parquet, damaged or encrypted.
+    Raises UnreadableFileError where the file is cut short, not Parquet, damaged or encrypted as a whole, or has a
+    type that Arrow does not know.
     """
     file_size = file.size()
     if file_size < _MIN_FILE_BYTES:
@@ -49,7 +53,11 @@ def read_footer(file: pa.NativeFile) -> Footer:
         tail = file.read_at(needed, file_size - needed)
     footer = tail[-needed:]
     digest = hashlib.sha256(file_size.to_bytes(8, "little") + footer).hexdigest()
-    return Footer(_parsed(footer), digest[:16], file_size)
+    metadata = _parsed(footer)
+    # Behind the metadata of a file with encrypted columns is its signature.
+    is_signed = metadata.serialized_size < footer_size
+    encrypted = encrypted_leaves(footer[:footer_size]) if is_signed else frozenset()
+    return Footer(metadata, digest[:16], file_size, encrypted)
 
 
 def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
@@ -66,8 +74,20 @@ def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
 
 
 def _parsed(footer: bytes) -> pq.FileMetaData:
+    """Raises UnreadableFileError where Arrow cannot read the metadata, or the Arrow schema that it holds."""
     try:
-        return pq.read_metadata(pa.BufferReader(_MAGIC + footer))
-    except (pa.ArrowException, OSError) as error:
+        return _read_metadata(footer)
+    except Exception as error:  # an extension type may raise anything
         reason = str(error).partition("\n")[0]
+    try:
+        _read_metadata(footer.replace(b"ARROW:schema", b"ARROW:hidden"))
+    except Exception:
         raise UnreadableFileError(f"damaged footer: {reason}") from None
+    raise UnreadableFileError(
+        f"a column has an Arrow type that pyarrow {pa.__version__} cannot read: {reason}; write the file with "
+        "another type, or without this column"
+    )
+
+
+def _read_metadata(footer: bytes) -> pq.FileMetaData:
+    return pq.read_metadata(pa.BufferReader(_MAGIC + footer))

@@ -13,7 +13,7 @@ from pipeline.config.job import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
 from pipeline.fragments import Fragment, RowGroup, cut_file, part_stem
 from pipeline.input.file_listing import InputFile, Selection, list_input_files, resolve_path
-from pipeline.input.footers import read_footer, version_mark
+from pipeline.input.footers import Footer, read_footer, version_mark
 from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
 from pipeline.input.hive_partitions import holds_only, partition_values
 from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, input_error
@@ -74,9 +74,17 @@ def plan_fragments(job: JobConfig) -> Plan:
             f"{failed[0].reason}; check the files and the rights to them"
         )
     with_rows = [file for file in readable if len(file.cuts)]
-    schema = _checked_schema(with_rows, columns, job)
     fragments = FragmentTable([(file.file, file.cuts) for file in readable])
-    _refuse_output_in_input(job, filesystem, selections, fragments)
+    try:
+        schema = _checked_schema(with_rows, columns, job)
+        _refuse_output_in_input(job, filesystem, selections, fragments)
+    except InputError as error:
+        if not failed:
+            raise
+        raise InputError(
+            f"{error}\n  and {len(failed)} of {len(files)} files cannot be read; the first, {failed[0].path}: "
+            f"{failed[0].reason}"
+        ) from None
     return Plan(
         filesystem=filesystem,
         fragments=fragments,
@@ -124,12 +132,23 @@ def _read_file(
         footer = read_footer(source)
         mark = version_mark(source, file.mtime_ns)
     found = footer.metadata.schema.to_arrow_schema()
-    row_groups = _row_groups(footer.metadata, leaf_indices(found, columns.names(found.names)))
-    conflicts = _conflicts(footer.metadata, found, partition)
+    leaves = leaf_indices(found, columns.names(found.names))
+    _refuse_encrypted(footer, leaves)
+    row_groups = _row_groups(footer.metadata, leaves)
+    conflicts = _conflicts(footer, found, partition)
     schema = FileSchema(file.path, found, partition, conflicts)
     planned = PlannedFile(file.path, file.relative_path, footer.file_size, footer.version, mark)
     cuts = cut_file(row_groups, max_rows=config.max_fragment_rows, max_bytes=config.max_fragment_bytes)
     return _ReadableFile(planned, schema, FileCuts.of(cuts))
+
+
+def _refuse_encrypted(footer: Footer, leaves: Sequence[int]) -> None:
+    for leaf in leaves:
+        if leaf in footer.encrypted_leaves:
+            raise UnreadableFileError(
+                f"column {footer.metadata.schema.column(leaf).path!r} is encrypted, expected plain ones; decrypt "
+                "the file, or list the columns to carry, without it, in input.columns"
+            )
 
 
 def _row_groups(metadata: pq.FileMetaData, leaves: Sequence[int]) -> tuple[RowGroup, ...]:
@@ -142,14 +161,15 @@ def _row_groups(metadata: pq.FileMetaData, leaves: Sequence[int]) -> tuple[RowGr
     return tuple(row_groups)
 
 
-def _conflicts(
-    metadata: pq.FileMetaData, schema: pa.Schema, partition: Mapping[str, str | None]
-) -> tuple[str, ...]:
+def _conflicts(footer: Footer, schema: pa.Schema, partition: Mapping[str, str | None]) -> tuple[str, ...]:
     """Keys of the folders that are columns of the file, where the footer does not show equal values."""
     return tuple(
         key
         for key, value in partition.items()
-        if not all(holds_only(metadata, leaf, value) for leaf in leaf_indices(schema, [key]))
+        if not all(
+            leaf not in footer.encrypted_leaves and holds_only(footer.metadata, leaf, value)
+            for leaf in leaf_indices(schema, [key])
+        )
     )
 
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -8,6 +9,7 @@ from pyarrow import fs
 
 from pipeline.errors import UnreadableFileError
 from pipeline.input.footers import Footer, read_footer
+from tests.unit.pipeline.encrypted_files import write_encrypted
 from tests.unit.pipeline.input_files import rows, write
 
 
@@ -58,3 +60,48 @@ def test_refuses_what_is_no_parquet_file(tmp_path: Path, damage: Callable[[bytes
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UnreadableFileError, match=reason):
         footer_of(path)
+
+
+class Broken(pa.ExtensionType):
+    """An extension type whose parameters cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.string(), "broken")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "Broken":
+        raise TypeError("no such unit")
+
+
+def test_types_that_arrow_cannot_read_are_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    polars.DataFrame({"text": ["a"], "count": [1]}, schema_overrides={"count": polars.Int128}).write_parquet(path)
+    with pytest.raises(UnreadableFileError, match=r"^a column has an Arrow type .*: Integers with more than 64"):
+        footer_of(path)
+    field = pa.field("a", pa.string(), metadata={"ARROW:extension:name": "broken", "ARROW:extension:metadata": ""})
+    write(path, pa.Table.from_arrays([pa.array(["a"])], schema=pa.schema([field])))
+    footer_of(path)
+    pa.register_extension_type(Broken())
+    try:
+        with pytest.raises(UnreadableFileError, match=r"^a column has an Arrow type .*: no such unit; write"):
+            footer_of(path)
+    finally:
+        pa.unregister_extension_type("broken")
+
+
+@pytest.mark.parametrize(
+    ("encrypted", "leaves"),
+    [(["secret"], {1}), (["doc.a", "doc.b.list.element"], {2, 3}), (["text", "doc.a"], {0, 2})],
+)
+def test_encrypted_columns_are_known_without_asking_for_them(
+    tmp_path: Path, encrypted: list[str], leaves: set[int]
+) -> None:
+    table = pa.table({"text": ["a"] * 5, "secret": ["b"] * 5, "doc": [{"a": 1, "b": ["x"]}] * 5})
+    path = write_encrypted(tmp_path / "a.parquet", table, encrypted)
+    footer = footer_of(path)
+    assert footer.encrypted_leaves == leaves
+    assert footer.metadata.num_rows == 5
+    assert footer_of(write(path, table)).encrypted_leaves == set()

@@ -6,7 +6,9 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.input.planning import plan_fragments
+from pipeline.input.reading import read_fragment
 from tests.shared_data import shared_data
+from tests.unit.pipeline.encrypted_files import write_encrypted
 from tests.unit.pipeline.input_files import job, rows, write
 
 
@@ -59,6 +61,40 @@ def test_damaged_files_are_listed_and_the_others_go_on(tmp_path: Path) -> None:
     assert "0 bytes" in reasons["d.parquet"]
     assert plan.num_files == 2 + len(plan.failed_files)
     assert plan.num_rows == 12
+
+
+def test_encrypted_columns_cost_their_own_files_and_only_where_they_are_read(tmp_path: Path) -> None:
+    table = rows(5)
+    write(tmp_path / "lang=de/a.parquet", table.drop_columns(["lang"]))
+    (tmp_path / "lang=sw").mkdir()
+    write_encrypted(tmp_path / "lang=sw/b.parquet", table, ["lang"])
+    plan = plan_fragments(job(tmp_path, columns=["id", "lang"]))
+    assert [fragment.relative_path for fragment in plan.fragments] == ["lang=de/a.parquet"]
+    [failed] = plan.failed_files
+    assert failed.relative_path == "lang=sw/b.parquet"
+    assert failed.reason == (
+        "column 'lang' is encrypted, expected plain ones; decrypt the file, or list the columns to carry, without "
+        "it, in input.columns"
+    )
+    plan = plan_fragments(job(tmp_path, columns=["id"]))
+    assert [fragment.num_rows for fragment in plan.fragments] == [5, 5]
+    tables = [read_fragment(fragment, plan.read_schema, plan.filesystem) for fragment in plan.fragments]
+    assert tables[0].equals(tables[1])
+    with pytest.raises(InputError, match=r"none of 1 files can be read; .*: column 'lang' is encrypted"):
+        plan_fragments(job(tmp_path / "lang=sw/b.parquet"))
+
+
+def test_whoever_mends_the_input_is_told_of_files_that_cannot_be_read(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5).drop_columns(["text"]))
+    write(tmp_path / "b.parquet", rows(5)).write_bytes(b"")
+    with pytest.raises(InputError) as caught:
+        plan_fragments(job(tmp_path))
+    first, second = str(caught.value).split("\n")
+    assert first.startswith(f"{tmp_path}/a.parquet: column 'text' is missing")
+    assert second == (
+        f"  and 1 of 2 files cannot be read; the first, {tmp_path}/b.parquet: no Parquet file: 0 bytes, expected "
+        "12 or more"
+    )
 
 
 def test_nothing_readable_at_all_is_refused(tmp_path: Path) -> None:
