@@ -7,6 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from pipeline.arrays.column_types import plain_type
 from pipeline.arrays.nested_columns import all_paths, find_path, is_list_like, nearest_parent, path_type
 from pipeline.errors import InputError
 from pipeline.tasks.all_tasks import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
@@ -145,40 +146,9 @@ def equal_but_for_case(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(earlier, name) for earlier, name in dict.fromkeys(pairs) if earlier != name]
 
 
-def plain_type(type_: pa.DataType) -> pa.DataType:
-    """The type without its encoding: no dictionary, no views, no 64-bit offsets."""
-    if pa.types.is_dictionary(type_):
-        return plain_type(type_.value_type)
-    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
-        return pa.string()
-    if pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_):
-        return pa.binary()
-    return type_
-
-
 def is_text(type_: pa.DataType) -> bool:
     """Whether values are strings, or bytes that may be UTF-8, in any encoding."""
     return plain_type(type_) in (pa.string(), pa.binary())
-
-
-def without_views(type_: pa.DataType) -> pa.DataType:
-    """The type with string, binary and list views replaced, at any depth: Ray cannot send views."""
-    if pa.types.is_struct(type_):
-        return pa.struct([field.with_type(without_views(field.type)) for field in type_])
-    if pa.types.is_map(type_):
-        return pa.map_(without_views(type_.key_type), without_views(type_.item_type))
-    if pa.types.is_fixed_size_list(type_):
-        return pa.list_(_item_without_views(type_), type_.list_size)
-    if pa.types.is_large_list(type_) or pa.types.is_large_list_view(type_):
-        return pa.large_list(_item_without_views(type_))
-    if pa.types.is_list(type_) or pa.types.is_list_view(type_):
-        return pa.list_(_item_without_views(type_))
-    is_view = pa.types.is_string_view(type_) or pa.types.is_binary_view(type_)
-    return plain_type(type_) if is_view else type_
-
-
-def _item_without_views(type_: pa.DataType) -> pa.Field:
-    return type_.value_field.with_type(without_views(type_.value_type))
 
 
 def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:

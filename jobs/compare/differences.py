@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline.arrays.nested_columns import is_list_like, without_list_views
-from pipeline.columns import plain_type, without_views
+from pipeline.arrays.casting import cast_column
+from pipeline.arrays.column_types import plain_type, sent_type
+from pipeline.arrays.nested_columns import is_list_like
 from pipeline.errors import InputError
 
 Kind = Literal["struct", "list", "value", "number", "vector", "bits"]
@@ -100,7 +101,9 @@ def column_differences(name: str, expected: pa.ChunkedArray, found: pa.ChunkedAr
     """
     require_comparable(name, expected.type, found.type)
     rows = np.arange(len(expected), dtype=np.int64)
-    return dict(_differences(name, _one_array(expected), _one_array(found), rows))
+    # As they are sent, since Arrow cannot filter views and extension types within structs and lists.
+    one, other = (cast_column(column, sent_type(column.type)).combine_chunks() for column in (expected, found))
+    return dict(_differences(name, one, other, rows))
 
 
 def require_comparable(path: str, expected: pa.DataType, found: pa.DataType) -> None:
@@ -149,17 +152,7 @@ def _entries_type(type_: pa.MapType) -> pa.StructType:
     return pa.struct([("key", type_.key_type), ("value", type_.item_type)])
 
 
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    """The column without views, which Arrow cannot filter within structs and lists."""
-    array = without_list_views(column).combine_chunks()
-    plain = without_views(array.type)
-    # Arrow's cast fails for some slices of lists of nulls, even where there is nothing to do.
-    return array if array.type == plain else array.cast(plain)
-
-
 def _decoded(array: pa.Array) -> pa.Array:
-    if isinstance(array, pa.ExtensionArray):
-        array = array.storage
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     return array.cast(pa.list_(_entries_type(array.type))) if pa.types.is_map(array.type) else array

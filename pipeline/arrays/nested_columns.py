@@ -51,9 +51,14 @@ def nearest_parent(fields: pa.Schema, path: str) -> tuple[str, pa.DataType] | No
     return None
 
 
+def path_field(fields: pa.Schema | pa.StructType, steps: tuple[int, ...]) -> pa.Field:
+    """What `find_path` has found, with nulls allowed where anything above allows them."""
+    return _inner_field(fields.field(steps[0]), steps[1:])
+
+
 def path_type(fields: pa.Schema | pa.StructType, steps: tuple[int, ...]) -> pa.DataType:
     """Type of what `find_path` has found."""
-    return _inner_type(fields.field(steps[0]).type, steps[1:])
+    return path_field(fields, steps).type
 
 
 def all_paths(fields: pa.Schema | pa.StructType) -> Iterator[str]:
@@ -97,14 +102,14 @@ def column_at(table: pa.Table, path: str) -> pa.ChunkedArray:
     return pa.chunked_array([_inner(chunk, steps[1:]) for chunk in column.chunks], path_type(table.schema, steps))
 
 
-def without_list_views(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """The column with list views as plain lists, at any depth but within maps.
+def list_offsets(lists: pa.Array, is_large: bool = False) -> pa.Array:
+    """Offsets of lists, of any kind, into what `list_flatten` gives of them: those that are null are empty.
 
-    Arrow's own cast from list views makes lists that lack their last offset.
+    Raises ArrowInvalid where they do not fit 32 bits.
     """
-    if not _holds_list_views(column.type):
-        return column
-    return pa.chunked_array([_without_list_views(chunk) for chunk in column.chunks])
+    offsets = np.zeros(len(lists) + 1, dtype=np.int64)
+    np.cumsum(pc.fill_null(pc.list_value_length(lists), 0), out=offsets[1:])
+    return pa.array(offsets).cast(pa.int64() if is_large else pa.int32())
 
 
 def _splits(path: str) -> Iterator[tuple[str, str]]:
@@ -120,48 +125,26 @@ def _item_type(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
-def _inner_type(type_: pa.DataType, steps: tuple[int, ...]) -> pa.DataType:
+def _inner_field(field: pa.Field, steps: tuple[int, ...]) -> pa.Field:
     if not steps:
-        return type_
-    if is_list_like(type_):
-        item = _inner_type(type_.value_type, steps)
-        return pa.large_list(item) if _has_large_offsets(type_) else pa.list_(item)
-    return _inner_type(type_.field(steps[0]).type, steps[1:])
+        return field
+    if is_list_like(field.type):
+        item = _inner_field(field.type.value_field, steps).with_nullable(True)
+        lists = pa.large_list if _has_large_offsets(field.type) else pa.list_
+        return pa.field(field.name, lists(item), field.nullable)
+    inner = _inner_field(field.type.field(steps[0]), steps[1:])
+    return inner.with_nullable(inner.nullable or field.nullable)
 
 
 def _inner(array: pa.Array, steps: tuple[int, ...]) -> pa.Array:
     if not steps:
         return array
     if is_list_like(array.type):
-        return _lists_of(array, _inner(pc.list_flatten(array), steps))
+        is_large = _has_large_offsets(array.type)
+        lists = pa.LargeListArray if is_large else pa.ListArray
+        items = _inner(pc.list_flatten(array), steps)
+        return lists.from_arrays(list_offsets(array, is_large), items, mask=array.is_null())
     return _inner(pc.struct_field(array, [steps[0]]), steps[1:])
-
-
-def _lists_of(array: pa.Array, items: pa.Array) -> pa.Array:
-    """Lists as long as those of `array`, null where they are, of other items: as many as `list_flatten` gives."""
-    lengths = pc.list_value_length(array)
-    is_large = _has_large_offsets(array.type)
-    offsets = np.zeros(len(array) + 1, dtype=np.int64 if is_large else np.int32)
-    np.cumsum(pc.fill_null(lengths, 0), out=offsets[1:])
-    lists = pa.LargeListArray if is_large else pa.ListArray
-    return lists.from_arrays(pa.array(offsets), items, mask=lengths.is_null())
-
-
-def _holds_list_views(type_: pa.DataType) -> bool:
-    if pa.types.is_struct(type_):
-        return any(_holds_list_views(field.type) for field in type_)
-    if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
-        return True
-    return is_list_like(type_) and _holds_list_views(type_.value_type)
-
-
-def _without_list_views(array: pa.Array) -> pa.Array:
-    if not _holds_list_views(array.type):
-        return array
-    if pa.types.is_struct(array.type):
-        children = [_without_list_views(array.field(i)) for i in range(array.type.num_fields)]
-        return pa.StructArray.from_arrays(children, [field.name for field in array.type], mask=array.is_null())
-    return _lists_of(array, _without_list_views(pc.list_flatten(array)))
 
 
 def _has_large_offsets(type_: pa.DataType) -> bool:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pipeline.arrays.nested_columns import leaf_indices
+from pipeline.arrays.nested_columns import find_path, leaf_indices, path_field
 from pipeline.config.job import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
 from pipeline.fragments import Fragment, RowGroup, cut_file, part_stem
@@ -16,6 +16,7 @@ from pipeline.input.file_listing import InputFile, Selection, list_input_files, 
 from pipeline.input.footers import Footer, read_footer, version_mark
 from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
 from pipeline.input.hive_partitions import holds_only, partition_values
+from pipeline.input.parquet_types import arrow_schema, leaf_annotations, writing_problem
 from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, input_error
 
 _NUM_THREADS = 32
@@ -104,14 +105,11 @@ def _read_footers(
     columns: ReadColumns,
     config: InputSection,
 ) -> tuple[list[_ReadableFile], list[FailedFile]]:
-    # Most files have the same schema, which is large beside the rest of what is kept of a file.
-    schemas: dict[pa.Schema, pa.Schema] = {}
+    types = _KnownTypes(columns)
 
     def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
         try:
-            found = _read_file(filesystem, file, partition, columns, config)
-            known = schemas.setdefault(found.schema.columns, found.schema.columns)
-            return replace(found, schema=replace(found.schema, columns=known))
+            return _read_file(filesystem, file, partition, types, config)
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
             return FailedFile(file.path, file.relative_path, str(error).partition("\n")[0])
 
@@ -121,22 +119,38 @@ def _read_footers(
     return readable, [result for result in results if isinstance(result, FailedFile)]
 
 
+class _KnownTypes:
+    """Types of the columns of files. Most files have the same, which are large beside the rest of what is kept."""
+
+    def __init__(self, columns: ReadColumns) -> None:
+        self.columns = columns
+        self._known: dict[tuple[bytes, tuple[str, ...]], tuple[pa.Schema, Mapping[str, str]]] = {}
+
+    def of(self, metadata: pq.FileMetaData) -> tuple[pa.Schema, Mapping[str, str]]:
+        """The columns of a file, and why some of those to carry cannot be."""
+        schema, annotations = arrow_schema(metadata), leaf_annotations(metadata)
+        # Schemas are equal whatever their metadata, which names extension types.
+        key = (schema.serialize().to_pybytes(), annotations)
+        if key not in self._known:
+            self._known[key] = schema, _unwritable(schema, annotations, self.columns.carried_of(schema.names))
+        return self._known[key]
+
+
 def _read_file(
     filesystem: fs.FileSystem,
     file: InputFile,
     partition: Mapping[str, str | None],
-    columns: ReadColumns,
+    types: _KnownTypes,
     config: InputSection,
 ) -> _ReadableFile:
     with filesystem.open_input_file(file.path) as source:
         footer = read_footer(source)
         mark = version_mark(source, file.mtime_ns)
-    found = footer.metadata.schema.to_arrow_schema()
-    leaves = leaf_indices(found, columns.names(found.names))
+    found, unwritable = types.of(footer.metadata)
+    leaves = leaf_indices(found, types.columns.names(found.names))
     _refuse_encrypted(footer, leaves)
     row_groups = _row_groups(footer.metadata, leaves)
-    conflicts = _conflicts(footer, found, partition)
-    schema = FileSchema(file.path, found, partition, conflicts)
+    schema = FileSchema(file.path, found, partition, _conflicts(footer, found, partition), unwritable)
     planned = PlannedFile(file.path, file.relative_path, footer.file_size, footer.version, mark)
     cuts = cut_file(row_groups, max_rows=config.max_fragment_rows, max_bytes=config.max_fragment_bytes)
     return _ReadableFile(planned, schema, FileCuts.of(cuts))
@@ -149,6 +163,19 @@ def _refuse_encrypted(footer: Footer, leaves: Sequence[int]) -> None:
                 f"column {footer.metadata.schema.column(leaf).path!r} is encrypted, expected plain ones; decrypt "
                 "the file, or list the columns to carry, without it, in input.columns"
             )
+
+
+def _unwritable(schema: pa.Schema, annotations: Sequence[str], carried: Iterable[str]) -> dict[str, str]:
+    """Those columns to carry that would not come out as they are, and why."""
+    problems = {}
+    for name in carried:
+        steps = find_path(schema, name)
+        if steps is not None:
+            leaves = leaf_indices(schema, [name])
+            problem = writing_problem(path_field(schema, steps), [annotations[leaf] for leaf in leaves])
+            if problem is not None:
+                problems[name] = problem
+    return problems
 
 
 def _row_groups(metadata: pq.FileMetaData, leaves: Sequence[int]) -> tuple[RowGroup, ...]:

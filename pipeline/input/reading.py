@@ -6,13 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from pipeline.arrays.nested_columns import column_at, find_path, leaf_indices, without_list_views
+from pipeline.arrays.casting import cast_column
+from pipeline.arrays.nested_columns import column_at, find_path, leaf_indices
 from pipeline.errors import FragmentError, UnreadableFileError
 from pipeline.fragments import Fragment
 from pipeline.input.footers import read_footer
 from pipeline.input.hive_partitions import partition_values
-
-_BUFFER_BYTES = 2**20
+from pipeline.input.int96 import OTHER_UNITS, UNIT, are_equal, int96_leaves
+from pipeline.input.parquet_types import arrow_schema, open_parquet
 
 
 def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSystem) -> pa.Table:
@@ -29,8 +30,8 @@ def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSyst
                     f"{footer.file_size} bytes and {footer.metadata.num_rows} rows, and had "
                     f"{fragment.file_size} bytes; run the job again on files that stay as they are"
                 )
-            columns = _read_columns(source, footer.metadata, fragment, schema.names)
-        return pa.table(columns, names=schema.names).cast(schema).combine_chunks()
+            columns = _read_columns(source, footer.metadata, fragment, schema)
+        return pa.Table.from_arrays(columns, schema=schema)
     except (UnreadableFileError, pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise FragmentError(
@@ -41,49 +42,75 @@ def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSyst
 
 
 def _read_columns(
-    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, names: Sequence[str]
-) -> list[pa.ChunkedArray | pa.Array]:
+    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, schema: pa.Schema
+) -> list[pa.ChunkedArray]:
     """The columns of a fragment by name or dotted path: from its file, or else from the names of its folders."""
-    own = metadata.schema.to_arrow_schema()
-    in_file = {name for name in names if find_path(own, name) is not None}
-    leaves = [metadata.schema.column(leaf).path for leaf in leaf_indices(own, in_file)]
+    own = arrow_schema(metadata)
+    in_file = {name for name in schema.names if find_path(own, name) is not None}
+    leaves = leaf_indices(own, in_file)
     table = _read_rows(source, metadata, fragment, leaves)
-    folders = {} if len(in_file) == len(names) else partition_values(fragment.relative_path)
+    timestamps = int96_leaves(metadata).intersection(leaves)
+    for name in table.column_names if timestamps else ():
+        of_column = [leaf for leaf in leaf_indices(own, [name]) if leaf in leaves]
+        if timestamps.intersection(of_column):
+            _check_int96(source, metadata, fragment, of_column, table.select([name]))
+    folders = {} if len(in_file) == len(schema) else partition_values(fragment.relative_path)
     return [
-        without_list_views(column_at(table, name))
-        if name in in_file
-        else pa.repeat(pa.scalar(folders[name], pa.string()), fragment.num_rows)
-        for name in names
+        _one_chunk(column_at(table, field.name), field)
+        if field.name in in_file
+        else pa.chunked_array([pa.repeat(pa.scalar(folders[field.name], pa.string()), fragment.num_rows)])
+        for field in schema
     ]
 
 
-def _read_rows(
-    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, leaves: list[str]
-) -> pa.Table:
-    """Decode the row groups of a fragment from their start, up to its last row and no further.
+def _one_chunk(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
+    try:
+        return pa.table({field.name: cast_column(column, field.type)}).combine_chunks().column(0)
+    except pa.ArrowException as error:
+        raise pa.ArrowInvalid(f"column {field.name!r}: {error}") from None
 
-    Buffered column by column, so that a slice at the start of a large row group costs no more than
-    its own pages.
-    """
-    file = pq.ParquetFile(
-        source,
-        metadata=metadata,
-        buffer_size=_BUFFER_BYTES,
-        pre_buffer=False,
-        page_checksum_verification=True,
-    )
+
+def _check_int96(
+    source: pa.NativeFile,
+    metadata: pq.FileMetaData,
+    fragment: Fragment,
+    leaves: Sequence[int],
+    table: pa.Table,
+) -> None:
+    """Raise FragmentError where timestamps in INT96 are not what has been read of the leaves of one column."""
+    [name] = table.column_names
+    for unit in OTHER_UNITS:
+        other = _read_rows(source, metadata, fragment, leaves, unit)
+        if not all(map(are_equal, table[name].chunks, other[name].chunks)):
+            raise FragmentError(
+                f"{fragment.path}: column {name!r}, rows {fragment.first_row} to "
+                f"{fragment.first_row + fragment.num_rows - 1}: timestamps in INT96 have nanoseconds, or years "
+                "beyond 292,000, expected what microseconds hold; write the file with another type, or list the "
+                "columns to carry, without it, in input.columns"
+            )
+
+
+def _read_rows(
+    source: pa.NativeFile,
+    metadata: pq.FileMetaData,
+    fragment: Fragment,
+    leaves: Sequence[int],
+    int96_unit: str = UNIT,
+) -> pa.Table:
+    """Decode the row groups of a fragment from their start, up to its last row and no further."""
+    paths = [metadata.schema.column(leaf).path for leaf in leaves]
+    file = open_parquet(source, metadata, int96_unit)
     num_skipped, num_wanted = fragment.row_group_offset, fragment.num_rows
     pieces = []
-    for batch in file.iter_batches(
-        batch_size=fragment.num_rows,
-        row_groups=list(fragment.row_groups),
-        columns=leaves,
-        use_threads=False,
-    ):
-        piece = batch.slice(num_skipped, num_wanted)
-        num_skipped = max(0, num_skipped - batch.num_rows)
-        num_wanted -= piece.num_rows
-        pieces.append(piece)
-        if num_wanted == 0:
-            break
+    # One row group after another: Arrow cannot read nested dictionaries over several.
+    for row_group in fragment.row_groups:
+        for batch in file.iter_batches(
+            batch_size=fragment.num_rows, row_groups=[row_group], columns=paths, use_threads=False
+        ):
+            piece = batch.slice(num_skipped, num_wanted)
+            num_skipped = max(0, num_skipped - batch.num_rows)
+            num_wanted -= piece.num_rows
+            pieces.append(piece)
+            if num_wanted == 0:
+                return pa.Table.from_batches(pieces)
     return pa.Table.from_batches(pieces)

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 
 import pyarrow as pa
 
-from pipeline.arrays.nested_columns import find_path, is_list_like, path_type
+from pipeline.arrays.column_types import all_fields, extension_of, sent_type
+from pipeline.arrays.common_types import common_field
+from pipeline.arrays.nested_columns import find_path, is_list_like, path_field
 from pipeline.columns import (
-    plain_type,
     require_column,
     require_route_column,
     require_text_column,
     require_text_list_column,
-    without_views,
 )
 from pipeline.config.job import JobConfig
 from pipeline.errors import InputError
@@ -22,6 +23,7 @@ from pipeline.tasks.sections import InputColumn, Shape
 
 _MAX_PROBLEMS = 10
 _MAX_KEYS = 3
+_LEAVE_OUT = "list the columns to carry, without it, in input.columns"
 
 _Check = Callable[[pa.Schema, str, str], object]
 
@@ -107,15 +109,17 @@ def _listed(keys: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class FileSchema:
-    """Columns of a file, and the keys and values of the Hive-partitioned folders that it lies in.
+    """Columns of a file, as carried fields, and keys and values of the Hive-partitioned folders that it lies in.
 
-    `conflicts`: keys that are columns of the file too, and may have other values there.
+    `conflicts`: keys that are columns of the file too, and may have other values there. `unwritable`: why some of
+    the columns to carry cannot be.
     """
 
     path: str
     columns: pa.Schema
     partition: Mapping[str, str | None] = field(default_factory=dict)
     conflicts: tuple[str, ...] = ()
+    unwritable: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def available(self) -> pa.Schema:
@@ -125,7 +129,7 @@ class FileSchema:
 
 @dataclass(frozen=True)
 class InputSchema:
-    """Columns read, in order, with the types that they are read as; `carried` go to the output."""
+    """Columns read, in order: `read` with the types that they are sent as, `carried` as they go to the output."""
 
     read: pa.Schema
     carried: pa.Schema
@@ -146,16 +150,19 @@ def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterabl
         for file in files[1:]:
             others = columns.carried_of(file.columns.names, file.partition)
             problems += _difference(first.path, carried, file.path, others)
-    types: dict[str, pa.DataType] = {}
+    fields: dict[str, pa.Field] = {}
     if not problems:
-        names = columns.names(first.columns.names, first.partition)
-        types, problems = _agreed_types(files, names, columns)
-        problems += _type_problems(pa.schema(list(types.items())), types, columns, first.path)
-        problems += [problem for name in carried for problem in field_name_problems(first.path, name, types[name])]
+        fields, problems = _agreed_fields(
+            files, columns.names(first.columns.names, first.partition), columns
+        )
+        problems += _type_problems(pa.schema(fields.values()), fields, columns, first.path)
+        problems += [
+            problem for name in carried for problem in field_name_problems(first.path, name, fields[name].type)
+        ]
     if problems:
         raise input_error(list(dict.fromkeys(problems)))
-    fields = {name: pa.field(name, type_) for name, type_ in types.items()}
-    return InputSchema(pa.schema(fields.values()), pa.schema([fields[name] for name in carried]))
+    read = [pa.field(name, sent_type(field.type)) for name, field in fields.items()]
+    return InputSchema(pa.schema(read), pa.schema([fields[name] for name in carried]))
 
 
 def input_error(problems: Sequence[str]) -> InputError:
@@ -185,6 +192,10 @@ def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
                 f"{columns.keys(name)}: {file.path}: column {name!r} is in the file and in the name of its "
                 f"folder, {folder}, and the footer does not show that they are equal; set input.hive = false to "
                 "read the file's"
+            )
+        if name in file.unwritable:
+            problems.append(
+                f"{columns.keys(name)}: {file.path}: column {name!r} {file.unwritable[name]}; {_LEAVE_OUT}"
             )
         # In a file without any value; others may tell its type.
         elif not pa.types.is_null(found.value_type if is_list_like(found) else found):
@@ -217,46 +228,39 @@ def _difference(first_file: str, first: Sequence[str], file: str, names: Sequenc
             yield f"input.columns: {file}: has a column {name!r}, {first_file} has not; {remedy}"
 
 
-def _agreed_types(
+def _agreed_fields(
     files: Sequence[FileSchema], names: Iterable[str], columns: ReadColumns
-) -> tuple[dict[str, pa.DataType], list[str]]:
+) -> tuple[dict[str, pa.Field], list[str]]:
     schemas = [(file.path, file.available) for file in files]
-    types: dict[str, pa.DataType] = {}
+    fields: dict[str, pa.Field] = {}
     problems = []
     for name in names:
-        agreed_file, agreed = schemas[0][0], _type_at(schemas[0][1], name)
+        agreed_file, agreed = schemas[0][0], _field_at(schemas[0][1], name)
         for file, schema in schemas[1:]:
-            found = _type_at(schema, name)
-            common = _common_type(agreed, found)
+            found = _field_at(schema, name)
+            common = common_field(agreed, found)
             if common is None:
                 problems.append(
-                    f"{columns.keys(name)}: {file}: column {name!r} has type {found}, in {agreed_file} it has "
-                    f"{agreed}; expected one type; rewrite one of the files, or leave the column out of "
+                    f"{columns.keys(name)}: {file}: column {name!r} has type {_shown(found)}, in {agreed_file} it "
+                    f"has {_shown(agreed)}; expected one type; rewrite one of the files, or leave the column out of "
                     "input.columns where nothing reads it"
                 )
-            elif common != agreed:
-                agreed_file, agreed = file, common
-        types[name] = agreed
-    return types, problems
+                continue
+            if common.type != agreed.type:
+                agreed_file = file
+            agreed = common
+        fields[name] = agreed
+    return fields, problems
 
 
-def _type_at(schema: pa.Schema, name: str) -> pa.DataType:
+def _field_at(schema: pa.Schema, name: str) -> pa.Field:
     steps = find_path(schema, name)
     assert steps is not None, name
-    return without_views(path_type(schema, steps))
+    return path_field(schema, steps).with_name(name)
 
 
-def _common_type(a: pa.DataType, b: pa.DataType) -> pa.DataType | None:
-    """The type that columns of both types are read as, or None where there is none."""
-    if a == b or pa.types.is_null(b):
-        return a
-    if pa.types.is_null(a):
-        return b
-    if is_list_like(a) and is_list_like(b):
-        item = _common_type(a.value_type, b.value_type)
-        if item is None:
-            return None
-        sizes = {t.list_size if pa.types.is_fixed_size_list(t) else -1 for t in (a, b)}
-        return pa.list_(item, sizes.pop()) if len(sizes) == 1 else pa.list_(item)
-    plain = plain_type(a)
-    return plain if plain == plain_type(b) else None
+def _shown(field: pa.Field) -> str:
+    """The type, with the extension types that it does not show."""
+    extensions = [extension for inner in all_fields(field) if (extension := extension_of(inner)) is not None]
+    names = [shorten(f"{name} {parameters.decode(errors='replace')}", 80) for name, parameters in extensions]
+    return f"{field.type} (extension {', '.join(names)})" if names else str(field.type)

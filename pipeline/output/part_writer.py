@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from pipeline.arrays.casting import cast_column
 from pipeline.errors import OutputError
 from pipeline.storage.atomic_files import put_file
 
@@ -52,7 +53,7 @@ def encode_part(table: pa.Table, compression: str) -> pa.Buffer:
 def _dictionary_columns(schema: pa.Schema) -> list[str]:
     """Parquet paths of the columns worth a dictionary: all but floats, which hardly repeat."""
     sink = pa.BufferOutputStream()
-    pq.write_table(schema.empty_table(), sink)
+    pq.ParquetWriter(sink, schema).close()
     metadata = pq.read_metadata(pa.BufferReader(sink.getvalue()))
     columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
     return [c.path for c in columns if c.physical_type not in ("FLOAT", "DOUBLE")]
@@ -72,7 +73,7 @@ def conform(table: pa.Table, schema: pa.Schema, part_path: str) -> pa.Table:
     columns = []
     for field in schema:
         try:
-            columns.append(table[field.name].cast(field.type))
+            columns.append(cast_column(table[field.name], field.type))
         except pa.ArrowException:
             # Arrow's own message can hold the value.
             raise OutputError(

@@ -10,6 +10,7 @@ from pyarrow import fs
 from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink
 
+from pipeline.arrays.column_types import packed, unpacked
 from pipeline.columns import ERROR, NUM_TOKENS, is_internal
 from pipeline.errors import OutputError
 from pipeline.failures import FailureLog, FragmentFailure, failure_in
@@ -53,7 +54,7 @@ class PartSink(Datasink[None]):
     ) -> None:
         self._filesystem = filesystem
         self._root = root
-        self._schema = schema
+        self._schema = packed(schema)
         self._compression = compression
         self._placement = placement
         self._on_part = on_part
@@ -85,7 +86,7 @@ class PartSink(Datasink[None]):
     def _write_part(self, table: pa.Table, fragment: Fragment) -> PartRecord:
         rows = conform(
             table.drop_columns([name for name in table.column_names if is_internal(name)]),
-            self._schema,
+            unpacked(self._schema),
             fragment.part_path,
         )
         written = write_part(

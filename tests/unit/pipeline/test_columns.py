@@ -4,12 +4,12 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
+from pipeline.arrays.column_types import plain_type
 from pipeline.columns import (
     ProblemType,
     head_type,
     is_internal,
     output_schema,
-    plain_type,
     require_column,
     require_route_column,
     require_text_column,
@@ -17,7 +17,6 @@ from pipeline.columns import (
     reserved_name_problem,
     sequence_column,
     text_values,
-    without_views,
 )
 from pipeline.errors import InputError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, EmbeddingHead, HeadConfig, TextClassificationHead
@@ -126,42 +125,6 @@ def test_reserved_and_internal_names() -> None:
     assert reserved_name_problem("text") is None
     assert "every output row" in str(reserved_name_problem("error"))
     assert "internal" in str(reserved_name_problem("__row"))
-
-
-@pytest.mark.parametrize(
-    "type_",
-    [
-        pa.string_view(),
-        pa.binary_view(),
-        pa.list_(pa.string_view()),
-        pa.large_list(pa.list_(pa.binary_view(), 1)),
-        pa.list_view(pa.string_view()),
-        pa.large_list_view(pa.int8()),
-        pa.map_(pa.string_view(), pa.list_view(pa.string_view())),
-        pa.struct([pa.field("a", pa.struct([pa.field("b", pa.string_view())]))]),
-    ],
-    ids=str,
-)
-def test_no_views_are_left_at_any_depth(type_: pa.DataType) -> None:
-    assert "view" not in str(without_views(type_))
-    assert pa.nulls(1, type_).cast(without_views(type_)).type == without_views(type_)
-
-
-@pytest.mark.parametrize(
-    "type_",
-    [
-        pa.int8(),
-        pa.large_string(),
-        pa.dictionary(pa.int8(), pa.string()),
-        pa.list_(pa.field("element", pa.int8(), nullable=False)),
-        pa.map_(pa.string(), pa.int8()),
-        pa.struct([pa.field("a", pa.large_list(pa.string()), nullable=False)]),
-        pa.list_(pa.float32(), 3),
-    ],
-    ids=str,
-)
-def test_types_without_views_stay(type_: pa.DataType) -> None:
-    assert without_views(type_) == type_
 
 
 TEXT_TYPES = [

@@ -14,8 +14,8 @@ from pipeline.arrays.nested_columns import (
     find_path,
     leaf_indices,
     nearest_parent,
+    path_field,
     path_type,
-    without_list_views,
 )
 
 NAMES = ["a", "b", "a.b", "b.a", "a.b.a", ""]
@@ -89,28 +89,13 @@ def test_parents_and_all_paths() -> None:
     assert nearest_parent(schema, "x.y") is None
 
 
-INNER_VIEWS = pa.struct([("v", pa.list_view(pa.string_view())), ("n", pa.int8())])
-
-
-@pytest.mark.parametrize(
-    ("type_", "value"),
-    [
-        (pa.list_view(pa.string()), ["a", None]),
-        (pa.large_list_view(pa.list_view(pa.int8())), [[1, 2], None, []]),
-        (pa.list_(INNER_VIEWS), [{"v": ["a"], "n": 1}, None, {"v": None, "n": None}]),
-        (INNER_VIEWS, {"v": ["a", "b"], "n": None}),
-        (pa.list_(pa.list_view(pa.int8()), 2), [[1], None]),
-    ],
-    ids=str,
-)
-def test_list_views_become_lists(type_: pa.DataType, value: Any) -> None:
-    rows = [value, None, value, value]
-    column = pa.chunked_array([pa.array(rows, type_)[1:], pa.array([None], type_), pa.array(rows, type_)])
-    found = without_list_views(column)
-    found.validate(full=True)
-    assert found.to_pylist() == column.to_pylist()
-    assert "list_view" not in str(found.type)
-    assert without_list_views(found) is found
+def test_a_field_allows_nulls_where_anything_above_does() -> None:
+    body = pa.field("body", pa.string(), nullable=False, metadata={"of": "body"})
+    for doc in (pa.struct([body]), pa.list_(pa.struct([body]))):
+        optional, required = (pa.schema([pa.field("doc", doc, nullable=nullable)]) for nullable in (True, False))
+        assert path_field(optional, (0, 0)).nullable
+        assert not path_field(required, (0, 0)).nullable
+    assert path_field(pa.schema([pa.field("doc", pa.struct([body]))]), (0, 0)).metadata == {b"of": b"body"}
 
 
 def types(depth: int) -> st.SearchStrategy[pa.DataType]:

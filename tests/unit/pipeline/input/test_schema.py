@@ -69,13 +69,11 @@ def test_all_columns_carried_must_be_the_same() -> None:
         ([pa.string(), pa.string()], pa.string()),
         ([pa.large_string(), pa.large_string()], pa.large_string()),
         ([pa.string(), pa.large_string()], pa.string()),
-        ([pa.dictionary(pa.int8(), pa.string()), pa.string_view()], pa.string()),
+        ([pa.dictionary(pa.int8(), pa.string()), pa.large_string()], pa.string()),
         ([pa.dictionary(pa.int8(), pa.string())] * 2, pa.dictionary(pa.int8(), pa.string())),
         ([pa.dictionary(pa.int8(), pa.int64()), pa.int64()], pa.int64()),
         ([pa.null(), pa.list_(pa.int8()), pa.null()], pa.list_(pa.int8())),
         ([pa.null(), pa.null()], pa.null()),
-        ([pa.string_view()], pa.string()),
-        ([pa.list_(pa.string_view()), pa.list_(pa.string())], pa.list_(pa.string())),
         ([pa.list_(pa.null()), pa.list_(pa.string())], pa.list_(pa.string())),
         ([pa.list_(pa.string(), 2), pa.large_list(pa.large_string())], pa.list_(pa.string())),
         ([pa.list_(pa.dictionary(pa.int8(), pa.string())), pa.list_(pa.string())], pa.list_(pa.string())),
@@ -97,10 +95,31 @@ def test_types_that_differ_are_refused_naming_both_files() -> None:
         agreed(nothing, a, b)
 
 
-def test_field_metadata_and_nullability_are_left_behind() -> None:
-    field = pa.field("text", pa.string(), nullable=False, metadata={b"PARQUET:field_id": b"1"})
-    found = agreed(pa.schema([field], metadata={b"pandas": b"{}"})).carried
-    assert found.equals(schema(text=pa.string()), check_metadata=True)
+def test_metadata_and_constraints_go_to_the_output_and_are_not_sent() -> None:
+    inner = pa.field("a", pa.uuid(), nullable=False, metadata={"key": "value"})
+    field = pa.field("x", pa.struct([inner]), nullable=False, metadata={"key": "value"})
+    file = pa.schema([pa.field("text", pa.json_()), field], metadata={"pandas": "{}"})
+    found = agreed(file)
+    assert found.carried.equals(file.remove_metadata(), check_metadata=True)
+    sent = schema(text=pa.string(), x=pa.struct([("a", pa.binary(16))]))
+    assert found.read.equals(sent, check_metadata=True)
+
+
+def test_a_field_within_a_column_that_may_be_null_may_be_null() -> None:
+    doc = pa.struct([pa.field("body", pa.string(), nullable=False)])
+    for nullable in (True, False):
+        file = pa.schema([pa.field("doc", doc, nullable)])
+        found = agree([FileSchema("f0", file)], ReadColumns(("doc.body",), None, ("doc.body",)), []).carried
+        assert found == pa.schema([pa.field("doc.body", pa.string(), nullable)])
+
+
+def test_columns_that_would_not_come_out_as_they_are_are_refused_where_they_are_carried() -> None:
+    file = FileSchema("f", schema(text=pa.string(), x=pa.binary(12)), unwritable={"x": "has the Parquet type T"})
+    with pytest.raises(InputError) as caught:
+        agree([file], columns(), [])
+    assert str(caught.value) == (
+        "f: column 'x' has the Parquet type T; list the columns to carry, without it, in input.columns"
+    )
 
 
 @pytest.mark.parametrize("name", ["error", "topic", "__row"])

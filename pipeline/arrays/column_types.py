@@ -1,0 +1,135 @@
+"""The Arrow types of a column: as it is carried from its file to the output, and as it is sent in between.
+
+A carried field keeps constraints on nulls, metadata and extension types. Those that Arrow itself defines (UUID,
+JSON, tensors) are types. Those of libraries are registered in some processes and not in others: they are their
+storage, with name and parameters in the field's metadata, which is how Arrow reads and writes unregistered ones.
+"""
+
+from collections.abc import Callable, Iterator
+
+import pyarrow as pa
+
+from pipeline.arrays.nested_columns import is_list_like
+
+_NAME, _PARAMETERS = b"ARROW:extension:name", b"ARROW:extension:metadata"
+_FIELD_ID = b"PARQUET:field_id"
+
+
+def plain_type(type_: pa.DataType) -> pa.DataType:
+    """The type without its encoding: no dictionary, views, 64-bit offsets or width of decimals.
+
+    UUID and JSON are what they are stored as: many writers leave these names out.
+    """
+    if pa.types.is_dictionary(type_):
+        return plain_type(type_.value_type)
+    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        return pa.string()
+    if pa.types.is_large_binary(type_) or pa.types.is_binary_view(type_):
+        return pa.binary()
+    if pa.types.is_decimal(type_):
+        return (pa.decimal128 if type_.precision <= 38 else pa.decimal256)(type_.precision, type_.scale)
+    if isinstance(type_, pa.UuidType | pa.JsonType):
+        return plain_type(type_.storage_type)
+    return type_
+
+
+def stored_type(type_: pa.DataType) -> pa.DataType:
+    """The type with the storage of extension types in their place, at any depth; no metadata, all nullable."""
+    if isinstance(type_, pa.BaseExtensionType):
+        return stored_type(type_.storage_type)
+    return with_inner(type_, lambda field: pa.field(field.name, stored_type(field.type)))
+
+
+def sent_type(type_: pa.DataType) -> pa.DataType:
+    """The type as values travel: as they are stored, and without views, at any depth.
+
+    Ray cannot send views, and Arrow cannot cast or join everything that holds an extension type.
+    """
+    return _without_views(stored_type(type_))
+
+
+def _without_views(type_: pa.DataType) -> pa.DataType:
+    return with_inner(_without_view(type_), lambda field: field.with_type(_without_views(field.type)))
+
+
+def carried_field(field: pa.Field) -> pa.Field:
+    """The field as it goes to the output, at any depth.
+
+    Views are left behind, which Parquet does not have, and so are ids of fields: readers that go by ids would not
+    find the other columns of the output, which have none.
+    """
+    metadata, type_ = dict(field.metadata or {}), field.type
+    metadata.pop(_FIELD_ID, None)
+    if isinstance(type_, pa.ExtensionType):
+        metadata |= {_NAME: type_.extension_name.encode(), _PARAMETERS: type_.__arrow_ext_serialize__()}
+        type_ = type_.storage_type
+    # In one order, for parts of the same bytes.
+    metadata = dict(sorted(metadata.items()))
+    return pa.field(field.name, with_inner(_without_view(type_), carried_field), field.nullable, metadata or None)
+
+
+def packed(schema: pa.Schema) -> bytes:
+    """Carried fields as bytes. Pickles lose metadata within fixed-size lists, and whether maps are sorted."""
+    return schema.serialize().to_pybytes()
+
+
+def unpacked(schema: bytes) -> pa.Schema:
+    """The carried fields of `packed`, whatever extension types are registered in this process."""
+    return pa.schema([carried_field(field) for field in pa.ipc.read_schema(pa.py_buffer(schema))])
+
+
+def extension_of(field: pa.Field) -> tuple[str, bytes] | None:
+    """Name and parameters of the library's extension type that a carried field has, or None."""
+    metadata = field.metadata or {}
+    return (metadata[_NAME].decode(), metadata.get(_PARAMETERS, b"")) if _NAME in metadata else None
+
+
+def nullable(field: pa.Field) -> pa.Field:
+    """The field with nulls allowed, at any depth."""
+    return field.with_type(with_inner(field.type, nullable)).with_nullable(True)
+
+
+def all_fields(field: pa.Field) -> Iterator[pa.Field]:
+    """The field and every field within its type."""
+    yield field
+    for inner in inner_fields(field.type):
+        yield from all_fields(inner)
+
+
+def inner_fields(type_: pa.DataType) -> list[pa.Field]:
+    """The fields of a struct, the item of a list, the key and item of a map; none of other types."""
+    if pa.types.is_struct(type_):
+        return list(type_)
+    if pa.types.is_map(type_):
+        return [type_.key_field, type_.item_field]
+    return [type_.value_field] if is_list_like(type_) else []
+
+
+def with_inner(type_: pa.DataType, change: Callable[[pa.Field], pa.Field]) -> pa.DataType:
+    """The type with each of its inner fields changed."""
+    fields = [change(field) for field in inner_fields(type_)]
+    if pa.types.is_struct(type_):
+        return pa.struct(fields)
+    if pa.types.is_map(type_):
+        key, item = fields
+        return pa.map_(key.with_nullable(False), item, keys_sorted=type_.keys_sorted)
+    return list_type(type_, fields[0]) if fields else type_
+
+
+def list_type(kind: pa.DataType, item: pa.Field) -> pa.DataType:
+    """Lists of the same kind as those of another type, of other items."""
+    if pa.types.is_fixed_size_list(kind):
+        return pa.list_(item, kind.list_size)
+    if pa.types.is_large_list(kind):
+        return pa.large_list(item)
+    if pa.types.is_list_view(kind):
+        return pa.list_view(item)
+    return pa.large_list_view(item) if pa.types.is_large_list_view(kind) else pa.list_(item)
+
+
+def _without_view(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_list_view(type_):
+        return pa.list_(type_.value_field)
+    if pa.types.is_large_list_view(type_):
+        return pa.large_list(type_.value_field)
+    return plain_type(type_) if pa.types.is_string_view(type_) or pa.types.is_binary_view(type_) else type_
