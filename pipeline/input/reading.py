@@ -81,7 +81,8 @@ def _check_int96(
     [name] = table.column_names
     for unit in OTHER_UNITS:
         other = _read_rows(source, metadata, fragment, leaves, unit)
-        if not all(map(are_equal, table[name].chunks, other[name].chunks)):
+        chunks = zip(table[name].chunks, other[name].chunks, strict=True)
+        if not all(are_equal(one, two) for one, two in chunks):
             raise FragmentError(
                 f"{fragment.path}: column {name!r}, rows {fragment.first_row} to "
                 f"{fragment.first_row + fragment.num_rows - 1}: timestamps in INT96 have nanoseconds, or years "

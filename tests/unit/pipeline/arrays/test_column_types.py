@@ -99,7 +99,7 @@ def test_schemas_are_packed_whole_whatever_is_registered(is_registered: bool) ->
     named = pa.field("item", pa.int8(), nullable=False, metadata={**NAMED, "key": "value"})
     types = [
         pa.list_(named, 2),
-        pa.map_(pa.string(), named, keys_sorted=True),
+        pa.map_(pa.string(), named.with_name("value"), keys_sorted=True),
         pa.struct([named]),
         pa.list_(pa.uuid()),
     ]
