@@ -152,9 +152,7 @@ def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterabl
             problems += _difference(first.path, carried, file.path, others)
     fields: dict[str, pa.Field] = {}
     if not problems:
-        fields, problems = _agreed_fields(
-            files, columns.names(first.columns.names, first.partition), columns
-        )
+        fields, problems = _agreed_fields(files, columns.names(first.columns.names, first.partition), columns)
         problems += _type_problems(pa.schema(fields.values()), fields, columns, first.path)
         problems += [
             problem for name in carried for problem in field_name_problems(first.path, name, fields[name].type)
@@ -242,8 +240,8 @@ def _agreed_fields(
             if common is None:
                 problems.append(
                     f"{columns.keys(name)}: {file}: column {name!r} has type {_shown(found)}, in {agreed_file} it "
-                    f"has {_shown(agreed)}; expected one type; rewrite one of the files, or leave the column out of "
-                    "input.columns where nothing reads it"
+                    f"has {_shown(agreed)}; expected one type; rewrite one of the files, or leave the column out "
+                    "of input.columns where nothing reads it"
                 )
                 continue
             if common.type != agreed.type:
