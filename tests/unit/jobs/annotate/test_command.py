@@ -48,10 +48,11 @@ def test_the_plan_shows_names_as_they_are(tmp_path: Path, capsys: pytest.Capture
     (inputs / "[draft] b.parquet").write_text("no Parquet")
     out = planned(job_file(tmp_path, inputs, head="[/x] :car:"), capsys)
     assert f"\ncannot be read: {inputs}/[draft] b.parquet: no Parquet file" in out
-    assert f" {inputs} " in out.splitlines()[0]
+    assert out.splitlines()[0].split(maxsplit=1)[1].rstrip() == str(inputs)
     assert "  new            1: [/x] :car:.parquet " in out
     assert "\n[/x] :car:  embedding " in out
-    assert f" {tmp_path}/in/[a-c]*.parquet " in planned(_globbed(tmp_path), capsys)
+    found = planned(_globbed(tmp_path), capsys).splitlines()[0]
+    assert found.split(maxsplit=1)[1].rstrip() == f"{tmp_path}/in/[a-c]*.parquet"
 
 
 def _globbed(root: Path) -> Path:

@@ -90,7 +90,7 @@ def test_whoever_mends_the_input_is_told_of_files_that_cannot_be_read(tmp_path: 
     with pytest.raises(InputError) as caught:
         plan_fragments(job(tmp_path))
     first, second = str(caught.value).split("\n")
-    assert first.startswith(f"{tmp_path}/a.parquet: column 'text' is missing")
+    assert first.startswith(f"input.text: {tmp_path}/a.parquet: column 'text' is missing")
     assert second == (
         f"  and 1 of 2 files cannot be read; the first, {tmp_path}/b.parquet: no Parquet file: 0 bytes, expected "
         "12 or more"

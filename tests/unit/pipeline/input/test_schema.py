@@ -109,7 +109,7 @@ def test_a_field_within_a_column_that_may_be_null_may_be_null() -> None:
     doc = pa.struct([pa.field("body", pa.string(), nullable=False)])
     for nullable in (True, False):
         file = pa.schema([pa.field("doc", doc, nullable)])
-        found = agree([FileSchema("f0", file)], ReadColumns(("doc.body",), None, ("doc.body",)), []).carried
+        found = agree([FileSchema("f0", file)], ReadColumns({"doc.body": "k"}, None, ("doc.body",)), []).carried
         assert found == pa.schema([pa.field("doc.body", pa.string(), nullable)])
 
 
@@ -118,7 +118,8 @@ def test_columns_that_would_not_come_out_as_they_are_are_refused_where_they_are_
     with pytest.raises(InputError) as caught:
         agree([file], columns(), [])
     assert str(caught.value) == (
-        "f: column 'x' has the Parquet type T; list the columns to carry, without it, in input.columns"
+        "input.columns: f: column 'x' has the Parquet type T; list the columns to carry, without it, in "
+        "input.columns"
     )
 
 
