@@ -79,7 +79,7 @@ def convert(options: argparse.Namespace) -> None:
     specs, stored_names = plan(source, dtype)
     write_checkpoint(out, specs, lambda name: source.read(stored_names[name]), max_shard_size=max_shard_size)
     written = specs[0].dtype
-    changes = {} if hasattr(config, "architectures") else {"architectures": architectures(source)}
+    changes = {} if config.architectures else {"architectures": architectures(source)}
     config.copy(torch_dtype=written, **changes).save_pretrained(out)
     for name in TOKENIZER_FILES:
         if (directory / name).is_file():

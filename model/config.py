@@ -2,46 +2,44 @@
 
 import copy
 import json
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, overload
 
 import torch
 
-from model.checkpoints.hub import CONFIG_FILE, config_directory
-from model.checkpoints.weight_files import describe_contents
+from model.checkpoints.hub import CONFIG_FILE, HubOptions, split_hub_options
+from model.checkpoints.loading_options import without_neutral_options
+from model.configuration.inherited import INHERITED_DEFAULTS, without_defaults
+from model.configuration.json_form import SECRETS, find_config_file, read_config_file
+from model.configuration.parsing import as_dtype, parse_changes
+from model.configuration.validation import refuse_wrong_values
 
 MODEL_TYPE = "xlm-roberta-xl"
-POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
-HIDDEN_ACTS = ("gelu", "relu", "silu", "gelu_new")
-PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
-_POSITIVE_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
-_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
 Activation = Callable[[torch.Tensor], torch.Tensor]
+
+logger = logging.getLogger(__name__)
 
 
 class XLMRobertaXLConfig:
     """Geometry and options of a model; the defaults are those of `facebook/xlm-roberta-xl` (3.5B).
 
-    Arguments and defaults are those of `XLMRobertaXLConfig` in Transformers 4.26, with the inherited ones
-    that the classes obey. A configuration can be changed after it is made (`config.is_decoder = True`), and
-    `validate` is called again wherever a model is built from it. Keys that are not known are kept as
-    attributes and written back by `to_dict`.
+    Arguments and defaults are those of `XLMRobertaXLConfig` in Transformers 4.26, inherited ones included. A
+    configuration can be changed after it is made (`config.is_decoder = True`), and `validate` is called again
+    wherever a model is built from it. Keys that are not known are kept as attributes and written back by
+    `to_dict`; secrets (`token`, `use_auth_token`) are not.
 
     Raises:
         ValueError: a value that no model can be built from; the message names the field.
     """
 
     model_type = MODEL_TYPE
+    is_composition = False
+    attribute_map: Mapping[str, str] = {}
+    architectures: list[str] | None
+    is_encoder_decoder: bool
 
     def __init__(
         self,
@@ -107,10 +105,14 @@ class XLMRobertaXLConfig:
         self.chunk_size_feed_forward = chunk_size_feed_forward
         self.pruned_heads = {int(i): list(heads) for i, heads in (pruned_heads or {}).items()}
         # `dtype` is the name that newer configurations use for the same thing.
-        self.torch_dtype = dtype_name(torch_dtype if torch_dtype is not None else extra.pop("dtype", None))
+        dtype = extra.pop("dtype", None)
+        self.torch_dtype = as_dtype(dtype if torch_dtype is None else torch_dtype)
         self._set_labels(num_labels, id2label, label2id)
+        for key, default in INHERITED_DEFAULTS.items():
+            if key not in vars(self):
+                setattr(self, key, copy.copy(default))
         for key, value in extra.items():
-            if key != "model_type":
+            if key not in ("model_type", *SECRETS):
                 setattr(self, key, value)
         self.validate()
 
@@ -126,7 +128,16 @@ class XLMRobertaXLConfig:
         self.id2label = {int(i): label for i, label in id2label.items()}
         self.label2id = {label: int(i) for label, i in (label2id or {}).items()}
         if num_labels is not None and num_labels != len(self.id2label):
-            self.num_labels = num_labels
+            logger.warning("num_labels=%s is not the length of id2label, which counts: %s", num_labels, id2label)
+
+    @property
+    def name_or_path(self) -> str:
+        """What `from_pretrained` of the model was called with; "" where it was not."""
+        return self._name_or_path
+
+    @name_or_path.setter
+    def name_or_path(self, value: str | Path) -> None:
+        self._name_or_path = str(value)
 
     @property
     def num_labels(self) -> int:
@@ -162,7 +173,7 @@ class XLMRobertaXLConfig:
     @property
     def dtype(self) -> torch.dtype | None:
         """The dtype that the checkpoint was stored in, where the configuration tells."""
-        return None if self.torch_dtype is None else getattr(torch, self.torch_dtype)
+        return as_dtype(self.torch_dtype)
 
     @property
     def use_return_dict(self) -> bool:
@@ -171,121 +182,143 @@ class XLMRobertaXLConfig:
 
     def validate(self) -> None:
         """Raise ValueError, naming the field, if no model can be built from these values."""
-        for name in _POSITIVE_SIZES:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"config.{name} must be a positive integer, found {value!r}")
-        for name in _PROBABILITIES:
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < 1:
-                raise ValueError(f"config.{name} must be at least 0 and less than 1, found {value!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"config.hidden_size ({self.hidden_size}) must be a multiple of "
-                f"config.num_attention_heads ({self.num_attention_heads})"
-            )
-        self._validate_choice("position_embedding_type", POSITION_EMBEDDING_TYPES)
-        if not callable(self.hidden_act):
-            self._validate_choice("hidden_act", HIDDEN_ACTS)
-        if self.problem_type is not None:
-            self._validate_choice("problem_type", PROBLEM_TYPES)
-        if not 0 <= self.pad_token_id < self.vocab_size:
-            raise ValueError(
-                f"config.pad_token_id must be in [0, vocab_size={self.vocab_size}), found {self.pad_token_id!r}"
-            )
-        if self.max_num_tokens < 1:
-            raise ValueError(
-                f"config.max_position_embeddings ({self.max_position_embeddings}) leaves no position behind "
-                f"config.pad_token_id ({self.pad_token_id})"
-            )
-        self._validate_pruned_heads()
-        if self.add_cross_attention and not self.is_decoder:
-            raise ValueError("config.add_cross_attention needs config.is_decoder = True, found False")
+        refuse_wrong_values(vars(self))
 
-    def _validate_pruned_heads(self) -> None:
-        for layer, heads in self.pruned_heads.items():
-            if not 0 <= layer < self.num_hidden_layers:
-                raise ValueError(
-                    f"config.pruned_heads must name layers in [0, {self.num_hidden_layers}), found {layer}"
-                )
-            wrong = [head for head in heads if not 0 <= head < self.num_attention_heads]
-            if wrong:
-                raise ValueError(
-                    f"config.pruned_heads must name heads in [0, {self.num_attention_heads}), "
-                    f"found {wrong[0]} in layer {layer}"
-                )
-            if not self.kept_heads(layer):
-                raise ValueError(f"config.pruned_heads must leave a head in every layer, found none in {layer}")
-
-    def _validate_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        if getattr(self, name) not in choices:
-            raise ValueError(f"config.{name} must be one of {', '.join(choices)}; found {getattr(self, name)!r}")
-
+    @overload
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], **overrides: Any) -> Self:
-        """Build from the contents of a `config.json`; `overrides` win. Refuses another `model_type`."""
-        model_type = values.get("model_type", MODEL_TYPE)
+    def from_dict(
+        cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: Literal[True], **kwargs: Any
+    ) -> tuple[Self, dict[str, Any]]: ...
+    @overload
+    @classmethod
+    def from_dict(
+        cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: Literal[False] = ..., **kwargs: Any
+    ) -> Self: ...
+    @classmethod
+    def from_dict(
+        cls, config_dict: Mapping[str, Any], *, return_unused_kwargs: bool = False, **kwargs: Any
+    ) -> Self | tuple[Self, dict[str, Any]]:
+        """Build from the contents of a `config.json`, changed by the attributes among `kwargs`.
+
+        Args:
+            return_unused_kwargs: return also those of `kwargs` that are no attributes (and `torch_dtype`).
+
+        Raises:
+            ValueError: another `model_type`, `num_labels` that is not the length of `id2label`, a wrong value.
+            TypeError: `kwargs` that are no attributes and are not returned.
+        """
+        model_type = config_dict.get("model_type", MODEL_TYPE)
         if model_type != MODEL_TYPE:
             raise ValueError(
                 f"model_type must be {MODEL_TYPE!r}, found {model_type!r}, another architecture; name a "
                 "checkpoint of XLM-RoBERTa-XL or XXL"
             )
-        merged = {**values, **overrides}
-        if "num_labels" in overrides and "id2label" not in overrides:
-            stored = values.get("id2label")
-            if stored is not None and len(stored) != overrides["num_labels"]:
-                merged.pop("id2label")
-                merged.pop("label2id", None)
-        return cls(**merged)
+        known = {"num_labels", "name_or_path", *vars(cls()), *config_dict}
+        unused = {name: value for name, value in kwargs.items() if name not in known}
+        if unused and not return_unused_kwargs:
+            raise TypeError(f"{cls.__name__} has no attribute {', '.join(map(repr, sorted(unused)))}")
+        values = {**config_dict, **{name: value for name, value in kwargs.items() if name in known}}
+        config = cls(**relabelled(values, kwargs.get("num_labels"), has_names="id2label" in kwargs))
+        if "torch_dtype" in kwargs:
+            unused["torch_dtype"] = kwargs["torch_dtype"]
+        return (config, unused) if return_unused_kwargs else config
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, *, revision: str | None = None, **overrides: Any) -> Self:
-        """Read `config.json` from a directory in Hugging Face layout (or the file itself), or from a hub id."""
-        file = Path(path)
-        if not file.is_file():
-            file = config_directory(path, revision=revision) / CONFIG_FILE
-        if not file.is_file():
-            raise ValueError(
-                f"{file} is not there: a checkpoint directory in Hugging Face layout is expected; "
-                f"{describe_contents(file.parent)}"
-            )
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The contents of `config.json`, and what of `kwargs` says nothing about where to find it."""
+        options, changes = split_hub_options(kwargs)
+        file = find_config_file(pretrained_model_name_or_path, options)
+        return read_config_file(file), without_neutral_options(changes)
+
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path, *, return_unused_kwargs: Literal[True], **kwargs: Any
+    ) -> tuple[Self, dict[str, Any]]: ...
+    @overload
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, *args: Any, **kwargs: Any) -> Self: ...
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str | None = "main",
+        *,
+        subfolder: str = "",
+        **kwargs: Any,
+    ) -> Self | tuple[Self, dict[str, Any]]:
+        """Read `config.json` from a directory in Hugging Face layout (or the file itself), or from a hub id.
+
+        Args:
+            cache_dir, force_download, local_files_only, token, revision, subfolder: see
+                `model.checkpoints.hub.HubOptions`; nothing of them is kept.
+            kwargs: as in `from_dict`.
+        """
+        options = HubOptions(cache_dir, force_download, local_files_only, token, revision, subfolder)
+        file = find_config_file(pretrained_model_name_or_path, options)
+        values = read_config_file(file)
         try:
-            values = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{file} is not valid JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise ValueError(f"{file} must hold a JSON object, found {type(values).__name__}")
-        try:
-            return cls.from_dict(values, **overrides)
+            return cls.from_dict(values, **without_neutral_options(kwargs))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
 
+    @classmethod
+    def from_json_file(cls, json_file: str | Path) -> Self:
+        """Read a `config.json` by its path."""
+        return cls.from_dict(read_config_file(Path(json_file)))
+
     def to_dict(self) -> dict[str, Any]:
-        """All values as JSON types, in the form of `config.json`.
+        """All values, in the form of `config.json`.
 
         Raises:
             ValueError: `hidden_act` is a callable, which no file can hold.
         """
         if callable(self.hidden_act):
             raise ValueError("config.hidden_act is a callable and cannot be written; use one of its names")
-        values = copy.deepcopy(vars(self))
-        values["id2label"] = {str(i): label for i, label in self.id2label.items()}
-        values["pruned_heads"] = {str(i): heads for i, heads in self.pruned_heads.items()}
-        return {"model_type": MODEL_TYPE, **values}
+        values = {name: copy.deepcopy(value) for name, value in vars(self).items() if name not in SECRETS}
+        dtype = None if self.dtype is None else str(self.dtype).removeprefix("torch.")
+        return {"model_type": MODEL_TYPE, **values, "torch_dtype": dtype}
 
-    def save_pretrained(self, directory: str | Path) -> None:
-        """Write `config.json` into `directory`, which is made if it is not there."""
-        directory = Path(directory)
+    def to_diff_dict(self) -> dict[str, Any]:
+        """`to_dict` without inherited attributes that have their default."""
+        return without_defaults(self.to_dict(), type(self)().to_dict())
+
+    def to_json_string(self, use_diff: bool = True) -> str:
+        """`to_diff_dict`, or all of `to_dict`, as JSON."""
+        values = self.to_diff_dict() if use_diff else self.to_dict()
+        return json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    def to_json_file(self, json_file_path: str | Path, use_diff: bool = True) -> None:
+        """Write `to_json_string` to a file."""
+        Path(json_file_path).write_text(self.to_json_string(use_diff), encoding="utf-8")
+
+    def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> None:
+        """Write `config.json` into a directory, which is made if it is not there."""
+        if push_to_hub:
+            raise ValueError("push_to_hub must be False: nothing is uploaded")
+        directory = Path(save_directory)
         directory.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False)
-        (directory / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        self.to_json_file(directory / CONFIG_FILE)
+
+    def update(self, config_dict: Mapping[str, Any]) -> None:
+        """Set attributes; `validate` is called where a model is built."""
+        for name, value in config_dict.items():
+            setattr(self, name, value)
+
+    def update_from_string(self, update_str: str) -> None:
+        """Set attributes that exist from text such as "hidden_size=64,is_decoder=true"."""
+        self.update(parse_changes(update_str, self))
 
     def copy(self, **changes: Any) -> Self:
         """An independent copy with some values changed."""
-        values = copy.deepcopy(vars(self))
-        if "num_labels" in changes and changes["num_labels"] != self.num_labels:
-            del values["id2label"], values["label2id"]
-        return type(self)(**{**values, **changes})
+        values = {**copy.deepcopy(vars(self)), **changes}
+        return type(self)(**relabelled(values, changes.get("num_labels"), has_names="id2label" in changes))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, XLMRobertaXLConfig) and vars(self) == vars(other)
@@ -293,15 +326,19 @@ class XLMRobertaXLConfig:
     __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in vars(self).items())
-        return f"XLMRobertaXLConfig({arguments})"
+        values = without_defaults({k: v for k, v in vars(self).items() if k not in SECRETS}, vars(type(self)()))
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
 
 
-def dtype_name(dtype: str | torch.dtype | None) -> str | None:
-    """`torch.bfloat16`, "torch.bfloat16" and "bfloat16" are one thing in a `config.json`: "bfloat16"."""
-    if dtype is None or dtype == "auto":
-        return None
-    name = str(dtype).removeprefix("torch.")
-    if not isinstance(getattr(torch, name, None), torch.dtype):
-        raise ValueError(f"config.torch_dtype must name a torch dtype such as bfloat16, found {dtype!r}")
-    return name
+def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
+    """The values without names of labels, if another number is wanted and no new names are given for it.
+
+    Raises:
+        ValueError: another number than that of the new names.
+    """
+    names = values.get("id2label")
+    if num_labels is None or names is None or len(names) == num_labels:
+        return values
+    if has_names:
+        raise ValueError(f"num_labels must be the length of id2label, {len(names)}, found {num_labels}")
+    return {name: value for name, value in values.items() if name not in ("id2label", "label2id")}

@@ -5,7 +5,10 @@ finds them there without a network (`HF_HUB_OFFLINE=1`).
 """
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from model.checkpoints.tensor_files import PICKLED_FILE, SINGLE_FILE, CheckpointError, read_index
 from model.checkpoints.weight_files import INDEX_FILES, WEIGHT_FILES
@@ -22,36 +25,67 @@ TOKENIZER_FILES = (
 _HUB_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 
 
+@dataclass(frozen=True)
+class HubOptions:
+    """How the files of a hub id are found, by the names of `from_pretrained`. Never written anywhere.
+
+    Attributes:
+        cache_dir: where downloads are kept; default the hub's own cache.
+        force_download: download again what the cache holds.
+        local_files_only: ask the cache alone.
+        token: for private repositories; True is the one that was stored by logging in.
+        revision: branch, tag or commit.
+        subfolder: the folder that holds the files; of a local directory too.
+    """
+
+    cache_dir: str | Path | None = None
+    force_download: bool = False
+    local_files_only: bool = False
+    token: str | bool | None = field(default=None, repr=False)
+    revision: str | None = "main"
+    subfolder: str = ""
+
+    def at_commit_of(self, directory: Path) -> "HubOptions":
+        """The same for the commit that a cached directory belongs to: directories are named by it."""
+        depth = len(Path(self.subfolder).parts)
+        return replace(self, revision=[directory, *directory.parents][depth].name)
+
+
+DEFAULT_HUB_OPTIONS = HubOptions()
+
+
+def split_hub_options(options: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
+    """Those of the options that are the hub's, and the others."""
+    names = {entry.name for entry in fields(HubOptions)}
+    others = {name: value for name, value in options.items() if name not in names}
+    return HubOptions(**{name: value for name, value in options.items() if name in names}), others
+
+
 def is_hub_id(path: str | Path) -> bool:
     """Whether this names a repository of the hub: it is no existing path, and has the form of an id."""
     return isinstance(path, str) and not Path(path).exists() and _HUB_ID.fullmatch(path) is not None
 
 
-def config_directory(path: str | Path, *, revision: str | None = None) -> Path:
+def config_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
     """The directory itself, or the cached one of a hub id, with `config.json` in it.
 
     Raises:
         CheckpointError: the hub id cannot be resolved; the message tells why.
     """
-    if not is_hub_id(path):
-        return Path(path)
-    file = _download(str(path), CONFIG_FILE, revision)
-    if file is None:
-        raise CheckpointError(_not_there(str(path), CONFIG_FILE))
-    return file.parent
+    return _directory(path, (CONFIG_FILE,), options)
 
 
-def checkpoint_directory(path: str | Path, *, revision: str | None = None) -> Path:
+def checkpoint_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
     """The directory itself, or the cached one of a hub id, with `config.json` and all weight files in it.
 
     Raises:
         CheckpointError: the hub id cannot be resolved; the message tells why.
     """
-    directory = config_directory(path, revision=revision)
+    directory = config_directory(path, options)
     if not is_hub_id(path):
         return directory
-    # The cached directory is named by the commit: all files are then of the same one.
-    repository, commit = str(path), directory.name
+    # All files are then of the same commit.
+    repository, commit = str(path), options.at_commit_of(directory)
     for name in WEIGHT_FILES:
         downloaded = _download(repository, name, commit)
         if downloaded is None:
@@ -66,20 +100,31 @@ def checkpoint_directory(path: str | Path, *, revision: str | None = None) -> Pa
     )
 
 
-def tokenizer_directory(path: str | Path, *, revision: str | None = None) -> Path:
+def tokenizer_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
     """The directory itself, or the cached one of a hub id, with those files of a tokenizer in it that there are.
 
     Raises:
         CheckpointError: the hub id cannot be resolved; the message tells why.
     """
-    directory = config_directory(path, revision=revision)
+    directory = _directory(path, (TOKENIZER_FILES[0], CONFIG_FILE), options)
     if is_hub_id(path):
         for file in TOKENIZER_FILES:
-            _download(str(path), file, directory.name)
+            _download(str(path), file, options.at_commit_of(directory))
     return directory
 
 
-def _download(repository: str, file: str, revision: str | None) -> Path | None:
+def _directory(path: str | Path, files: tuple[str, ...], options: HubOptions) -> Path:
+    """The directory itself, or the cached one of a hub id, with one of these files in it."""
+    if not is_hub_id(path):
+        return Path(path) / options.subfolder
+    for file in files:
+        downloaded = _download(str(path), file, options)
+        if downloaded is not None:
+            return downloaded.parent
+    raise CheckpointError(_not_there(str(path), " or ".join(files)))
+
+
+def _download(repository: str, file: str, options: HubOptions) -> Path | None:
     """The cached file; None where neither the hub nor the cache holds it."""
     try:
         from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415  # an optional extra
@@ -88,7 +133,7 @@ def _download(repository: str, file: str, revision: str | None) -> Path | None:
             f"{repository} is no directory here; to read it from the Hugging Face hub, install xlmr-ray[hub]"
         ) from error
     try:
-        return Path(hf_hub_download(repository, file, revision=revision))
+        return Path(hf_hub_download(repository, file, **vars(options)))
     except errors.EntryNotFoundError:  # also what is raised offline for a file that the cache lacks
         return None
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:

@@ -42,11 +42,16 @@ class Checkpoint:
         self.weight_files = find_weights(self.directory)
         self._open_files: dict[Path, TensorFile] = {}
         self._used: set[str] = set()
-        self._files: dict[str, tuple[str, Path]] = {}
-        for name, file in self._locate().items():
-            if canonical(name) in self._files:
-                raise CheckpointError(f"{directory} holds both {self._files[canonical(name)][0]} and {name}")
-            self._files[canonical(name)] = (name, file)
+        self._files = self._by_canonical_name(self._locate())
+
+    def _by_canonical_name(self, located: dict[str, Path]) -> dict[str, tuple[str, Path]]:
+        """Stored name and file of every tensor by its name without prefix."""
+        files: dict[str, tuple[str, Path]] = {}
+        for name, file in located.items():
+            if canonical(name) in files:
+                raise CheckpointError(f"{self.directory} holds both {files[canonical(name)][0]} and {name}")
+            files[canonical(name)] = (name, file)
+        return files
 
     def _locate(self) -> dict[str, Path]:
         """Stored name of every tensor, and the file that holds it."""
@@ -83,6 +88,11 @@ class Checkpoint:
     def mark_used(self, names: Iterable[str]) -> None:
         """Count these tensors as read: they are other names of one that was."""
         self._used.update(canonical(name) for name in names)
+
+    def leave_out(self, names: Iterable[str]) -> None:
+        """From here on these tensors are not there: not read, and not unused either."""
+        for name in names:
+            del self._files[canonical(name)]
 
     @property
     def names(self) -> list[str]:
@@ -134,10 +144,13 @@ class LoadReport:
     Attributes:
         new: parameters that the checkpoint does not hold; they are initialised.
         unused: tensors of the checkpoint that the model has no place for.
+        mismatched: with `ignore_mismatched_sizes`, tensors of another shape, the stored shape, and that of the
+            parameter, which is initialised.
     """
 
     new: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    mismatched: list[tuple[str, torch.Size, torch.Size]] = field(default_factory=list)
 
 
 @dataclass

@@ -38,10 +38,10 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
         """The projection onto the vocabulary (this rank's rows)."""
         return self.lm_head.decoder
 
-    def set_output_embeddings(self, value: ColumnParallelLinear) -> None:
+    def set_output_embeddings(self, new_embeddings: ColumnParallelLinear) -> None:
         """Replace the projection onto the vocabulary, bias included."""
-        self.lm_head.decoder = value
-        self.lm_head.bias = value.bias
+        self.lm_head.decoder = new_embeddings
+        self.lm_head.bias = new_embeddings.bias
 
     def resize_output_embeddings(self, num_tokens: int) -> None:
         """Follow a new size of the vocabulary; new biases are 0."""

@@ -1,37 +1,34 @@
 """What all model classes share: building, loading, saving, resizing, pruning, gradient checkpointing."""
 
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
-from model.checkpoints.hub import checkpoint_directory
-from model.checkpoints.reader import (
-    Checkpoint,
-    CheckpointError,
-    LoadReport,
-    canonical,
-    load_parameters,
-    parameters_of,
-)
-from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, write_checkpoint
-from model.config import XLMRobertaXLConfig, dtype_name
+from model.checkpoints.hub import HubOptions, checkpoint_directory, config_directory
+from model.checkpoints.loading_options import without_neutral_options
+from model.checkpoints.reader import LoadReport
+from model.checkpoints.state_dict import StateDictCheckpoint
+from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, write_checkpoint
+from model.config import XLMRobertaXLConfig
+from model.configuration.parsing import as_dtype
 from model.layers.dropout import DropoutSeed
 from model.modeling.initialization import initialize_parameters
+from model.modeling.loading import configuration_of, load_weights, loading_info, open_checkpoint, warn_of
+from model.modeling.model_facts import ModelFacts
 from model.modeling.resizing import prune_attention, resize_embedding
+from model.modeling.saving import given_tensors, own_tensors
 from model.parallel.group import ShardGroup
 from model.parallel.layers import VocabParallelEmbedding
 
 if TYPE_CHECKING:
     from model.modeling.trunk import XLMRobertaXLModel
 
-logger = logging.getLogger(__name__)
 
-
-class XLMRobertaXLPreTrainedModel(nn.Module):
+class XLMRobertaXLPreTrainedModel(ModelFacts):
     """Base of `XLMRobertaXLModel` and the task models.
 
     Attributes:
@@ -40,25 +37,14 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
         load_report: after `from_pretrained`, which parameters are new and which stored tensors were unused.
     """
 
-    base_model_prefix = "roberta"
-
     def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup | None = None) -> None:
         super().__init__()
         config.validate()
         self.config = config
         self.group = group or ShardGroup()
         self.load_report: LoadReport | None = None
+        self._require_grads_hook: RemovableHandle | None = None
         refuse_few_heads(config, self.group)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the weights."""
-        return next(self.parameters()).dtype
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights are."""
-        return next(self.parameters()).device
 
     @property
     def base_model(self) -> "XLMRobertaXLModel":
@@ -144,6 +130,19 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
         for index, layer_module in enumerate(self.base_model.encoder.layers):
             prune_attention(layer_module.attention, self.config.kept_heads(index))
 
+    def enable_input_require_grads(self) -> None:
+        """Have the word embeddings' output require gradients, for adapters on frozen weights."""
+
+        def require_grads(module: nn.Module, args: Any, output: Tensor) -> None:
+            output.requires_grad_(True)
+
+        self._require_grads_hook = self.get_input_embeddings().register_forward_hook(require_grads)
+
+    def disable_input_require_grads(self) -> None:
+        """Undo `enable_input_require_grads`."""
+        if self._require_grads_hook is not None:
+            self._require_grads_hook.remove()
+
     def gradient_checkpointing_enable(self) -> None:
         """In `train()`, keep only the input of each layer and compute the layer again for its gradient."""
         self.base_model.encoder.gradient_checkpointing = True
@@ -177,79 +176,102 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
                 self, initializer_range=self.config.initializer_range, group=self.group, device=str(device)
             )
 
+    @overload
     @classmethod
     def from_pretrained(
         cls,
-        path: str | Path,
-        *,
-        config: XLMRobertaXLConfig | None = None,
-        group: ShardGroup | None = None,
-        device: torch.device | str = "cpu",
+        pretrained_model_name_or_path: str | Path | None,
+        *model_args: Any,
+        output_loading_info: Literal[True],
+        **kwargs: Any,
+    ) -> tuple[Self, dict[str, list[Any]]]: ...
+    @overload
+    @classmethod
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: str | Path | None, *model_args: Any, **kwargs: Any
+    ) -> Self: ...
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | Path | None,
+        *model_args: Any,
+        config: XLMRobertaXLConfig | str | Path | None = None,
+        cache_dir: str | Path | None = None,
+        ignore_mismatched_sizes: bool = False,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        revision: str | None = "main",
+        subfolder: str = "",
+        state_dict: Mapping[str, Tensor] | None = None,
+        output_loading_info: bool = False,
+        torch_dtype: torch.dtype | str | None = None,
         dtype: torch.dtype | str | None = None,
-        revision: str | None = None,
-        **overrides: Any,
-    ) -> Self:
+        device: torch.device | str = "cpu",
+        group: ShardGroup | None = None,
+        **kwargs: Any,
+    ) -> Self | tuple[Self, dict[str, list[Any]]]:
         """Load from a directory in Hugging Face layout or a hub id; each rank reads its own slices only.
 
         Args:
-            path: directory with `config.json` and `model.safetensors` or `pytorch_model.bin` (or a sharded index
-                of either), or an id such as "facebook/xlm-roberta-xl". Of several, the one that Transformers reads
-                is read, and a warning of the logger names the others.
-            config: in place of the directory's.
-            dtype: of the weights; default as stored in `config.json`, else float32; "auto" is the default.
-                `torch_dtype` is another name for it.
-            revision: branch, tag or commit of a hub id.
-            overrides: changes to the configuration (`num_labels=3`, `problem_type=…`) and arguments of the
-                class (`add_pooling_layer=False`).
+            pretrained_model_name_or_path: directory with `config.json` and `model.safetensors` or
+                `pytorch_model.bin` (or a sharded index of either), or an id such as "facebook/xlm-roberta-xl". Of
+                several, the one that Transformers reads is read, and a warning of the logger names the others.
+            model_args, kwargs: changes to the configuration (`num_labels=3`, `problem_type=…`) and arguments of
+                the class (`add_pooling_layer=False`).
+            config: in place of the directory's; also the path or hub id of one.
+            cache_dir, force_download, local_files_only, token, revision, subfolder: see
+                `model.checkpoints.hub.HubOptions`; nothing of them is kept.
+            ignore_mismatched_sizes: initialise what has another shape in the checkpoint.
+            state_dict: whole tensors by name, in place of the files.
+            output_loading_info: also return the names of missing, unexpected and mismatched tensors.
+            torch_dtype, dtype: of the weights, two names for one thing; default as stored in `config.json`, else
+                float32; "auto" is the default.
 
         Returns:
             the model in `eval()` mode. Heads that the checkpoint does not hold are initialised, and a warning
             of the logger names them and the stored tensors that were not used; see `load_report`.
 
         Raises:
-            CheckpointError: a tensor of the trunk is missing, or has another shape.
-            ValueError: `config.json` is missing, or no model can be built from it.
-            TypeError: an override that is no option of the configuration.
+            CheckpointError: a tensor of the trunk is missing, or a tensor has another shape.
+            ValueError: `config.json` is missing, or no model can be built from it; or an option that is
+                accepted only as None, such as `device_map`.
+            TypeError: an argument that neither the configuration nor the class has.
         """
-        arguments = {k: overrides.pop(k) for k in ("add_pooling_layer",) if k in overrides}
-        dtype = overrides.pop("torch_dtype", None) if dtype is None else dtype
-        directory = checkpoint_directory(path, revision=revision)
-        config = config or XLMRobertaXLConfig.from_pretrained(directory)
-        for name in overrides:
-            if not hasattr(config, name):
-                raise TypeError(
-                    f"{cls.__name__}.from_pretrained() got an option that no configuration has: {name}"
-                )
-        config = config.copy(**overrides)
-        config.torch_dtype = dtype_name(dtype) or config.torch_dtype or "float32"
-        torch_dtype = getattr(torch, config.torch_dtype)
+        source = pretrained_model_name_or_path
+        options = HubOptions(cache_dir, force_download, local_files_only, token, revision, subfolder)
+        changes = without_neutral_options(kwargs)
+        if source is None and (config is None or state_dict is None):
+            raise ValueError(
+                "pretrained_model_name_or_path must be a directory or a hub id, found None; to load without one, "
+                "pass both config and state_dict"
+            )
+        find = checkpoint_directory if state_dict is None else config_directory
+        directory = None if source is None else find(source, options)
+        config, arguments = configuration_of(config, directory, options, changes)
+        config.torch_dtype = as_dtype(torch_dtype if dtype is None else dtype) or config.dtype or torch.float32
         with torch.device("meta"):
-            model = cls(config, group=group, **arguments)
-        checkpoint = Checkpoint(directory)
-        if checkpoint.weight_files.notice:
-            logger.warning("%s: %s", path, checkpoint.weight_files.notice)
-        missing = load_parameters(model, checkpoint, dtype=torch_dtype, device=device)
-        refuse_missing_trunk(missing, checkpoint)
-        new = initialize_parameters(
-            model,
-            initializer_range=config.initializer_range,
-            group=model.group,
-            dtype=torch_dtype,
-            device=str(device),
+            model = cls(config, *model_args, **{**arguments, "group": group})
+        checkpoint = open_checkpoint(str(directory)) if state_dict is None else StateDictCheckpoint(state_dict)
+        model.load_report = load_weights(
+            model, checkpoint, device=device, ignore_mismatched_sizes=ignore_mismatched_sizes
         )
-        model.load_report = LoadReport(new=new, unused=checkpoint.unused)
-        if new:
-            logger.warning("%s: not in the checkpoint, newly initialised: %s", path, ", ".join(new))
-        if checkpoint.unused:
-            logger.warning("%s: not used by %s: %s", path, cls.__name__, ", ".join(checkpoint.unused))
-        return model.eval()
+        warn_of(model.load_report, source, cls.__name__)
+        config.name_or_path = "" if source is None else source
+        if not output_loading_info:
+            return model.eval()
+        return model.eval(), loading_info(model, checkpoint, model.load_report)
 
     def save_pretrained(
         self,
-        directory: str | Path,
-        *,
+        save_directory: str | Path,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Tensor] | None = None,
+        save_function: Callable[..., Any] = torch.save,
+        push_to_hub: bool = False,
         max_shard_size: int | str = DEFAULT_MAX_SHARD_SIZE,
         safe_serialization: bool = True,
+        variant: str | None = None,
     ) -> None:
         """Write `config.json` and `model.safetensors`, or several files with an index; Transformers loads them.
 
@@ -257,30 +279,31 @@ class XLMRobertaXLPreTrainedModel(nn.Module):
         writes. An earlier checkpoint in the directory is replaced.
 
         Args:
+            is_main_process: whether this process writes (under tensor parallelism: if it is rank 0).
+            state_dict: whole tensors by name, to be written in place of the model's own.
+            save_function: not called; it writes the pickles of Transformers, and pickles are not written.
+            push_to_hub, safe_serialization, variant: taken for the sake of code written for Transformers.
             max_shard_size: most bytes in a file, as a number or as "500MB".
-            safe_serialization: taken for the sake of code written for Transformers; pickles are not written.
 
         Raises:
-            ValueError: `config.hidden_act` is a callable, the size cannot be understood, a pickle is wanted, or
-                the trunk was fused.
+            ValueError: `config.hidden_act` is a callable, the size cannot be understood, the trunk was fused, or
+                an upload, a pickle or a variant is wanted.
         """
         if self.base_model.fused is not None:
             raise ValueError("a trunk that was fused cannot be saved; load it again")
         if not safe_serialization:
             raise ValueError("safe_serialization must be True: only safetensors are written")
+        if push_to_hub or variant is not None:
+            raise ValueError(
+                "push_to_hub must be False and variant None: nothing is uploaded, and files are named alike"
+            )
         config = self.config.copy(torch_dtype=self.dtype, architectures=[type(self).__name__])
         config.to_dict()
-        entries = {name: entry for entry in parameters_of(self) for name in entry.stored_names}
-        specs = [TensorSpec(name, tuple(e.full_shape), e.parameter.dtype) for name, e in entries.items()]
-
-        def read(name: str) -> Tensor:
-            entry = entries[name]
-            return entry.parameter if entry.shard is None else entry.shard.gather(entry.parameter, self.group)
-
-        is_writer = self.group.rank == 0
-        write_checkpoint(Path(directory), specs, read, max_shard_size=max_shard_size, is_writer=is_writer)
+        specs, read = own_tensors(self, self.group) if state_dict is None else given_tensors(self, state_dict)
+        is_writer = self.group.rank == 0 and is_main_process
+        write_checkpoint(Path(save_directory), specs, read, max_shard_size=max_shard_size, is_writer=is_writer)
         if is_writer:
-            config.save_pretrained(directory)
+            config.save_pretrained(save_directory)
         self.group.barrier()
 
 
@@ -294,21 +317,3 @@ def refuse_few_heads(config: XLMRobertaXLConfig, group: ShardGroup) -> None:
                 f"tensor parallelism over {group.size} ranks needs at least as many attention heads in every "
                 f"layer, found {num_heads} ({where})"
             )
-
-
-def refuse_missing_trunk(missing: list[str], checkpoint: Checkpoint) -> None:
-    """Raise CheckpointError if embeddings or encoder are not complete; heads and pooler may be new."""
-    trunk = [name for name in missing if is_of_trunk(name)]
-    if trunk:
-        shown = ", ".join(trunk[:5]) + (f" and {len(trunk) - 5} more" if len(trunk) > 5 else "")
-        unused = sorted(checkpoint.unused, key=lambda name: not is_of_trunk(name))
-        such_as = f", such as {', '.join(unused[:3])}" if unused else ""
-        raise CheckpointError(
-            f"{checkpoint.directory}: {len(trunk)} tensors of the trunk are missing: {shown}; "
-            f"found {len(unused)} tensors that fit nowhere{such_as}. Is this the right checkpoint?"
-        )
-
-
-def is_of_trunk(name: str) -> bool:
-    """Whether a tensor belongs to the embeddings or the encoder; heads and the pooler are no part of the trunk."""
-    return canonical(name).startswith(("embeddings.", "encoder."))

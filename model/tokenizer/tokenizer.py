@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Union, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from model.checkpoints.hub import tokenizer_directory
+from model.checkpoints.hub import HubOptions, tokenizer_directory
 from model.tokenizer.batch_encoding import BatchEncoding, TensorType
 from model.tokenizer.detokenization import clean_up, join_tokens
 from model.tokenizer.files import (
@@ -88,7 +88,7 @@ class XLMRobertaXLTokenizer:
 
         Raises FileNotFoundError naming what is missing, ValueError for a tokenizer of other tokens.
         """
-        directory = tokenizer_directory(path, revision=revision)
+        directory = tokenizer_directory(path, HubOptions(revision=revision))
         return cls(find_vocab_file(directory), **asdict(read_tokenizer_config(directory)))
 
     def save_pretrained(self, directory: str | Path) -> tuple[Path, ...]:

@@ -165,7 +165,7 @@ def resolve_dtype(model: ModelSection, device: str) -> str:
     if device == "cuda":
         return "bfloat16"
     stored = read_config(model.path, "model.path").torch_dtype
-    return "bfloat16" if stored in ("bfloat16", "float16") else "float32"
+    return "bfloat16" if stored in (torch.bfloat16, torch.float16) else "float32"
 
 
 def default_device() -> str:

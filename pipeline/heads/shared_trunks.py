@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
-from model.modeling.pretrained import is_of_trunk
+from model.modeling.loading import is_of_trunk
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config
 

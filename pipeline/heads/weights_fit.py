@@ -11,7 +11,7 @@ from model import CheckpointError, ShardGroup
 from model.checkpoints.hub import CONFIG_FILE
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
 from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
-from model.modeling.pretrained import is_of_trunk, refuse_missing_trunk
+from model.modeling.loading import is_of_trunk, refuse_missing_trunk
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
 

@@ -13,7 +13,7 @@ from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXL
 from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
 from model.layers.heads import LMHead, pool_max, pool_mean
 from model.layers.vocab_top_k import vocab_parallel_top_k
-from model.modeling.pretrained import refuse_missing_trunk
+from model.modeling.loading import refuse_missing_trunk
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head

@@ -76,6 +76,28 @@ def _new_head(group: ShardGroup, directory: Path) -> tuple[list[str], Tensor, Te
     return loaded.load_report.new, loaded.classifier.weight.detach().clone(), embeddings
 
 
+def _options_of_loading_and_saving(group: ShardGroup, directory: Path, out: Path) -> None:
+    torch.manual_seed(group.rank)
+    whole = XLMRobertaXLForMaskedLM.from_pretrained(directory)
+    given = {name: tensor.clone() for name, tensor in whole.state_dict().items()}
+    sharded = XLMRobertaXLForMaskedLM.from_pretrained(None, config=whole.config, state_dict=given, group=group)
+    assert_same_parameters(sharded, whole)
+    for excluded in (False, True):
+        assert sharded.num_parameters(exclude_embeddings=excluded) == whole.num_parameters(False, excluded)
+    sharded.save_pretrained(out, state_dict={**given, "lm_head.dense.bias": torch.ones(CONFIG["hidden_size"])})
+    assert XLMRobertaXLForMaskedLM.from_pretrained(out).lm_head.dense.bias.eq(1).all()
+    larger: dict[str, Any] = {"vocab_size": CONFIG["vocab_size"] + 10, "ignore_mismatched_sizes": True}
+    loaded, info = XLMRobertaXLForMaskedLM.from_pretrained(
+        directory, group=group, output_loading_info=True, **larger
+    )
+    rows = group.all_gather(loaded.get_input_embeddings().weight.detach(), 0, larger["vocab_size"])
+    assert [(name, tuple(shape)) for name, _, shape in info["mismatched_keys"]] == [
+        ("lm_head.bias", (133,)),
+        ("roberta.embeddings.word_embeddings.weight", tuple(rows.shape)),
+    ]
+    assert rows.std().item() == pytest.approx(loaded.config.initializer_range, rel=0.1)
+
+
 @pytest.mark.parametrize("cls", [XLMRobertaXLForMaskedLM, XLMRobertaXLModel])
 @pytest.mark.parametrize(("num_ranks", "dtype"), [(2, torch.float32), (4, torch.bfloat16)])
 def test_parameters_are_slices_of_the_checkpoint(
@@ -111,3 +133,8 @@ def test_new_parameters_agree_between_ranks_that_were_seeded_differently(tmp_pat
     XLMRobertaXLForTokenClassification.from_pretrained(tmp_path, num_labels=5)
     alone = XLMRobertaXLModel(XLMRobertaXLConfig(**CONFIG))
     assert torch.equal(alone.embeddings.word_embeddings.weight, results[0][2])
+
+
+def test_options_of_loading_and_saving_on_ranks(tmp_path: Path) -> None:
+    write_random_checkpoint(tmp_path / "in", XLMRobertaXLConfig(**CONFIG))
+    run_on_ranks(2, _options_of_loading_and_saving, tmp_path / "in", tmp_path / "out")

@@ -1,6 +1,7 @@
 """XLMRobertaXLConfig: defaults and fields of Transformers, config.json both ways, refusals."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def test_overrides_win_and_resize_the_labels(tmp_path: Path) -> None:
 
 def test_newer_dtype_key_is_the_same_thing() -> None:
     assert XLMRobertaXLConfig(dtype="bfloat16") == XLMRobertaXLConfig(torch_dtype=torch.bfloat16)
-    assert XLMRobertaXLConfig(torch_dtype="torch.float16").torch_dtype == "float16"
+    assert XLMRobertaXLConfig(torch_dtype="torch.float16").torch_dtype == torch.float16
     assert XLMRobertaXLConfig(torch_dtype="auto").dtype is None
 
 
@@ -174,3 +175,78 @@ def test_a_callable_activation_cannot_be_written() -> None:
     config = XLMRobertaXLConfig(hidden_act=torch.tanh)
     with pytest.raises(ValueError, match="hidden_act is a callable"):
         config.to_dict()
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    """A directory with a configuration, and another one in a subfolder."""
+    XLMRobertaXLConfig(hidden_size=64).save_pretrained(tmp_path)
+    XLMRobertaXLConfig(hidden_size=96).save_pretrained(tmp_path / "sub")
+    return tmp_path
+
+
+DOWNLOAD_OPTIONS: dict[str, Any] = {
+    "cache_dir": "somewhere", "force_download": True, "local_files_only": True, "token": "hf_secret",
+    "revision": "v1", "resume_download": True, "proxies": None, "use_auth_token": None, "device_map": None,
+}  # fmt: skip
+
+
+def test_options_of_loading_are_obeyed_and_not_kept(saved: Path, tmp_path: Path) -> None:
+    for cls in (XLMRobertaXLConfig, transformers.XLMRobertaXLConfig):
+        assert cls.from_pretrained(saved, subfolder="sub").hidden_size == 96
+        assert cls.from_pretrained(saved, "somewhere", False, True, "hf_secret", "main").hidden_size == 64
+    config, unused = XLMRobertaXLConfig.from_pretrained(saved, return_unused_kwargs=True, **DOWNLOAD_OPTIONS)
+    assert unused == {}
+    assert config == XLMRobertaXLConfig(hidden_size=64)
+    config.save_pretrained(tmp_path / "again")
+    written = (tmp_path / "again" / "config.json").read_text() + repr(config) + str(config.to_dict())
+    assert "hf_secret" not in written
+    assert "somewhere" not in written
+    assert not DOWNLOAD_OPTIONS.keys() & config.to_dict().keys()
+    values, unused = XLMRobertaXLConfig.get_config_dict(saved, subfolder="sub", token="hf_secret", num_labels=4)
+    assert (values["hidden_size"], unused) == (96, {"num_labels": 4})
+
+
+def test_a_secret_is_never_kept(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = json.loads((saved / "config.json").read_text()) | {"token": "hf_secret"}
+    (saved / "config.json").write_text(json.dumps(values))
+    with caplog.at_level(logging.WARNING):
+        read = XLMRobertaXLConfig.from_pretrained(saved)
+    assert "config.json holds a secret, 'token', which is not read; delete it there and revoke it" in caplog.text
+    configs = [read, XLMRobertaXLConfig(token="hf_secret", use_auth_token="hf_secret"), XLMRobertaXLConfig()]
+    configs[2].update({"token": "hf_secret"})
+    for config in configs:
+        assert "hf_secret" not in repr(config) + config.to_json_string(use_diff=False)
+    assert "hf_secret" not in caplog.text
+
+
+def test_unknown_arguments_are_returned_or_refused(saved: Path) -> None:
+    arguments = {"output_attentions": True, "foo": 1, "torch_dtype": "float16"}
+    ours, unused = XLMRobertaXLConfig.from_pretrained(saved, return_unused_kwargs=True, **arguments)
+    theirs, expected = transformers.XLMRobertaXLConfig.from_pretrained(
+        saved, return_unused_kwargs=True, **arguments
+    )
+    assert unused == expected
+    assert ours.output_attentions
+    assert theirs.torch_dtype == "float16"
+    assert ours.torch_dtype == torch.float16
+    with pytest.raises(TypeError, match="XLMRobertaXLConfig has no attribute 'foo'"):
+        XLMRobertaXLConfig.from_pretrained(saved, **arguments)
+    with pytest.raises(ValueError, match=r"use_auth_token must be None, .*: pass token=$") as caught:
+        XLMRobertaXLConfig.from_pretrained(saved, use_auth_token="hf_secret")
+    assert "hf_secret" not in str(caught.value)
+
+
+def test_labels_that_contradict_their_number(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = {0: "a", 1: "b"}
+    for cls in (XLMRobertaXLConfig, transformers.XLMRobertaXLConfig):
+        assert cls(num_labels=5, id2label=names).id2label == names
+        with pytest.raises(ValueError, match="num_labels"):
+            cls.from_pretrained(saved, num_labels=5, id2label=names)
+    assert "num_labels=5 is not the length of id2label" in caplog.text
+
+
+def test_nothing_is_uploaded(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="push_to_hub must be False"):
+        XLMRobertaXLConfig().save_pretrained(tmp_path, push_to_hub=True)
+    XLMRobertaXLConfig().save_pretrained(save_directory=tmp_path, push_to_hub=False)

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from jobs.convert import main
 from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
-from model.checkpoints.hub import checkpoint_directory, is_hub_id, tokenizer_directory
+from model.checkpoints.hub import HubOptions, checkpoint_directory, is_hub_id, tokenizer_directory
 from tests.checkpoints import write_random_checkpoint
 
 CONFIG = XLMRobertaXLConfig(
@@ -104,7 +104,7 @@ def test_a_single_file_goes_before_an_index(cache: Path) -> None:
 def test_configurations_and_revisions(cache: Path) -> None:
     assert XLMRobertaXLConfig.from_pretrained(HUB_ID) == XLMRobertaXLConfig.from_pretrained(cache)
     assert XLMRobertaXLConfig.from_pretrained(HUB_ID, num_labels=7).num_labels == 7
-    assert checkpoint_directory(HUB_ID, revision=COMMIT) == cache
+    assert checkpoint_directory(HUB_ID, HubOptions(revision=COMMIT)) == cache
     assert XLMRobertaXLModel.from_pretrained(HUB_ID, revision=COMMIT).config.vocab_size == 60
     with pytest.raises(CheckpointError, match="neither the Hugging Face hub nor its local cache"):
         XLMRobertaXLConfig.from_pretrained(HUB_ID, revision="another")

@@ -1,0 +1,34 @@
+"""Options of Transformers' `from_pretrained` methods that mean nothing here, or cannot be obeyed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# Loading never holds more than the weights and one tensor, and downloads always go on where they broke off.
+ALWAYS_SO = ("low_cpu_mem_usage", "resume_download")
+REMEDIES = {
+    "device_map": "device= says where the weights go, and group= splits them over ranks",
+    "from_flax": "only safetensors and PyTorch's files are read",
+    "from_tf": "only safetensors and PyTorch's files are read",
+    "load_in_8bit": "trunk.fuse(quantization) computes in eight bits",
+    "max_memory": "group= splits the weights over ranks",
+    "mirror": "set HF_ENDPOINT in the environment",
+    "offload_folder": "group= splits the weights over ranks",
+    "offload_state_dict": "loading never holds more than the weights and one tensor",
+    "proxies": "set HTTPS_PROXY in the environment",
+    "trust_remote_code": "no code of a checkpoint is run",
+    "use_auth_token": "pass token=",
+    "variant": "rename the files to model.safetensors",
+}
+
+
+def without_neutral_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are left when those are taken away that ask for nothing, such as `device_map=None`.
+
+    Raises:
+        ValueError: one of them asks for something; the message names it and the remedy, and not its value, which
+            may be a secret.
+    """
+    for name, remedy in REMEDIES.items():
+        if options.get(name) not in (None, False):
+            raise ValueError(f"{name} must be None, other values are not supported: {remedy}")
+    return {name: value for name, value in options.items() if name not in REMEDIES and name not in ALWAYS_SO}

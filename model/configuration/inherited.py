@@ -1,0 +1,79 @@
+"""Attributes that every configuration of Transformers has, and what `config.json` leaves out because of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# `PretrainedConfig()` of Transformers 4.46. Those that this architecture has no use for, and those of text
+# generation, are kept and written, and nothing here obeys them.
+INHERITED_DEFAULTS: Mapping[str, Any] = {
+    "_name_or_path": "",
+    "add_cross_attention": False,
+    "architectures": None,
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "bos_token_id": None,
+    "chunk_size_feed_forward": 0,
+    "cross_attention_hidden_size": None,
+    "decoder_start_token_id": None,
+    "diversity_penalty": 0.0,
+    "do_sample": False,
+    "early_stopping": False,
+    "encoder_no_repeat_ngram_size": 0,
+    "eos_token_id": None,
+    "exponential_decay_length_penalty": None,
+    "finetuning_task": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "id2label": {0: "LABEL_0", 1: "LABEL_1"},
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "label2id": {"LABEL_0": 0, "LABEL_1": 1},
+    "length_penalty": 1.0,
+    "max_length": 20,
+    "min_length": 0,
+    "no_repeat_ngram_size": 0,
+    "num_beam_groups": 1,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "output_scores": False,
+    "pad_token_id": None,
+    "prefix": None,
+    "problem_type": None,
+    "pruned_heads": {},
+    "remove_invalid_values": False,
+    "repetition_penalty": 1.0,
+    "return_dict": True,
+    "return_dict_in_generate": False,
+    "sep_token_id": None,
+    "suppress_tokens": None,
+    "task_specific_params": None,
+    "temperature": 1.0,
+    "tf_legacy_loss": False,
+    "tie_encoder_decoder": False,
+    "tie_word_embeddings": True,
+    "tokenizer_class": None,
+    "top_k": 50,
+    "top_p": 1.0,
+    "torch_dtype": None,
+    "torchscript": False,
+    "typical_p": 1.0,
+    "use_bfloat16": False,
+}
+
+
+def without_defaults(values: Mapping[str, Any], class_defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What `config.json` holds: the values of the architecture, and inherited ones that differ from a default.
+
+    Args:
+        values: all of a configuration.
+        class_defaults: those of a configuration without arguments.
+    """
+    return {
+        name: value
+        for name, value in values.items()
+        if name not in INHERITED_DEFAULTS
+        or value != INHERITED_DEFAULTS[name]
+        or (name in class_defaults and value != class_defaults[name])
+    }

@@ -1,0 +1,41 @@
+"""Values of a configuration that are given as text."""
+
+from typing import Any
+
+import torch
+
+
+def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
+    """`torch.bfloat16`, "torch.bfloat16" and "bfloat16" are one thing; "auto" and None say nothing."""
+    if dtype is None or dtype == "auto":
+        return None
+    found = getattr(torch, str(dtype).removeprefix("torch."), None)
+    if not isinstance(found, torch.dtype):
+        raise ValueError(f"config.torch_dtype must name a torch dtype such as bfloat16, found {dtype!r}")
+    return found
+
+
+def parse_changes(text: str, current: Any) -> dict[str, Any]:
+    """`"hidden_size=64,is_decoder=true"` as values of the types that the attributes of `current` have.
+
+    Raises:
+        ValueError: no such attribute, or text that is none of its type's.
+        TypeError: an attribute that is neither a boolean, a number nor a string.
+    """
+    changes = {}
+    for change in text.split(","):
+        name, equals, value = change.partition("=")
+        if not equals or not hasattr(current, name):
+            raise ValueError(f"expected name=value with an attribute of the configuration, found {change!r}")
+        changes[name] = _parse(name, value, getattr(current, name))
+    return changes
+
+
+def _parse(name: str, text: str, old: Any) -> Any:
+    if isinstance(old, bool):
+        if text.lower() not in ("true", "1", "y", "yes", "false", "0", "n", "no"):
+            raise ValueError(f"{name} must be true or false, found {text!r}")
+        return text.lower() in ("true", "1", "y", "yes")
+    if not isinstance(old, int | float | str):
+        raise TypeError(f"{name} is a {type(old).__name__}, which cannot be given as text")
+    return type(old)(text)

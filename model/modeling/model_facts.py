@@ -1,0 +1,70 @@
+"""What a model tells about itself: where it is, how large it is, what it takes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model.checkpoints.reader import parameters_of
+from model.config import XLMRobertaXLConfig
+from model.parallel.layers import VocabParallelEmbedding
+
+
+class ModelFacts(nn.Module):
+    """Attributes and questions that all models of Transformers have in common."""
+
+    config: XLMRobertaXLConfig
+    config_class = XLMRobertaXLConfig
+    base_model_prefix = "roberta"
+    main_input_name = "input_ids"
+    framework = "pt"
+    is_parallelizable = False
+    supports_gradient_checkpointing = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the weights."""
+        return next(self.parameters()).dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
+    @property
+    def name_or_path(self) -> str:
+        """What `from_pretrained` was called with."""
+        return self.config.name_or_path
+
+    @property
+    def dummy_inputs(self) -> dict[str, Tensor]:
+        """Token ids to try the model with."""
+        return {"input_ids": torch.tensor([[7, 6, 0, 0, 1], [1, 2, 3, 0, 0], [0, 0, 0, 4, 5]])}
+
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Whether there is a `generate`."""
+        return hasattr(cls, "generate")
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """Parameters of the whole model, not of a rank's slice; tied ones count once, pruned ones not at all."""
+        return sum(
+            entry.full_shape.numel()
+            for entry in parameters_of(self)
+            if (entry.parameter.requires_grad or not only_trainable)
+            and not (exclude_embeddings and isinstance(entry.places[0][0], nn.Embedding | VocabParallelEmbedding))
+        )
+
+    def get_memory_footprint(self, return_buffers: bool = True) -> int:
+        """Bytes that this rank's parameters take, and its buffers."""
+        tensors = [*self.parameters(), *(self.buffers() if return_buffers else ())]
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def estimate_tokens(self, input_dict: Mapping[str, Any]) -> int:
+        """Tokens of a batch, padding included; 0 without the main input."""
+        return int(input_dict[self.main_input_name].numel()) if self.main_input_name in input_dict else 0
+
+    def floating_point_ops(self, input_dict: Mapping[str, Any], exclude_embeddings: bool = True) -> int:
+        """Operations of a forward and a backward pass: six a token and parameter (Kaplan et al. 2020, 2.1)."""
+        return 6 * self.estimate_tokens(input_dict) * self.num_parameters(exclude_embeddings=exclude_embeddings)
