@@ -17,8 +17,8 @@ def join_tokens(tokens: Sequence[str]) -> str:
     return "".join(tokens).replace(METASPACE, " ").strip()
 
 
-def clean_up(text: str) -> str:
+def clean_up(out_string: str) -> str:
     """Takes away the blanks before English punctuation and contracted endings."""
     for found, wanted in CLEAN_UPS:
-        text = text.replace(found, wanted)
-    return text
+        out_string = out_string.replace(found, wanted)
+    return out_string

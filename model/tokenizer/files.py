@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from model.tokenizer.special_tokens import BOS_TOKEN, EOS_TOKEN, MASK_TOKEN, PAD_TOKEN, UNK_TOKEN
+from model.tokenizer.special_tokens import MASK_TOKEN, SPECIAL_TOKENS_MAP, refuse_new_tokens, token_content
 from model.tokenizer.truncation import Side
 
 VOCAB_FILE_NAME = "sentencepiece.bpe.model"
@@ -17,16 +17,6 @@ ADDED_TOKENS_FILE_NAME = "added_tokens.json"
 DEFAULT_MODEL_MAX_LENGTH = 512
 # Transformers writes 10**30 for "not set".
 UNSET_MODEL_MAX_LENGTH = 10**9
-
-SPECIAL_TOKENS_MAP = {
-    "bos_token": BOS_TOKEN,
-    "eos_token": EOS_TOKEN,
-    "unk_token": UNK_TOKEN,
-    "sep_token": EOS_TOKEN,
-    "pad_token": PAD_TOKEN,
-    "cls_token": BOS_TOKEN,
-    "mask_token": MASK_TOKEN,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +54,19 @@ def read_tokenizer_config(directory: Path) -> TokenizerConfig:
     """
     added_file = directory / ADDED_TOKENS_FILE_NAME
     if added_file.is_file():
-        _refuse_other_tokens(added_file, "the tokens", _read_json(added_file))
+        refuse_new_tokens(str(added_file), _read_json(added_file))
     path = directory / CONFIG_FILE_NAME
     if not path.is_file():
         return TokenizerConfig()
     settings = _read_json(path)
     for name, token in SPECIAL_TOKENS_MAP.items():
-        found = _content(settings.get(name, token))
+        found = token_content(settings.get(name, token))
         if found != token:
             raise ValueError(f"{path}: {name} is {found!r}, expected {token!r} as in XLM-R")
     added = settings.get("added_tokens_decoder", {}).values()
-    _refuse_other_tokens(path, "added_tokens_decoder", map(_content, added))
+    refuse_new_tokens(f"{path}: added_tokens_decoder", added)
     additional = settings.get("additional_special_tokens") or []
-    _refuse_other_tokens(path, "additional_special_tokens", map(_content, additional))
+    refuse_new_tokens(f"{path}: additional_special_tokens", additional)
 
     max_length = int(settings.get("model_max_length") or DEFAULT_MODEL_MAX_LENGTH)
     return TokenizerConfig(
@@ -87,7 +77,9 @@ def read_tokenizer_config(directory: Path) -> TokenizerConfig:
     )
 
 
-def write_tokenizer_files(directory: Path, vocabulary: bytes, config: TokenizerConfig) -> tuple[Path, ...]:
+def write_tokenizer_files(
+    directory: Path, vocabulary: bytes, config: TokenizerConfig, prefix: str | None
+) -> tuple[Path, ...]:
     """Writes what `XLMRobertaTokenizer` of Transformers loads; returns the paths."""
     directory.mkdir(parents=True, exist_ok=True)
     mask_token = {
@@ -108,27 +100,25 @@ def write_tokenizer_files(directory: Path, vocabulary: bytes, config: TokenizerC
         "clean_up_tokenization_spaces": config.clean_up_tokenization_spaces,
     }
     contents = {
-        VOCAB_FILE_NAME: vocabulary,
         CONFIG_FILE_NAME: _to_json(settings),
         SPECIAL_TOKENS_FILE_NAME: _to_json({**SPECIAL_TOKENS_MAP, "mask_token": mask_token}),
     }
     for name, content in contents.items():
-        (directory / name).write_bytes(content)
-    return tuple(directory / name for name in contents)
+        prefixed(directory, prefix, name).write_bytes(content)
+    written = tuple(prefixed(directory, prefix, name) for name in contents)
+    return (*written, write_vocabulary(directory, vocabulary, prefix))
 
 
-def _refuse_other_tokens(path: Path, field: str, tokens: Any) -> None:
-    others = sorted(set(tokens) - set(SPECIAL_TOKENS_MAP.values()))
-    if others:
-        raise ValueError(
-            f"{path}: {field} names {len(others)} tokens beyond XLM-R's own, such as "
-            f"{others[0]!r}; expected none: this tokenizer's vocabulary is fixed"
-        )
+def write_vocabulary(directory: Path, vocabulary: bytes, prefix: str | None) -> Path:
+    """Writes the sentencepiece model; returns its path."""
+    path = prefixed(directory, prefix, VOCAB_FILE_NAME)
+    path.write_bytes(vocabulary)
+    return path
 
 
-def _content(token: str | dict[str, Any]) -> str:
-    """A token is written as its string, or as a dictionary with the string in it."""
-    return token["content"] if isinstance(token, dict) else token
+def prefixed(directory: Path, prefix: str | None, name: str) -> Path:
+    """`directory/prefix-name`, or `directory/name` without a prefix."""
+    return directory / (f"{prefix}-{name}" if prefix else name)
 
 
 def _side(path: Path, settings: dict[str, Any], name: str) -> Side:

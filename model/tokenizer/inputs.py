@@ -2,10 +2,32 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
+
+from model.tokenizer.truncation import Side
 
 Words = Sequence[str]
 TextInput = str | Words | Sequence[tuple[str, str]] | Sequence[Words] | Sequence[tuple[Words, Words]]
+
+
+class ReturnOptions(TypedDict, total=False):
+    """What a call takes by keyword alone, because versions of Transformers have it in different places."""
+
+    padding_side: Side | None
+    return_token_type_ids: bool | None
+    return_attention_mask: bool | None
+    return_overflowing_tokens: bool
+    return_special_tokens_mask: bool
+    return_offsets_mapping: bool
+    return_length: bool
+    verbose: bool
+
+
+class EncodeOptions(ReturnOptions, total=False):
+    """The same, with what some methods take by place."""
+
+    is_split_into_words: bool
+    pad_to_multiple_of: int | None
 
 
 @dataclass(frozen=True, slots=True)

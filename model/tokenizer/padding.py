@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args
 
+import numpy as np
+
 from model.tokenizer.special_tokens import PAD_ID
 from model.tokenizer.truncation import Side
 
@@ -82,6 +84,17 @@ def read_rows(
     if not is_batch:
         rows = {name: [row] for name, row in rows.items()}
     return rows, is_batch
+
+
+def tensor_type_of(encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Literal["pt", "np"] | None:
+    """Of which kind the ids are: torch's tensors, arrays, or lists (None)."""
+    first: Any = encoded_inputs if isinstance(encoded_inputs, Mapping) else next(iter(encoded_inputs), {})
+    ids = first.get("input_ids")
+    while isinstance(ids, list | tuple) and ids:
+        ids = ids[0]
+    if isinstance(ids, np.ndarray):
+        return "np"
+    return "pt" if hasattr(ids, "tolist") and not isinstance(ids, np.generic) else None
 
 
 def _to_list(values: Any) -> Any:

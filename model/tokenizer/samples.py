@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from model.tokenizer.batch_encoding import BatchEncoding, TensorType
 from model.tokenizer.encoding import Encoding, TokenizedText
-from model.tokenizer.inputs import Sample
+from model.tokenizer.inputs import Sample, read_samples
 from model.tokenizer.padding import PaddingStrategy, padded_length
 from model.tokenizer.pieces import Pieces
 from model.tokenizer.sentencepiece_encoder import SentencePieceEncoder
@@ -144,25 +145,48 @@ def _windows(text: TokenizedText, kept: int, options: EncodingOptions) -> list[T
     return [text.slice(begin, end) for begin, end in ranges]
 
 
-def model_inputs(
-    rows: Sequence[Encoding],
-    *,
-    token_type_ids: bool,
-    attention_mask: bool,
-    special_tokens_mask: bool,
-    offset_mapping: bool,
-    length: bool,
-) -> dict[str, list[Any]]:
+@dataclass(frozen=True, slots=True)
+class WantedInputs:
+    """Which lists a call returns beside the ids."""
+
+    token_type_ids: bool
+    attention_mask: bool
+    special_tokens_mask: bool
+    offset_mapping: bool
+    length: bool
+
+
+def model_inputs(rows: Sequence[Encoding], wanted: WantedInputs) -> dict[str, list[Any]]:
     """The wanted lists of each row, by the names of Transformers."""
     inputs: dict[str, list[Any]] = {"input_ids": [row.ids for row in rows]}
-    if token_type_ids:
+    if wanted.token_type_ids:
         inputs["token_type_ids"] = [row.type_ids for row in rows]
-    if attention_mask:
+    if wanted.attention_mask:
         inputs["attention_mask"] = [row.attention_mask for row in rows]
-    if special_tokens_mask:
+    if wanted.special_tokens_mask:
         inputs["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
-    if offset_mapping:
+    if wanted.offset_mapping:
         inputs["offset_mapping"] = [row.offsets for row in rows]
-    if length:
+    if wanted.length:
         inputs["length"] = [len(row) for row in rows]
     return inputs
+
+
+def encode_call(
+    encoder: SentencePieceEncoder,
+    text: Any,
+    text_pair: Any,
+    *,
+    options: EncodingOptions,
+    wanted: WantedInputs,
+    tensor_type: TensorType | None,
+) -> BatchEncoding:
+    """What a call returns for its texts: lists of a single text, or rows of a batch, or tensors of rows."""
+    samples, is_batch = read_samples(text, text_pair, is_split_into_words=options.is_split_into_words)
+    rows, sample_of_row = encode_samples(encoder, samples, options)
+    inputs = model_inputs(rows, wanted)
+    if options.keeps_overflow:
+        inputs["overflow_to_sample_mapping"] = sample_of_row
+    elif not is_batch and tensor_type is None:
+        inputs = {name: values[0] for name, values in inputs.items()}
+    return BatchEncoding(inputs, rows).convert_to_tensors(tensor_type)

@@ -78,17 +78,6 @@ class SentencePieceEncoder:
                 parts.append(self._encode_plain(bite, return_offsets, num_threads))
         return Pieces.concatenate(parts)
 
-    def tokenize(self, text: str) -> list[str]:
-        """Piece strings of a text; special tokens in it stay whole, unknown pieces stay visible."""
-        _check_texts([text])
-        tokens: list[str] = []
-        for segment in split_special_tokens(text):
-            if segment.is_special:
-                tokens.append(segment.text)
-            else:
-                tokens.extend(self._processor.encode(segment.text, out_type=str))
-        return tokens
-
     def token_to_id(self, token: str) -> int:
         """The id of a token; of `<unk>` for a string that is none."""
         special = self._special_ids.get(token)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, Generic, TypeVar
 
 BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 
@@ -11,6 +12,52 @@ BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>",
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 
 SPECIAL_TOKENS = frozenset((BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN))
+SPECIAL_TOKENS_MAP = {
+    "bos_token": BOS_TOKEN,
+    "eos_token": EOS_TOKEN,
+    "unk_token": UNK_TOKEN,
+    "sep_token": EOS_TOKEN,
+    "pad_token": PAD_TOKEN,
+    "cls_token": BOS_TOKEN,
+    "mask_token": MASK_TOKEN,
+}
+
+T = TypeVar("T")
+
+
+class Fixed(Generic[T]):
+    """An attribute that has one value in every vocabulary of XLM-R; setting another one is a ValueError."""
+
+    def __init__(self, value: T) -> None:
+        self._value = value
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> T:
+        return self._value
+
+    def __set__(self, instance: object, value: Any) -> None:
+        if token_content(value) != self._value:
+            raise ValueError(
+                f"{self._name} is {self._value!r} in every vocabulary of XLM-R, and cannot be {value!r}: this "
+                "tokenizer's vocabulary is fixed"
+            )
+
+
+def token_content(token: Any) -> Any:
+    """A token may be its string, a dictionary with the string in it, or an `AddedToken` of Transformers."""
+    return token["content"] if isinstance(token, dict) else getattr(token, "content", token)
+
+
+def refuse_new_tokens(name: str, tokens: Collection[Any]) -> None:
+    """Raise ValueError if one of these is not among the special tokens: the embeddings have no row for it."""
+    others = [token for token in map(token_content, tokens) if token not in SPECIAL_TOKENS]
+    if others:
+        raise ValueError(
+            f"{name} names {len(others)} tokens beyond XLM-R's own, such as {others[0]!r}; expected none: this "
+            "tokenizer's vocabulary is fixed"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import XLMRobertaTokenizer
+from transformers import XLMRobertaTokenizer, XLMRobertaTokenizerFast
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.shared_data import shared_data
@@ -223,3 +223,110 @@ def test_saved_files_load_in_transformers(
     slow.save_pretrained(str(tmp_path / "theirs"))
     ours = XLMRobertaXLTokenizer.from_pretrained(tmp_path / "theirs")
     assert ours(texts)["input_ids"] == slow(texts)["input_ids"]
+
+
+# (text, pair) and what follows by place, or by name, in the order of Transformers 4.26.
+ENCODE_CALLS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+    (("The river was high.",), {}),
+    (("The river was high.", "the pair"), {}),
+    (("The river was high.", None, False), {}),
+    (("The river was high.", "the pair", True, "max_length", True, 8, 0), {}),
+    (("The river was high.", None, True, False, True, 6), {"return_tensors": "pt"}),
+    (("The river was high.", None, True, True), {"return_tensors": "np", "pad_to_multiple_of": 8}),
+    ((["The", "river"], ["was"]), {"is_split_into_words": True, "return_tensors": "pt"}),
+    (("The river was high.",), {"padding": "max_length", "max_length": 12, "padding_side": "left"}),
+    (("The river was high.",), {"max_length": 5, "verbose": False}),
+]
+RETURN_CALLS: list[dict[str, Any]] = [
+    {"return_special_tokens_mask": True, "return_length": True},
+    {"return_attention_mask": False, "return_tensors": "pt"},
+]
+
+
+@pytest.mark.parametrize(("arguments", "options"), ENCODE_CALLS, ids=str)
+def test_encode_agrees_with_the_slow_tokenizer(
+    tokenizer: XLMRobertaXLTokenizer,
+    slow: XLMRobertaTokenizer,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> None:
+    found, expected = tokenizer.encode(*arguments, **options), slow.encode(*arguments, **options)
+    assert type(found) is type(expected)
+    assert torch.equal(torch.as_tensor(found), torch.as_tensor(expected))
+    for returned in ({}, *RETURN_CALLS):
+        merged = {**options, **returned}
+        assert as_lists(tokenizer.encode_plus(*arguments, **merged)) == as_lists(
+            slow.encode_plus(*arguments, **merged)
+        )
+
+
+def test_encode_takes_the_tensor_type_where_transformers_4_26_does(tokenizer: XLMRobertaXLTokenizer) -> None:
+    ids = tokenizer.encode("The river", None, True, False, None, None, 0, "pt")
+    assert torch.equal(ids, tokenizer("The river", return_tensors="pt").input_ids)
+    plus = tokenizer.encode_plus("The river", None, True, False, None, None, 0, False, None, "pt")
+    named = tokenizer.batch_encode_plus(batch_text_or_text_pairs=["The river"], return_tensors="pt")
+    assert torch.equal(named.input_ids, ids)
+    batch = tokenizer.batch_encode_plus(["The river"], True, False, None, None, 0, False, None, "pt")
+    assert torch.equal(plus.input_ids, ids)
+    assert torch.equal(batch.input_ids, ids)
+
+
+@pytest.mark.parametrize(
+    ("batch", "arguments", "options"),
+    [
+        (["The river", "was high."], (), {}),
+        ([("The river", "was high."), ("a", "b")], (True, True), {"return_tensors": "pt"}),
+        ((["The", "river"], ["was"]), (True, "longest", True, 4), {"is_split_into_words": True}),
+        (["The river", "was high."], (False,), {"return_length": True, "verbose": False}),
+    ],
+    ids=str,
+)
+def test_batches_agree_with_the_slow_tokenizer(
+    tokenizer: XLMRobertaXLTokenizer,
+    slow: XLMRobertaTokenizer,
+    batch: Any,
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> None:
+    found = tokenizer.batch_encode_plus(batch, *arguments, **options)
+    assert as_lists(found) == as_lists(slow.batch_encode_plus(list(batch), *arguments, **options))
+
+
+def test_targets_agree_with_the_slow_tokenizer(
+    tokenizer: XLMRobertaXLTokenizer, slow: XLMRobertaTokenizer
+) -> None:
+    calls: list[dict[str, Any]] = [
+        {"text": "The river", "text_target": "was high."},
+        {"text": ["The river"], "text_target": ["was high."], "return_tensors": "pt", "padding": True},
+        {"text_target": "was high."},
+        {"text_target": "was high.", "text_pair_target": "a", "max_length": 6, "truncation": True},
+    ]
+    for options in calls:
+        assert as_lists(tokenizer(**options)) == as_lists(slow(**options))
+    assert dict(tokenizer("The river", None, "was high.")) == dict(slow("The river", None, "was high."))
+
+
+def test_tokens_agree_with_the_fast_tokenizer(tokenizer: XLMRobertaXLTokenizer, vocab_file: Path) -> None:
+    if vocab_file.stat().st_size > 10**6:
+        pytest.skip("converting the released vocabulary takes long")
+    fast = XLMRobertaTokenizerFast(str(vocab_file))
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
+        (("The river",), {}),
+        (("The river", "was high."), {}),
+        (("The river", "was high.", True), {}),
+        (("The river",), {"add_special_tokens": True, "max_length": 4, "truncation": True}),
+    ]
+    for arguments, options in calls:
+        assert tokenizer.tokenize(*arguments, **options) == fast.tokenize(*arguments, **options)
+
+
+def test_unknown_options_and_single_texts_are_refused(tokenizer: XLMRobertaXLTokenizer) -> None:
+    methods: list[Any] = [
+        tokenizer, tokenizer.encode, tokenizer.encode_plus, tokenizer.batch_encode_plus, tokenizer.tokenize,
+        tokenizer.decode, tokenizer.batch_decode, tokenizer.pad,
+    ]  # fmt: skip
+    for method in methods:
+        with pytest.raises(TypeError, match="'truncaton'"):
+            method(["a"], truncaton=True)
+    with pytest.raises(TypeError, match="batch_text_or_text_pairs: found a str, expected a list or tuple"):
+        tokenizer.batch_encode_plus("a")  # type: ignore[arg-type]

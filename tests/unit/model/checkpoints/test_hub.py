@@ -6,15 +6,23 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
-from huggingface_hub import constants
+from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
 from jobs.convert import main
-from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
+from model import (
+    CheckpointError,
+    XLMRobertaXLConfig,
+    XLMRobertaXLForMaskedLM,
+    XLMRobertaXLModel,
+    XLMRobertaXLTokenizer,
+)
 from model.checkpoints.hub import HubOptions, checkpoint_directory, is_hub_id, tokenizer_directory
 from tests.checkpoints import write_random_checkpoint
+from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 CONFIG = XLMRobertaXLConfig(
     vocab_size=60, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
@@ -116,6 +124,85 @@ def test_convert_takes_hub_ids(cache: Path, tmp_path: Path) -> None:
     assert main([HUB_ID, str(tmp_path / "out"), "--dtype", "bfloat16"]) == 0
     assert XLMRobertaXLForMaskedLM.from_pretrained(tmp_path / "out").dtype == torch.bfloat16
     assert (tmp_path / "out" / "sentencepiece.bpe.model").read_bytes() == b"the tokenizer's"
+
+
+def in_subfolder(snapshot: Path, subfolder: str) -> Path:
+    """Move everything into a folder of the repository, with a tokenizer beside it."""
+    folder = snapshot / subfolder
+    folder.mkdir(parents=True)
+    for file in snapshot.iterdir():
+        if file.is_symlink() or file.is_file():
+            file.rename(folder / file.name)
+    write_tiny_sentencepiece(folder)
+    return folder
+
+
+def test_subfolders_of_a_repository(cache: Path) -> None:
+    expected = dict(XLMRobertaXLForMaskedLM.from_pretrained(cache).state_dict())
+    folder = in_subfolder(cache, "a/b")
+    to_shards(folder, pickled=False)
+    assert XLMRobertaXLConfig.from_pretrained(HUB_ID, subfolder="a/b").vocab_size == 60
+    loaded = XLMRobertaXLForMaskedLM.from_pretrained(HUB_ID, subfolder="a/b")
+    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in expected.items())
+    assert loaded.name_or_path == HUB_ID
+    assert XLMRobertaXLTokenizer.from_pretrained(HUB_ID, subfolder="a/b").vocab_size == 602
+    assert checkpoint_directory(HUB_ID, HubOptions(subfolder="a/b")) == folder
+    with pytest.raises(CheckpointError, match=r"holds its config\.json"):
+        XLMRobertaXLModel.from_pretrained(HUB_ID)
+
+
+def test_a_tokenizer_needs_no_configuration_of_a_model(cache: Path) -> None:
+    in_subfolder(cache, "tokenizer")
+    (cache / "tokenizer" / "config.json").unlink()
+    assert XLMRobertaXLTokenizer.from_pretrained(HUB_ID, subfolder="tokenizer").vocab_size == 602
+
+
+def test_another_cache(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`local_files_only` asks nobody, so that no network is missed."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    write_tiny_sentencepiece(cache)
+    (tmp_path / "hub").rename(tmp_path / "elsewhere")
+    where: dict[str, Any] = {"cache_dir": tmp_path / "elsewhere", "local_files_only": True}
+    assert XLMRobertaXLConfig.from_pretrained(HUB_ID, **where).vocab_size == 60
+    assert XLMRobertaXLModel.from_pretrained(HUB_ID, revision=COMMIT, **where).config.vocab_size == 60
+    assert XLMRobertaXLTokenizer.from_pretrained(HUB_ID, **where).vocab_size == 602
+    with pytest.raises(CheckpointError, match="neither the Hugging Face hub nor its local cache"):
+        XLMRobertaXLConfig.from_pretrained(HUB_ID, local_files_only=True)
+
+
+def test_options_reach_the_hub_and_are_not_kept(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = in_subfolder(cache, "sub")
+    calls: list[dict[str, Any]] = []
+
+    def download(repository: str, file: str, **options: Any) -> str:
+        assert repository == HUB_ID
+        calls.append(options)
+        if not (folder / file).exists():
+            raise errors.EntryNotFoundError(file)
+        return str(folder / file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    options: dict[str, Any] = {
+        "token": "hf_secret", "force_download": True, "local_files_only": False, "cache_dir": "somewhere",
+        "subfolder": "sub",
+    }  # fmt: skip
+    assert "hf_secret" not in repr(HubOptions(**options))
+    loaded: list[Any] = [
+        cls.from_pretrained(HUB_ID, revision="v1", **options)
+        for cls in (XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLTokenizer)
+    ]
+    for call in calls:
+        assert call | {"revision": "v1"} == options | {"revision": "v1"}
+    # The first file of each is asked for by name, and the others by the commit that it came from.
+    assert [call["revision"] for call in calls].count("v1") == 3
+    assert {call["revision"] for call in calls} == {"v1", COMMIT}
+    for each in loaded:
+        each.save_pretrained(tmp_path / "out")
+        assert "hf_secret" not in repr(each) + repr(vars(each))
+    for file in (tmp_path / "out").iterdir():
+        assert b"hf_secret" not in file.read_bytes()
 
 
 def test_what_the_cache_lacks_is_named(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:

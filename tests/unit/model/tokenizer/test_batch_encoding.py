@@ -133,7 +133,9 @@ def test_pad_leaves_unknown_inputs_alone(tokenizer: XLMRobertaXLTokenizer) -> No
     assert scores.dtype == torch.float32
     assert scores.tolist() == [0.5]
     tensors = tokenizer.pad({"input_ids": torch.tensor([[0, 2]])}, padding="max_length", max_length=4)
-    assert tensors.input_ids == [[0, 2, 1, 1]]
+    assert torch.equal(tensors.input_ids, torch.tensor([[0, 2, 1, 1]]))
+    assert isinstance(tokenizer.pad({"input_ids": np.array([[0, 2]])}).input_ids, np.ndarray)
+    assert tokenizer.pad({"input_ids": np.array([[0, 2]])}, return_tensors="pt").input_ids.dtype == torch.int64
     assert tokenizer.pad(rows[:1], return_attention_mask=False).data == {
         "input_ids": [[0, 5, 2]],
         "labels": [1],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sentencepiece as spm
+from transformers import XLMRobertaTokenizer
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
@@ -35,7 +36,7 @@ def test_settings_survive_saving(directory: Path, tmp_path: Path) -> None:
     tokenizer.truncation_side = "left"
     tokenizer.clean_up_tokenization_spaces = True
     written = tokenizer.save_pretrained(tmp_path / "new" / "saved")
-    assert sorted(path.name for path in written) == [
+    assert sorted(Path(path).name for path in written) == [
         "sentencepiece.bpe.model",
         "special_tokens_map.json",
         "tokenizer_config.json",
@@ -130,3 +131,69 @@ def test_a_model_of_another_numbering_is_refused(tmp_path: Path) -> None:
         )
     with pytest.raises(ValueError, match=r"have the sentencepiece ids \(3, 1, 2\), expected \(0, 1, 2\)"):
         XLMRobertaXLTokenizer(path)
+
+
+def test_settings_of_a_call_win(directory: Path) -> None:
+    write_config(directory, model_max_length=64, padding_side="left")
+    for cls in (XLMRobertaXLTokenizer, XLMRobertaTokenizer):
+        stored = cls.from_pretrained(directory)
+        assert (stored.model_max_length, stored.padding_side) == (64, "left")
+        options: dict[str, Any] = {"padding_side": "right", "truncation_side": "left", "bos_token": "<s>"}
+        changed = cls.from_pretrained(pretrained_model_name_or_path=directory, model_max_length=32, **options)
+        assert (changed.model_max_length, changed.padding_side, changed.truncation_side) == (32, "right", "left")
+        assert changed.name_or_path == str(directory)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"padding_side": "top"}, "padding_side: found 'top', expected 'left' or 'right'"),
+        (
+            {"mask_token": "[MASK]"},
+            r"mask_token is '<mask>' in every vocabulary of XLM-R, and cannot be '\[MASK\]'",
+        ),
+        ({"use_auth_token": "hf_secret"}, "use_auth_token must be None, .* pass token="),
+        ({"proxies": {"https": "hf_secret"}}, "proxies must be None, .* set HTTPS_PROXY"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(directory: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        XLMRobertaXLTokenizer.from_pretrained(directory, **options)
+    assert "hf_secret" not in str(caught.value)
+
+
+def test_options_of_loading_are_obeyed_and_not_kept(directory: Path, tmp_path: Path) -> None:
+    write_tiny_sentencepiece(directory / "a" / "b", vocab_size=500)
+    options: dict[str, Any] = {
+        "cache_dir": None, "force_download": True, "local_files_only": True, "token": "hf_secret",
+        "revision": "v1", "use_auth_token": None, "trust_remote_code": False, "proxies": None,
+    }  # fmt: skip
+    for cls in (XLMRobertaXLTokenizer, XLMRobertaTokenizer):
+        assert cls.from_pretrained(directory, **options).vocab_size == 602
+        assert cls.from_pretrained(directory, subfolder="a/b", **options).vocab_size == 502
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(directory, **options)
+    tokenizer.save_pretrained(tmp_path / "out")
+    assert "hf_secret" not in repr(vars(tokenizer))
+    assert all(b"hf_secret" not in file.read_bytes() for file in (tmp_path / "out").iterdir())
+
+
+@pytest.mark.parametrize("prefix", [None, "mine"])
+def test_names_of_the_written_files(directory: Path, tmp_path: Path, prefix: str | None) -> None:
+    ours, theirs = (
+        cls.from_pretrained(directory).save_pretrained(save_directory=str(tmp_path), filename_prefix=prefix)
+        for cls in (XLMRobertaXLTokenizer, XLMRobertaTokenizer)
+    )
+    assert ours == theirs[:-1]  # the last is for added tokens, which there are none of
+    assert all(Path(path).is_file() for path in ours)
+    (tmp_path / "vocabulary").mkdir()
+    for cls in (XLMRobertaXLTokenizer, XLMRobertaTokenizer):
+        (path,) = cls.from_pretrained(directory).save_vocabulary(str(tmp_path / "vocabulary"), prefix)
+        assert path == str(tmp_path / "vocabulary" / f"{'mine-' if prefix else ''}sentencepiece.bpe.model")
+        assert Path(path).read_bytes() == (directory / "sentencepiece.bpe.model").read_bytes()
+
+
+@pytest.mark.parametrize("option", [{"legacy_format": False}, {"push_to_hub": True}])
+def test_what_is_not_written_is_refused(directory: Path, tmp_path: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(option))):
+        XLMRobertaXLTokenizer.from_pretrained(directory).save_pretrained(tmp_path / "out", **option)
+    assert not (tmp_path / "out").exists()

@@ -125,7 +125,12 @@ def test_arguments_that_do_not_go_together_are_refused(
         tokenizer(*arguments, **options)
 
 
-@pytest.mark.parametrize("text", [None, 7, b"bytes"])
+def test_no_text_at_all_is_refused(tokenizer: XLMRobertaXLTokenizer) -> None:
+    with pytest.raises(ValueError, match="text: found None, expected a text, or else a text_target"):
+        tokenizer(None)
+
+
+@pytest.mark.parametrize("text", [7, b"bytes"])
 def test_what_is_no_text_is_refused(tokenizer: XLMRobertaXLTokenizer, text: Any) -> None:
     with pytest.raises(TypeError, match="text 0 is of type"):
         tokenizer(text)
