@@ -17,20 +17,20 @@ def refuse_other_run(root: str, found: Mapping[str, str], identity: Mapping[str,
     if not names:
         return
     if len(names) <= _MAX_VALUES:
-        values = "; ".join(_values(name, found, identity) for name in names)
-        differences = f"{', '.join(names)}; {values}"
+        differences = ", ".join(_values(name, found, identity) for name in names)
     else:
         differences = _sections(names, found, identity)
+    upgrade = " (pipeline/CHANGES.md lists what an upgrade changes)" if "code" in names else ""
     raise ConfigError(
-        f"output.path: {root} belongs to another run, which differs in {differences}; choose another output.path, "
-        "or add --restart to do all of it anew: the output that is there stays until the new one is complete, and "
-        "is replaced then"
+        f"output.path: {root} belongs to another run, which differs in {differences}{upgrade}; choose another "
+        "output.path, or add --restart to do all of it anew: the output that is there stays until the new one is "
+        "complete, and is replaced then"
     )
 
 
 def _values(name: str, found: Mapping[str, str], identity: Mapping[str, str]) -> str:
     there, here = (_shown(values.get(name)) for values in (found, identity))
-    return f"{name}: found {there} there, expected {here} as in this job"
+    return f"{name} (found {there} there, expected {here} as in this job)"
 
 
 def _sections(names: Sequence[str], found: Mapping[str, str], identity: Mapping[str, str]) -> str:

@@ -149,7 +149,9 @@ def test_a_changed_configuration_for_an_output_that_is_there(
     output = {"path": str(one_rank.output), **changes.pop("output", {})}
     job_file = workbench.job("changed", output=output, **changes)
     found = refusal([str(job_file)], capsys)
-    assert found.startswith(f"output.path: {one_rank.output} belongs to another run, which differs in {fields};")
+    assert found.startswith(
+        f"output.path: {one_rank.output} belongs to another run, which differs in {fields} (found "
+    )
     assert files_below(one_rank.output) == before
 
 

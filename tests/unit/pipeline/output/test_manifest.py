@@ -79,14 +79,14 @@ def test_a_run_goes_on_with_what_it_was_begun_with(manifest: Manifest) -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({**IDENTITY, "model": "xyz"}, "in model; model: found abc there, expected xyz as in this job; choose"),
+        ({**IDENTITY, "model": "xyz"}, "in model (found abc there, expected xyz as in this job); choose"),
         (
             {**IDENTITY, "model": "xyz", "config": "x"},
-            "in config, model; config: found c0ffee there, expected x as in this job; model: found abc there",
+            "in config (found c0ffee there, expected x as in this job), model (found abc there, ",
         ),
         ({"config": "x", "model": "y", "heads": "z"}, "which differs in config, model, heads; choose"),
-        ({**IDENTITY, "new": "1"}, "in new; new: found nothing there, expected 1 as"),
-        ({"config": "c0ffee", "model": "abc"}, "in heads; heads: found 123 there, expected nothing as"),
+        ({**IDENTITY, "new": "1"}, "in new (found nothing there, expected 1 as"),
+        ({"config": "c0ffee", "model": "abc"}, "in heads (found 123 there, expected nothing as"),
     ],
 )
 def test_another_run_is_refused(manifest: Manifest, other: dict[str, str], named: str) -> None:

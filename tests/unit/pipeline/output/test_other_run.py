@@ -3,6 +3,7 @@ import pytest
 from pipeline.errors import ConfigError
 from pipeline.output.other_run import refuse_other_run
 
+UPGRADE = " (pipeline/CHANGES.md lists what an upgrade changes)"
 IDENTITY = {
     "code": "0.1",
     "heads": '["topic"]',
@@ -25,7 +26,7 @@ def differences(**changes: str | None) -> str:
     )
     assert message.startswith(begin)
     assert "\n" not in message
-    return message.removeprefix(begin).partition(end)[0]
+    return message.removeprefix(begin).partition(end)[0].removesuffix(UPGRADE)
 
 
 def test_equal_ones_pass() -> None:
@@ -33,12 +34,22 @@ def test_equal_ones_pass() -> None:
 
 
 def test_one_or_two_fields_have_their_values() -> None:
-    assert differences(code="0.2") == "code; code: found 0.1 there, expected 0.2 as in this job"
+    assert differences(code="0.2") == "code (found 0.1 there, expected 0.2 as in this job)"
     assert differences(heads__topic__new="5", model__dtype=None) == (
-        "model.dtype, heads.topic.new; model.dtype: found auto there, expected nothing as in this job; "
-        "heads.topic.new: found nothing there, expected 5 as in this job"
+        "model.dtype (found auto there, expected nothing as in this job), "
+        "heads.topic.new (found nothing there, expected 5 as in this job)"
     )
-    assert differences(code="x" * 200).endswith(f"expected {'x' * 80}... as in this job")
+    assert differences(code="x" * 200).endswith(f"expected {'x' * 80}... as in this job)")
+
+
+@pytest.mark.parametrize("changes", [{"code": "0.2"}, dict.fromkeys(IDENTITY, "2")], ids=["alone", "among others"])
+def test_an_upgrade_points_to_the_list_of_changes(changes: dict[str, str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        refuse_other_run("out", IDENTITY, IDENTITY | changes)
+    assert f"{UPGRADE}; choose another output.path" in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        refuse_other_run("out", IDENTITY, IDENTITY | changes | {"code": "0.1", "heads": "none"})
+    assert UPGRADE not in str(caught.value)
 
 
 def test_more_are_told_by_their_sections() -> None:
