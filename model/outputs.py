@@ -1,53 +1,111 @@
-"""Outputs of the models: attribute, key and index access, with the field order of Transformers."""
+"""Outputs of the models: the classes, the order of fields and the access of Transformers.
 
-from collections.abc import Iterator
+What is said to be fp32 is float64 for a float64 model.
+"""
+
+from collections import OrderedDict
+from collections.abc import ItemsView, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, overload
+from functools import partial
+from typing import Any, Never, overload
 
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 Cache = tuple[tuple[Tensor, ...], ...]
 
 
 @dataclass
-class ModelOutput:
-    """Fields that are None are absent from `keys()`, from iteration and from `to_tuple()`."""
+class ModelOutput(OrderedDict[str, Any]):
+    """Fields by attribute, by name (`output["logits"]`) and by place (`output[0]`, `output[:2]`).
 
-    def keys(self) -> list[str]:
-        """Names of the fields that are present, in order."""
-        return [f.name for f in fields(self) if getattr(self, f.name) is not None]
+    A dictionary of the fields that are not None, whose attributes and items are kept in step, and a node of
+    torch's pytrees.
+    """
 
-    def values(self) -> list[Any]:
-        """The fields that are present, in order."""
-        return [getattr(self, name) for name in self.keys()]
+    def __init_subclass__(cls) -> None:
+        """Make torch see the tensors within: data parallelism and export look for them."""
+        pytree.register_pytree_node(
+            cls,
+            _flatten,
+            partial(_unflatten, cls),
+            serialized_type_name=f"{cls.__module__}.{cls.__qualname__}",
+            flatten_with_keys_fn=_flatten_with_keys,
+        )
 
-    def items(self) -> list[tuple[str, Any]]:
-        """Pairs of name and value of the fields that are present."""
-        return list(zip(self.keys(), self.values(), strict=True))
-
-    def to_tuple(self) -> tuple[Any, ...]:
-        """The fields that are present, as `return_dict=False` returns them."""
-        return tuple(self.values())
+    def __post_init__(self) -> None:
+        """Take a dictionary, or pairs of name and value, in the place of fields, as any dictionary does."""
+        first, *others = (f.name for f in fields(self))
+        pairs = _pairs(getattr(self, first))
+        if pairs is not None and all(getattr(self, name) is None for name in others):
+            setattr(self, first, None)
+            for name, value in pairs.items():
+                self[name] = value
 
     @overload
     def __getitem__(self, key: str | int) -> Any: ...
     @overload
     def __getitem__(self, key: slice) -> tuple[Any, ...]: ...
     def __getitem__(self, key: str | int | slice) -> Any:
-        if isinstance(key, str):
-            if key not in self.keys():
-                raise KeyError(key)
-            return getattr(self, key)
-        return self.to_tuple()[key]
+        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.keys())
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setattr__(key, value)
+        if value is not None:
+            super().__setitem__(key, value)
+        elif key in self:
+            super().__delitem__(key)
 
-    def __len__(self) -> int:
-        return len(self.keys())
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self or any(f.name == name for f in fields(self)):
+            self[name] = value
+        else:
+            super().__setattr__(name, value)
 
-    def __contains__(self, key: object) -> bool:
-        return key in self.keys()
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        if name in self:
+            super().__delitem__(name)
+
+    def _refused(self, *args: Any, **kwargs: Any) -> Never:
+        name = type(self).__name__
+        raise TypeError(f"items of a {name} cannot be removed or set together; set one of them, or set it to None")
+
+    def __ne__(self, other: object) -> bool:
+        # The dictionary's own looks at items alone.
+        return not self == other
+
+    __delitem__ = pop = popitem = clear = setdefault = update = _refused
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The fields that are not None, as `return_dict=False` returns them."""
+        return tuple(self.values())
+
+
+def _pairs(value: object) -> dict[str, Any] | None:
+    """What a mapping or pairs of name and value hold; None for anything else, such as a tensor."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if not isinstance(value, ItemsView | Iterator | list | tuple):
+        return None
+    pairs = list(value)
+    is_pairs = all(isinstance(p, list | tuple) and len(p) == 2 and isinstance(p[0], str) for p in pairs)
+    return dict(pairs) if pairs and is_pairs else None
+
+
+def _flatten(output: ModelOutput) -> tuple[list[Any], list[str]]:
+    return list(output.values()), list(output.keys())
+
+
+def _flatten_with_keys(output: ModelOutput) -> tuple[list[tuple[pytree.KeyEntry, Any]], list[str]]:
+    return [(pytree.MappingKey(key), value) for key, value in output.items()], list(output.keys())
+
+
+def _unflatten(cls: type[ModelOutput], values: Any, names: list[str]) -> ModelOutput:
+    output = cls()
+    for name, value in zip(names, values, strict=True):
+        output[name] = value
+    return output
 
 
 @dataclass
