@@ -55,9 +55,9 @@ class XLMRobertaXLConfig:
         type_vocab_size: int = 1,
         initializer_range: float = 0.02,
         layer_norm_eps: float = 1e-05,
-        pad_token_id: int = 1,
-        bos_token_id: int = 0,
-        eos_token_id: int = 2,
+        pad_token_id: int | None = 1,
+        bos_token_id: int | None = 0,
+        eos_token_id: int | None = 2,
         position_embedding_type: str = "absolute",
         use_cache: bool = True,
         classifier_dropout: float | None = None,
@@ -71,6 +71,7 @@ class XLMRobertaXLConfig:
         output_attentions: bool = False,
         output_hidden_states: bool = False,
         return_dict: bool = True,
+        torchscript: bool = False,
         tie_word_embeddings: bool = True,
         chunk_size_feed_forward: int = 0,
         pruned_heads: Mapping[Any, list[int]] | None = None,
@@ -101,6 +102,7 @@ class XLMRobertaXLConfig:
         self.output_attentions = output_attentions
         self.output_hidden_states = output_hidden_states
         self.return_dict = return_dict
+        self.torchscript = torchscript
         self.tie_word_embeddings = tie_word_embeddings
         self.chunk_size_feed_forward = chunk_size_feed_forward
         self.pruned_heads = {int(i): list(heads) for i, heads in (pruned_heads or {}).items()}
@@ -161,14 +163,26 @@ class XLMRobertaXLConfig:
         return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     def kept_heads(self, layer: int) -> list[int]:
-        """Numbers of the attention heads of a layer that are not pruned."""
-        pruned = set(self.pruned_heads.get(layer, ()))
+        """Numbers of the attention heads of a layer that are not pruned; layer -1 is the last, here as there."""
+        same = [i for i in self.pruned_heads if i % self.num_hidden_layers == layer % self.num_hidden_layers]
+        pruned = {head for i in same for head in self.pruned_heads[i]}
         return [head for head in range(self.num_attention_heads) if head not in pruned]
+
+    @property
+    def padding_id(self) -> int:
+        """`pad_token_id`, behind which positions start.
+
+        Raises:
+            ValueError: it is None, and positions cannot be counted.
+        """
+        if self.pad_token_id is None:
+            raise ValueError("config.pad_token_id must be set, found None: positions are counted from it")
+        return self.pad_token_id
 
     @property
     def max_num_tokens(self) -> int:
         """Longest sequence, in tokens: positions start behind the padding index (512 of 514)."""
-        return self.max_position_embeddings - self.pad_token_id - 1
+        return self.max_position_embeddings - self.padding_id - 1
 
     @property
     def dtype(self) -> torch.dtype | None:
@@ -178,7 +192,7 @@ class XLMRobertaXLConfig:
     @property
     def use_return_dict(self) -> bool:
         """Whether outputs are objects (True) or plain tuples."""
-        return self.return_dict
+        return self.return_dict and not self.torchscript
 
     def validate(self) -> None:
         """Raise ValueError, naming the field, if no model can be built from these values."""

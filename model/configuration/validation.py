@@ -36,6 +36,14 @@ def refuse_wrong_values(values: Mapping[str, Any]) -> None:
         _refuse_other_choice(values, "hidden_act", HIDDEN_ACTS)
     if values["problem_type"] is not None:
         _refuse_other_choice(values, "problem_type", PROBLEM_TYPES)
+    if values["pad_token_id"] is not None:
+        _refuse_wrong_padding(values)
+    _refuse_wrong_pruned_heads(values)
+    if values["add_cross_attention"] and not values["is_decoder"]:
+        raise ValueError("config.add_cross_attention needs config.is_decoder = True, found False")
+
+
+def _refuse_wrong_padding(values: Mapping[str, Any]) -> None:
     if not 0 <= values["pad_token_id"] < values["vocab_size"]:
         raise ValueError(
             f"config.pad_token_id must be in [0, vocab_size={values['vocab_size']}), "
@@ -46,22 +54,24 @@ def refuse_wrong_values(values: Mapping[str, Any]) -> None:
             f"config.max_position_embeddings ({values['max_position_embeddings']}) leaves no position behind "
             f"config.pad_token_id ({values['pad_token_id']})"
         )
-    _refuse_wrong_pruned_heads(values)
-    if values["add_cross_attention"] and not values["is_decoder"]:
-        raise ValueError("config.add_cross_attention needs config.is_decoder = True, found False")
 
 
 def _refuse_wrong_pruned_heads(values: Mapping[str, Any]) -> None:
     num_layers, num_heads = values["num_hidden_layers"], values["num_attention_heads"]
+    pruned: dict[int, set[int]] = {}
     for layer, heads in values["pruned_heads"].items():
-        if not 0 <= layer < num_layers:
-            raise ValueError(f"config.pruned_heads must name layers in [0, {num_layers}), found {layer}")
+        if not -num_layers <= layer < num_layers:
+            raise ValueError(
+                f"config.pruned_heads must name layers in [{-num_layers}, {num_layers}), found {layer}"
+            )
         wrong = [head for head in heads if not 0 <= head < num_heads]
         if wrong:
             raise ValueError(
                 f"config.pruned_heads must name heads in [0, {num_heads}), found {wrong[0]} in layer {layer}"
             )
-        if len(set(heads)) == num_heads:
+        # Layer -1 is the last, which may be named by its number too.
+        pruned.setdefault(layer % num_layers, set()).update(heads)
+        if len(pruned[layer % num_layers]) == num_heads:
             raise ValueError(f"config.pruned_heads must leave a head in every layer, found none in {layer}")
 
 

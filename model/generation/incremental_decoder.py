@@ -50,7 +50,7 @@ class Decoder:
             self._fed = torch.cat([self._fed, new_ids], dim=1)
             new_ids = new_ids if self._uses_cache else self._fed
         # As in the forward pass by default: a padding token has no place of its own, even where one was chosen.
-        pad_token_id = self.model.config.pad_token_id
+        pad_token_id = self.model.config.padding_id
         is_token = self._mask * self._fed.ne(pad_token_id)
         position_ids = is_token.cumsum(dim=1) * is_token + pad_token_id
         outputs = self.model.roberta(

@@ -71,13 +71,15 @@ class GenerationOptions:
             raise ValueError(f"early_stopping must be True, False or 'never', found {self.early_stopping!r}")
 
     def ends(self, config: XLMRobertaXLConfig) -> list[int]:
-        """The ids that end a continuation."""
+        """The ids that end a continuation; where there are none, each is as long as may be."""
         eos = config.eos_token_id if self.eos_token_id is None else self.eos_token_id
+        if eos is None:
+            return []
         return [eos] if isinstance(eos, int) else list(eos)
 
     def padding(self, config: XLMRobertaXLConfig) -> int:
         """What follows the end."""
-        return config.pad_token_id if self.pad_token_id is None else self.pad_token_id
+        return config.padding_id if self.pad_token_id is None else self.pad_token_id
 
     def num_usable(self, config: XLMRobertaXLConfig) -> int:
         """How many ids may be chosen."""

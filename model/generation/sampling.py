@@ -19,7 +19,7 @@ def continue_rows(
 ) -> Tensor:
     """Greedy search or sampling: `[B, up to num_new_tokens]`, padded behind the end of a row."""
     config, group = decoder.model.config, decoder.model.group
-    ends = torch.tensor(options.ends(config), device=prompt_BS.device)
+    ends = torch.tensor(options.ends(config), dtype=torch.long, device=prompt_BS.device)
     finished_B = torch.zeros(len(prompt_BS), dtype=torch.bool, device=prompt_BS.device)
     new_ids, generated = prompt_BS, []
     for _ in range(num_new_tokens):

@@ -46,9 +46,12 @@ def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> 
     return norm(hidden_TD)
 
 
-def add_norms(device: torch.device, quantization: Quantization | None) -> tuple[AddNorm, AddNorm]:
+def add_norms(
+    device: torch.device, dtype: torch.dtype, quantization: Quantization | None
+) -> tuple[AddNorm, AddNorm]:
     """For the input of a product, and for the states that leave the last layer."""
-    if not runs_triton(device):
+    # The kernel computes in fp32, which is too little for float64.
+    if dtype == torch.float64 or not runs_triton(device):
         return add_norm, add_norm
     from model.kernels import norm_triton  # noqa: PLC0415  # Triton, which CPU builds of torch lack
 
@@ -124,7 +127,7 @@ class FusedEncoder(nn.Module):
     ) -> None:
         super().__init__()
         weight, is_causal = encoder.LayerNorm.weight, config.is_decoder
-        layer_add_norm, self.add_norm = add_norms(weight.device, quantization)
+        layer_add_norm, self.add_norm = add_norms(weight.device, weight.dtype, quantization)
         layers = encoder.layers
         fuse: Callable[[Layer], FusedLayer | TiledLayer]
         self.is_tiled = all_ranks_fit_tiles(config, quantization, weight, group)
@@ -158,5 +161,6 @@ class FusedEncoder(nn.Module):
             embed_(states_TD, embeddings, batch)
             self.forward_(states_TD, batch)
             return
+        assert embeddings.pad_token_id is not None, "packed batches count positions from it"
         filled = batch.filled_up(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
         states_TD.copy_(self.forward_(embeddings.forward_packed(filled), filled)[: len(states_TD)])

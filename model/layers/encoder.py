@@ -36,7 +36,8 @@ class Embeddings(nn.Module):
         super().__init__()
         size, pad = config.hidden_size, config.pad_token_id
         self.pad_token_id = pad
-        self.max_num_tokens = config.max_num_tokens
+        # Without a padding id no position can be counted.
+        self.max_num_tokens = 0 if pad is None else config.max_num_tokens
         self.is_absolute = config.position_embedding_type == "absolute"
         self.word_embeddings = VocabParallelEmbedding(config.vocab_size, size, group, padding_idx=pad)
         self.position_embeddings = embedding_table(config.max_position_embeddings, size, padding_idx=pad)
@@ -75,14 +76,20 @@ class Embeddings(nn.Module):
 
     def _position_ids(self, input_ids: Tensor | None, inputs_embeds: Tensor, num_cached: int) -> Tensor:
         """Positions count the tokens that are not padding, from `pad_token_id + 1` (fairseq's make_positions)."""
+        if self.pad_token_id is None:
+            raise ValueError(
+                "config.pad_token_id must be set where position_ids are not given, found None: "
+                "positions are counted from it"
+            )
         length = num_cached + inputs_embeds.shape[1]
         if input_ids is None:
             counts = torch.arange(num_cached + 1, length + 1, device=inputs_embeds.device)[None, :]
         else:
             is_token = input_ids.ne(self.pad_token_id).long()
             counts = (is_token.cumsum(dim=1) + num_cached) * is_token
-        # The maximum is asked for only where it can matter: on a GPU it is waited for.
-        if length > self.max_num_tokens and (num_tokens := int(counts.max())) > self.max_num_tokens:
+        # The maximum is asked for only where it can matter: on a GPU it is waited for. A trace holds no branches.
+        is_long = not torch.jit.is_tracing() and length > self.max_num_tokens
+        if is_long and (num_tokens := int(counts.max())) > self.max_num_tokens:
             raise ValueError(f"a sequence must hold at most {self.max_num_tokens} tokens, found {num_tokens}")
         return counts + self.pad_token_id
 

@@ -66,7 +66,8 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         Dropout applies in `train()` to the embeddings and residual branches; attention weights are not dropped.
 
         Raises:
-            ValueError: relative positions, which need the padded forward; or a sequence that is too long.
+            ValueError: relative positions, which need the padded forward; a sequence that is too long; or no
+                `config.pad_token_id`.
         """
         if self.config.position_embedding_type != "absolute":
             raise ValueError(
@@ -123,7 +124,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             attention_mask: 1 for tokens to attend to, 0 for others; `[batch, cached + length]`, or
                 `[batch, length, cached + length]` for a mask of one's own.
             token_type_ids: `[batch, length]`, default 0.
-            position_ids: `[batch, length]`, default counted from `pad_token_id + 1`.
+            position_ids: `[batch, length]`, default counted from `config.pad_token_id + 1`.
             head_mask: `[num_heads]` or `[num_layers, num_heads]`, 1 to keep a head; pruned heads are counted.
             encoder_hidden_states: `[batch, other length, hidden_size]`, for a decoder with cross-attention.
             encoder_attention_mask: `[batch, other length]` or `[batch, length, other length]`.
@@ -139,7 +140,8 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
 
         Raises:
             ValueError: both or neither of `input_ids` and `inputs_embeds`, a mask of another shape, a sequence
-                that is too long for the position embeddings, or a trunk that was fused.
+                that is too long for the position embeddings, no `position_ids` where `config.pad_token_id` is
+                None, or a trunk that was fused.
         """
         config = self.config
         if self.fused is not None:

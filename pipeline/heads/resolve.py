@@ -98,9 +98,15 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
 def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
     """`config.json` of a directory that a field of the job names."""
     try:
-        return XLMRobertaXLConfig.from_pretrained(directory)
+        config = XLMRobertaXLConfig.from_pretrained(directory)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{field}: {error}") from None
+    if config.pad_token_id is None:
+        raise ConfigError(
+            f"{field}: {Path(directory, 'config.json')}: pad_token_id is null, expected a token id, behind which "
+            "positions are counted; set it (to 1 in XL and XXL)"
+        )
+    return config
 
 
 def trunk_field(name: str, options: HeadConfig) -> str:

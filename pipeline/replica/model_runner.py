@@ -139,7 +139,7 @@ class Shard:
         packed = PackedBatch.from_lengths(
             torch.from_numpy(batch.input_ids),
             batch.lengths.tolist(),
-            pad_token_id=trunk.config.pad_token_id,
+            pad_token_id=trunk.config.padding_id,
         ).moved(self._copies.to_device)
         hidden_TD = trunk.forward_packed(packed)
         return {
@@ -189,7 +189,8 @@ class Shard:
         is made of finite logits."""
         options = head.options
         assert isinstance(options, TextGenerationHead)
-        pad, end = head.config.pad_token_id, head.config.eos_token_id
+        pad = head.config.padding_id
+        end = pad if head.config.eos_token_id is None else head.config.eos_token_id
         prompts = torch.from_numpy(batch.input_ids).long().split(batch.lengths.tolist())
         chosen = [prompts[i] for i in request.index.tolist()]
         input_ids = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=pad).to(self.settings.device)

@@ -263,6 +263,28 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message
         causal_lm().generate(random_ids(CONFIG, 2, 4), **options)
 
 
+@pytest.mark.parametrize("options", [{"num_beams": 1}, {"num_beams": 3}])
+def test_without_an_end_every_row_is_as_long_as_may_be(options: dict[str, int]) -> None:
+    model = causal_lm(seed=5, std=0.3, eos_token_id=None)
+    prompt = random_ids(CONFIG, 3, 5)
+    found = model.generate(prompt, max_new_tokens=7, **options)
+    assert torch.equal(found, theirs(model, prompt, max_new_tokens=7, do_sample=False, **options))
+    assert found.shape == (3, 12)
+
+
+@pytest.mark.parametrize("position_embedding_type", POSITIONS)
+def test_generation_wants_a_padding_id_where_the_oracle_fails(position_embedding_type: str) -> None:
+    model = causal_lm(position_embedding_type=position_embedding_type)
+    oracle = oracle_of(model)
+    model.config.pad_token_id = oracle.roberta.embeddings.padding_idx = None
+    prompt = random_ids(CONFIG, 2, 4)
+    with pytest.raises(TypeError):
+        oracle.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=2)
+    for mask in (None, torch.ones_like(prompt)):
+        with pytest.raises(ValueError, match=r"^config\.pad_token_id must be set, found None"):
+            model.generate(prompt, mask, max_new_tokens=2, pad_token_id=0)
+
+
 def test_other_refusals() -> None:
     with pytest.raises(ValueError, match=r"generate needs config\.is_decoder = True"):
         causal_lm(is_decoder=False).generate(random_ids(CONFIG, 2, 4))

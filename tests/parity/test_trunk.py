@@ -53,6 +53,40 @@ def test_all_outputs_of_a_padded_batch() -> None:
     assert_same_output(ours, theirs)
 
 
+def test_without_a_padding_id_positions_have_to_be_given() -> None:
+    """The oracle fails without positions, and takes them; ours says what is missing."""
+    model = trunk(pad_token_id=None)
+    oracle = oracle_of(model)
+    ids = torch.arange(14).view(2, 7)
+    embeds = model.get_input_embeddings()(ids)
+    positions = torch.arange(7)[None] + 3
+    for inputs in ({"input_ids": ids}, {"inputs_embeds": embeds}):
+        ours, theirs = (m(**inputs, position_ids=positions) for m in (model, oracle))
+        assert_same_output(ours, theirs)
+        with pytest.raises(TypeError):
+            oracle(**inputs)
+        with pytest.raises(ValueError, match=r"config\.pad_token_id must be set where position_ids are not given"):
+            model(**inputs)
+    with pytest.raises(ValueError, match=r"config\.pad_token_id must be set, found None"):
+        model.forward_packed(PackedBatch.from_sequences([[5, 6]], pad_token_id=1))
+
+
+def test_no_token_is_padding_without_a_padding_id() -> None:
+    model = trunk(pad_token_id=None)
+    oracle = oracle_of(model)
+    ids, positions = torch.arange(12).view(2, 6), torch.arange(6)[None]
+    for m in (model, oracle):
+        m(ids, position_ids=positions)[0].square().mean().backward()
+    assert_same_gradients(model, oracle)
+    assert model.get_input_embeddings().weight.grad[:12].any(dim=1).all()
+    torch.manual_seed(0)
+    fresh = XLMRobertaXLModel(model.config)
+    assert fresh.get_input_embeddings().weight.any(dim=1).all()
+    fresh.resize_token_embeddings(130)
+    fresh.set_input_embeddings(torch.nn.Embedding(130, 40))
+    assert fresh(ids, position_ids=positions)[0].isfinite().all()
+
+
 @pytest.mark.parametrize("hidden_act", ["gelu", "relu", "silu", "gelu_new", torch.tanh])
 def test_activations(hidden_act: Any) -> None:
     model = trunk(hidden_act=hidden_act)

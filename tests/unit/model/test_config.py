@@ -34,7 +34,7 @@ DOCUMENTED = {
 INHERITED = (
     "num_labels", "id2label", "label2id", "problem_type", "is_decoder", "add_cross_attention", "output_attentions",
     "output_hidden_states", "return_dict", "tie_word_embeddings", "torch_dtype", "pruned_heads",
-    "chunk_size_feed_forward", "use_return_dict",
+    "chunk_size_feed_forward", "use_return_dict", "torchscript",
 )  # fmt: skip
 
 
@@ -127,6 +127,38 @@ def test_a_copy_is_independent() -> None:
     assert config.id2label[0] == "LABEL_0"
 
 
+@pytest.mark.parametrize("return_dict", [True, False])
+@pytest.mark.parametrize("torchscript", [True, False])
+def test_torchscript_wants_tuples(torchscript: bool, return_dict: bool, tmp_path: Path) -> None:
+    options = {"torchscript": torchscript, "return_dict": return_dict}
+    theirs = transformers.XLMRobertaXLConfig(**options)
+    theirs.save_pretrained(tmp_path)
+    for ours in (XLMRobertaXLConfig(**options), XLMRobertaXLConfig.from_pretrained(tmp_path)):
+        assert ours.torchscript == theirs.torchscript
+        assert ours.use_return_dict == theirs.use_return_dict
+
+
+def test_a_padding_id_can_be_left_out(tmp_path: Path) -> None:
+    transformers.XLMRobertaXLConfig(pad_token_id=None, vocab_size=9).save_pretrained(tmp_path)
+    config = XLMRobertaXLConfig.from_pretrained(tmp_path)
+    assert config.pad_token_id is None
+    for name in ("padding_id", "max_num_tokens"):
+        with pytest.raises(ValueError, match=r"^config\.pad_token_id must be set, found None: positions are"):
+            getattr(config, name)
+    config.save_pretrained(tmp_path)
+    assert transformers.XLMRobertaXLConfig.from_pretrained(tmp_path).pad_token_id is None
+    assert XLMRobertaXLConfig().padding_id == 1
+
+
+def test_layers_of_pruned_heads_are_counted_from_either_end(tmp_path: Path) -> None:
+    transformers.XLMRobertaXLConfig(
+        num_hidden_layers=3, num_attention_heads=4, hidden_size=8, pruned_heads={-1: [0], 2: [3], -3: [1]}
+    ).save_pretrained(tmp_path)
+    config = XLMRobertaXLConfig.from_pretrained(tmp_path)
+    assert [config.kept_heads(layer) for layer in (0, 1, 2)] == [[0, 2, 3], [0, 1, 2, 3], [1, 2]]
+    assert config.kept_heads(-1) == config.kept_heads(2)
+
+
 BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"hidden_size": 0}, r"hidden_size must be a positive integer, found 0"),
     ({"num_hidden_layers": 2.5}, r"num_hidden_layers must be a positive integer, found 2\.5"),
@@ -137,6 +169,7 @@ BAD_VALUES: list[tuple[dict[str, Any], str]] = [
     ({"hidden_act": "swish2"}, r"hidden_act must be one of gelu, relu, silu, gelu_new; found 'swish2'"),
     ({"problem_type": "guessing"}, r"problem_type must be one of regression"),
     ({"pad_token_id": 250880}, r"pad_token_id must be in \[0, vocab_size=250880\)"),
+    ({"pad_token_id": -1}, r"pad_token_id must be in \[0, vocab_size=250880\), found -1"),
     ({"max_position_embeddings": 2}, r"leaves no position"),
     ({"add_cross_attention": True}, r"add_cross_attention needs config\.is_decoder"),
     ({"torch_dtype": "float99"}, r"torch_dtype must name a torch dtype"),

@@ -131,7 +131,7 @@ def test_labels_with_gaps_are_refused(tmp_path: Path) -> None:
         ({"trunk": "TRUNK"}, "heads.topic.trunk"),
     ],
 )
-@pytest.mark.parametrize("damage", ["absent", "no JSON", "another model"])
+@pytest.mark.parametrize("damage", ["absent", "no JSON", "another model", "no padding id"])
 def test_a_damaged_config_is_refused_under_the_field_that_names_it(
     options: dict[str, str], field: str, damage: str, tmp_path: Path
 ) -> None:
@@ -144,6 +144,9 @@ def test_a_damaged_config_is_refused_under_the_field_that_names_it(
             (damaged / "config.json").write_text("{", encoding="utf-8")
         case "another model":
             (damaged / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
+        case "no padding id":
+            values = json.loads((damaged / "config.json").read_text(encoding="utf-8"))
+            (damaged / "config.json").write_text(json.dumps(values | {"pad_token_id": None}), encoding="utf-8")
     options = {key: str(damaged) for key in options}
     with pytest.raises(ConfigError) as caught:
         resolve_one(model if options else damaged, {**TOPIC, **options})
