@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
 from model.generation.generate import generate
@@ -38,8 +38,25 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
         """The projection onto the vocabulary (this rank's rows)."""
         return self.lm_head.decoder
 
-    def set_output_embeddings(self, new_embeddings: ColumnParallelLinear) -> None:
-        """Replace the projection onto the vocabulary, bias included."""
+    def set_output_embeddings(self, new_embeddings: ColumnParallelLinear | nn.Linear) -> None:
+        """Replace the projection onto the vocabulary, bias included; its tie ends until `tie_weights`.
+
+        Args:
+            new_embeddings: this rank's rows, or a whole `torch.nn.Linear`, of which a group of one takes the parameters
+                themselves and a larger group a copy of each rank's rows. Without a bias it gets one of zeros.
+
+        Raises:
+            ValueError: not `[vocab_size, hidden_size]`; to change that, see `resize_token_embeddings`.
+        """
+        config = self.config
+        found = (new_embeddings.out_features, new_embeddings.in_features)
+        if found != (config.vocab_size, config.hidden_size):
+            raise ValueError(
+                f"output embeddings must be [config.vocab_size, config.hidden_size] = [{config.vocab_size}, "
+                f"{config.hidden_size}], found {list(found)}; use resize_token_embeddings to change their number"
+            )
+        if isinstance(new_embeddings, nn.Linear):
+            new_embeddings = ColumnParallelLinear.from_linear(new_embeddings, self.group)
         self.lm_head.decoder = new_embeddings
         self.lm_head.bias = new_embeddings.bias
 
@@ -70,7 +87,13 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
 
         Returns:
             fp32 scalar, differentiable.
+
+        Raises:
+            IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
+            ValueError: not one label a token.
         """
+        if labels.shape != batch.input_ids.shape:
+            raise ValueError(f"labels must be {list(batch.input_ids.shape)}, found {list(labels.shape)}")
         labelled = (labels != IGNORE_INDEX).nonzero().squeeze(-1)
         hidden_ND = self.roberta.forward_packed(batch)[labelled]
         return self._loss(self.lm_head.local_logits(hidden_ND), labels[labelled])
@@ -98,6 +121,9 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
 
         Returns:
             MaskedLMOutput with fp32 loss and logits `[batch, length, vocab_size]`, or a tuple.
+
+        Raises:
+            IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
         """
         return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
@@ -149,6 +175,9 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
 
         Returns:
             CausalLMOutputWithCrossAttentions with fp32 loss and logits `[batch, length, vocab_size]`, or a tuple.
+
+        Raises:
+            IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
         """
         return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
@@ -212,13 +241,13 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             continuation with its end token, then padding. In a group every rank gets the same.
 
         Raises:
-            ValueError: `config.is_decoder` is False, options that make no sense, an empty prompt, or more tokens
-                than the position embeddings reach.
+            ValueError: `config.is_decoder` is False, `config.pad_token_id` is None, options that make no sense, an
+                empty prompt, or more tokens than the position embeddings reach.
         """
         if not self.config.is_decoder:
             raise ValueError("generate needs config.is_decoder = True, found False")
         if attention_mask is None:
-            attention_mask = input_ids.ne(self.config.pad_token_id)
+            attention_mask = input_ids.ne(self.config.padding_id)
         if seed is not None:
             generator = torch.Generator().manual_seed(seed)
         return generate(

@@ -22,7 +22,7 @@ from model.modeling.model_facts import ModelFacts
 from model.modeling.resizing import prune_attention, resize_embedding
 from model.modeling.saving import given_tensors, own_tensors
 from model.parallel.group import ShardGroup
-from model.parallel.layers import VocabParallelEmbedding
+from model.parallel.layers import ColumnParallelLinear, VocabParallelEmbedding
 
 if TYPE_CHECKING:
     from model.modeling.trunk import XLMRobertaXLModel
@@ -35,6 +35,8 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         config: geometry and options.
         group: the ranks that share this model; every rank holds its own slice of the weights.
         load_report: after `from_pretrained`, which parameters are new and which stored tensors were unused.
+
+    What is said to be fp32 (logits, losses) is so under autocast too, and float64 for a float64 model.
     """
 
     def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup | None = None) -> None:
@@ -77,6 +79,10 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         self.base_model.embeddings.word_embeddings = value
         self.tie_weights()
 
+    def get_output_embeddings(self) -> ColumnParallelLinear | None:
+        """None: there is no projection onto the vocabulary; language models override this."""
+        return None
+
     def tie_weights(self) -> None:
         """Let what shares the word embeddings share them again; language models override this."""
 
@@ -116,7 +122,7 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         Heads are counted as in the whole model, whatever was pruned before. All ranks call this together.
 
         Args:
-            heads_to_prune: by layer, the heads to remove.
+            heads_to_prune: by layer, the heads to remove; layer -1 is the last.
 
         Raises:
             ValueError: there is no such layer or head, or fewer heads than ranks would stay in a layer.

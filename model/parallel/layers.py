@@ -41,6 +41,12 @@ class Shard:
         """The rank's part of the full tensor, a view."""
         return full.narrow(self.dim, self.start, self.size)
 
+    def parameter_of(self, full: nn.Parameter, group: ShardGroup) -> nn.Parameter:
+        """The rank's part of a full parameter, a copy; in a group of one the parameter itself."""
+        if group.size == 1:
+            return full
+        return nn.Parameter(self.cut(full.detach()).clone(), requires_grad=full.requires_grad)
+
     def gather(self, part: Tensor, group: ShardGroup) -> Tensor:
         """The full tensor from the parts of all ranks, outside autograd."""
         return group.all_gather(part.detach(), self.dim, self.full_size, self.unit_size)
@@ -66,10 +72,23 @@ class ColumnParallelLinear(nn.Module):
         super().__init__()
         shard = Shard.of(group, 0, out_features, unit_size)
         self.group = group
+        self.in_features = in_features
         self.out_features = out_features
         self.weight = nn.Parameter(torch.empty(shard.size, in_features))
         self.bias = nn.Parameter(torch.empty(shard.size))
         self.shards = {"weight": shard, "bias": shard}
+
+    @classmethod
+    def from_linear(cls, linear: nn.Linear, group: ShardGroup) -> "ColumnParallelLinear":
+        """A rank's rows of a whole layer; on one rank the very same parameters. Without a bias it gets zeros."""
+        with torch.device("meta"):
+            layer = cls(linear.in_features, linear.out_features, group)
+        weight, bias = linear.get_parameter("weight"), dict(linear.named_parameters()).get("bias")
+        if bias is None:
+            bias = nn.Parameter(weight.detach().new_zeros(linear.out_features))
+        layer.weight = layer.shards["weight"].parameter_of(weight, group)
+        layer.bias = layer.shards["bias"].parameter_of(bias, group)
+        return layer
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., in_features]` to `[..., local out_features]`."""
@@ -136,9 +155,7 @@ class VocabParallelEmbedding(nn.Module):
         """A rank's rows of a whole table; on one rank the very same parameter."""
         with torch.device("meta"):
             table = cls(embedding.num_embeddings, embedding.embedding_dim, group, padding_idx)
-        weight = embedding.get_parameter("weight")
-        rows = table.shards["weight"].cut(weight.detach())
-        table.weight = weight if group.size == 1 else nn.Parameter(rows.clone())
+        table.weight = table.shards["weight"].parameter_of(embedding.get_parameter("weight"), group)
         return table
 
     def forward(self, input_ids: Tensor) -> Tensor:
@@ -146,12 +163,10 @@ class VocabParallelEmbedding(nn.Module):
         if self.group.size == 1:
             return F.embedding(input_ids, self.weight, self.padding_idx)
         shard = self.shards["weight"]
-        # Ids outside the vocabulary belong to the outer ranks, where the lookup refuses them.
-        is_foreign = torch.zeros_like(input_ids, dtype=torch.bool)
-        if shard.start > 0:
-            is_foreign |= input_ids < shard.start
-        if shard.stop < self.num_embeddings:
-            is_foreign |= input_ids >= shard.stop
+        # Ids outside the vocabulary are refused by a lookup that takes no memory, on all ranks alike: one that
+        # went on would wait for the others.
+        F.embedding(input_ids, torch.zeros((1, 1), device=input_ids.device).expand(self.num_embeddings, 1))
+        is_foreign = (input_ids < shard.start) | (input_ids >= shard.stop)
         local_ids = (input_ids - shard.start).masked_fill(is_foreign, 0)
         holds_padding = self.padding_idx is not None and shard.start <= self.padding_idx < shard.stop
         padding_idx = self.padding_idx - shard.start if holds_padding and self.padding_idx is not None else None

@@ -78,6 +78,14 @@ def _resize_and_prune(group: ShardGroup, directory: Path, tie_word_embeddings: b
     for output in outputs:
         output.loss.backward()
     assert_same_sliced_gradients(sharded, whole)
+    linear = torch.nn.Linear(56, 97)
+    for parameter in linear.parameters():
+        group.broadcast_(parameter.data)
+    for model in (whole, sharded):
+        model.set_output_embeddings(linear)
+    assert_same_parameters(sharded, whole)
+    outputs = [m(ids, mask, labels=ids) for m in (sharded, whole)]
+    assert_close(outputs[0].to_tuple(), outputs[1].to_tuple())
     with pytest.raises(ValueError, match=r"over 2 ranks .*, found 1 \(layer 1 after pruning\)"):
         sharded.prune_heads({1: [0, 1, 2, 4, 5]})
     assert sharded.config.pruned_heads[1] == [3]

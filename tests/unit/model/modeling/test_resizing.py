@@ -125,6 +125,60 @@ def test_output_embeddings_are_replaced() -> None:
     assert_same_output(model(ids), oracle_of(model)(ids))
 
 
+@pytest.mark.parametrize("tie_word_embeddings", [True, False])
+@pytest.mark.parametrize("cls", [XLMRobertaXLForMaskedLM, XLMRobertaXLForCausalLM])
+def test_a_linear_layer_becomes_the_projection(cls: Any, tie_word_embeddings: bool, tmp_path: Path) -> None:
+    options = {"tie_word_embeddings": tie_word_embeddings, "is_decoder": cls is XLMRobertaXLForCausalLM}
+    model = model_of(cls, **options)
+    oracle = oracle_of(model)
+    linear = nn.Linear(24, 60)
+    for m in (model, oracle):
+        m.set_output_embeddings(linear)
+    found = model.get_output_embeddings()
+    assert found.weight is linear.weight
+    assert found.bias is model.lm_head.bias is linear.bias
+    ids, mask = padded_batch(CONFIG, [7, 3])
+    assert_same_output(model(ids, mask, labels=ids), oracle(ids, mask, labels=ids))
+    for m in (model, oracle):
+        linear.zero_grad()
+        m(ids, mask, labels=ids).loss.backward()
+    assert_same_gradients(model, oracle)
+    # Loading ties what the configuration ties, here as there, and so does another size.
+    model.save_pretrained(tmp_path)
+    expected = type(oracle).from_pretrained(tmp_path, attn_implementation="eager")
+    assert_same_output(cls.from_pretrained(tmp_path)(ids, mask), expected(ids, mask))
+    for m in (model, oracle):
+        m.resize_token_embeddings(50)
+    assert (found.weight is model.get_input_embeddings().weight) == tie_word_embeddings
+    assert_same_output(model(ids % 50, mask, labels=ids % 50), oracle(ids % 50, mask, labels=ids % 50))
+
+
+def test_a_linear_layer_without_bias_gets_zeros() -> None:
+    model = model_of(XLMRobertaXLForMaskedLM, tie_word_embeddings=False)
+    oracle = oracle_of(model)
+    linear = nn.Linear(24, 60, bias=False)
+    for m in (model, oracle):
+        m.set_output_embeddings(linear)
+    ids = random_ids(CONFIG, 2, 5)
+    assert_same_output(model(ids, labels=ids), oracle(ids, labels=ids))
+    assert not model.lm_head.bias.any()
+
+
+@pytest.mark.parametrize("value", [nn.Linear(24, 61), nn.Linear(23, 60)])
+def test_a_projection_of_another_shape_is_refused(value: nn.Linear) -> None:
+    model = model_of(XLMRobertaXLForMaskedLM)
+    found = rf"\[{value.out_features}, {value.in_features}\]"
+    with pytest.raises(ValueError, match=rf"= \[60, 24\], found {found}; use resize_token_embeddings"):
+        model.set_output_embeddings(value)
+
+
+def test_without_a_language_model_there_is_no_projection() -> None:
+    for cls in (XLMRobertaXLModel, XLMRobertaXLForSequenceClassification, XLMRobertaXLForTokenClassification):
+        model = model_of(cls)
+        assert model.get_output_embeddings() is oracle_of(model).get_output_embeddings() is None
+        assert not hasattr(model, "set_output_embeddings")
+
+
 PRUNED = {0: [1], 2: [0, 3, 2]}
 
 
@@ -149,6 +203,27 @@ def test_pruning_equals_the_oracle(cls: Any, position_embedding_type: str) -> No
     ours[0].square().mean().backward()
     theirs[0].square().mean().backward()
     assert_same_gradients(model, oracle)
+
+
+def test_layers_are_counted_from_the_last_as_the_oracle_does(tmp_path: Path) -> None:
+    model = model_of(XLMRobertaXLModel)
+    oracle = oracle_of(model)
+    ids, mask = padded_batch(CONFIG, [7, 3])
+    for heads in ({-1: [0], 0: [3]}, {2: [0, 1], -3: [2]}):
+        for m in (model, oracle):
+            m.prune_heads(heads)
+        assert model.config.pruned_heads == oracle.config.pruned_heads
+        ours, theirs = (m(ids, mask, output_attentions=True) for m in (model, oracle))
+        assert_same_output(ours, theirs)
+    assert [a.shape[1] for a in ours.attentions] == [2, 4, 2]
+    model.save_pretrained(tmp_path)
+    assert_same_output(XLMRobertaXLModel.from_pretrained(tmp_path)(ids, mask, output_attentions=True), theirs)
+    # Theirs loads a file of such a model only where no layer is named twice.
+    other = model_of(XLMRobertaXLModel)
+    other.prune_heads({-1: [0]})
+    other.save_pretrained(tmp_path)
+    loaded = type(oracle).from_pretrained(tmp_path, attn_implementation="eager")
+    assert_same_output(other(ids, mask), loaded(ids, mask))
 
 
 def test_pruning_is_masking() -> None:
@@ -194,7 +269,9 @@ def test_a_pruned_model_is_saved_and_loaded_here_and_in_transformers(tmp_path: P
 @pytest.mark.parametrize(
     ("heads", "message"),
     [
-        ({3: [0]}, r"must name layers in \[0, 3\), found 3"),
+        ({3: [0]}, r"must name layers in \[-3, 3\), found 3"),
+        ({-4: [0]}, r"must name layers in \[-3, 3\), found -4"),
+        ({-1: [0, 1], 2: [2, 3]}, r"must leave a head in every layer, found none in -1"),
         ({0: [4]}, r"must name heads in \[0, 4\), found 4 in layer 0"),
         ({0: [0, 1, 2, 3]}, r"must leave a head in every layer, found none in 0"),
     ],
