@@ -5,7 +5,6 @@ Shape suffixes: P prompts, K beams, V vocabulary; rows are prompts times beams.
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from model.generation.incremental_decoder import Decoder
@@ -119,7 +118,7 @@ def beam_search(decoder: Decoder, prompt_ids: Tensor, options: GenerationOptions
 def _best_candidates(log_probs_rows_V: Tensor, prompts: list[PromptBeams]) -> list[list[tuple[float, int, int]]]:
     """For each prompt (log-probability, beam, token) of the best ways to go on, best first."""
     vocab_size = log_probs_rows_V.shape[-1]
-    scores_PK = torch.tensor([[score for score, _ in p.beams] for p in prompts], device=log_probs_rows_V.device)
+    scores_PK = log_probs_rows_V.new_tensor([[score for score, _ in p.beams] for p in prompts])
     totals_PKV = log_probs_rows_V.view(*scores_PK.shape, vocab_size) + scores_PK[..., None]
     best = totals_PKV.flatten(1).topk(prompts[0].num_candidates, dim=1)
     return [

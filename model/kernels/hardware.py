@@ -10,6 +10,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from model.kernels.precision import without_autocast
+
 FAST_PATH_CALLS: Counter[str] = Counter()
 """How often each fast path ran in this process; tests and benchmarks read it, nothing depends on it."""
 
@@ -48,11 +50,13 @@ def exact_bf16_products() -> Iterator[None]:
     For operands that came from bf16 and are fp32 to get an fp32 result: no bit of them is lost, a product of
     two has at most 16 bits and is exact in fp32, and sums are kept in fp32. CPUs with AMX then use it; others
     take oneDNN's fp32 kernel. The switch is the process's own: nothing else may multiply meanwhile.
+    Autocast is off within: it would round the result to bf16.
     """
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # the module is replaced by an object
     before = matmul.fp32_precision
     matmul.fp32_precision = "bf16"
     try:
-        yield
+        with without_autocast(torch.device("cpu")):
+            yield
     finally:
         matmul.fp32_precision = before

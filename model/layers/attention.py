@@ -16,6 +16,7 @@ from model.kernels.attention_cpu_rows import attention_in_rows
 from model.kernels.attention_gpu import half_precision_on_gpu
 from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
 from model.kernels.not_finite import keep_not_finite_
+from model.kernels.precision import wide_dtype
 from model.layers.dropout import DropoutSeed, dropout_heads
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
@@ -110,7 +111,7 @@ class SelfAttention(nn.Module):
         scores_BNSR = scores_BNSR / math.sqrt(self.head_size)
         if mask_B1SR is not None:
             scores_BNSR = scores_BNSR + mask_B1SR
-        probs_BNSR = F.softmax(scores_BNSR, dim=-1, dtype=torch.float32).to(q_BNSK.dtype)
+        probs_BNSR = F.softmax(scores_BNSR, dim=-1, dtype=wide_dtype(scores_BNSR.dtype)).to(q_BNSK.dtype)
         probs_BNSR = dropout_heads(probs_BNSR, self.dropout_prob, seed, self.local_heads)
         if head_mask is not None:
             probs_BNSR = probs_BNSR * head_mask[self.local_heads].view(1, -1, 1, 1)

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
 from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.precision import widened
 from model.layers.dropout import DropoutSeed, dropout
 from model.layers.loss import linear_fp32, vocab_parallel_nll
 from model.packing import PackedBatch
@@ -41,7 +42,7 @@ class LMHead(nn.Module):
         return self.layer_norm(F.gelu(self.dense(hidden)))
 
     def local_logits(self, hidden: Tensor) -> Tensor:
-        """This rank's columns of the logits, fp32 `[..., V of this rank]`."""
+        """This rank's columns of the logits, fp32 `[..., V of this rank]` (float64 for a float64 model)."""
         x = copy_to_shards(self.transform(hidden), self.group)
         return linear_fp32(x, self.decoder.weight, self.decoder.bias)
 
@@ -93,7 +94,7 @@ def pool_mean(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Ten
     if hidden_TD.is_cuda:
         return _pool_in_one_call(hidden_TD, batch, sequences_N, "mean")
     chunks = hidden_TD.split(list(batch.lengths))
-    return torch.stack([chunks[i].float().mean(dim=0) for i in sequences_N.tolist()])
+    return torch.stack([widened(chunks[i]).mean(dim=0) for i in sequences_N.tolist()])
 
 
 def pool_max(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tensor:
@@ -101,12 +102,12 @@ def pool_max(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tens
     if hidden_TD.is_cuda:
         return _pool_in_one_call(hidden_TD, batch, sequences_N, "max")
     chunks = hidden_TD.split(list(batch.lengths))
-    return torch.stack([chunks[i].amax(dim=0).float() for i in sequences_N.tolist()])
+    return torch.stack([widened(chunks[i].amax(dim=0)) for i in sequences_N.tolist()])
 
 
 def _pool_in_one_call(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor, reduction: str) -> Tensor:
     """On a GPU, where a call a sequence would keep the device waiting for the host."""
     FAST_PATH_CALLS["pooling in one call"] += 1
     # Looking at the offsets, which are the batch's own, would wait for the device.
-    pooled_ND = torch.segment_reduce(hidden_TD.float(), reduction, offsets=batch.cu_seqlens, axis=0, unsafe=True)
+    pooled_ND = torch.segment_reduce(widened(hidden_TD), reduction, offsets=batch.cu_seqlens, axis=0, unsafe=True)
     return pooled_ND[sequences_N]

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from model.kernels.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
+from model.kernels.precision import wide_dtype, without_autocast
 from model.parallel.group import ShardGroup, reduce_from_shards
 from model.parallel.layers import Shard
 
@@ -36,21 +37,40 @@ def vocab_block_size(num_positions: int, device: str) -> int:
 
 
 def linear_fp32(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`x W^T + b` with fp32 result: bf16 logits near 58 would be a quarter apart.
+    """`x W^T + b` with fp32 result (float64 of float64): bf16 logits near 58 would be a quarter apart.
 
-    Without gradient, half precision on a GPU and bf16 on a CPU have kernels of their own that give it.
+    Autocast does not change that. Without gradient, half precision on a GPU and bf16 on a CPU have kernels of
+    their own that give it. A trace takes the general way, which is right with and without gradient.
     """
-    if torch.is_grad_enabled():
-        return F.linear(x.float(), weight.float(), None if bias is None else bias.float())
-    if x.is_cuda and x.dtype != torch.float32:
-        y = torch.mm(x.flatten(0, -2), weight.t(), out_dtype=torch.float32).unflatten(0, x.shape[:-1])
-        return y if bias is None else y + bias.float()
-    if has_onednn_bf16(x) and weight.dtype == torch.bfloat16:
-        FAST_PATH_CALLS["fp32 result of bf16"] += 1
-        with exact_bf16_products():
-            y = torch.mm(x.flatten(0, -2).float(), weight.float().t()).unflatten(0, x.shape[:-1])
-        return y if bias is None else y.add_(bias.float())
-    return F.linear(x.float(), weight.float(), None if bias is None else bias.float())
+    dtype = wide_dtype(x.dtype)
+    wide_bias = None if bias is None else bias.to(dtype)
+    is_general = torch.is_grad_enabled() or torch.jit.is_tracing()
+    is_half = x.dtype == weight.dtype and x.dtype in (torch.bfloat16, torch.float16)
+    with without_autocast(x.device):
+        if is_general or not is_half or not (x.is_cuda or has_onednn_bf16(x)):
+            return F.linear(x.to(dtype), weight.to(dtype), wide_bias)
+        if x.is_cuda:
+            y = torch.mm(x.flatten(0, -2), weight.t(), out_dtype=dtype)
+        else:
+            FAST_PATH_CALLS["fp32 result of bf16"] += 1
+            with exact_bf16_products():
+                y = torch.mm(x.flatten(0, -2).to(dtype), weight.to(dtype).t())
+    y = y.unflatten(0, x.shape[:-1])
+    return y if wide_bias is None else y.add_(wide_bias)
+
+
+def refuse_wrong_labels(labels_N: Tensor, num_positions: int, num_classes: int) -> None:
+    """Raise what torch's losses raise: for a label that is no class and not -100, and for a wrong number of them.
+
+    The check is torch's own, over logits that take no memory: on a GPU an assertion on the device, for which the
+    host does not wait. Every rank of a group holds all labels, so that all raise, and none waits for the others.
+
+    Raises:
+        IndexError: "Target 70 is out of bounds."
+        ValueError: not one label a position.
+    """
+    logits_NV = torch.zeros((), dtype=torch.float32, device=labels_N.device).expand(num_positions, num_classes)
+    F.nll_loss(logits_NV, labels_N, ignore_index=IGNORE_INDEX, reduction="none")
 
 
 def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: ShardGroup, shard: Shard) -> Tensor:
@@ -59,7 +79,11 @@ def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: Sha
     Args:
         logits_NV: this rank's columns `[shard.start, shard.stop)` of the logits, fp32.
         labels_N: ids in the full vocabulary, or -100.
+
+    Raises:
+        IndexError: other labels; on a GPU the device asserts.
     """
+    refuse_wrong_labels(labels_N, len(logits_NV), shard.full_size)
     maximum_N = group.all_reduce_(logits_NV.detach().amax(dim=-1), op=dist.ReduceOp.MAX)
     sum_exp_N = reduce_from_shards((logits_NV - maximum_N[:, None]).exp().sum(dim=-1), group)
     label_logit_N = reduce_from_shards(_label_logits(logits_NV, labels_N, shard.start), group)
@@ -94,7 +118,11 @@ def vocab_parallel_nll(
 
     Returns:
         fp32 `[N]`; 0 where the label is -100.
+
+    Raises:
+        IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
     """
+    refuse_wrong_labels(labels_N, len(hidden_ND), shard.full_size)
     if block_size is None and fits_vocabulary_tiles(hidden_ND, weight_VD, bias_V):
         sums = vocabulary_sums_in_tiles(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
     else:
@@ -112,7 +140,8 @@ def _vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor, block_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`vocabulary_sums_in_tiles` by torch's own calls, a block of the vocabulary at a time."""
-    maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=torch.float32, device=hidden_ND.device)
+    dtype = wide_dtype(hidden_ND.dtype)
+    maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=dtype, device=hidden_ND.device)
     sum_exp_N = torch.zeros_like(maximum_N)
     label_logit_N = torch.zeros_like(maximum_N)
     for begin in range(0, len(weight_VD), block_size):

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from model.kernels.precision import wide_dtype
 from model.layers.loss import linear_fp32, vocab_block_size
 from model.parallel.group import ShardGroup
 from model.parallel.layers import Shard
@@ -29,14 +30,15 @@ def vocab_parallel_top_k(
     Rows of the vocabulary beyond the tokenizer's take part in the softmax, and are never chosen.
 
     Returns:
-        token ids int64 `[N, K]` and their log probabilities fp32 `[N, K]`; K is `min(k, num_usable)`.
+        token ids int64 `[N, K]` and their log probabilities `[N, K]`, fp32 (float64 of float64 states); K is
+        `min(k, num_usable)`.
     """
-    num_positions, device = len(hidden_ND), hidden_ND.device
+    num_positions, device, dtype = len(hidden_ND), hidden_ND.device, wide_dtype(hidden_ND.dtype)
     block_size = block_size or vocab_block_size(num_positions, device.type)
     k = min(k, num_usable)
-    best = torch.full((num_positions, k), -torch.inf, device=device)
+    best = torch.full((num_positions, k), -torch.inf, dtype=dtype, device=device)
     ids = torch.full((num_positions, k), shard.full_size, device=device)
-    maximum_N = torch.full((num_positions,), -torch.inf, device=device)
+    maximum_N = torch.full((num_positions,), -torch.inf, dtype=dtype, device=device)
     sum_exp_N = torch.zeros_like(maximum_N)
     for begin in range(0, len(weight_VD), block_size):
         rows = slice(begin, begin + block_size)

@@ -42,8 +42,9 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
         """Replace the projection onto the vocabulary, bias included; its tie ends until `tie_weights`.
 
         Args:
-            new_embeddings: this rank's rows, or a whole `torch.nn.Linear`, of which a group of one takes the parameters
-                themselves and a larger group a copy of each rank's rows. Without a bias it gets one of zeros.
+            new_embeddings: this rank's rows, or a whole `torch.nn.Linear`, of which a group of one takes the
+                parameters themselves and a larger group a copy of each rank's rows. Without a bias it gets one of
+                zeros.
 
         Raises:
             ValueError: not `[vocab_size, hidden_size]`; to change that, see `resize_token_embeddings`.

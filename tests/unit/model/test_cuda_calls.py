@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
 from model.inference.encoder import FusedEncoder
@@ -19,7 +19,7 @@ from model.kernels.attention_gpu import varlen_attention
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.layers.attention import packed_attention
 from model.layers.encoder import Encoder
-from model.layers.loss import linear_fp32
+from model.layers.loss import linear_fp32, refuse_wrong_labels
 
 LENGTHS = (40, 3, 64, 1)
 NUM_TOKENS = sum(LENGTHS)
@@ -85,6 +85,26 @@ def test_varlen_attention_does_not_split_where_torch_could(monkeypatch: pytest.M
 def test_products_with_an_fp32_result(dtype: torch.dtype) -> None:
     x, weight, bias = on_cuda(7, 320, dtype=dtype), on_cuda(1003, 320, dtype=dtype), on_cuda(1003, dtype=dtype)
     assert is_like(linear_fp32(x, weight, bias), (7, 1003), torch.float32)
+
+
+@half
+def test_products_of_states_in_half_precision_and_weights_in_fp32(dtype: torch.dtype) -> None:
+    """What autocast leads to; torch's own product refuses them."""
+    x, weight, bias = on_cuda(7, 320, dtype=dtype), on_cuda(1003, 320, dtype=torch.float32), on_cuda(1003)
+    assert is_like(linear_fp32(x, weight, bias), (7, 1003), torch.float32)
+
+
+def test_float64_stays_float64() -> None:
+    x, weight = on_cuda(7, 320, dtype=torch.float64), on_cuda(1003, 320, dtype=torch.float64)
+    assert is_like(linear_fp32(x, weight, None), (7, 1003), torch.float64)
+
+
+def test_the_host_does_not_wait_for_the_check_of_labels() -> None:
+    """It would have to know what the device holds, which is nothing here."""
+    labels = on_cuda(7, dtype=torch.int64)
+    refuse_wrong_labels(labels, 7, 1003)
+    with pytest.raises(DataDependentOutputException):
+        bool((labels == 1003).any())
 
 
 @pytest.mark.parametrize("is_decoder", [False, True])
