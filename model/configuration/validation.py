@@ -58,7 +58,6 @@ def _refuse_wrong_padding(values: Mapping[str, Any]) -> None:
 
 def _refuse_wrong_pruned_heads(values: Mapping[str, Any]) -> None:
     num_layers, num_heads = values["num_hidden_layers"], values["num_attention_heads"]
-    pruned: dict[int, set[int]] = {}
     for layer, heads in values["pruned_heads"].items():
         if not -num_layers <= layer < num_layers:
             raise ValueError(
@@ -70,8 +69,8 @@ def _refuse_wrong_pruned_heads(values: Mapping[str, Any]) -> None:
                 f"config.pruned_heads must name heads in [0, {num_heads}), found {wrong[0]} in layer {layer}"
             )
         # Layer -1 is the last, which may be named by its number too.
-        pruned.setdefault(layer % num_layers, set()).update(heads)
-        if len(pruned[layer % num_layers]) == num_heads:
+        same = (i for i in values["pruned_heads"] if (i - layer) % num_layers == 0)
+        if len({head for i in same for head in values["pruned_heads"][i]}) >= num_heads:
             raise ValueError(f"config.pruned_heads must leave a head in every layer, found none in {layer}")
 
 

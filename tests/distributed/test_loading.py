@@ -58,10 +58,10 @@ def _load(group: ShardGroup, directory: Path, cls: Any, dtype: torch.dtype) -> N
 
 def _count(group: ShardGroup, directory: Path) -> tuple[int, int, int]:
     # The patched name lives in this process only.
-    import model.modeling.pretrained  # noqa: PLC0415
+    import model.modeling.loading  # noqa: PLC0415
 
     _CountingCheckpoint.num_elements = _CountingCheckpoint.num_sharded_elements = 0
-    model.modeling.pretrained.Checkpoint = _CountingCheckpoint  # type: ignore[misc]
+    model.modeling.loading.Checkpoint = _CountingCheckpoint  # type: ignore[misc]
     loaded = XLMRobertaXLForMaskedLM.from_pretrained(directory, group=group)
     held = sum(p.numel() for p in loaded.parameters())
     return held, _CountingCheckpoint.num_elements, _CountingCheckpoint.num_sharded_elements
