@@ -19,6 +19,7 @@ from pipeline.errors import PipelineError
 from pipeline.fragments import Fragment
 from pipeline.output.output_folder import FAILED
 from pipeline.storage.atomic_files import delete_file, list_files, put_file, read_file
+from pipeline.storage.printable import printable
 
 _NUM_THREADS = 32
 
@@ -50,7 +51,7 @@ class FragmentFailure:
 
     def __str__(self) -> str:
         last_row = self.first_row + self.num_rows - 1
-        return f"{self.input_path}: rows {self.first_row} to {last_row} ({self.stage}): {self.reason}"
+        return f"{printable(self.input_path)}: rows {self.first_row} to {last_row} ({self.stage}): {self.reason}"
 
 
 def reason_of(error: BaseException) -> str:

@@ -26,7 +26,6 @@ from pipeline.heads.finite_weights import require_finite_weights
 from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
-from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.output.lease import held_lease
@@ -35,6 +34,8 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.output.run_output import RunOutput
 from pipeline.replica.placement import describe_fewer_replicas
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.locations import resolve_path
 
 REFUSED, FAILED = 2, 1
 
@@ -177,6 +178,8 @@ def _do_remaining(
         print(f"nothing to do: no fragment in {name} has failed")
     else:
         print(f"nothing to do: all {len(plan.fragments)} fragments are in {name}")
+    for line in plan.passed_over.lines:
+        _tell(line)
     print(how_to_read(name))
     return report_failures(plan.failed_files, failures, name), is_done
 

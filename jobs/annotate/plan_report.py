@@ -9,11 +9,12 @@ from pipeline.config.job import JobConfig
 from pipeline.driver.ray_connection import default_device, resolve_dtype
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
-from pipeline.input.file_listing import without_secret
 from pipeline.input.planning import Plan
 from pipeline.output.increment import Increment
 from pipeline.replica.memory import RankMemory, rank_memory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.printable import printable
 
 GIB = 2**30
 _MAX_SHOWN = 10
@@ -87,6 +88,8 @@ def print_plan(
         console.print(f"unused in {line}", soft_wrap=True)
     for file in plan.failed_files:
         console.print(f"cannot be read: {file.path}: {file.reason}", soft_wrap=True)
+    for line in plan.passed_over.lines:
+        console.print(line, soft_wrap=True)
 
 
 def _token_budget(job: JobConfig, heads: Sequence[Head], device: str, dtype: str) -> int | None:
@@ -124,4 +127,4 @@ def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]
 
 def _shown(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - _MAX_SHOWN:,} more" if len(paths) > _MAX_SHOWN else ""
-    return ", ".join(paths[:_MAX_SHOWN]) + more
+    return ", ".join(printable(path) for path in paths[:_MAX_SHOWN]) + more

@@ -7,7 +7,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from pipeline.errors import ConfigError
-from pipeline.input.file_listing import resolve_path
+from pipeline.storage.locations import resolve_path
 
 # Ray sets it for what it runs by `ray job submit`.
 _JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"

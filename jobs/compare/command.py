@@ -25,8 +25,9 @@ from jobs.terminal.arguments import utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
-from pipeline.input.file_listing import resolve_path, without_secret
 from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.locations import resolve_path
 from pipeline.storage.retries import retrying
 
 DONE, REFUSED = 0, 2

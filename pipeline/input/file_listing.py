@@ -2,88 +2,87 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence, Set
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import InputError
-from pipeline.storage.filesystem_uris import open_uri
+from pipeline.input.found_files import FolderId, FoundFiles, InputFile
+from pipeline.input.local_walk import folder_id, single_file, walk
+from pipeline.input.passed_over import PassedOver
+from pipeline.input.path_patterns import PathPattern, States
+from pipeline.input.store_walk import walk_store
+from pipeline.storage.atomic_files import is_local
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.locations import ask_store, is_uri, resolve_path
+from pipeline.storage.printable import printable
 
-_URI = re.compile(r"[a-z][a-z0-9+.-]*://")
 _WILDCARDS = re.compile(r"[*?\[]")
-_GLOB_PARTS = re.compile(r"\*\*/|\*+|\?|\[[^\]/]+\]|.", re.DOTALL)
-# A password may hold a slash that should have been quoted.
-_USER = re.compile(r"://(?:[^/@\s]*|[^@\s?]*:[^@\s?]*)@")
-_OPTIONS = re.compile(r"(://[^\s?']*)\?[^\s']*")
-_ANY_PARQUET = r"(?:.*/)?[^/]*\.parquet"
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """A file to read: its path in the file system, and relative to the input root it is under.
-
-    `mtime_ns` is the time of its last change, where the file system tells.
-    """
-
-    path: str
-    relative_path: str
-    mtime_ns: int | None = None
 
 
 @dataclass(frozen=True)
 class Selection:
     """The files that one entry of `input.path` stands for: those under `root` that match.
 
-    Names that start with `_` or `.` are passed over below the root, as readers of folders do.
+    `folders` are the local folders that were searched for them, with the states of the pattern there.
     """
 
     entry: str
     root: str
-    pattern: re.Pattern[str]
+    pattern: PathPattern
+    folders: Mapping[FolderId, Set[States]] = field(default_factory=dict)
 
     def relative_path(self, path: str) -> str | None:
         """The path of a selected file relative to the root, or None where it is not selected."""
-        relative = _relative(path, self.root)
-        if relative is None or any(name.startswith(("_", ".")) for name in relative.split("/")):
-            return None
-        return relative if self.pattern.fullmatch(relative) else None
+        folder, _, name = path.rpartition("/")
+        states = self._states_by_name(folder)
+        return _relative(path, self.root) if self.pattern.selects(states, name) else None
+
+    def states_in(self, folder: str) -> set[States]:
+        """The states of the pattern in a folder, which need not be there, whatever names lead to it."""
+        found = {self._states_by_name(folder)}
+        above, below = os.path.realpath(folder), tuple[str, ...]()
+        while self.folders:
+            with suppress(OSError):
+                found |= {self._descend(states, below) for states in self.folders.get(folder_id(above), ())}
+            if above == "/":
+                break
+            above, name = os.path.split(above)
+            below = (name, *below)
+        return found
+
+    def _states_by_name(self, folder: str) -> States:
+        relative = _relative(f"{folder}/", self.root)
+        return frozenset() if relative is None else self._descend(self.pattern.start, relative.split("/")[:-1])
+
+    def _descend(self, states: States, names: Sequence[str]) -> States:
+        for name in names:
+            states = self.pattern.below(states, name)
+        return states
 
 
-def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
-    """File system of a path or URI, and the path within it: absolute, no slash at its end.
+class Listing(NamedTuple):
+    """What `input.path` stands for; `files` are sorted by relative path."""
 
-    Raises InputError that names `field` where there is no such file system, or no way to it.
-    """
-    if not _URI.match(path):
-        return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(path))
-    try:
-        filesystem, inner = open_uri(path)
-    except (pa.ArrowException, OSError, ImportError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(
-            f"{field}: {without_secret(path)} cannot be opened: {without_secret(reason)}; expected "
-            "a local path, s3:// or gs://, with credentials where the store asks for them"
-        ) from None
-    return filesystem, inner.rstrip("/")
+    filesystem: fs.FileSystem
+    files: list[InputFile]
+    selections: list[Selection]
+    passed_over: PassedOver
 
 
-def without_secret(path: str) -> str:
-    """A path or message as it may be printed: each URI in it loses its user, password and options."""
-    return _OPTIONS.sub(r"\1", _USER.sub("://", path))
-
-
-def list_input_files(
-    entries: Sequence[str],
-) -> tuple[fs.FileSystem, list[InputFile], list[Selection]]:
-    """Every file that `input.path` stands for, once, sorted by relative path.
+def list_input_files(entries: Sequence[str]) -> Listing:
+    """Every file that `input.path` stands for, once, whatever names lead to it.
 
     Raises InputError where an entry stands for nothing or cannot be listed, or where entries lie
     on different file systems.
     """
-    files: dict[str, InputFile] = {}
+    files: dict[Hashable, InputFile] = {}
     selections = []
+    passed_over: list[PassedOver] = []
+    aliases: list[tuple[str, str]] = []
     filesystem: fs.FileSystem | None = None
     for entry in entries:
         entry_filesystem, path = resolve_path(entry, "input.path")
@@ -95,99 +94,75 @@ def list_input_files(
         filesystem = entry_filesystem
         selection, found = _select(filesystem, entry, path)
         selections.append(selection)
-        for file in found:
-            files.setdefault(file.path, file)
+        passed_over.append(found.passed_over)
+        for file in found.files:
+            first = files.setdefault(file.identity, file)
+            if first.path != file.path:
+                aliases.append((file.path, first.path))
     assert filesystem is not None
-    return filesystem, sorted(files.values(), key=lambda f: (f.relative_path, f.path)), selections
+    ordered = sorted(files.values(), key=lambda f: (f.relative_path, f.path))
+    passed_over.append(PassedOver(aliases=tuple(aliases)))
+    return Listing(filesystem, ordered, selections, PassedOver.of_all(passed_over))
 
 
-def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection, list[InputFile]]:
+def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection, FoundFiles]:
     """What one entry stands for; a path that is there is taken as it is, wildcards or not."""
-    name = without_secret(entry)
-    try:
-        info = filesystem.get_file_info(path)
-        if info.type == fs.FileType.File:
-            selection = Selection(name, *_file_pattern(path))
-            relative = selection.relative_path(path)
-            files = [] if relative is None else [InputFile(path, relative, info.mtime_ns)]
-        elif info.type == fs.FileType.Directory:
-            selection = Selection(name, path, re.compile(_ANY_PARQUET))
-            files = list(_walk(filesystem, selection, is_deep=True))
-        else:
-            selection, is_deep = _glob_selection(entry, name)
-            files = list(_walk(filesystem, selection, is_deep))
-    except OSError as error:
-        raise InputError(
-            f"input.path: {name} cannot be listed: {error}; check the path and the rights to it"
-        ) from None
-    if not files:
+    name = without_secret(printable(entry))
+    root, pattern, found = (
+        _find_locally(entry, path) if is_local(filesystem) else _find_in_store(filesystem, entry, path)
+    )
+    if not found.files:
         raise InputError(
             f"input.path: {name} stands for no Parquet file; check the path (names that start "
             "with _ or . are passed over, and a folder is searched for *.parquet)"
+            + "".join(f"; {line}" for line in found.passed_over.lines)
         )
-    return selection, files
+    return Selection(name, root, pattern, found.folders), found
 
 
-def _file_pattern(path: str) -> tuple[str, re.Pattern[str]]:
-    root, _, name = path.rpartition("/")
-    return root, re.compile(re.escape(name))
+def _find_locally(entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
+    try:
+        if os.path.isdir(path):
+            return path, PathPattern(), walk(path, PathPattern())
+        if os.path.lexists(path):
+            root, name = os.path.split(path)
+            return root, PathPattern.of_name(name), single_file(path)
+        root, pattern = _glob(entry)
+        return root, pattern, walk(root, pattern)
+    except OSError as error:
+        raise InputError(
+            f"input.path: {printable(entry)} cannot be listed: {error.strerror}; check the path and the rights"
+        ) from None
 
 
-def _walk(filesystem: fs.FileSystem, selection: Selection, is_deep: bool) -> Iterator[InputFile]:
-    """The selected files, by one listing where the whole tree is asked for, else by level."""
-    selector = fs.FileSelector(selection.root or "/", recursive=is_deep)
-    for info in filesystem.get_file_info(selector):
-        relative = selection.relative_path(info.path)
-        if relative is None:
-            continue
-        if info.type == fs.FileType.File:
-            yield InputFile(info.path, relative, info.mtime_ns)
-        elif not is_deep:
-            inner = Selection(selection.entry, info.path, re.compile(_ANY_PARQUET))
-            for file in _walk(filesystem, inner, is_deep=True):
-                yield replace(file, relative_path=f"{relative}/{file.relative_path}")
+def _find_in_store(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
+    info = ask_store(lambda: filesystem.get_file_info(path), "input.path", entry)
+    if info.type == fs.FileType.File:
+        root, _, name = path.rpartition("/")
+        pattern = PathPattern.of_name(name)
+        file = InputFile(path, name, path, info.mtime_ns)
+        return root, pattern, FoundFiles([file] if pattern.selects(pattern.start, name) else [], PassedOver())
+    root, pattern = (path, PathPattern()) if info.type == fs.FileType.Directory else _glob(entry)
+    return root, pattern, ask_store(lambda: walk_store(filesystem, root, pattern), "input.path", entry)
 
 
-def _glob_selection(entry: str, name: str) -> tuple[Selection, bool]:
-    """The selection of a glob, rooted at its longest folder without wildcards; whether it is deep.
+def _glob(entry: str) -> tuple[str, PathPattern]:
+    """The longest folder of a glob without wildcards, and the pattern below it.
 
     Raises InputError where the entry is no glob, as it then names nothing.
     """
-    location, mark, query = entry.partition("?") if _URI.match(entry) else (entry, "", "")
+    name = without_secret(printable(entry))
+    location, mark, query = entry.partition("?") if is_uri(entry) else (entry, "", "")
     parts = location.rstrip("/").split("/")
     first = next((i for i, part in enumerate(parts) if _WILDCARDS.search(part)), None)
     if first is None:
         raise InputError(f"input.path: {name} does not exist; check the path")
     base = "/".join(parts[:first]) or ("/" if first else ".")
     _, root = resolve_path(base + mark + query, "input.path")
-    glob = "/".join(parts[first:])
     try:
-        pattern = _glob_pattern(glob)
+        return root, PathPattern.of_glob("/".join(parts[first:]))
     except re.error as error:
         raise InputError(f"input.path: {name} is no glob: {error}; correct the [...]") from None
-    return Selection(name, root, pattern), "/" in glob or "**" in glob
-
-
-def _glob_pattern(glob: str) -> re.Pattern[str]:
-    """Regular expression of a glob over relative paths; a folder that matches is taken whole."""
-    if glob == "**" or glob.endswith("/**"):
-        glob += "/*.parquet"
-    translated = "".join(_translated(part) for part in _GLOB_PARTS.findall(glob))
-    return re.compile(f"{translated}(?:/{_ANY_PARQUET})?", re.DOTALL)
-
-
-def _translated(part: str) -> str:
-    if part == "**/":
-        return "(?:.*/)?"
-    if part.startswith("*"):
-        return "[^/]*"
-    if part == "?":
-        return "[^/]"
-    if part.startswith("[") and len(part) > 1:
-        is_negated = part[1] == "!"
-        body = re.sub(r"([\\^\[])", r"\\\1", part[2 if is_negated else 1 : -1])
-        return f"[^/{body}]" if is_negated else f"[{body}]"
-    return re.escape(part)
 
 
 def _relative(path: str, root: str) -> str | None:

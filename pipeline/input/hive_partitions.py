@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays.nested_columns import find_path
 from pipeline.errors import InputError
+from pipeline.storage.printable import printable
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NULL = "__HIVE_DEFAULT_PARTITION__"
@@ -31,8 +32,8 @@ def partition_values(relative_path: str) -> dict[str, str | None]:
         key = unquote(name)
         if key in values:
             raise InputError(
-                f"input.hive: {relative_path}: two folders have the key {key!r}, expected one; rename one, or set "
-                "it to false, which takes folders for folders only"
+                f"input.hive: {printable(relative_path)}: two folders have the key {key!r}, expected one; rename "
+                "one, or set it to false, which takes folders for folders only"
             )
         values[key] = None if value == _NULL else unquote(value)
     return values

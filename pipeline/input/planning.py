@@ -1,6 +1,6 @@
 """What there is to do: the input's files, checked before any work and cut into fragments."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,19 +12,28 @@ from pipeline.arrays.nested_columns import find_path, leaf_indices, path_field
 from pipeline.config.job import InputSection, JobConfig
 from pipeline.errors import InputError, UnreadableFileError
 from pipeline.fragments import Fragment, RowGroup, cut_file, part_stem
-from pipeline.input.file_listing import InputFile, Selection, list_input_files, resolve_path
+from pipeline.input.file_listing import Selection, list_input_files
 from pipeline.input.footers import Footer, read_footer, version_mark
+from pipeline.input.found_files import InputFile
 from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
 from pipeline.input.hive_partitions import holds_only, partition_values
 from pipeline.input.parquet_types import arrow_schema, leaf_annotations, writing_problem
+from pipeline.input.passed_over import PassedOver
+from pipeline.input.path_patterns import States
 from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, input_error
+from pipeline.storage.filesystem_uris import is_same_store
+from pipeline.storage.locations import resolve_path
+from pipeline.storage.printable import printable
 
 _NUM_THREADS = 32
 
 
 @dataclass(frozen=True)
 class FailedFile:
-    """An input file that cannot be read, and why."""
+    """An input file that cannot be read, and why; `path` is as it may be printed.
+
+    Also a folder that cannot be searched: nobody knows what it holds.
+    """
 
     path: str
     relative_path: str
@@ -48,6 +57,7 @@ class Plan:
     num_rows: int
     num_bytes: int
     failed_files: tuple[FailedFile, ...]
+    passed_over: PassedOver
 
 
 @dataclass(frozen=True)
@@ -60,11 +70,11 @@ class _ReadableFile:
 def plan_fragments(job: JobConfig) -> Plan:
     """List the input, read the footer of each file, check the columns, cut into fragments.
 
-    A file whose footer cannot be read is listed in `failed_files`; a file without rows makes no
-    fragment. Raises InputError where nothing can be read, a column is missing or of a wrong type,
-    files disagree, two files would have the same parts, or the output lies within the input.
+    A file whose footer cannot be read is listed in `failed_files`, and so is a link that leads nowhere; a
+    file without rows makes no fragment. Raises InputError where nothing can be read, a column is missing or
+    of a wrong type, files disagree, two files would have the same parts, or the output lies within the input.
     """
-    filesystem, files, selections = list_input_files(job.input.path)
+    filesystem, files, selections, passed_over = list_input_files(job.input.path)
     _refuse_equal_stems(files)
     columns = ReadColumns.of_job(job)
     partitions = [partition_values(file.relative_path) if job.input.hive else {} for file in files]
@@ -95,6 +105,7 @@ def plan_fragments(job: JobConfig) -> Plan:
         num_rows=int(fragments.num_rows.sum()),
         num_bytes=int(fragments.num_bytes.sum()),
         failed_files=tuple(failed),
+        passed_over=passed_over,
     )
 
 
@@ -108,10 +119,12 @@ def _read_footers(
     types = _KnownTypes(columns)
 
     def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
+        if file.problem is not None:
+            return FailedFile(printable(file.path), file.relative_path, file.problem)
         try:
             return _read_file(filesystem, file, partition, types, config)
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
-            return FailedFile(file.path, file.relative_path, str(error).partition("\n")[0])
+            return FailedFile(printable(file.path), file.relative_path, str(error).partition("\n")[0])
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         results = list(pool.map(read, files, partitions))
@@ -150,7 +163,8 @@ def _read_file(
     leaves = leaf_indices(found, types.columns.names(found.names))
     _refuse_encrypted(footer, leaves)
     row_groups = _row_groups(footer.metadata, leaves)
-    schema = FileSchema(file.path, found, partition, _conflicts(footer, found, partition), unwritable)
+    conflicts = _conflicts(footer, found, partition)
+    schema = FileSchema(printable(file.path), found, partition, conflicts, unwritable)
     planned = PlannedFile(file.path, file.relative_path, footer.file_size, footer.version, mark)
     cuts = cut_file(row_groups, max_rows=config.max_fragment_rows, max_bytes=config.max_fragment_bytes)
     return _ReadableFile(planned, schema, FileCuts.of(cuts))
@@ -211,11 +225,13 @@ def _refuse_equal_stems(files: Sequence[InputFile]) -> None:
     seen: dict[str, InputFile] = {}
     problems = []
     for file in files:
+        if file.problem is not None:
+            continue
         other = seen.setdefault(part_stem(file.relative_path), file)
         if other is not file:
             problems.append(
-                f"input.path: {other.path} and {file.path} would both be written to "
-                f"{part_stem(file.relative_path)}.*.parquet, expected different names; rename one, "
+                f"input.path: {printable(other.path)} and {printable(file.path)} would both be written to "
+                f"{printable(part_stem(file.relative_path))}.*.parquet, expected different names; rename one, "
                 "or give a folder above both as input.path"
             )
     if problems:
@@ -228,15 +244,19 @@ def _refuse_output_in_input(
     selections: Sequence[Selection],
     fragments: Iterable[Fragment],
 ) -> None:
-    """Raise InputError where the next run would take the parts of this one for input."""
+    """Raise InputError where the next run would take the parts of this one for input, also through links."""
     output_filesystem, root = resolve_path(job.output.path, "output.path")
-    if not filesystem.equals(output_filesystem):
+    if not filesystem.equals(output_filesystem) and not is_same_store(job.input.path[0], job.output.path):
         return
+    states: dict[tuple[int, str], Set[States]] = {}
     for fragment in fragments:
-        part = f"{root}/{fragment.part_path}"
-        for selection in selections:
-            if selection.relative_path(part) is not None:
+        folder, _, name = f"{root}/{fragment.part_path}".rpartition("/")
+        for index, selection in enumerate(selections):
+            if (index, folder) not in states:
+                states[index, folder] = selection.states_in(folder)
+            if any(selection.pattern.selects(some, name) for some in states[index, folder]):
+                part = printable(f"{folder}/{name}")
                 raise InputError(
-                    f"output.path: parts like {part} would be input too, as input.path holds "
-                    f"{selection.entry}; expected an output outside the input; choose another"
+                    f"output.path: parts like {part} would be input too, as input.path holds {selection.entry}, "
+                    "by its path or through links; expected an output outside the input; choose another"
                 )

@@ -1,6 +1,6 @@
 """What a run has to do: the files that are new or changed since the last one, and what became of the others."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,8 @@ class Increment:
 def compare(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
     """The increment from an output to the present input.
 
-    `failed_files` are relative paths of input files that cannot be read now: they are not removed.
+    `failed_files` are relative paths of input files, or of folders with such files, that cannot be read now: they
+    are not removed.
     """
     new, changed, touched, unchanged, staged = [], [], [], [], []
     for file_index, file in enumerate(inventory.table.files):
@@ -66,7 +67,16 @@ def compare(inventory: Inventory, failed_files: Collection[str] = ()) -> Increme
 def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:
     """Stems of the parts of files that are no input any more."""
     found = {*inventory.other_files, *inventory.other_parts, *inventory.other_records}
-    return found - inventory.stems.keys() - {part_stem(path) for path in failed_files}
+    others = found - inventory.stems.keys() - {part_stem(path) for path in failed_files}
+    unreadable = set(failed_files)
+    return {stem for stem in others if not unreadable.intersection(_folders_above(stem))}
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    """The folders of a relative path, the innermost first."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def _input_path(inventory: Inventory, stem: str) -> str:

@@ -1,14 +1,26 @@
-"""Opens the file system of a URI: by Arrow where it has one for it, else by fsspec."""
+"""URIs of file systems: opened by Arrow where it has one for them, else by fsspec, and printed without secrets."""
 
-from urllib.parse import quote
+import os
+import re
+from urllib.parse import parse_qsl, quote
 
 import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-# Files up to some megabytes are then put by one request, so that not even a killed process leaves a piece behind.
-_S3_OPTIONS = {"allow_delayed_open": "true"}
+# S3: files up to some megabytes are put by one request, so that not even a killed process leaves a piece behind.
+# Google: its client retries for about as long as that for S3, and not for a quarter of an hour.
+_DEFAULT_OPTIONS = {
+    "s3": {"allow_delayed_open": "true"},
+    "gs": {"retry_limit_seconds": "6"},
+    "gcs": {"retry_limit_seconds": "6"},
+}
 _ARROW_SCHEMES = {"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file"}
+_SERVICES = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "gcs": "Google Cloud Storage"}
+_SERVICES |= dict.fromkeys(("abfs", "abfss"), "Azure Storage")
+# A password may hold a slash that should have been quoted.
+_USER = re.compile(r"://(?:[^/@\s]*|[^@\s?]*:[^@\s?]*)@")
+_OPTIONS = re.compile(r"(://[^\s?']*)\?[^\s']*")
 
 
 def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
@@ -25,11 +37,35 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
     # What a URI cannot hold is quoted here; what the user has quoted is left alone.
     quoted = f"{scheme}://{quote(rest, safe='/%:@')}"
     options = [option for option in query.split("&") if option]
-    if scheme == "s3":
-        given = {option.partition("=")[0] for option in options}
-        options += [f"{name}={value}" for name, value in _S3_OPTIONS.items() if name not in given]
+    given = {option.partition("=")[0] for option in options}
+    defaults = _DEFAULT_OPTIONS.get(scheme, {})
+    options += [f"{name}={value}" for name, value in defaults.items() if name not in given]
     filesystem, path = fs.FileSystem.from_uri("?".join([quoted, *filter(None, ["&".join(options)])]))
     return filesystem, path
+
+
+def without_secret(path: str) -> str:
+    """A path or message as it may be printed: each URI in it loses its user, password and options."""
+    return _OPTIONS.sub(r"\1", _USER.sub("://", path))
+
+
+def endpoint_of(uri: str) -> str:
+    """Who answers for a URI, as it may be printed: the address that its options or the environment name."""
+    location, _, query = uri.partition("?")
+    scheme = location.partition("://")[0].lower()
+    options = dict(parse_qsl(query))
+    address = options.get("endpoint_override")
+    if address is None and scheme == "s3":
+        address = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    if not address:
+        return _SERVICES.get(scheme, f"the store of {scheme}://")
+    return without_secret(address if "://" in address else f"{options.get('scheme', 'https')}://{address}")
+
+
+def is_same_store(uri: str, other: str) -> bool:
+    """Whether two URIs, perhaps with other options, are of one store in which names of buckets are unique."""
+    schemes = {some.partition("://")[0].lower() for some in (uri, other)}
+    return (schemes == {"s3"} or schemes <= {"gs", "gcs"}) and endpoint_of(uri) == endpoint_of(other)
 
 
 def _open_by_fsspec(uri: str) -> tuple[fs.FileSystem, str]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pipeline.output.lease
 from pipeline.errors import ConfigError, OutputError
-from pipeline.input.file_listing import resolve_path
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.locations import resolve_path
 from tests.integration.output_runs import context
 
 HELD, REFUSED, LOST, ENDED = "held", "refused", "lost", "ended"

@@ -9,9 +9,9 @@ import pytest
 
 from jobs.annotate.command import main
 from pipeline.errors import ConfigError
-from pipeline.input.file_listing import resolve_path
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.locations import resolve_path
 from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus, job_of, write_job
 from tests.integration.lease_holder import HELD, LOST, REFUSED, contend, holder

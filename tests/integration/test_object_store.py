@@ -17,7 +17,7 @@ import pytest
 from jobs.annotate.command import main
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
-from pipeline.input.file_listing import resolve_path
+from pipeline.storage.locations import resolve_path
 from tests.integration.conftest import Annotated, Workbench, forbid_ray
 from tests.integration.corpus import Corpus, job_of, write_job
 from tests.integration.faulty_proxy import faulty_proxy

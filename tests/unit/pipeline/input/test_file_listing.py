@@ -5,7 +5,9 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import InputError
-from pipeline.input.file_listing import list_input_files, resolve_path, without_secret
+from pipeline.input.file_listing import list_input_files
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.locations import resolve_path
 
 TREE = [
     "a.parquet",
@@ -33,7 +35,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def listed(*entries: Path | str) -> list[str]:
-    _, files, _ = list_input_files([str(entry) for entry in entries])
+    files = list_input_files([str(entry) for entry in entries]).files
     assert all(file.path.endswith(file.relative_path) for file in files)
     return [file.relative_path for file in files]
 
@@ -139,7 +141,7 @@ def test_printed_paths_hold_no_secret() -> None:
 
 
 def test_selections_tell_what_the_next_run_would_read(tree: Path) -> None:
-    _, _, [selection] = list_input_files([str(tree / "news/*/*.parquet")])
+    [selection] = list_input_files([str(tree / "news/*/*.parquet")]).selections
     assert selection.relative_path(f"{tree}/news/new/p.parquet") == "new/p.parquet"
     assert selection.relative_path(f"{tree}/news/p.parquet") is None
     assert selection.relative_path(f"{tree}/newspaper/new/p.parquet") is None

@@ -1,0 +1,139 @@
+"""Finds the files that a pattern selects below a local folder, whatever links there are, as the disk names them.
+
+A folder that two names lead to, by symbolic links or mounts, is searched once, under the name with fewer links.
+"""
+
+import heapq
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from pipeline.input.found_files import FolderId, FoundFiles, InputFile
+from pipeline.input.passed_over import PassedOver, is_notable_file, is_notable_folder, may_be_folder
+from pipeline.input.path_patterns import PathPattern, States
+from pipeline.storage.printable import is_utf8, printable
+
+
+def walk(root: str, pattern: PathPattern) -> FoundFiles:
+    """The files below a folder that a pattern selects. Raises OSError where the folder itself cannot be listed."""
+    return _Walk(pattern).run(root)
+
+
+def folder_id(path: str) -> FolderId:
+    """The identity of a folder. Raises OSError."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def single_file(path: str) -> FoundFiles:
+    """A file or link that is there, whatever else is in its folder. Raises OSError."""
+    root, name = os.path.split(path)
+    pattern, identity = PathPattern.of_name(name), folder_id(root)
+    is_selected = pattern.selects(pattern.start, name)
+    files = [_input_file(path, name, identity, is_link=os.path.islink(path))] if is_selected else []
+    return FoundFiles(files, PassedOver(), {identity: {pattern.start}})
+
+
+def _input_file(path: str, relative_path: str, folder: FolderId, *, is_link: bool) -> InputFile:
+    """A file in a folder. Raises FileNotFoundError where it is gone."""
+    identity = (folder, os.path.basename(path))
+    try:
+        status = os.stat(path)
+        if is_link:
+            folder_path, name = os.path.split(os.path.realpath(path))
+            identity = (folder_id(folder_path), name)
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and not is_link:
+            raise
+        why = _broken_link(path, error) if is_link else f"{error.strerror}; see to the rights"
+        return InputFile(path, relative_path, path, problem=why)
+    problem = None
+    if not stat.S_ISREG(status.st_mode):
+        problem = "a pipe, socket or device, expected a regular file; take it out of the input"
+    elif not is_utf8(relative_path):
+        problem = "its name or that of its folder is not UTF-8, expected UTF-8; rename it"
+    return InputFile(path, relative_path, identity, status.st_mtime_ns, problem)
+
+
+@dataclass(order=True, frozen=True)
+class _Place:
+    """A file or folder by its names; those with fewer links on the way come first."""
+
+    num_links: int
+    relative: str
+    path: str = field(compare=False)
+    states: States = field(compare=False)
+    """Of the pattern in the folder."""
+
+
+class _Walk:
+    def __init__(self, pattern: PathPattern) -> None:
+        self._pattern = pattern
+        self._files: list[tuple[int, InputFile]] = []
+        self._names: list[str] = []
+        self._broken_links: list[str] = []
+        self._aliases: list[tuple[str, str]] = []
+        self._searched: dict[tuple[FolderId, States], str] = {}
+        self._waiting: list[_Place] = []
+
+    def run(self, root: str) -> FoundFiles:
+        self._search(_Place(0, "", root, self._pattern.start))
+        while self._waiting:
+            folder = heapq.heappop(self._waiting)
+            try:
+                self._search(folder)
+            except OSError as error:
+                self._add_problem(folder, f"the folder cannot be listed: {error.strerror}; see to the rights")
+        folders: dict[FolderId, set[States]] = {}
+        for identity, states in self._searched:
+            folders.setdefault(identity, set()).add(states)
+        passed_over = PassedOver(tuple(self._names), tuple(self._broken_links), tuple(self._aliases))
+        files = sorted(self._files, key=lambda found: (found[0], found[1].relative_path))
+        return FoundFiles([file for _, file in files], passed_over, folders)
+
+    def _search(self, folder: _Place) -> None:
+        key = folder_id(folder.path), folder.states
+        if key in self._searched:
+            self._aliases.append((folder.path, self._searched[key]))
+            return
+        with os.scandir(folder.path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        self._searched[key] = folder.path
+        for entry in found:
+            self._enter(folder, key[0], entry)
+
+    def _enter(self, folder: _Place, identity: FolderId, entry: os.DirEntry[str]) -> None:
+        """Take down one name of a folder."""
+        name, states, is_link = entry.name, folder.states, entry.is_symlink()
+        path = f"{folder.path.rstrip('/')}/{name}"
+        relative = f"{folder.relative}/{name}" if folder.relative else name
+        num_links = folder.num_links + is_link
+        try:
+            is_folder = stat.S_ISDIR(os.stat(path).st_mode) if is_link else entry.is_dir()
+        except OSError as error:
+            below = self._pattern.below(states, name)
+            if self._pattern.selects(states, name) or (below and may_be_folder(name)):
+                self._add_problem(_Place(num_links, relative, path, below), _broken_link(path, error))
+            elif below:
+                self._broken_links.append(path)
+            return
+        if is_folder:
+            if below := self._pattern.below(states, name):
+                heapq.heappush(self._waiting, _Place(num_links, relative, path, below))
+            elif is_notable_folder(self._pattern, states, name):
+                self._names.append(f"{path}/")
+        elif self._pattern.selects(states, name):
+            with suppress(FileNotFoundError):
+                # It may have been deleted since it was listed.
+                self._files.append((num_links, _input_file(path, relative, identity, is_link=is_link)))
+        elif is_notable_file(self._pattern, states, name):
+            self._names.append(path)
+
+    def _add_problem(self, place: _Place, problem: str) -> None:
+        self._files.append((place.num_links, InputFile(place.path, place.relative, place.path, problem=problem)))
+
+
+def _broken_link(path: str, error: OSError) -> str:
+    target = printable(os.readlink(path))
+    return f"a symbolic link to {target} that leads nowhere ({error.strerror}); fetch the file, or remove the link"

@@ -1,0 +1,95 @@
+"""Paths and URIs of the job file: the file system of each, and the first requests to it."""
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from pyarrow import fs
+
+from pipeline.errors import InputError
+from pipeline.storage.filesystem_uris import endpoint_of, open_uri, without_secret
+from pipeline.storage.printable import is_utf8, printable
+from pipeline.storage.retries import retrying
+
+T = TypeVar("T")
+
+SLOW_S = 5.0
+"""Seconds after which a person is told what is waited for."""
+_URI = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
+_WEB = ("http", "https")
+
+
+def is_uri(path: str) -> bool:
+    """Whether a path of the job file is a URI, and not a local path."""
+    return _URI.match(path) is not None
+
+
+def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
+    """File system of a path or URI, and the path within it: absolute, no slash at its end.
+
+    Raises InputError that names `field` where there is no such file system, or no way to it.
+    """
+    match = _URI.match(path)
+    if match is None:
+        return fs.LocalFileSystem(), _absolute(path, field)
+    scheme = match.group(1).lower()
+    uri = scheme + path[len(scheme) :]
+    if scheme in _WEB:
+        raise InputError(
+            f"{field}: found {without_secret(uri)}, a web address, where no files can be listed or written; "
+            "expected a local path, s3://, gs:// or another store; download the files, or copy them to a store"
+        )
+    filesystem, inner = ask_store(lambda: open_uri(uri), field, uri, "opened")
+    if not inner.strip("/") and filesystem.type_name != "local":
+        raise InputError(
+            f"{field}: found {without_secret(uri)}, which names no bucket, expected one as in "
+            f"{scheme}://bucket/folder; add it"
+        )
+    return filesystem, inner.rstrip("/") or "/"
+
+
+def ask_store(action: Callable[[], T], field: str, uri: str, what: str = "listed") -> T:
+    """What `action`, one of the first requests to the store of a URI, returns; transient errors are retried.
+
+    Says on stderr what it waits for if that takes a while. Raises InputError that names the endpoint in place of
+    whatever the store's client raises.
+    """
+    where, endpoint = f"{field}: {without_secret(uri)}", endpoint_of(uri)
+    try:
+        with _said_if_slow(
+            f"{where}: still waiting for {endpoint} after {SLOW_S:g} s; requests that fail are tried again for up "
+            "to two minutes"
+        ):
+            return retrying(action)
+    except Exception as error:
+        # Clients that fsspec brings raise errors of their own.
+        reason = without_secret(str(error).partition("\n")[0] or type(error).__name__)
+        raise InputError(
+            f"{where} cannot be {what}: {reason} ({endpoint}); expected a local path, s3://, gs:// or another "
+            "store that answers, with credentials where it asks for them; check path, endpoint and rights"
+        ) from None
+
+
+@contextmanager
+def _said_if_slow(line: str) -> Iterator[None]:
+    timer = threading.Timer(SLOW_S, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _absolute(path: str, field: str) -> str:
+    found = os.path.abspath(os.path.expanduser(path))
+    if not is_utf8(found) or "\0" in found:
+        raise InputError(
+            f"{field}: found {printable(found)}, which is no path in UTF-8, expected one; rename its folders, or "
+            "choose another"
+        )
+    return found
