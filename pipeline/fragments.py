@@ -1,5 +1,6 @@
 """Fragments, the units of input work, and how a file is cut into them. Pure: nothing is read."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Self
 
+MAX_NAME_BYTES = 255
+"""Of a file's name: NAME_MAX on the file systems of Linux. A constant, so that parts have the same names wherever
+they lie, and can be copied from a store to a disk."""
 _VERSION_SIZE = 8
 _PART_NAME = re.compile(r"(.+)\.([0-9a-f]{8})\.([0-9]{5,})-of-([0-9]{5,})\.parquet", re.DOTALL)
 
@@ -102,14 +106,29 @@ class PartName:
         return name if name.index < name.num_parts and name.path == path else None
 
 
+# What is added to a stem: ".5f2c9a1e.00000-of-00003.parquet" for a part, and ".json" for its record.
+_MAX_STEM_BYTES = MAX_NAME_BYTES - 32 - 5
+_SHORT_STEM_BYTES = 200  # leaves room for a million parts
+_DIGEST_SIZE = 16
+
+
 def short_version(version: str) -> str:
     """As much of the version of a file as the names of its parts hold."""
     return version[:_VERSION_SIZE]
 
 
 def part_stem(relative_path: str) -> str:
-    """What the parts of an input file have in common: its relative path without its suffix."""
-    return str(PurePosixPath(relative_path).with_suffix(""))
+    """What the parts of an input file have in common: its relative path without its suffix.
+
+    A name that is too long for those of parts and records is cut; a digest of the whole path tells it from others.
+    """
+    path = PurePosixPath(relative_path).with_suffix("")
+    name = path.name.encode(errors="surrogateescape")
+    if len(name) <= _MAX_STEM_BYTES:
+        return str(path)
+    digest = hashlib.sha256(relative_path.encode(errors="surrogateescape")).hexdigest()[:_DIGEST_SIZE]
+    beginning = name[: _SHORT_STEM_BYTES - _DIGEST_SIZE - 1].decode(errors="ignore")
+    return str(path.with_name(f"{beginning}-{digest}"))
 
 
 def cut_file(row_groups: Sequence[RowGroup], *, max_rows: int, max_bytes: int) -> list[Cut]:

@@ -52,7 +52,8 @@ def prune(inventory: Inventory, failed_files: Collection[str] = ()) -> None:
     """Delete the parts and records of files that are no input any more."""
     folder = inventory.folder
     for stem in sorted(removed_stems(inventory, failed_files)):
-        _delete_parts(folder, inventory.other_parts.get(stem, ()))
+        # Also where a part is gone and only its record is there: an earlier run may have left its folder.
+        _delete_parts(folder, {*inventory.other_parts.get(stem, ()), *inventory.other_records.get(stem, ())})
         _delete_records(folder, inventory.other_records.get(stem, ()))
         # The last, as it is what the others are known by.
         folder.delete(file_record_path(stem))
@@ -64,7 +65,7 @@ def _put_in_place(inventory: Inventory, file_index: int) -> None:
     folder = inventory.folder
     _delete_parts(folder, inventory.other_parts.get(_stem(inventory, file_index), ()))
     part_paths = (inventory.table[int(index)].part_path for index in _staged(inventory, file_index))
-    _for_each(lambda path: folder.move(staged_path(path), path + folder.suffix), part_paths)
+    _for_each(lambda path: folder.move(staged_path(path), folder.path_in_place(path)), part_paths)
 
 
 def _staged(inventory: Inventory, file_index: int) -> NDArray[np.int64]:
@@ -93,7 +94,7 @@ def _stem(inventory: Inventory, file_index: int) -> str:
 
 
 def _delete_parts(folder: OutputFolder, names: Iterable[PartName]) -> None:
-    _for_each(lambda name: folder.delete(name.path + folder.suffix), names)
+    _for_each(lambda name: folder.delete(folder.path_in_place(name.path)), names)
 
 
 def _delete_records(folder: OutputFolder, names: Iterable[PartName]) -> None:

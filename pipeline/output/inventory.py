@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.fragments import Fragment, PartName, part_stem, short_version
 from pipeline.input.fragment_table import FragmentTable
 from pipeline.output.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
-from pipeline.output.output_folder import FAILED, HIDDEN_SUFFIX, STAGED, OutputFolder, staged_path
+from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
 
 NUM_THREADS = 32
 _NUM_AT_ONCE = 4096
@@ -80,7 +80,7 @@ class Inventory:
         elif path.startswith(f"{FILES}/"):
             return path.removeprefix(f"{FILES}/").removesuffix(".json")
         elif path.startswith(f"{STAGED}/"):
-            name = PartName.parse(path.removeprefix(f"{STAGED}/").removesuffix(HIDDEN_SUFFIX))
+            name = PartName.parse(shown_path(path.removeprefix(f"{STAGED}/")) or "")
             index = self._index_of(name)
             if index is None:
                 self.stale.append(path)
@@ -90,8 +90,8 @@ class Inventory:
             name = PartName.parse(path.removeprefix(f"{FAILED}/").removesuffix(".json"))
             if self._index_of(name) is None:
                 self.stale.append(path)
-        elif path.endswith(self.folder.suffix) and not path.startswith(("_", ".")):
-            self._enter_part(path.removesuffix(self.folder.suffix), size)
+        elif (part_path := self.folder.part_in_place(path)) is not None:
+            self._enter_part(part_path, size)
         return None
 
     def _enter_record(self, part_path: str) -> None:

@@ -14,7 +14,8 @@ from pyarrow import fs
 
 from pipeline.errors import ConfigError
 from pipeline.output.other_run import refuse_other_run
-from pipeline.output.output_folder import MANIFEST, OutputFolder
+from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
+from pipeline.storage.atomic_files import folders_below, make_folder
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
@@ -133,6 +134,24 @@ class Manifest:
                 f"pipeline accounts for, such as {foreign[0]}, expected an empty or a new folder; "
                 "choose another output, or remove the files"
             )
+
+    def announce(self, part_path: str) -> None:
+        """Make the folder for the record of a part, before that of the part: it tells that both are ours."""
+        folder = part_record_path(part_path).rpartition("/")[0]
+        make_folder(self.filesystem, self.root, folder)
+
+    def made_folders(self) -> set[str]:
+        """Every local folder that runs have made in the output: those of the manifest, and those of parts.
+
+        A folder is one of parts if one of the same name is in the manifest, for their records or that of the file.
+        """
+        records = {path for folder in (PARTS, FILES) for path in folders_below(self.filesystem, self.root, folder)}
+        own = {
+            f"{folder}/{path}"
+            for folder in (MANIFEST, STAGED)
+            for path in folders_below(self.filesystem, self.root, folder)
+        }
+        return records | own | {STAGED}
 
     def record(self, part: PartRecord) -> None:
         """Say that a part is finished. Its file must be there. Raises OutputError."""

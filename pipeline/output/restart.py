@@ -10,10 +10,11 @@ from collections.abc import Mapping
 
 from pipeline.fragments import PartName
 from pipeline.output.inventory import in_threads
+from pipeline.output.lease import LEASE
 from pipeline.output.manifest import FILES, PARTS, RUN, Manifest
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
-from pipeline.storage.atomic_files import clear_incomplete
+from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
 
 _CLEARED = f"{MANIFEST}/old_output_is_deleted"
 
@@ -83,8 +84,8 @@ def replace_output(output: OutputFolder) -> None:
     for path, _ in new.list_files():
         if path.startswith((f"{PARTS}/", f"{FILES}/")):
             moves.append((path, path))
-        elif not path.startswith("_"):
-            moves.append((path, path.removesuffix(new.suffix)))
+        elif (part_path := new.part_in_place(path)) is not None:
+            moves.append((path, part_path))
     deque(in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves), maxlen=0)
     output.put(RUN, run)
     output.put(SUCCESS, success)
@@ -97,6 +98,8 @@ def replace_output(output: OutputFolder) -> None:
 def _delete_old(output: OutputFolder) -> None:
     parts = (path for path, _ in output.list_files() if PartName.parse(path) is not None)
     deque(in_threads(output.delete, (path for path in parts if not path.startswith("_"))), maxlen=0)
+    made = Manifest(output.filesystem, output.root).made_folders()
+    delete_empty_folders(output.filesystem, output.root, kept=[LEASE], made=made)
     for folder in (PARTS, FILES, FAILED, STAGED):
         output.delete_folder(folder)
     output.delete(RUN)

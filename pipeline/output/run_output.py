@@ -43,6 +43,7 @@ class RunOutput:
 
     def end(self, *, prunes: bool = False) -> bool:
         """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""
+        made = self.manifest.made_folders()
         if self.increment.todo:
             self._take_inventory()
         commit(self.inventory)
@@ -55,7 +56,7 @@ class RunOutput:
                 self.folder.delete_folder(folder)
             write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
         clear_incomplete(self.folder.filesystem, self.folder.root)
-        delete_empty_folders(self.folder.filesystem, self.folder.root, kept=[LEASE])
+        delete_empty_folders(self.folder.filesystem, self.folder.root, kept=[LEASE], made=made)
         return is_done
 
     def _take_inventory(self) -> None:

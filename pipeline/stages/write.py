@@ -89,6 +89,8 @@ class PartSink(Datasink[None]):
             unpacked(self._schema),
             fragment.part_path,
         )
+        manifest = Manifest(self._filesystem, self._root)
+        manifest.announce(fragment.part_path)
         written = write_part(
             rows,
             self._placement.path_of(fragment),
@@ -109,7 +111,7 @@ class PartSink(Datasink[None]):
             num_tokens=pc.sum(rows[NUM_TOKENS], min_count=0).as_py(),
             versions=versions(),
         )
-        Manifest(self._filesystem, self._root).record(record)
+        manifest.record(record)
         if fragment.part_path in self._failed_before:
             FailureLog(self._filesystem, self._root).forget(fragment.part_path)
         if self._on_part is not None:

@@ -116,18 +116,35 @@ def clear_incomplete(filesystem: fs.FileSystem, root: str) -> None:
     delete_folder(filesystem, root, INCOMPLETE)
 
 
-def delete_empty_folders(filesystem: fs.FileSystem, root: str, kept: Collection[str]) -> None:
+def make_folder(filesystem: fs.FileSystem, root: str, path: str) -> None:
+    """Make a folder and those above it, where they are not there; stores have none."""
+    if is_local(filesystem):
+        with _reported(f"{root}/{path} cannot be made", "see to space and rights"):
+            retrying(lambda: _make_folders(Path(root) / path))
+
+
+def delete_empty_folders(
+    filesystem: fs.FileSystem, root: str, kept: Collection[str], made: Collection[str] = ()
+) -> None:
     """Remove what processes left that were killed between deleting a file and its folder; stores have none.
 
-    `kept` are paths below the root. No other job may be writing to `root`.
+    Only folders in `made` are removed, which are those that this project made; empty folders of others stay.
+    `made` and `kept` are paths below the root. No other job may be writing to `root`.
     """
     if not is_local(filesystem):
         return
-    for folder, _, files in os.walk(root, topdown=False):
-        if not files and folder != root and os.path.relpath(folder, root) not in kept:
-            with suppress(OSError):
-                # It has folders still, or may not be removed, which changes nothing for who reads.
-                os.rmdir(folder)
+    for path in sorted(set(made).difference(kept), key=lambda path: path.count("/"), reverse=True):
+        with suppress(OSError):
+            # It is not empty, or may not be removed, which changes nothing for who reads.
+            (Path(root) / path).rmdir()
+
+
+def folders_below(filesystem: fs.FileSystem, root: str, path: str) -> Iterator[str]:
+    """Every folder below a local folder, relative to it; stores have none."""
+    if is_local(filesystem):
+        top = f"{root}/{path}"
+        for folder, names, _ in os.walk(top):
+            yield from (os.path.relpath(f"{folder}/{name}", top) for name in names)
 
 
 def is_local(filesystem: fs.FileSystem) -> bool:
@@ -191,6 +208,9 @@ def _remove_empty_folders(root: Path, folder: Path) -> None:
     while folder != root:
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            # Whoever removed it may have been killed before it came to the one above.
+            pass
         except OSError:
             return
         folder = folder.parent

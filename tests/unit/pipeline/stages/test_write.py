@@ -80,9 +80,9 @@ def test_a_retry_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_staged_part_is_hidden_until_it_is_moved(tmp_path: Path) -> None:
     for placement, path in [
         (PartPlacement(frozenset(["x/a.parquet"])), f"_staged/{PART}.staged"),
-        (PartPlacement(frozenset(["a.parquet"]), ".staged"), f"{PART}.staged"),
+        (PartPlacement(frozenset(["a.parquet"]), is_hidden=True), f"{PART}.staged"),
     ]:
-        root = tmp_path / placement.suffix / "out"
+        root = tmp_path / str(placement.is_hidden) / "out"
         PartSink(fs.LocalFileSystem(), str(root), SCHEMA, placement=placement).write([finished_block()], CONTEXT)
         assert pq.read_table(root / path).num_rows == 4
         assert not list(root.rglob("*.parquet"))
