@@ -31,11 +31,12 @@ from pipeline.monitoring.progress_counter import Counts
 from pipeline.output.lease import held_lease
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import OutputFolder
+from pipeline.output.output_path import open_output
+from pipeline.output.path_limits import require_fitting_names
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.output.run_output import RunOutput
 from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
-from pipeline.storage.locations import resolve_path
 
 REFUSED, FAILED = 2, 1
 
@@ -103,6 +104,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
     _refuse_contradiction(options)
     refuse_lost_output(job.output.path, os.environ)
+    output = open_output(job.output.path)
     if not options.plan:
         options.address = reachable_cluster(options.address)
     job = with_local_models(job)
@@ -110,7 +112,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     findings = require_runnable(job, heads)
     heads = share_trunks(heads)
     plan = plan_fragments(job)
-    output = OutputFolder(*resolve_path(job.output.path, "output.path"))
+    require_fitting_names(output, plan.fragments)
     identity = run_identity(job, heads)
     require_finite_weights(job, heads)
     folder = folder_of_run(output, identity, is_restart=options.restart)

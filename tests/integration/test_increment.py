@@ -109,6 +109,33 @@ def test_a_file_that_cannot_be_read_now_is_not_removed_and_nothing_is_said_to_be
     assert tree(night.output) == night.fresh()
 
 
+def test_files_below_a_link_that_leads_nowhere_are_not_removed(night: Night) -> None:
+    night.write("x/d", 3)
+    assert night.run()
+    before = night.times()
+    (night.inputs / "x").rename(night.inputs.parent / "disk")
+    (night.inputs / "x").symlink_to("../away")
+    assert not night.run(Options(prunes=True))
+    assert night.times() == before
+    assert not (night.output / "_SUCCESS").exists()
+    (night.inputs.parent / "disk").rename(night.inputs.parent / "away")
+    assert night.run(Options(prunes=True), lambda: pytest.fail("a part was written"))
+    assert night.times() == before
+
+
+def test_long_names_are_done_changed_and_restarted(night: Night) -> None:
+    names = ["長" * 75, "w" * 247, "w" * 217, "w" * 218, f"x/{'v' * 219}"]
+    for name in names:
+        night.write(name, 15)
+    assert night.run()
+    for name in names:
+        night.write(name, 25)
+    assert night.run()
+    assert tree(night.output) == night.fresh()
+    assert night.run(Options(identity={"model": "b"}, is_restart=True))
+    assert tree(night.output) == night.fresh(Options(identity={"model": "b"}))
+
+
 class TestTouchedFiles:
     """Size and footer are the same, the time is not."""
 

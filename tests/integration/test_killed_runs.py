@@ -68,6 +68,36 @@ def test_empty_folders_of_a_killed_run_go_with_the_next_one(night: Night) -> Non
     assert tree(night.output) == expected
 
 
+def test_empty_folders_of_others_stay(night: Night) -> None:
+    folders = ["exchange/inbox", "x/mine", "_private"]
+    for folder in folders:
+        (night.output / folder).mkdir(parents=True)
+    for options in (Options(prunes=True), Options(is_restart=True), OTHER_RUN):
+        night.write("x/b", 7)
+        (night.inputs / "a.parquet").unlink(missing_ok=True)
+        assert night.run(options)
+        assert all((night.output / folder).is_dir() for folder in folders)
+
+
+def test_a_folder_that_was_made_for_a_part_and_has_none_goes(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = night.write("new/lang=fr/e", 3)
+
+    def write_part(*args: object, root: str, **options: object) -> None:
+        (night.output / "new/lang=fr").mkdir(parents=True)
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.stages.write.write_part", write_part)
+        with pytest.raises(ZeroDivisionError):
+            night.run()
+    assert (night.output / "new/lang=fr").is_dir()
+    path.unlink()
+    assert night.run()
+    assert tree(night.output) == night.fresh()
+
+
 def some_night(night: Night, chance: random.Random) -> None:
     """Anything that can happen to an input in a day, and a run that may be killed."""
     name = chance.choice(["a", "x/b", "x/lang=de/c", "d", "e"])

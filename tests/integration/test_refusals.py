@@ -1,5 +1,6 @@
 """What is refused before any work: exit code 2, a message that names the field, no Ray, and nothing written."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,40 @@ def test_an_output_within_the_input(
     job_file = workbench.job("refused", output={"path": str(corpus.inputs / "annotated")})
     assert "expected an output outside the input" in refusal([str(job_file)], capsys)
     assert not (corpus.inputs / "annotated").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("output.path=/", "output.path: / is the root of the file system, expected a folder for the output alone"),
+        ("output.path=~", "is your home folder, expected a folder for the output alone"),
+        ("output.path=FOLDER/file", "output.path: FOLDER/file is no folder, expected a folder"),
+        ("output.path=FOLDER/file/out", "output.path: FOLDER/file is no folder, expected a folder"),
+        (f"output.path=FOLDER/{'x' * 256}", "has 256 bytes, expected at most 255; choose a shorter one"),
+        (f"output.path=FOLDER/{'abcdefg/' * 600}", "expected at most 4095; choose a shorter one"),
+        ("output.path=http://host/x", "output.path: found http://host/x, a web address"),
+        ("input.path=https://host/x.parquet", "input.path: found https://host/x.parquet, a web address"),
+        ("output.path=s3://", "output.path: found s3://, which names no bucket"),
+        (
+            "input.path=abfs://c@account.dfs.core.windows.net/x",
+            "input.path: abfs://account.dfs.core.windows.net/x",
+        ),
+        (
+            "output.path=abfs://c@account.dfs.core.windows.net/x",
+            "output.path: abfs://account.dfs.core.windows.net",
+        ),
+    ],
+)
+def test_paths_that_cannot_be(
+    setting: str, message: str, workbench: Workbench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    job_file = workbench.job("refused", output={"path": str(tmp_path / "out")})
+    for options in ([], ["--plan"]):
+        found = refusal([str(job_file), "--set", setting.replace("FOLDER", str(tmp_path)), *options], capsys)
+        assert message.replace("FOLDER", str(tmp_path)) in found
+        assert found.count("\n") == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_model_without_tokenizer_or_with_damaged_weights(
@@ -203,8 +238,18 @@ def test_a_file_that_cannot_be_read_is_in_the_plan(
 ) -> None:
     inputs = shutil.copytree(corpus.inputs, tmp_path / "in")
     (inputs / "web" / "garbage.parquet").write_bytes(b"PAR1" + bytes(100))
+    (inputs / "gone.parquet").symlink_to("/nowhere")
+    (inputs / "web/latest").symlink_to("../news")
+    for name in ("UPPER.PARQUET", "_SUCCESS"):
+        (inputs / name).touch()
+    with open(os.fsencode(inputs) + b"/Caf\xe9.parquet", "wb"):
+        pass
     job_file = workbench.job("planned", input={"path": str(inputs)}, output={"path": str(tmp_path / "out")})
     assert main([str(job_file), "--plan"]) == 0
     out = capsys.readouterr().out
-    assert "5 (1 cannot be read)" in out
+    assert "7 (3 cannot be read)" in out
     assert f"cannot be read: {inputs}/web/garbage.parquet: " in out
+    assert f"cannot be read: {inputs}/gone.parquet: a symbolic link to /nowhere that leads nowhere" in out
+    assert f"cannot be read: {inputs}/Caf\\xe9.parquet: " in out
+    assert f"do not end with .parquet: {inputs}/UPPER.PARQUET\n" in out
+    assert f"read once: {inputs}/web/latest (is {inputs}/news)\n" in out

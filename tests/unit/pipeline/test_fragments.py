@@ -117,3 +117,26 @@ def test_json_gives_the_same_fragment_back() -> None:
     assert Fragment.from_json(text) == original
     assert Fragment.from_json(text).to_json() == text
     assert "\n" not in text
+
+
+@pytest.mark.parametrize("name", ["w" * 218, "長" * 72 + "ab"])
+def test_names_that_fit_are_left_alone(name: str) -> None:
+    assert part_stem(f"x/{name}.parquet") == f"x/{name}"
+
+
+@pytest.mark.parametrize("name", ["w" * 219, "長" * 73, "x" + "é" * 120, "ab" + "🙂" * 60])
+def test_longer_names_are_cut_at_a_character_and_told_apart_by_their_whole_path(name: str) -> None:
+    stem = part_stem(f"x/{name}.parquet")
+    folder, _, short = stem.partition("/")
+    assert folder == "x"
+    assert 190 <= len(short.encode()) <= 200
+    assert name.startswith(short[:-17])
+    assert short[-17] == "-"
+    others = [f"x/{name}.parq", f"y/{name}.parquet", f"x/{name}b.parquet", f"{name}.parquet"]
+    assert len({part_stem(other).rpartition("/")[2] for other in others} | {short}) == 5
+    assert part_stem(f"x/{name}.parquet") == stem
+    assert PartName.parse(PartName(stem, "0123abcd", 0, 1).path) == PartName(stem, "0123abcd", 0, 1)
+
+
+def test_the_digest_of_a_long_name_does_not_change() -> None:
+    assert part_stem("x/" + "w" * 230 + ".parquet") == "x/" + "w" * 183 + "-6c597197f6590168"

@@ -1,6 +1,11 @@
+import errno
+import os
 import re
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import fsspec
 import pytest
 from pyarrow import fs
 
@@ -8,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.input.file_listing import list_input_files
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
+from pipeline.storage.printable import printable
 
 TREE = [
     "a.parquet",
@@ -146,3 +152,186 @@ def test_selections_tell_what_the_next_run_would_read(tree: Path) -> None:
     assert selection.relative_path(f"{tree}/news/p.parquet") is None
     assert selection.relative_path(f"{tree}/newspaper/new/p.parquet") is None
     assert selection.relative_path(f"{tree}/news/_new/p.parquet") is None
+
+
+def names_passed_over(*entries: Path | str) -> list[str]:
+    """The last parts of the paths that the listing says it has passed over."""
+    found = list_input_files([str(entry) for entry in entries]).passed_over
+    return sorted(Path(name).name + ("/" if name.endswith("/") else "") for name in found.names)
+
+
+def problems(*entries: Path | str) -> dict[str, str]:
+    """Why files cannot be read, by relative path."""
+    files = list_input_files([str(entry) for entry in entries]).files
+    return {file.relative_path: file.problem for file in files if file.problem is not None}
+
+
+class TestLinks:
+    def test_a_loop_gives_each_file_once(self, tree: Path) -> None:
+        expected = listed(tree)
+        (tree / "news/up").symlink_to("..")
+        (tree / "news/2024/self").symlink_to(".")
+        assert listed(tree) == listed(tree / "**/*.parquet") == expected
+        aliases = list_input_files([str(tree)]).passed_over.aliases
+        assert aliases == ((f"{tree}/news/2024/self", f"{tree}/news/2024"), (f"{tree}/news/up", str(tree)))
+
+    def test_a_folder_with_two_names_is_read_under_the_one_without_links(self, tree: Path) -> None:
+        expected = listed(tree)
+        (tree / "a-link").symlink_to("news/2024")
+        (tree / "zz").symlink_to(tree / "news")
+        assert listed(tree) == expected
+        assert len(list_input_files([str(tree)]).passed_over.aliases) == 2
+
+    def test_an_outer_folder_is_read_once_under_the_first_of_its_names(self, tree: Path, tmp_path: Path) -> None:
+        (tmp_path / "in/news/2025").rename(tmp_path / "outer")
+        for name in ("2025", "latest"):
+            (tree / "news" / name).symlink_to(tmp_path / "outer")
+        assert listed(tree / "news") == ["2024/x.parquet", "2025/y.parquet", "z[1].parquet"]
+
+    def test_a_glob_takes_the_link_where_it_matches_that_alone(self, tree: Path) -> None:
+        (tree / "latest").symlink_to("news/2025")
+        assert listed(tree / "lat*") == ["latest/y.parquet"]
+        assert listed(tree / "lat*", tree / "news/2025") == ["latest/y.parquet"]
+        assert listed(tree / "*/*/*.parquet") == listed(tree / "*/202?/*.parquet") != []
+
+    def test_a_link_to_a_file_of_the_input_is_the_same_file(self, tree: Path, tmp_path: Path) -> None:
+        expected = listed(tree)
+        (tree / "0.parquet").symlink_to("a.parquet")
+        assert listed(tree) == expected
+        assert listed(tree / "0.parquet", tree / "a.parquet") == ["0.parquet"]
+        (tmp_path / "blob").touch()
+        for name in ("p.parquet", "q.parquet"):
+            (tree / name).symlink_to(tmp_path / "blob")
+        assert set(listed(tree)) - set(expected) == {"p.parquet"}
+
+    def test_hard_links_are_files_of_their_own(self, tree: Path) -> None:
+        (tree / "b.parquet").hardlink_to(tree / "a.parquet")
+        assert listed(tree / "*.parquet")[:2] == ["a.parquet", "b.parquet"]
+
+    def test_folders_that_all_lead_to_each_other_are_searched_in_no_time(self, tmp_path: Path) -> None:
+        for i in range(12):
+            (tmp_path / f"{i:02}").mkdir()
+            (tmp_path / f"{i:02}/p.parquet").touch()
+            for j in range(12):
+                (tmp_path / f"{i:02}/to{j}").symlink_to(f"../{j:02}")
+        for glob in ("", "**/*.parquet", "*/*/*.parquet", "*/to*/**"):
+            assert len(listed(f"{tmp_path}/{glob}")) == 12
+
+    def test_links_that_lead_nowhere_are_listed(self, tree: Path) -> None:
+        (tree / "gone.parquet").symlink_to("/nowhere/blob")
+        (tree / "news/2026").symlink_to("/nowhere/2026")
+        (tree / "self.parquet").symlink_to("self.parquet")
+        (tree / "paper.pdf").symlink_to("/nowhere/paper")
+        (tree / "_gone.parquet").symlink_to("/nowhere/blob")
+        found = problems(tree)
+        assert set(found) == {"gone.parquet", "news/2026", "self.parquet"}
+        assert "a symbolic link to /nowhere/blob that leads nowhere" in found["gone.parquet"]
+        assert list_input_files([str(tree)]).passed_over.broken_links == (f"{tree}/paper.pdf",)
+        assert set(problems(tree / "gone.parquet")) == {"gone.parquet"}
+        assert set(problems(tree / "**/*.parquet")) == set(found)
+        assert set(problems(tree / "*.parquet")) == {"gone.parquet", "self.parquet"}
+
+    def test_a_mount_is_another_name(self, tree: Path) -> None:
+        (tree / "zz").mkdir()
+        mount = ["mount", "--bind", str(tree / "news"), str(tree / "zz")]
+        if subprocess.run(mount, capture_output=True, check=False).returncode:
+            pytest.skip("mounting takes rights")
+        try:
+            assert not [path for path in listed(tree) if path.startswith("zz")]
+        finally:
+            subprocess.run(["umount", str(tree / "zz")], check=True)
+
+
+class TestNames:
+    def test_what_looks_like_input_and_is_none_is_named(self, tree: Path) -> None:
+        for name in ("UPPER.PARQUET", "a.parq", "z.parquet.gz", ".a.parquet.crc", "_metadata", "_SUCCESS", "c.pq"):
+            (tree / name).touch()
+        for name in ("_year=2024", "_delta_log", "_archive", ".git"):
+            (tree / name).mkdir()
+            (tree / name / "x.parquet").touch()
+        expected = [
+            ".dot.parquet",
+            "UPPER.PARQUET",
+            "_archive/",
+            "_hidden.parquet",
+            "_year=2024/",
+            "a.parq",
+            "c.pq",
+            "z.parquet.gz",
+        ]
+        assert names_passed_over(tree) == names_passed_over(tree / "**/*.parquet") == expected
+        assert names_passed_over(tree, tree / "**") == expected
+        assert names_passed_over(tree / "a*.parquet") == ["a.parq"]
+        assert names_passed_over(tree / "n*/*/*.parquet") == []
+        assert names_passed_over(tree / "a.parquet") == []
+
+    def test_they_are_named_where_there_is_nothing_else(self, tmp_path: Path) -> None:
+        (tmp_path / "UPPER.PARQUET").touch()
+        with pytest.raises(InputError, match=r"stands for no Parquet file.*passed over: 1 .*UPPER\.PARQUET"):
+            listed(tmp_path)
+        assert listed(tmp_path / "*.PARQUET") == ["UPPER.PARQUET"]
+
+    def test_names_that_are_not_utf8(self, tree: Path) -> None:
+        expected = listed(tree)
+        for name in (b"Caf\xe9.txt", b"Caf\xe9.parquet", b"d\xe9/p.parquet"):
+            path = os.fsencode(tree) + b"/" + name
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb"):
+                pass
+        found = problems(tree)
+        assert [printable(name) for name in found] == ["Caf\\xe9.parquet", "d\\xe9/p.parquet"]
+        assert all("not UTF-8" in problem for problem in found.values())
+        assert len(listed(tree)) == len(expected) + 2
+
+    def test_names_that_mean_something_elsewhere(self, tmp_path: Path) -> None:
+        names = ["100%.parquet", "a#b.parquet", "line\nfeed.parquet", "what?.parquet"]
+        for name in names:
+            (tmp_path / name).touch()
+        assert listed(tmp_path) == listed(tmp_path / "*") == names
+        assert [listed(tmp_path / name) for name in names] == [[name] for name in names]
+
+    def test_what_is_no_file_is_listed(self, tree: Path) -> None:
+        os.mkfifo(tree / "pipe.parquet")
+        assert list(problems(tree)) == list(problems(tree / "pipe.parquet")) == ["pipe.parquet"]
+
+    def test_a_folder_that_may_not_be_listed_is_listed_itself(
+        self, tree: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scandir = os.scandir
+
+        def refuse(path: str) -> Any:
+            if path.endswith("/2024"):
+                raise PermissionError(errno.EACCES, "Permission denied", path)
+            return scandir(path)
+
+        monkeypatch.setattr(os, "scandir", refuse)
+        assert problems(tree) == {"news/2024": "the folder cannot be listed: Permission denied; see to the rights"}
+        with pytest.raises(InputError, match=r"news/2024 cannot be listed: Permission denied"):
+            listed(tree / "news/2024")
+
+
+def test_a_store_is_searched_like_a_folder() -> None:
+    store = fsspec.filesystem("memory")
+    for name in (*TREE, "UPPER.PARQUET", "_year=2024/p.parquet", "_delta_log/1.checkpoint.parquet"):
+        store.pipe_file(f"/listing/{name}", b"")
+    try:
+        assert (
+            listed("memory://listing")
+            == listed("memory://listing/**/*.parquet")
+            == sorted(
+                name
+                for name in TREE
+                if name.endswith(".parquet") and not any(part[0] in "_." for part in name.split("/"))
+            )
+        )
+        assert listed("memory://listing/news/*/*.parquet") == ["2024/x.parquet", "2025/y.parquet"]
+        assert listed("memory://listing/*.parquet") == ["a.parquet", "spark.parquet/part-0.snappy.parquet"]
+        assert listed("memory://listing/a.parquet") == ["a.parquet"]
+        assert names_passed_over("memory://listing") == [
+            ".dot.parquet",
+            "UPPER.PARQUET",
+            "_hidden.parquet",
+            "_year=2024/",
+        ]
+    finally:
+        store.store.clear()

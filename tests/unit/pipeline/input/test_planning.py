@@ -7,6 +7,8 @@ import pytest
 from pipeline.errors import InputError
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
+from pipeline.output.manifest import part_record_path
+from pipeline.output.output_folder import staged_path
 from tests.shared_data import shared_data
 from tests.unit.pipeline.encrypted_files import write_encrypted
 from tests.unit.pipeline.input_files import job, rows, write
@@ -274,3 +276,73 @@ def test_published_layouts_are_planned() -> None:
     assert plan.num_files == 30
     assert plan.num_rows == 15 * (2490 + 5010)
     assert plan.fragments[0].part_path == "ar/test-00000-of-00001.2ffd5a4c.00000-of-00003.parquet"
+
+
+@pytest.mark.parametrize("glob", ["", "**/*.parquet", "*"])
+@pytest.mark.parametrize("output", ["link", "link/new/deeper", "in/day/out", "outer/new"])
+def test_an_output_that_would_be_input_through_links_is_refused(tmp_path: Path, glob: str, output: str) -> None:
+    write(tmp_path / "in/a.parquet", rows(5))
+    (tmp_path / "in/results").mkdir()
+    (tmp_path / "link").symlink_to("in/results")
+    (tmp_path / "outer").mkdir()
+    (tmp_path / "in/day").symlink_to("../outer")
+    with pytest.raises(InputError, match=r"output\.path: parts like .* would be input too"):
+        plan_fragments(job(f"{tmp_path}/in/{glob}", output=tmp_path / output))
+
+
+@pytest.mark.parametrize(("path", "output"), [("in/*.parquet", "link"), ("in", "hidden/out"), ("in/a*", "link")])
+def test_an_output_that_links_do_not_make_input_is_not_refused(tmp_path: Path, path: str, output: str) -> None:
+    write(tmp_path / "in/a.parquet", rows(5))
+    (tmp_path / "in/results").mkdir()
+    (tmp_path / "link").symlink_to("in/results")
+    (tmp_path / "in/_hidden").mkdir()
+    (tmp_path / "hidden").symlink_to("in/_hidden")
+    plan_fragments(job(tmp_path / path, output=tmp_path / output))
+
+
+def test_an_input_that_is_a_link_itself(tmp_path: Path) -> None:
+    write(tmp_path / "real/a.parquet", rows(5))
+    (tmp_path / "in").symlink_to("real")
+    with pytest.raises(InputError, match="would be input too"):
+        plan_fragments(job(tmp_path / "in", output=tmp_path / "real/out"))
+
+
+def test_links_that_lead_nowhere_are_listed_and_the_others_go_on(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    (tmp_path / "b.parquet").symlink_to("/nowhere/blob")
+    (tmp_path / "day").symlink_to("/nowhere/day")
+    (tmp_path / "a").symlink_to("/nowhere/a")
+    (tmp_path / "_hidden.parquet").touch()
+    plan = plan_fragments(job(tmp_path))
+    assert [file.relative_path for file in plan.fragments.files] == ["a.parquet"]
+    assert [file.relative_path for file in plan.failed_files] == ["a", "b.parquet", "day"]
+    assert "link to /nowhere/blob that leads nowhere" in plan.failed_files[1].reason
+    assert plan.num_files == 4
+    assert plan.passed_over.names == (f"{tmp_path}/_hidden.parquet",)
+
+
+def test_a_name_that_is_not_utf8_is_listed_in_escaped_form(tmp_path: Path) -> None:
+    write(tmp_path / "a.parquet", rows(5))
+    for name in (b"Caf\xe9.txt", b"Caf\xe9.parquet"):
+        with open(os.fsencode(tmp_path) + b"/" + name, "wb"):
+            pass
+    [failed] = plan_fragments(job(tmp_path)).failed_files
+    assert failed.path == f"{tmp_path}/Caf\\xe9.parquet"
+
+
+def test_messages_show_control_characters_in_escaped_form(tmp_path: Path) -> None:
+    write(tmp_path / "new\nline.parquet", rows(5))
+    with pytest.raises(InputError, match=r"/new\\nline\.parquet: column 'body' is missing"):
+        plan_fragments(job(tmp_path, text="body"))
+    (tmp_path / "b\x1b.parquet").write_bytes(b"")
+    [failed] = plan_fragments(job(tmp_path)).failed_files
+    assert failed.path == f"{tmp_path}/b\\x1b.parquet"
+
+
+@pytest.mark.parametrize("name", ["長" * 75 + ".parquet", "w" * 247 + ".parquet", "w" * 219 + ".parquet"])
+def test_long_names_have_parts_and_records_that_fit(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name, rows(5))
+    [fragment] = plan_fragments(job(tmp_path)).fragments
+    for path in (fragment.part_path, part_record_path(fragment.part_path), staged_path(fragment.part_path)):
+        assert len(path.rpartition("/")[2].encode()) <= 255
+    assert fragment.part_path.startswith(name[:50])

@@ -13,7 +13,13 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.storage.atomic_files import INCOMPLETE, clear_incomplete, delete_file, put_file
+from pipeline.storage.atomic_files import (
+    INCOMPLETE,
+    clear_incomplete,
+    delete_empty_folders,
+    delete_file,
+    put_file,
+)
 from tests.unit.pipeline.input_files import rows, write
 
 LOCAL = fs.LocalFileSystem()
@@ -216,3 +222,20 @@ class FailingStream:
     def write(self, data: bytes) -> None:
         self.stream.write(data[:5])
         raise OSError("the network is down")
+
+
+class TestEmptyFolders:
+    def test_only_those_are_deleted_that_were_made(self, tmp_path: Path) -> None:
+        for folder in ("exchange/inbox", "a/b", "a/full", "kept"):
+            (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / "a/full/file").touch()
+        delete_empty_folders(LOCAL, str(tmp_path), kept=["kept"])
+        assert len(list(tmp_path.rglob("*"))) == 7
+        delete_empty_folders(LOCAL, str(tmp_path), kept=["kept"], made=["a", "a/b", "a/full", "kept", "gone"])
+        assert {path.name for path in tmp_path.rglob("*")} == {"exchange", "inbox", "a", "full", "file", "kept"}
+
+    def test_a_file_s_folders_go_with_it_also_where_a_killed_process_has_begun(self, tmp_path: Path) -> None:
+        (tmp_path / "a/b").mkdir(parents=True)
+        (tmp_path / "other").mkdir()
+        delete_file(LOCAL, str(tmp_path), "a/b/c/gone")
+        assert [path.name for path in tmp_path.rglob("*")] == ["other"]

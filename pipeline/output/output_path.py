@@ -1,0 +1,61 @@
+"""`output.path` looked at before any work: a folder of its own, or a place where one can be made."""
+
+import os
+
+from pyarrow import fs
+
+from pipeline.errors import InputError
+from pipeline.output.manifest import RUN
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.path_limits import require_fitting_root
+from pipeline.storage.atomic_files import is_local
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.locations import ask_store, resolve_path
+from pipeline.storage.printable import printable
+
+_FIELD = "output.path"
+
+
+def open_output(path: str) -> OutputFolder:
+    """The output at a path or URI, of which nothing is made. The first requests to a store are made here.
+
+    Raises InputError where it is too long, a file, the home folder or one above it, or cannot be written.
+    """
+    output = OutputFolder(*resolve_path(path, _FIELD))
+    require_fitting_root(output)
+    if is_local(output.filesystem):
+        _require_own_folder(output.root)
+        _require_writable_folder(output.root)
+    elif ask_store(lambda: output.filesystem.get_file_info(output.root), _FIELD, path).type == fs.FileType.File:
+        raise InputError(f"{_FIELD}: {without_secret(path)} is an object, expected a folder; choose another")
+    return output
+
+
+def _require_own_folder(root: str) -> None:
+    """Refuse `/` and the like, which a run would search as a whole; outputs that are there already are let be."""
+    real, home = os.path.realpath(root), os.path.realpath(os.path.expanduser("~"))
+    if os.path.commonpath([real, home]) != real or os.path.exists(f"{root}/{RUN}"):
+        return
+    what = "your home folder" if real == home else "a folder above your home folder"
+    if real == "/":
+        what = "the root of the file system"
+    raise InputError(
+        f"{_FIELD}: {printable(root)} is {what}, expected a folder for the output alone; choose one below it"
+    )
+
+
+def _require_writable_folder(root: str) -> None:
+    existing = root
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    shown = printable(existing)
+    if not os.path.isdir(existing):
+        what = "a symbolic link that leads nowhere" if os.path.islink(existing) else "no folder"
+        raise InputError(
+            f"{_FIELD}: {shown} is {what}, expected a folder, or nothing yet; choose another, or remove it"
+        )
+    if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(
+            f"{_FIELD}: {shown} may not be written by this user, expected a folder that may; see to its rights, "
+            "or choose another"
+        )
