@@ -27,10 +27,11 @@ class RunOutput:
         self._take_inventory()
 
     def begin(self, *, prunes: bool = False) -> None:
-        """Go on with what an earlier run was killed in. If there is anything to do, `_SUCCESS` goes first."""
+        """Go on with what an earlier run was killed in. If not everything is done, `_SUCCESS` goes first."""
         clear_incomplete(self.folder.filesystem, self.folder.root)
         is_pending = not is_committed(self.inventory)
-        if is_pending or self.increment.todo or (prunes and self.increment.removed):
+        is_done = not self.increment.todo and not self._failed_files
+        if is_pending or not is_done or (prunes and self.increment.removed):
             self.folder.delete(SUCCESS)
         if is_pending:
             commit(self.inventory)
