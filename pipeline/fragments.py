@@ -11,6 +11,10 @@ from typing import Self
 MAX_NAME_BYTES = 255
 """Of a file's name: NAME_MAX on the file systems of Linux. A constant, so that parts have the same names wherever
 they lie, and can be copied from a store to a disk."""
+# What is added to a stem: ".5f2c9a1e.00000-of-00003.parquet" for a part, and ".json" for its record.
+_MAX_STEM_BYTES = MAX_NAME_BYTES - 32 - 5
+_SHORT_STEM_BYTES = 200  # leaves room for a million parts
+_DIGEST_SIZE = 16
 _VERSION_SIZE = 8
 _PART_NAME = re.compile(r"(.+)\.([0-9a-f]{8})\.([0-9]{5,})-of-([0-9]{5,})\.parquet", re.DOTALL)
 
@@ -104,12 +108,6 @@ class PartName:
         stem, version, index, num_parts = match.groups()
         name = cls(stem, version, int(index), int(num_parts))
         return name if name.index < name.num_parts and name.path == path else None
-
-
-# What is added to a stem: ".5f2c9a1e.00000-of-00003.parquet" for a part, and ".json" for its record.
-_MAX_STEM_BYTES = MAX_NAME_BYTES - 32 - 5
-_SHORT_STEM_BYTES = 200  # leaves room for a million parts
-_DIGEST_SIZE = 16
 
 
 def short_version(version: str) -> str:

@@ -35,12 +35,6 @@ class Selection:
     pattern: PathPattern
     folders: Mapping[FolderId, Set[States]] = field(default_factory=dict)
 
-    def relative_path(self, path: str) -> str | None:
-        """The path of a selected file relative to the root, or None where it is not selected."""
-        folder, _, name = path.rpartition("/")
-        states = self._states_by_name(folder)
-        return _relative(path, self.root) if self.pattern.selects(states, name) else None
-
     def states_in(self, folder: str) -> set[States]:
         """The states of the pattern in a folder, which need not be there, whatever names lead to it."""
         found = {self._states_by_name(folder)}

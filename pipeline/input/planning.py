@@ -124,7 +124,8 @@ def _read_footers(
         try:
             return _read_file(filesystem, file, partition, types, config)
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
-            return FailedFile(printable(file.path), file.relative_path, str(error).partition("\n")[0])
+            reason = printable(str(error).partition("\n")[0])
+            return FailedFile(printable(file.path), file.relative_path, reason)
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         results = list(pool.map(read, files, partitions))

@@ -145,13 +145,14 @@ class Manifest:
 
         A folder is one of parts if one of the same name is in the manifest, for their records or that of the file.
         """
-        records = {path for folder in (PARTS, FILES) for path in folders_below(self.filesystem, self.root, folder)}
         own = {
             f"{folder}/{path}"
             for folder in (MANIFEST, STAGED)
             for path in folders_below(self.filesystem, self.root, folder)
         }
-        return records | own | {STAGED}
+        records = (f"{PARTS}/", f"{FILES}/")
+        parts = {path.removeprefix(folder) for folder in records for path in own if path.startswith(folder)}
+        return own | parts | {STAGED}
 
     def record(self, part: PartRecord) -> None:
         """Say that a part is finished. Its file must be there. Raises OutputError."""

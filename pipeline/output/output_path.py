@@ -14,6 +14,8 @@ from pipeline.storage.locations import ask_store, resolve_path
 from pipeline.storage.printable import printable
 
 _FIELD = "output.path"
+# Where an object may have the name of a folder.
+_KEYS_ONLY = ("s3", "gcs", "abfs")
 
 
 def open_output(path: str) -> OutputFolder:
@@ -26,8 +28,13 @@ def open_output(path: str) -> OutputFolder:
     if is_local(output.filesystem):
         _require_own_folder(output.root)
         _require_writable_folder(output.root)
-    elif ask_store(lambda: output.filesystem.get_file_info(output.root), _FIELD, path).type == fs.FileType.File:
-        raise InputError(f"{_FIELD}: {without_secret(path)} is an object, expected a folder; choose another")
+        return output
+    # Not the folder itself: the rights of some users begin below it.
+    ask_store(lambda: output.filesystem.get_file_info(f"{output.root}/{RUN}"), _FIELD, path)
+    if output.filesystem.type_name not in _KEYS_ONLY:
+        info = ask_store(lambda: output.filesystem.get_file_info(output.root), _FIELD, path)
+        if info.type == fs.FileType.File:
+            raise InputError(f"{_FIELD}: {without_secret(path)} is a file, expected a folder; choose another")
     return output
 
 

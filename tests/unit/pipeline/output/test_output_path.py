@@ -69,9 +69,7 @@ def test_objects_and_buckets() -> None:
     store = fsspec.filesystem("memory")
     store.pipe_file("/bucket/object", b"")
     try:
-        with pytest.raises(
-            InputError, match=r"output\.path: memory://bucket/object is an object, expected a folder"
-        ):
+        with pytest.raises(InputError, match=r"output\.path: memory://bucket/object is a file, expected a folder"):
             open_output("memory://bucket/object")
         assert open_output("memory://bucket").root == "/bucket"
     finally:

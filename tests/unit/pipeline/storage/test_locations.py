@@ -54,13 +54,13 @@ def test_whatever_a_client_raises_is_one_line_that_names_the_endpoint(error: Exc
 def test_whoever_waits_is_told_for_what(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(locations, "SLOW_S", 0.05)
+    monkeypatch.setattr(locations, "SLOW_S", 0.4)
     assert ask_store(lambda: 1, "output.path", "s3://bucket/x") == 1
-    time.sleep(0.1)
+    time.sleep(0.5)
     assert capsys.readouterr().err == ""
-    ask_store(lambda: time.sleep(0.3), "output.path", "s3://k:s@bucket/x?endpoint_override=host:9")
+    ask_store(lambda: time.sleep(0.9), "output.path", "s3://k:s@bucket/x?endpoint_override=host:9")
     told = capsys.readouterr().err
-    assert told.startswith("output.path: s3://bucket/x: still waiting for https://host:9 after 0.05 s; ")
+    assert told.startswith("output.path: s3://bucket/x: still waiting for https://host:9 after 0.4 s; ")
     assert told.count("\n") == 1
 
 
