@@ -13,7 +13,7 @@ from model.checkpoints.hub import CONFIG_FILE, HubOptions, split_hub_options
 from model.checkpoints.loading_options import without_neutral_options
 from model.configuration.inherited import INHERITED_DEFAULTS, without_defaults
 from model.configuration.json_form import SECRETS, find_config_file, read_config_file
-from model.configuration.parsing import as_dtype, parse_changes
+from model.configuration.parsing import as_dtype, parse_changes, relabelled
 from model.configuration.validation import refuse_wrong_values
 
 MODEL_TYPE = "xlm-roberta-xl"
@@ -342,17 +342,3 @@ class XLMRobertaXLConfig:
     def __repr__(self) -> str:
         values = without_defaults({k: v for k, v in vars(self).items() if k not in SECRETS}, vars(type(self)()))
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in values.items())})"
-
-
-def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
-    """The values without names of labels, if another number is wanted and no new names are given for it.
-
-    Raises:
-        ValueError: another number than that of the new names.
-    """
-    names = values.get("id2label")
-    if num_labels is None or names is None or len(names) == num_labels:
-        return values
-    if has_names:
-        raise ValueError(f"num_labels must be the length of id2label, {len(names)}, found {num_labels}")
-    return {name: value for name, value in values.items() if name not in ("id2label", "label2id")}

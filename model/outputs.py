@@ -75,7 +75,7 @@ class ModelOutput(OrderedDict[str, Any]):
         # The dictionary's own looks at items alone.
         return not self == other
 
-    __delitem__ = pop = popitem = clear = setdefault = update = _refused
+    __delitem__ = __ior__ = pop = popitem = clear = setdefault = update = _refused
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The fields that are not None, as `return_dict=False` returns them."""

@@ -108,13 +108,13 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     if not options.plan:
         options.address = reachable_cluster(options.address)
     job = with_local_models(job)
-    heads = resolve_heads(job)
-    findings = require_runnable(job, heads)
-    heads = share_trunks(heads)
+    resolved = resolve_heads(job)
+    findings = require_runnable(job, resolved)
+    heads = share_trunks(resolved)
     plan = plan_fragments(job)
     require_fitting_names(output, plan.fragments)
     identity = run_identity(job, heads)
-    require_finite_weights(job, heads)
+    require_finite_weights(job, resolved)
     folder = folder_of_run(output, identity, is_restart=options.restart)
     for warning in findings.warnings:
         _tell(f"warning: {warning}")

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-# Loading never holds more than the weights and one tensor, and downloads always go on where they broke off.
-ALWAYS_SO = ("low_cpu_mem_usage", "resume_download")
+# Loading never holds more than the weights and one tensor, downloads always go on where they broke off, and there
+# is no code of a checkpoint that could be trusted or not.
+ALWAYS_SO = ("low_cpu_mem_usage", "resume_download", "trust_remote_code")
 REMEDIES = {
     "device_map": "device= says where the weights go, and group= splits them over ranks",
     "from_flax": "only safetensors and PyTorch's files are read",
@@ -15,7 +16,6 @@ REMEDIES = {
     "offload_folder": "group= splits the weights over ranks",
     "offload_state_dict": "loading never holds more than the weights and one tensor",
     "proxies": "set HTTPS_PROXY in the environment",
-    "trust_remote_code": "no code of a checkpoint is run",
     "use_auth_token": "pass token=",
     "variant": "rename the files to model.safetensors",
 }
@@ -29,6 +29,8 @@ def without_neutral_options(options: Mapping[str, Any]) -> dict[str, Any]:
             may be a secret.
     """
     for name, remedy in REMEDIES.items():
-        if options.get(name) not in (None, False):
+        value = options.get(name)
+        # Not `in (None, False)`: device 0 is equal to False.
+        if value is not None and value is not False:
             raise ValueError(f"{name} must be None, other values are not supported: {remedy}")
     return {name: value for name, value in options.items() if name not in REMEDIES and name not in ALWAYS_SO}

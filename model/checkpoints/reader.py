@@ -16,6 +16,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointError",
     "LoadReport",
+    "StoredParameter",
     "canonical",
     "load_parameters",
     "parameters_of",
@@ -113,16 +114,16 @@ class Checkpoint:
         """Stored name of a tensor, and its file."""
         return self._files[canonical(name)]
 
-    def read(self, name: str, full_shape: torch.Size | None = None, shard: Shard | None = None) -> Tensor:
-        """One tensor, or this rank's slice of it, in the stored dtype; a view of the mapped file.
-
-        Raises:
-            CheckpointError: the stored shape is not `full_shape`.
-        """
+    def require_shape(self, name: str, full_shape: torch.Size) -> None:
+        """Raise CheckpointError where a tensor is stored with another shape."""
         stored_name, file = self._files[canonical(name)]
         found = self._open(file).shape(stored_name)
-        if full_shape is not None and found != list(full_shape):
+        if found != list(full_shape):
             raise CheckpointError(f"{file}: tensor {stored_name} must be {list(full_shape)}, found {found}")
+
+    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """One tensor, or this rank's slice of it, in the stored dtype; a view of the mapped file."""
+        stored_name, file = self._files[canonical(name)]
         self._used.add(canonical(name))
         return self._open(file).read(stored_name, shard)
 
@@ -154,7 +155,7 @@ class LoadReport:
 
 
 @dataclass
-class _Parameter:
+class StoredParameter:
     """A parameter, every place where it hangs (tied weights have several), and its slice."""
 
     parameter: nn.Parameter
@@ -171,6 +172,14 @@ class _Parameter:
         LM head (it loses `lm_head.bias` on loading)."""
         return [name for i, name in enumerate(self.names) if i == 0 or name == "lm_head.decoder.bias"]
 
+    def stored_name(self, checkpoint: Checkpoint) -> str | None:
+        """The name to read it under, or None if the checkpoint has none of them.
+
+        The bias of the LM head is read under the name that Transformers reads it under, where both are there.
+        """
+        names = [name for name in self.names if name in checkpoint]
+        return next((name for name in names if name == "lm_head.decoder.bias"), names[0] if names else None)
+
     @property
     def full_shape(self) -> torch.Size:
         shape = list(self.parameter.shape)
@@ -179,14 +188,14 @@ class _Parameter:
         return torch.Size(shape)
 
 
-def parameters_of(module: nn.Module, prefix: str = "") -> list[_Parameter]:
+def parameters_of(module: nn.Module, prefix: str = "") -> list[StoredParameter]:
     """The distinct parameters of a module, tied ones once, in the order of the modules."""
-    found: dict[int, _Parameter] = {}
+    found: dict[int, StoredParameter] = {}
     for module_name, child in module.named_modules(prefix=prefix):
         shards: dict[str, Shard] = getattr(child, "shards", {})
         for attribute, parameter in child.named_parameters(recurse=False):
             name = f"{module_name}.{attribute}" if module_name else attribute
-            entry = found.setdefault(id(parameter), _Parameter(parameter, [], None))
+            entry = found.setdefault(id(parameter), StoredParameter(parameter, [], None))
             entry.places.append((child, attribute, name))
             entry.shard = shards.get(attribute, entry.shard)
     return list(found.values())
@@ -214,22 +223,25 @@ def load_parameters(
     """
     missing = []
     for entry in parameters_of(module, prefix):
-        name = next((name for name in entry.names if name in checkpoint), None)
+        name = entry.stored_name(checkpoint)
         if name is None:
             if entry.parameter.is_meta:
                 missing.append(entry.names[0])
             continue
+        for tied in entry.names:
+            if tied in checkpoint:
+                checkpoint.require_shape(tied, entry.full_shape)
         checkpoint.mark_used(entry.names)
         if not entry.parameter.is_meta:
             continue
-        tensor = checkpoint.read(name, entry.full_shape, entry.shard)
+        tensor = checkpoint.read(name, entry.shard)
         # What was read is a view of the mapped file: a copy outlives the file, and is no wider than the slice.
         copied = tensor.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
         place_parameter(entry, copied)
     return missing
 
 
-def place_parameter(entry: _Parameter, tensor: Tensor) -> None:
+def place_parameter(entry: StoredParameter, tensor: Tensor) -> None:
     """Put `tensor` wherever the parameter hangs, keeping ties."""
     parameter = nn.Parameter(tensor, requires_grad=entry.parameter.requires_grad)
     for module, attribute, _ in entry.places:

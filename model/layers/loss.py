@@ -95,7 +95,7 @@ def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: Sha
 def _label_logits(logits_NV: Tensor, labels_N: Tensor, start: int) -> Tensor:
     """The label's logit where this rank holds its column, else 0."""
     is_here = (labels_N >= start) & (labels_N < start + logits_NV.shape[-1])
-    columns = (labels_N - start).masked_fill(~is_here, 0)
+    columns = (labels_N.long() - start).masked_fill(~is_here, 0)
     return logits_NV.gather(-1, columns[:, None]).squeeze(-1).masked_fill(~is_here, 0.0)
 
 

@@ -61,7 +61,10 @@ def refuse_misfit(config: XLMRobertaXLConfig, expected: Mapping[str, list[int]],
     ]
     if not misfits:
         return
-    reasons = dict(reason for misfit in misfits for reason in _reasons(config, *misfit))
+    reasons: dict[str, str] = {}
+    for misfit in misfits:
+        for option, reason in _reasons(config, *misfit):
+            reasons.setdefault(option, reason)
     if "hidden_size" in reasons:
         # The width of a head follows from it.
         reasons.pop("pruned_heads", None)

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model import ShardGroup
-from model.checkpoints.reader import Checkpoint, parameters_of
+from model.checkpoints.reader import Checkpoint, StoredParameter, parameters_of
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads.modules import build_head, build_trunk
-from pipeline.heads.resolve import Head
+from pipeline.heads.resolve import Head, trunk_field, weights_field
 from pipeline.precision import Precision
 
 # Numbers that a thread takes at a time; and those that stay in cache for the second look at them.
@@ -40,6 +40,9 @@ _ORDERED = (
 def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
     """Check the tensors that trunks and heads are made of, on all cores; others do not matter.
 
+    Args:
+        heads: before equal trunks are shared.
+
     Raises:
         ConfigError: a tensor holds NaN or infinity, or a number that becomes infinite in `model.dtype`; it
             names field, file and tensor.
@@ -47,30 +50,30 @@ def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
     checkpoints: dict[str, Checkpoint] = {}
     checked: set[tuple[str, str]] = set()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for directory, names, field in _parameters(heads):
+        for directory, parameter, field in _parameters(job, heads):
             if directory not in checkpoints:
                 checkpoints[directory] = Checkpoint(directory)
             checkpoint = checkpoints[directory]
-            name = next((name for name in names if name in checkpoint), None)
+            name = parameter.stored_name(checkpoint)
             if name is not None and (directory, name) not in checked:
                 checked.add((directory, name))
                 _require_finite(checkpoint, name, field, job.model.dtype, pool)
 
 
-def _parameters(heads: Sequence[Head]) -> Iterator[tuple[str, list[str], str]]:
-    """Of each parameter: directory, names that it may have there, and the field of the job that asks for it."""
-    fields = {head.trunk: f"heads.{head.name}.trunk" for head in heads if head.options.trunk is not None}
+def _parameters(job: JobConfig, heads: Sequence[Head]) -> Iterator[tuple[str, StoredParameter, str]]:
+    """Each parameter, with its directory and the field of the job that names this directory."""
     trunks = {head.trunk: build_trunk(head.trunk, ShardGroup()) for head in heads}
     own = {path: parameters_of(trunk) for path, trunk in trunks.items()}
-    for path, parameters in own.items():
-        for parameter in parameters:
-            yield path, parameter.names, fields.get(path, "model.path")
     for head in heads:
+        for parameter in own[head.trunk]:
+            yield head.trunk, parameter, trunk_field(head.name, head.options)
+    for head in heads:
+        field = weights_field(head.name, head.options, job.model.path)
         tied = {id(parameter.parameter) for parameter in own[head.trunk]}
         for prefix, module in build_head(head, trunks[head.trunk]).items():
             for parameter in parameters_of(module, prefix):
                 if id(parameter.parameter) not in tied:
-                    yield head.options.weights, parameter.names, f"heads.{head.name}.weights"
+                    yield head.options.weights, parameter, field
 
 
 def _require_finite(checkpoint: Checkpoint, name: str, field: str, model_dtype: str, pool: Executor) -> None:

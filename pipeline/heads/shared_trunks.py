@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
 from model.modeling.loading import is_of_trunk
 from pipeline.errors import ConfigError
-from pipeline.heads.resolve import Head, read_config
+from pipeline.heads.resolve import Head, read_config, trunk_field
 
 # What changes the results of equal weights.
 _OPTIONS = ("num_attention_heads", "hidden_act", "layer_norm_eps", "pad_token_id", "is_decoder")
@@ -32,7 +32,7 @@ def share_trunks(heads: Sequence[Head]) -> list[Head]:
     digests: dict[str, str] = {}
     options: dict[str, tuple[object, ...]] = {}
     for head in heads:
-        field = f"heads.{head.name}.trunk" if head.options.trunk else "model.path"
+        field = trunk_field(head.name, head.options)
         digests[head.trunk] = _digest(head.trunk, field)
         config = read_config(head.trunk, field)
         options[head.trunk] = tuple(getattr(config, name) for name in _OPTIONS)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
 from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
+from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead, pool_max, pool_mean
 from model.layers.vocab_top_k import vocab_parallel_top_k
 from model.modeling.loading import refuse_missing_trunk
@@ -190,12 +191,12 @@ class Shard:
         options = head.options
         assert isinstance(options, TextGenerationHead)
         pad = head.config.padding_id
-        end = pad if head.config.eos_token_id is None else head.config.eos_token_id
+        ends = GenerationOptions().ends(head.config) or [pad]
         prompts = torch.from_numpy(batch.input_ids).long().split(batch.lengths.tolist())
         chosen = [prompts[i] for i in request.index.tolist()]
         input_ids = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=pad).to(self.settings.device)
         lengths = torch.tensor([len(prompt) for prompt in chosen], device=input_ids.device)
-        watch = LogitsWatch(self.settings.num_usable_tokens, end)
+        watch = LogitsWatch(self.settings.num_usable_tokens, ends[0])
         output = self._causal_model(head).generate(
             input_ids,
             torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None],
@@ -206,8 +207,8 @@ class Shard:
             **generation_options(options),
         )
         new_ids = output[:, input_ids.shape[1] :]
-        new_ids = nn.functional.pad(new_ids, (0, options.max_new_tokens - new_ids.shape[1]), value=end)
-        is_end = new_ids.eq(end) | new_ids.eq(pad)
+        new_ids = nn.functional.pad(new_ids, (0, options.max_new_tokens - new_ids.shape[1]), value=pad)
+        is_end = torch.isin(new_ids, torch.tensor([*ends, pad], device=new_ids.device))
         num_tokens = is_end.int().cummax(dim=1).values.eq(0).sum(dim=1)
         return new_ids, num_tokens, watch.is_finite(num_tokens, options.num_beams)
 

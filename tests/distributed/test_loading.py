@@ -36,8 +36,8 @@ class _CountingCheckpoint(Checkpoint):
     num_elements: int
     num_sharded_elements: int
 
-    def read(self, name: str, full_shape: torch.Size, shard: Shard | None) -> Tensor:
-        tensor = super().read(name, full_shape, shard)
+    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        tensor = super().read(name, shard)
         type(self).num_elements += tensor.numel()
         if shard is not None:
             type(self).num_sharded_elements += tensor.numel()

@@ -115,7 +115,14 @@ REFUSED: list[Callable[[Any], object]] = [
 ]
 
 
-@pytest.mark.parametrize("change", [*REFUSED, lambda output: output.clear(), lambda output: output.popitem()])
+def merge(output: Any) -> None:
+    output |= {"loss": 1}
+
+
+OURS: list[Callable[[Any], object]] = [lambda output: output.clear(), lambda output: output.popitem(), merge]
+
+
+@pytest.mark.parametrize("change", [*REFUSED, *OURS])
 def test_what_is_refused(change: Callable[[Any], object]) -> None:
     output = an_output(ours)
     with pytest.raises(TypeError, match=r"^items of a MaskedLMOutput cannot be removed or set together"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -39,7 +40,8 @@ def rewrite(directory: Path, change: Callable[[Tensors], Tensors | None]) -> Non
     """Change the stored tensors in place or by another dictionary."""
     tensors = load_file(directory / SINGLE)
     tensors = change(tensors) or tensors
-    save_file({name: tensor.clone() for name, tensor in tensors.items()}, directory / SINGLE)
+    # Transformers refuses files without this mark.
+    save_file({name: tensor.clone() for name, tensor in tensors.items()}, directory / SINGLE, {"format": "pt"})
 
 
 def shard_files(directory: Path) -> dict[str, str]:
@@ -191,6 +193,24 @@ def test_a_wrong_shape_is_refused(directory: Path) -> None:
     rewrite(directory, lambda tensors: tensors | {name: torch.zeros(16, 25)})
     with pytest.raises(CheckpointError, match=rf"tensor {name} must be \[16, 24\], found \[16, 25\]"):
         XLMRobertaXLModel.from_pretrained(directory)
+
+
+def test_a_tied_tensor_of_another_shape_is_refused(directory: Path) -> None:
+    rewrite(directory, lambda tensors: {**tensors, "lm_head.decoder.weight": torch.zeros(59, 16)})
+    with pytest.raises(
+        CheckpointError, match=r"tensor lm_head\.decoder\.weight must be \[60, 16\], found \[59, 16\]"
+    ):
+        XLMRobertaXLForMaskedLM.from_pretrained(directory)
+
+
+def test_of_two_biases_that_of_the_projection_is_read_as_in_transformers(directory: Path) -> None:
+    biases = {"lm_head.bias": torch.full((60,), 3.0), "lm_head.decoder.bias": torch.full((60,), 5.0)}
+    rewrite(directory, lambda tensors: {**tensors, **biases})
+    loaded = XLMRobertaXLForMaskedLM.from_pretrained(directory)
+    theirs = transformers.XLMRobertaXLForMaskedLM.from_pretrained(directory)
+    ids = torch.tensor([[0, 5, 2]])
+    assert loaded.lm_head.bias.eq(5).all()
+    torch.testing.assert_close(loaded(ids).logits, theirs.eval()(ids).logits)
 
 
 def test_a_head_of_another_size_is_refused(directory: Path) -> None:

@@ -86,6 +86,13 @@ def test_pruned_heads_are_those_of_the_weights(directory: Path, tmp_path: Path) 
     assert "leaves 4 heads in a layer, the weights hold 2" in refusal(other, config_of())
 
 
+def test_the_reason_is_that_of_the_tensor_that_is_named(tmp_path: Path) -> None:
+    directory = write_random_checkpoint(tmp_path, config_of(pruned_heads={0: [1], 1: [0, 3]}))
+    found = refusal(directory, config_of())
+    assert "layer.0.attention.self.query.weight must be [24, 24], found [18, 24]: " in found
+    assert "leaves 4 heads in a layer, the weights hold 3" in found
+
+
 def test_relative_positions_that_would_not_be_read_are_refused(tmp_path: Path) -> None:
     directory = write_random_checkpoint(tmp_path, config_of(position_embedding_type="relative_key"))
     check(directory, config_of(position_embedding_type="relative_key"))

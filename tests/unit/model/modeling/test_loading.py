@@ -193,14 +193,17 @@ def test_options_that_ask_for_nothing_change_nothing(directory: Path, name: str)
     assert torch.equal(found.encoder.LayerNorm.weight, expected.encoder.LayerNorm.weight)
 
 
-def test_low_cpu_mem_usage_is_always_so(directory: Path) -> None:
-    assert XLMRobertaXLModel.from_pretrained(directory, low_cpu_mem_usage=True).config.vocab_size == 60
+@pytest.mark.parametrize("name", ["low_cpu_mem_usage", "resume_download", "trust_remote_code"])
+def test_options_that_are_always_so(directory: Path, name: str) -> None:
+    assert XLMRobertaXLModel.from_pretrained(directory, **{name: True}).config.vocab_size == 60
 
 
 @pytest.mark.parametrize(
     ("option", "message"),
     [
         ({"device_map": "auto"}, "device_map must be None, other values are not supported: device= says"),
+        # The first GPU, which is equal to False.
+        ({"device_map": 0}, "device_map must be None"),
         ({"use_auth_token": "hf_secret"}, "use_auth_token must be None, .* pass token="),
         ({"from_tf": True}, "from_tf must be None"),
         ({"variant": "fp16"}, "variant must be None, .* rename the files"),

@@ -164,7 +164,8 @@ def test_tensors_that_nothing_is_made_of_do_not_matter(edited: Callable[..., Pat
     model = edited(change)
     check(model)
     assert "tensor classifier.dense.weight" in refusal(model, VECTOR, {"task": "text-classification"})
-    assert refusal(model, {**VECTOR, "pooling": "pooler"}).startswith("heads.head 0.weights: ")
+    # The weights are those of model.path, and no other key names them.
+    assert refusal(model, {**VECTOR, "pooling": "pooler"}).startswith(f"model.path: {model}/model.safetensors: ")
     assert "tensor lm_head.bias" in refusal(model, {"task": "masked-lm-loss"})
 
 
