@@ -132,8 +132,8 @@ def reserved_name_problem(name: str) -> str | None:
     """Why no carried column and no head can have this name, or None where one can."""
     if name in RESERVED:
         return f"is one of the columns that every output row has ({', '.join(RESERVED)})"
-    if name.casefold() in RESERVED:
-        return f"differs only in case from {name.casefold()!r}, which every output row has; {CASE_IS_FOLDED}"
+    if name.lower() in RESERVED:
+        return f"differs only in case from {name.lower()!r}, which every output row has; {CASE_IS_FOLDED}"
     if is_internal(name):
         return "is the name of an internal column"
     return None
@@ -142,7 +142,7 @@ def reserved_name_problem(name: str) -> str | None:
 def equal_but_for_case(names: Iterable[str]) -> list[tuple[str, str]]:
     """Each name that differs only in case from an earlier one, after the first that it does so from."""
     first: dict[str, str] = {}
-    pairs = ((first.setdefault(name.casefold(), name), name) for name in names)
+    pairs = ((first.setdefault(name.lower(), name), name) for name in names)
     return [(earlier, name) for earlier, name in dict.fromkeys(pairs) if earlier != name]
 
 

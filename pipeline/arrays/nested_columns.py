@@ -12,18 +12,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_LISTS = (
-    pa.types.is_list,
-    pa.types.is_large_list,
-    pa.types.is_fixed_size_list,
-    pa.types.is_list_view,
-    pa.types.is_large_list_view,
+_LIST_IDS = frozenset(
+    type_.id
+    for type_ in (
+        pa.list_(pa.null()),
+        pa.large_list(pa.null()),
+        pa.list_(pa.null(), 1),
+        pa.list_view(pa.null()),
+        pa.large_list_view(pa.null()),
+    )
 )
 
 
 def is_list_like(type_: pa.DataType) -> bool:
     """Whether values are lists of any kind (maps are not)."""
-    return any(is_kind(type_) for is_kind in _LISTS)
+    return type_.id in _LIST_IDS
 
 
 def find_path(fields: pa.Schema | pa.StructType, path: str) -> tuple[int, ...] | None:

@@ -80,9 +80,13 @@ def _toml_value(override: Override) -> object:
     except ValueError as error:
         if override.text.startswith(("[", "{", '"', "'")):
             reason = str(error).partition(" (at ")[0]
+            is_quoted = '"' in override.text or "'" in override.text
+            string = (
+                "" if is_quoted else f"; for the string itself write --set '{override.key}=\"{override.text}\"'"
+            )
             raise ConfigError(
                 f"--set {override.source}: expected a TOML string, array or table, as the value begins like one, "
-                f"found none: {reason}; {_QUOTING}"
+                f"found none: {reason}{string}; {_QUOTING}"
             ) from None
         return override.text
     # A text with line breaks could hold other keys too.

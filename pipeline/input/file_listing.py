@@ -70,6 +70,10 @@ class Listing(NamedTuple):
 def list_input_files(entries: Sequence[str]) -> Listing:
     """Every file that `input.path` stands for, once, whatever names lead to it.
 
+    A symbolic link to a file that is input itself is another name of that file. Links to a file elsewhere are
+    files of their own: caches that name files by their content (of the hub, DVC, git-annex) consist of such links,
+    and two of them lead to one file where two files have the same content.
+
     Raises InputError where an entry stands for nothing or cannot be listed, or where entries lie
     on different file systems.
     """
@@ -94,9 +98,19 @@ def list_input_files(entries: Sequence[str]) -> Listing:
             if first.path != file.path:
                 aliases.append((file.path, first.path))
     assert filesystem is not None
-    ordered = sorted(files.values(), key=lambda f: (f.relative_path, f.path))
+    links = _links_within(files)
+    aliases += [(files[identity].path, file.path) for identity, file in links.items()]
+    kept = [file for identity, file in files.items() if identity not in links]
+    ordered = sorted(kept, key=lambda f: (f.relative_path, f.path))
     passed_over.append(PassedOver(aliases=tuple(aliases)))
     return Listing(filesystem, ordered, selections, PassedOver.of_all(passed_over))
+
+
+def _links_within(files: Mapping[Hashable, InputFile]) -> dict[Hashable, InputFile]:
+    """By identity, the links to other ones of these files, and these."""
+    return {
+        identity: files[target] for identity, link in files.items() for target in link.targets if target in files
+    }
 
 
 def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection, FoundFiles]:

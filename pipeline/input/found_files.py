@@ -15,8 +15,9 @@ class InputFile:
     """A file to read: its path in the file system, and relative to the input root it is under.
 
     Attributes:
-        identity: the same for a file and the symbolic links to it. Hard links are files of their own, as none of
-            them is the other's copy.
+        identity: the folder, the name in it, and the values that its folders give its rows; the same whatever
+            names lead to the folder. Hard links are files of their own, as none of them is the other's copy.
+        targets: of a symbolic link, the identities of what it leads to, step by step.
         mtime_ns: the time of its last change, where the file system tells.
         problem: why it cannot be read, where that is known already; it may be a folder then.
     """
@@ -26,6 +27,12 @@ class InputFile:
     identity: Hashable
     mtime_ns: int | None = None
     problem: str | None = None
+    targets: tuple[Hashable, ...] = ()
+
+
+def hive_folders(folder: str) -> tuple[str, ...]:
+    """The names in a folder's path that give rows a value (`lang=de`)."""
+    return tuple(name for name in folder.split("/") if "=" in name)
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """Finds the files that a pattern selects below a local folder, whatever links there are, as the disk names them.
 
-A folder that two names lead to, by symbolic links or mounts, is searched once, under the name with fewer links.
+A folder that two names lead to, by symbolic links or mounts, is searched once, under the name with fewer links;
+but under both of them where they give its rows other values, as `lang=de` and `lang=en` do.
 """
 
 import heapq
 import os
 import stat
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from pipeline.input.found_files import FolderId, FoundFiles, InputFile
+from pipeline.input.found_files import FolderId, FoundFiles, InputFile, hive_folders
 from pipeline.input.passed_over import PassedOver, is_notable_file, is_notable_folder, may_be_folder
 from pipeline.input.path_patterns import PathPattern, States
 from pipeline.storage.printable import is_utf8, printable
@@ -31,18 +33,18 @@ def single_file(path: str) -> FoundFiles:
     root, name = os.path.split(path)
     pattern, identity = PathPattern.of_name(name), folder_id(root)
     is_selected = pattern.selects(pattern.start, name)
-    files = [_input_file(path, name, identity, is_link=os.path.islink(path))] if is_selected else []
+    hive = hive_folders(root)
+    files = [_input_file(path, name, identity, hive, is_link=os.path.islink(path))] if is_selected else []
     return FoundFiles(files, PassedOver(), {identity: {pattern.start}})
 
 
-def _input_file(path: str, relative_path: str, folder: FolderId, *, is_link: bool) -> InputFile:
+def _input_file(
+    path: str, relative_path: str, folder: FolderId, hive: tuple[str, ...], *, is_link: bool
+) -> InputFile:
     """A file in a folder. Raises FileNotFoundError where it is gone."""
-    identity = (folder, os.path.basename(path))
     try:
         status = os.stat(path)
-        if is_link:
-            folder_path, name = os.path.split(os.path.realpath(path))
-            identity = (folder_id(folder_path), name)
+        targets = _targets(path, hive) if is_link else ()
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not is_link:
             raise
@@ -53,7 +55,18 @@ def _input_file(path: str, relative_path: str, folder: FolderId, *, is_link: boo
         problem = "a pipe, socket or device, expected a regular file; take it out of the input"
     elif not is_utf8(relative_path):
         problem = "its name or that of its folder is not UTF-8, expected UTF-8; rename it"
-    return InputFile(path, relative_path, identity, status.st_mtime_ns, problem)
+    identity = (folder, os.path.basename(path), hive)
+    return InputFile(path, relative_path, identity, status.st_mtime_ns, problem, targets)
+
+
+def _targets(path: str, hive: tuple[str, ...]) -> tuple[Hashable, ...]:
+    """The identities of what a link leads to, step by step. Raises OSError."""
+    targets: list[Hashable] = []
+    while os.path.islink(path):
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+        folder, name = os.path.split(path)
+        targets.append((folder_id(folder), name, hive))
+    return tuple(targets)
 
 
 @dataclass(order=True, frozen=True)
@@ -65,6 +78,10 @@ class _Place:
     path: str = field(compare=False)
     states: States = field(compare=False)
     """Of the pattern in the folder."""
+    hive: tuple[str, ...] = field(default=(), compare=False)
+    """Names of folders on the way that give rows a value."""
+    above: Mapping[FolderId, tuple[str, ...]] = field(default_factory=dict, compare=False)
+    """The folders on the way, each with its `hive`."""
 
 
 class _Walk:
@@ -74,11 +91,11 @@ class _Walk:
         self._names: list[str] = []
         self._broken_links: list[str] = []
         self._aliases: list[tuple[str, str]] = []
-        self._searched: dict[tuple[FolderId, States], str] = {}
+        self._searched: dict[tuple[FolderId, States, tuple[str, ...]], str] = {}
         self._waiting: list[_Place] = []
 
     def run(self, root: str) -> FoundFiles:
-        self._search(_Place(0, "", root, self._pattern.start))
+        self._search(_Place(0, "", root, self._pattern.start, hive_folders(root)))
         while self._waiting:
             folder = heapq.heappop(self._waiting)
             try:
@@ -86,22 +103,26 @@ class _Walk:
             except OSError as error:
                 self._add_problem(folder, f"the folder cannot be listed: {error.strerror}; see to the rights")
         folders: dict[FolderId, set[States]] = {}
-        for identity, states in self._searched:
+        for identity, states, _ in self._searched:
             folders.setdefault(identity, set()).add(states)
         passed_over = PassedOver(tuple(self._names), tuple(self._broken_links), tuple(self._aliases))
         files = sorted(self._files, key=lambda found: (found[0], found[1].relative_path))
         return FoundFiles([file for _, file in files], passed_over, folders)
 
     def _search(self, folder: _Place) -> None:
-        key = folder_id(folder.path), folder.states
+        identity = folder_id(folder.path)
+        # A link back to a folder above gives no rows another value.
+        hive = folder.above.get(identity, folder.hive)
+        key = identity, folder.states, hive
         if key in self._searched:
             self._aliases.append((folder.path, self._searched[key]))
             return
         with os.scandir(folder.path) as entries:
             found = sorted(entries, key=lambda entry: entry.name)
         self._searched[key] = folder.path
+        folder = replace(folder, hive=hive, above={**folder.above, identity: hive})
         for entry in found:
-            self._enter(folder, key[0], entry)
+            self._enter(folder, identity, entry)
 
     def _enter(self, folder: _Place, identity: FolderId, entry: os.DirEntry[str]) -> None:
         """Take down one name of a folder."""
@@ -120,13 +141,15 @@ class _Walk:
             return
         if is_folder:
             if below := self._pattern.below(states, name):
-                heapq.heappush(self._waiting, _Place(num_links, relative, path, below))
+                hive = (*folder.hive, *hive_folders(name))
+                heapq.heappush(self._waiting, _Place(num_links, relative, path, below, hive, folder.above))
             elif is_notable_folder(self._pattern, states, name):
                 self._names.append(f"{path}/")
         elif self._pattern.selects(states, name):
             with suppress(FileNotFoundError):
                 # It may have been deleted since it was listed.
-                self._files.append((num_links, _input_file(path, relative, identity, is_link=is_link)))
+                file = _input_file(path, relative, identity, folder.hive, is_link=is_link)
+                self._files.append((num_links, file))
         elif is_notable_file(self._pattern, states, name):
             self._names.append(path)
 

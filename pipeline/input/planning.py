@@ -138,14 +138,15 @@ class _KnownTypes:
 
     def __init__(self, columns: ReadColumns) -> None:
         self.columns = columns
-        self._known: dict[tuple[bytes, tuple[str, ...]], tuple[pa.Schema, Mapping[str, str]]] = {}
+        self._known: dict[tuple[bytes | None, str], tuple[pa.Schema, Mapping[str, str]]] = {}
 
     def of(self, metadata: pq.FileMetaData) -> tuple[pa.Schema, Mapping[str, str]]:
         """The columns of a file, and why some of those to carry cannot be."""
-        schema, annotations = arrow_schema(metadata), leaf_annotations(metadata)
-        # Schemas are equal whatever their metadata, which names extension types.
-        key = (schema.serialize().to_pybytes(), annotations)
+        # What the types are made of, as bytes and text: to read them takes longer than all else of a footer. The
+        # first line of the text is the address of the object.
+        key = ((metadata.metadata or {}).get(b"ARROW:schema"), str(metadata.schema).partition("\n")[2])
         if key not in self._known:
+            schema, annotations = arrow_schema(metadata), leaf_annotations(metadata)
             self._known[key] = schema, _unwritable(schema, annotations, self.columns.carried_of(schema.names))
         return self._known[key]
 

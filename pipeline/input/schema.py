@@ -1,6 +1,6 @@
 """Which columns a job reads, and the one schema that all its input files must agree on."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten
 
@@ -126,6 +126,11 @@ class FileSchema:
         """All columns that can be read: those of the file, then those of its folders."""
         return with_partition(self.columns, self.partition)
 
+    @property
+    def kind(self) -> Hashable:
+        """Equal where everything but the path and the values of the folders is; files may share their columns."""
+        return id(self.columns), tuple(self.partition), self.conflicts
+
 
 @dataclass(frozen=True)
 class InputSchema:
@@ -143,16 +148,19 @@ def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterabl
     """
     first = files[0]
     carried = columns.carried_of(first.columns.names, first.partition)
-    problems = [problem for file in files for problem in _file_problems(file, columns)]
-    if not problems:
+    kinds = list({file.kind: file for file in reversed(files)}.values())[::-1]
+    problems: list[str] = []
+    if any(_file_problems(file, columns) for file in kinds):
+        problems = [problem for file in files for problem in _file_problems(file, columns)]
+    else:
         problems += column_name_problems(first.path, carried, head_names)
-        problems += key_name_problems([file.partition for file in files], carried, head_names)
-        for file in files[1:]:
+        problems += key_name_problems([file.partition for file in kinds], carried, head_names)
+        for file in kinds:
             others = columns.carried_of(file.columns.names, file.partition)
             problems += _difference(first.path, carried, file.path, others)
     fields: dict[str, pa.Field] = {}
     if not problems:
-        fields, problems = _agreed_fields(files, columns.names(first.columns.names, first.partition), columns)
+        fields, problems = _agreed_fields(kinds, columns.names(first.columns.names, first.partition), columns)
         problems += _type_problems(pa.schema(fields.values()), fields, columns, first.path)
         problems += [
             problem for name in carried for problem in field_name_problems(first.path, name, fields[name].type)

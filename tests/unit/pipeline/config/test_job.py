@@ -247,7 +247,7 @@ def test_refuses_heads_named_like_carried_columns_and_columns_listed_twice(tmp_p
     ("names", "columns", "problem"),
     [
         (["topic", "Topic"], [], "heads.Topic: 'Topic' differs only in case from 'topic'; "),
-        (["straße", "STRASSE"], [], "heads.STRASSE: 'STRASSE' differs only in case from 'straße'; "),
+        (["ärger", "ÄRGER"], [], "heads.ÄRGER: 'ÄRGER' differs only in case from 'ärger'; "),
         (["Lang"], ["id", "lang"], "heads.Lang: 'Lang' differs only in case from 'lang'; "),
         (["doc_x"], ["DOC_X", "id"], "heads.doc_x: 'doc_x' differs only in case from 'DOC_X'; "),
         (["topic"], ["id", "ID"], "input.columns: 'ID' differs only in case from 'id'; "),

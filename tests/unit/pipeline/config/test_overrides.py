@@ -88,6 +88,9 @@ def test_a_broken_string_array_or_table_is_no_string(tmp_path: Path, override: s
         """; quote every string in it, and the whole for the shell, as in --set 'input.columns=["id", "lang"]'"""
     )
     assert "\n" not in message
+    key, _, text = override.partition("=")
+    hint = f"""; for the string itself write --set '{key}="{text}"'; quote"""
+    assert (hint in message) == ("'" not in text and '"' not in text)
 
 
 def test_a_value_with_line_breaks_sets_one_key(tmp_path: Path) -> None:

@@ -205,11 +205,38 @@ class TestLinks:
         expected = listed(tree)
         (tree / "0.parquet").symlink_to("a.parquet")
         assert listed(tree) == expected
-        assert listed(tree / "0.parquet", tree / "a.parquet") == ["0.parquet"]
+        assert listed(tree / "0.parquet", tree / "a.parquet") == ["a.parquet"]
+        assert listed(tree / "0.parquet") == ["0.parquet"]
+        (tree / "1.parquet").symlink_to("0.parquet")
+        assert listed(tree) == expected
+        aliases = list_input_files([str(tree)]).passed_over.aliases
+        assert aliases == tuple((f"{tree}/{link}.parquet", f"{tree}/a.parquet") for link in (0, 1))
+
+    def test_links_to_one_file_elsewhere_are_files_of_their_own(self, tree: Path, tmp_path: Path) -> None:
+        """Caches name files by content: two files of equal content are links to one."""
+        expected = listed(tree)
         (tmp_path / "blob").touch()
         for name in ("p.parquet", "q.parquet"):
             (tree / name).symlink_to(tmp_path / "blob")
-        assert set(listed(tree)) - set(expected) == {"p.parquet"}
+        assert set(listed(tree)) - set(expected) == {"p.parquet", "q.parquet"}
+        (tree / "latest.parquet").symlink_to("q.parquet")
+        assert set(listed(tree)) - set(expected) == {"p.parquet", "q.parquet"}
+        assert list_input_files([str(tree)]).passed_over.aliases == (
+            (f"{tree}/latest.parquet", f"{tree}/q.parquet"),
+        )
+
+    def test_links_that_give_rows_another_value_are_read_too(self, tmp_path: Path) -> None:
+        for name in ("en", "de"):
+            (tmp_path / f"in/lang={name}").mkdir(parents=True)
+        (tmp_path / "in/lang=en/p.parquet").touch()
+        (tmp_path / "in/lang=de/p.parquet").symlink_to("../lang=en/p.parquet")
+        (tmp_path / "in/lang=de/q.parquet").symlink_to("p.parquet")
+        (tmp_path / "in/lang=fr").symlink_to("lang=en")
+        (tmp_path / "in/latest").symlink_to("lang=en")
+        (tmp_path / "in/lang=en/up").symlink_to("..")
+        (tmp_path / "in/lang=de/up").symlink_to("../lang=en/up")
+        expected = ["lang=de/p.parquet", "lang=en/p.parquet", "lang=fr/p.parquet", "latest/p.parquet"]
+        assert listed(tmp_path / "in") == expected
 
     def test_hard_links_are_files_of_their_own(self, tree: Path) -> None:
         (tree / "b.parquet").hardlink_to(tree / "a.parquet")
