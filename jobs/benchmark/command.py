@@ -24,7 +24,7 @@ from jobs.benchmark.timing import Case, measure
 from jobs.benchmark.trunks import build_models, first_batch, head_cases, trunk_cases
 from jobs.terminal.streams import accept_any_text
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
-from model.inference.int8_linear import QUANTIZATIONS
+from model.inference.quantization import QUANTIZATIONS
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model.checkpoints.tensor_files import CheckpointError, TensorFile, open_tensor_file, read_index
 from model.checkpoints.weight_files import find_weights
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 __all__ = [
     "Checkpoint",

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
-from model.inference.int8_linear import Quantization
 from model.inference.linear import FusedRowParallel, qkv_projection
+from model.inference.quantization import Quantization
 from model.kernels.amx.kernels import (
     AmxInt8Linear,
     AmxLinear,

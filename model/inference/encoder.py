@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from model.config import Activation, XLMRobertaXLConfig
 from model.inference.amx_layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
-from model.inference.float8_linear import Codes, Float8Linear
-from model.inference.int8_linear import Int8Linear, Quantization
+from model.inference.float8_linear import Float8Linear
+from model.inference.int8_linear import Int8Linear
 from model.inference.linear import (
     CPU_SLICE_MULTIPLE,
     CPU_SLICE_TOKENS,
@@ -26,9 +26,11 @@ from model.inference.linear import (
     InferenceLinear,
     qkv_projection,
 )
+from model.inference.quantization import Quantization
 from model.kernels.amx.kernels import Room
+from model.kernels.float8 import Codes
 from model.kernels.hardware import runs_triton
-from model.layers.attention import packed_attention
+from model.kernels.packed_attention import packed_attention
 from model.layers.encoder import Embeddings, Encoder, Layer
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup

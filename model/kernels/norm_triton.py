@@ -11,7 +11,7 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from model.inference.float8_linear import MAX_FLOAT8, MIN_SCALE, Codes
+from model.kernels.float8 import MAX_FLOAT8, MIN_SCALE, Codes
 from model.kernels.hardware import FAST_PATH_CALLS
 
 # Of a row, 32 for each of its threads (measured).

@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
 from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import widened
 from model.layers.dropout import DropoutSeed, dropout
-from model.layers.loss import linear_fp32, vocab_parallel_nll
+from model.layers.loss import vocab_parallel_nll
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
 from model.parallel.layers import ColumnParallelLinear, VocabParallelEmbedding

@@ -7,10 +7,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import wide_dtype
-from model.layers.loss import linear_fp32, vocab_block_size
+from model.layers.loss import vocab_block_size
 from model.parallel.group import ShardGroup
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 
 @torch.no_grad()

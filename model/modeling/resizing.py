@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from model.layers.encoder import Attention
 from model.layers.heads import LMHead
 from model.parallel.group import ShardGroup
-from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
+from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
+from model.parallel.shard import Shard
 
 _Parallel = ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding
 

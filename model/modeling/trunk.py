@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
 from model.inference.encoder import FusedEncoder
-from model.inference.int8_linear import Quantization, refuse_quantization
+from model.inference.quantization import Quantization, refuse_quantization
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.layers.dropout import DropoutSeed
 from model.layers.encoder import Embeddings, Encoder, Pooler

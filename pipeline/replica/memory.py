@@ -13,11 +13,11 @@ from torch import nn
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.inference.amx_layer import TILED_SLICE_TOKENS, fits_tiles
 from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
-from model.layers.attention import num_filled_lengths
+from model.inference.quantization import Precision
+from model.kernels.packed_attention import num_filled_lengths
 from model.layers.loss import vocab_block_size
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
-from pipeline.precision import Precision
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
     EmbeddingHead,

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
 from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
 from model.generation.options import GenerationOptions
+from model.inference.quantization import Precision
 from model.layers.heads import LMHead, pool_max, pool_mean
 from model.layers.vocab_top_k import vocab_parallel_top_k
 from model.modeling.loading import refuse_missing_trunk
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
-from pipeline.precision import Precision
 from pipeline.replica.device_transfer import Copies, Launched
 from pipeline.replica.logits_watch import LogitsWatch
 from pipeline.tasks.all_tasks import (

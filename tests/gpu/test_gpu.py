@@ -15,11 +15,11 @@ from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
 )
+from model.inference.quantization import Precision
 from model.kernels.hardware import FAST_PATH_CALLS, has_triton
 from model.layers.loss import IGNORE_INDEX
 from model.packing import pack
 from pipeline.heads.resolve import read_config
-from pipeline.precision import Precision
 from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
 from pipeline.replica.token_budget import free_bytes_here
 from tests.checkpoints import write_random_checkpoint

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from model import PackedBatch
 from model.inference.encoder import add_norm as plain_add_norm
-from model.inference.float8_linear import quantize_float8
 from model.kernels.attention_cudnn import MIN_CAPABILITY
+from model.kernels.float8 import quantize_float8
 from model.kernels.hardware import FAST_PATH_CALLS, has_triton
-from model.layers.attention import packed_attention
+from model.kernels.linear_fp32 import linear_fp32
+from model.kernels.packed_attention import packed_attention
 from model.layers.heads import pool_max, pool_mean
-from model.layers.loss import linear_fp32
 from tests.gpu.batches import LENGTHS, to_cuda
 from tests.oracle import assert_close
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.inference.int8_linear import int8_codes
 from model.kernels.amx.library import call
 from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.int8 import int8_codes
 from model.packing import PackedBatch
 
 _BLOCK_ROWS = 32

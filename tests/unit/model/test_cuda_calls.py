@@ -13,13 +13,14 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
 from model.inference.encoder import FusedEncoder
-from model.inference.int8_linear import Quantization
+from model.inference.quantization import Quantization
 from model.kernels import hardware
 from model.kernels.attention_gpu import varlen_attention
 from model.kernels.hardware import FAST_PATH_CALLS
-from model.layers.attention import packed_attention
+from model.kernels.linear_fp32 import linear_fp32
+from model.kernels.packed_attention import packed_attention
 from model.layers.encoder import Encoder
-from model.layers.loss import linear_fp32, refuse_wrong_labels
+from model.layers.loss import refuse_wrong_labels
 
 LENGTHS = (40, 3, 64, 1)
 NUM_TOKENS = sum(LENGTHS)

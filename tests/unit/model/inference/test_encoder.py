@@ -17,7 +17,7 @@ from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.inference.linear import CPU_SLICE_TOKENS
 from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
-from model.layers.attention import MIN_PRODUCT_LENGTH, attention_of_products
+from model.kernels.packed_attention import MIN_PRODUCT_LENGTH, attention_of_products
 from tests.distributed.processes import run_on_ranks
 
 TINY = {
@@ -75,7 +75,7 @@ def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a CPU without AMX has it."""
-    monkeypatch.setattr("model.layers.attention.has_amx", lambda: False)
+    monkeypatch.setattr("model.kernels.packed_attention.has_amx", lambda: False)
     monkeypatch.setattr("model.inference.amx_layer.runs_amx_kernels", lambda tensor: False)
     trunk = random_trunk(torch.bfloat16, **options)
     with torch.inference_mode():

@@ -11,10 +11,13 @@ from torch.torch_version import TorchVersion
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.config import Activation
-from model.inference.float8_linear import Float8Linear, emulated_scaled_product, quantize_float8, scaled_product
-from model.inference.int8_linear import Int8Linear, Quantization, quantize_uint8, refuse_quantization
+from model.inference.float8_linear import Float8Linear
+from model.inference.int8_linear import Int8Linear
+from model.inference.quantization import Quantization, refuse_quantization
 from model.kernels.amx.library import runs_amx_kernels
+from model.kernels.float8 import emulated_scaled_product, quantize_float8, scaled_product
 from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.int8 import quantize_uint8
 from tests.distributed.processes import run_on_ranks
 
 LENGTHS = [5, 40, 400, 33, 598, 300, 1]

@@ -10,7 +10,7 @@ from torch import Tensor
 from model import PackedBatch
 from model.kernels.attention_cpu_rows import MIN_FILLED_LENGTH, TILE_SIZE, attention_in_rows, row_groups
 from model.kernels.hardware import FAST_PATH_CALLS, has_amx, has_onednn_bf16
-from model.layers.attention import packed_attention
+from model.kernels.packed_attention import packed_attention
 
 LENGTHS = st.lists(
     st.one_of(st.integers(1, 40), st.sampled_from([16, 32, 33, 48, 64, 96, 100])), min_size=1, max_size=12

@@ -13,7 +13,7 @@ from torch import Tensor
 from model import PackedBatch
 from model.kernels.attention_cudnn import WINDOW_LENGTH, window_runs
 from model.kernels.attention_gpu import attention_in_pieces
-from model.layers.attention import packed_attention
+from model.kernels.packed_attention import packed_attention
 
 
 @given(st.lists(st.sampled_from([1, 40, WINDOW_LENGTH - 1, WINDOW_LENGTH, WINDOW_LENGTH + 1, 2 * WINDOW_LENGTH])))

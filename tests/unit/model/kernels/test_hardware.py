@@ -9,7 +9,8 @@ import torch
 
 from model.inference import encoder
 from model.inference.encoder import add_norms
-from model.inference.float8_linear import quantize_float8, quantizer
+from model.inference.float8_linear import quantizer
+from model.kernels.float8 import quantize_float8
 from model.kernels.hardware import has_triton, runs_triton
 
 

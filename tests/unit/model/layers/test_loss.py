@@ -6,16 +6,16 @@ import torch.nn.functional as F
 
 from model import ShardGroup
 from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
+from model.kernels.linear_fp32 import linear_fp32
 from model.layers.loss import (
     IGNORE_INDEX,
     classification_loss,
     infer_problem_type,
-    linear_fp32,
     mean_over_labels,
     vocab_block_size,
     vocab_parallel_cross_entropy,
 )
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 VOCAB_SIZE = 13
 WHOLE = Shard(0, 0, VOCAB_SIZE, VOCAB_SIZE)

@@ -10,7 +10,7 @@ from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
 from model.kernels.hardware import FAST_PATH_CALLS
 from model.layers.loss import vocab_parallel_nll
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 pytestmark = pytest.mark.skipif(
     not runs_amx_kernels(torch.empty(0, dtype=torch.bfloat16)), reason="no AMX on this CPU, or no gcc"
