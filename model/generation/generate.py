@@ -1,21 +1,16 @@
 """Text generation with the causal model: greedy, sampling, beam search; cached, over batches of any padding."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from model.generation.beam_search import beam_search
-from model.generation.incremental_decoder import Decoder, LogitsProcessor
+from model.generation.incremental_decoder import CausalModel, Decoder, LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.generation.sampling import continue_rows
 
-if TYPE_CHECKING:
-    from model.modeling.language_models import XLMRobertaXLForCausalLM
-
 
 def generate(
-    model: "XLMRobertaXLForCausalLM",
+    model: CausalModel,
     input_ids: Tensor,
     attention_mask: Tensor,
     options: GenerationOptions,

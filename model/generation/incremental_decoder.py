@@ -1,19 +1,61 @@
-"""The causal model fed token by token."""
+"""Feed a causal model token by token, with a cache of keys and values."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from model.config import XLMRobertaXLConfig
 from model.generation.options import GenerationOptions
-from model.outputs import Cache
-
-if TYPE_CHECKING:
-    from model.modeling.language_models import XLMRobertaXLForCausalLM
+from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
+from model.parallel.group import ShardGroup
 
 LogitsProcessor = Callable[[Tensor], Tensor]
-"""Applied to the logits fp32 `[B, V]` of each step before a token is chosen; ids that must not be have -inf."""
+"""Maps the fp32 logits `[B, V]` of each step to those that the next token is chosen by; -inf forbids an id."""
+
+
+class Trunk(Protocol):
+    """The trunk of a causal model, called as `XLMRobertaXLModel.forward` with `return_dict=True`."""
+
+    def __call__(self, input_ids: Tensor, **options: object) -> BaseModelOutputWithPoolingAndCrossAttentions:
+        """Hidden states of these tokens, and the cache that includes them."""
+        ...
+
+
+class Projection(Protocol):
+    """The projection onto the vocabulary."""
+
+    def local_logits(self, hidden: Tensor) -> Tensor:
+        """This rank's columns of the logits."""
+        ...
+
+    def full_logits(self, local_logits: Tensor) -> Tensor:
+        """The columns of all ranks."""
+        ...
+
+
+class CausalModel(Protocol):
+    """What generation needs of a model; `XLMRobertaXLForCausalLM` has it."""
+
+    config: XLMRobertaXLConfig
+    group: ShardGroup
+    training: bool
+
+    @property
+    def roberta(self) -> Trunk:
+        """The trunk."""
+        ...
+
+    @property
+    def lm_head(self) -> Projection:
+        """The head."""
+        ...
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether layers are recomputed in the backward pass, which rules out a cache."""
+        ...
 
 
 class Decoder:
@@ -21,7 +63,7 @@ class Decoder:
 
     def __init__(
         self,
-        model: "XLMRobertaXLForCausalLM",
+        model: CausalModel,
         mask_BS: Tensor,
         options: GenerationOptions,
         encoder_hidden: Tensor | None = None,

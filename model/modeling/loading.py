@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -18,9 +18,7 @@ from model.checkpoints.reader import (
 )
 from model.config import XLMRobertaXLConfig
 from model.modeling.initialization import initialize_parameters
-
-if TYPE_CHECKING:
-    from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.model_facts import ModelFacts
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +54,7 @@ def open_checkpoint(directory: str) -> Checkpoint:
 
 
 def load_weights(
-    model: "XLMRobertaXLPreTrainedModel",
+    model: ModelFacts,
     checkpoint: Checkpoint,
     *,
     device: torch.device | str,
@@ -89,7 +87,7 @@ def load_weights(
 
 
 def _mismatched_tensors(
-    model: "XLMRobertaXLPreTrainedModel", checkpoint: Checkpoint
+    model: ModelFacts, checkpoint: Checkpoint
 ) -> dict[str, list[tuple[str, torch.Size, torch.Size]]]:
     """By parameter, the stored tensors of another shape: name, its shape, and that of the parameter."""
     stored_names = {name.removeprefix(PREFIX): name for name in checkpoint.names}
@@ -134,15 +132,13 @@ def warn_of(report: LoadReport, source: str | Path | None, class_name: str) -> N
         logger.warning("%s: not used by %s: %s", source, class_name, ", ".join(report.unused))
 
 
-def loading_info(
-    model: "XLMRobertaXLPreTrainedModel", checkpoint: Checkpoint, report: LoadReport
-) -> dict[str, list[Any]]:
+def loading_info(model: ModelFacts, checkpoint: Checkpoint, report: LoadReport) -> dict[str, list[Any]]:
     """The dictionary of `output_loading_info`, with the names that the tensors have in the checkpoint."""
     new = set(report.new)
     missing = [name for entry in parameters_of(model) if entry.names[0] in new for name in entry.names]
     if not any(name.startswith(PREFIX) for name in checkpoint.names):
         missing = [name.removeprefix(PREFIX) for name in missing]
-    elif model.base_model is model:
+    elif not hasattr(model, model.base_model_prefix):  # a trunk
         missing = [PREFIX + name for name in missing]
     return {
         "missing_keys": sorted(missing),

@@ -1,26 +1,48 @@
-"""What a model tells about itself: where it is, how large it is, what it takes."""
+"""Read-only facts about a model: its trunk, dtype, device, number of parameters, memory and operations."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from model.checkpoints.reader import parameters_of
 from model.config import XLMRobertaXLConfig
+from model.inference.encoder import FusedEncoder
+from model.layers.encoder import Embeddings, Encoder
+from model.packing import PackedBatch
+from model.parallel.group import ShardGroup
 from model.parallel.layers import VocabParallelEmbedding
 
 
+class Trunk(Protocol):
+    """What the base class uses of a trunk, which is an `XLMRobertaXLModel`."""
+
+    embeddings: Embeddings
+    encoder: Encoder
+    fused: FusedEncoder | None
+
+    def forward_packed(self, batch: PackedBatch) -> Tensor:
+        """Hidden states of packed sequences."""
+        ...
+
+
 class ModelFacts(nn.Module):
-    """Attributes and questions that all models of Transformers have in common."""
+    """Attributes and methods that all models of Transformers have in common."""
 
     config: XLMRobertaXLConfig
+    group: ShardGroup
     config_class = XLMRobertaXLConfig
     base_model_prefix = "roberta"
     main_input_name = "input_ids"
     framework = "pt"
     is_parallelizable = False
     supports_gradient_checkpointing = True
+
+    @property
+    def base_model(self) -> Trunk:
+        """The trunk: `roberta` of a task model; a trunk itself."""
+        return cast(Trunk, getattr(self, self.base_model_prefix, self))
 
     @property
     def dtype(self) -> torch.dtype:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+from typing import Any, Literal, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -24,9 +24,6 @@ from model.modeling.saving import given_tensors, own_tensors
 from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear, VocabParallelEmbedding
 
-if TYPE_CHECKING:
-    from model.modeling.trunk import XLMRobertaXLModel
-
 
 class XLMRobertaXLPreTrainedModel(ModelFacts):
     """Base of `XLMRobertaXLModel` and the task models.
@@ -47,11 +44,6 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         self.load_report: LoadReport | None = None
         self._require_grads_hook: RemovableHandle | None = None
         refuse_few_heads(config, self.group)
-
-    @property
-    def base_model(self) -> "XLMRobertaXLModel":
-        """The trunk: of a task model `roberta`, of the trunk itself."""
-        return cast("XLMRobertaXLModel", getattr(self, self.base_model_prefix, self))
 
     def get_input_embeddings(self) -> VocabParallelEmbedding:
         """The word embeddings (this rank's rows)."""
