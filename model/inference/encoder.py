@@ -16,21 +16,21 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Activation, XLMRobertaXLConfig
-from model.inference.amx_layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
+from model.inference.amx_layer import AMX_SLICE_TOKENS, AmxLayer, all_ranks_fit_amx, embed_, normalise_
 from model.inference.float8_linear import Float8Linear
 from model.inference.int8_linear import Int8Linear
 from model.inference.linear import (
     CPU_SLICE_MULTIPLE,
     CPU_SLICE_TOKENS,
-    FusedRowParallel,
     InferenceLinear,
+    InferenceRowParallel,
     qkv_projection,
 )
 from model.inference.quantization import Quantization
-from model.kernels.amx.kernels import Room
+from model.kernels.amx.kernels import Workspace
 from model.kernels.float8 import Codes
 from model.kernels.hardware import runs_triton
-from model.kernels.packed_attention import packed_attention
+from model.kernels.packed_attention import attention_kernel, packed_attention
 from model.layers.encoder import Embeddings, Encoder, Layer
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
@@ -41,7 +41,7 @@ AddNorm = Callable[[Tensor, Tensor | None, nn.LayerNorm], Tensor | Codes]
 may be nothing to add."""
 
 
-def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
+def torch_add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
     """`AddNorm` by torch's own calls."""
     if added_TD is not None:
         hidden_TD += added_TD
@@ -54,13 +54,14 @@ def add_norms(
     """For the input of a product, and for the states that leave the last layer."""
     # The kernel computes in fp32, which is too little for float64.
     if dtype == torch.float64 or not runs_triton(device):
-        return add_norm, add_norm
+        return torch_add_norm, torch_add_norm
     from model.kernels import norm_triton  # noqa: PLC0415  # Triton, which CPU builds of torch lack
 
-    return norm_triton.add_norm_codes if quantization == "float8" else norm_triton.add_norm, norm_triton.add_norm
+    for_products = norm_triton.add_norm_codes if quantization == "float8" else norm_triton.triton_add_norm
+    return for_products, norm_triton.triton_add_norm
 
 
-class FusedLayer(nn.Module):
+class InferenceLayer(nn.Module):
     """The self-attention and feed-forward blocks of a `Layer`, for packed batches only."""
 
     def __init__(
@@ -75,9 +76,9 @@ class FusedLayer(nn.Module):
         self.norm = layer.LayerNorm
         linear, activated, linear_of_activated = _linears(quantization, layer.intermediate.activation)
         self.qkv = linear(*qkv_projection(attention))
-        self.attention_output = FusedRowParallel(layer.attention.output.dense, linear)
+        self.attention_output = InferenceRowParallel(layer.attention.output.dense, linear)
         self.up = activated(up.weight, up.bias)
-        self.down = FusedRowParallel(down, linear_of_activated)
+        self.down = InferenceRowParallel(down, linear_of_activated)
 
     def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
         """Both blocks.
@@ -112,11 +113,11 @@ def _linears(
     return InferenceLinear, partial(InferenceLinear, activation=activation), InferenceLinear
 
 
-class FusedEncoder(nn.Module):
+class InferenceEncoder(nn.Module):
     """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once.
 
     Attributes:
-        is_tiled: whether the layers are in tiles.
+        uses_amx: whether the layers are `AmxLayer`s.
         slice_tokens: about how many tokens `fill_` takes best on a CPU.
     """
 
@@ -131,14 +132,14 @@ class FusedEncoder(nn.Module):
         weight, is_causal = encoder.LayerNorm.weight, config.is_decoder
         layer_add_norm, self.add_norm = add_norms(weight.device, weight.dtype, quantization)
         layers = encoder.layers
-        fuse: Callable[[Layer], FusedLayer | TiledLayer]
-        self.is_tiled = all_ranks_fit_tiles(config, quantization, weight, group)
-        if self.is_tiled:
-            self.slice_tokens, self.add_norm = TILED_SLICE_TOKENS, normalise_
-            fuse = partial(TiledLayer, quantization=quantization, room=Room(), is_causal=is_causal)
+        fuse: Callable[[Layer], InferenceLayer | AmxLayer]
+        self.uses_amx = all_ranks_fit_amx(config, quantization, weight, group)
+        if self.uses_amx:
+            self.slice_tokens, self.add_norm = AMX_SLICE_TOKENS, normalise_
+            fuse = partial(AmxLayer, quantization=quantization, workspace=Workspace(), is_causal=is_causal)
         else:
             self.slice_tokens = CPU_SLICE_TOKENS
-            fuse = partial(FusedLayer, quantization=quantization, add_norm=layer_add_norm, is_causal=is_causal)
+            fuse = partial(InferenceLayer, quantization=quantization, add_norm=layer_add_norm, is_causal=is_causal)
         self.layer = nn.ModuleList()
         encoder.layer = nn.ModuleList()
         for _ in range(len(layers)):
@@ -146,11 +147,25 @@ class FusedEncoder(nn.Module):
         self.LayerNorm = encoder.LayerNorm
 
     @torch.no_grad()
+    def kernel_names(self) -> dict[str, str]:
+        """What computes the products, the attention, and the residual sum with its LayerNorm."""
+        layer = self.layer[0]
+        if isinstance(layer, AmxLayer):
+            attention: str = "amx"
+        else:
+            assert isinstance(layer, InferenceLayer)
+            queries_TNK = self.LayerNorm.weight.new_empty(0, 1, layer.head_size)
+            attention = attention_kernel(queries_TNK, is_causal=layer.is_causal)
+        is_prepacked = isinstance(layer.qkv, InferenceLinear) and layer.qkv.is_prepacked
+        linear = "prepacked" if is_prepacked else type(layer.qkv).__name__
+        return {"linear": linear, "attention": attention, "norm": self.add_norm.__name__}
+
+    @torch.no_grad()
     def forward_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
         """Embeddings `[T, D]`, which are overwritten, to normalised states; in tiles these take their place."""
         added_TD: Tensor | None = None
         for layer in self.layer:
-            assert isinstance(layer, FusedLayer | TiledLayer)
+            assert isinstance(layer, InferenceLayer | AmxLayer)
             added_TD = layer.forward_(hidden_TD, added_TD, batch)
         states_TD = self.add_norm(hidden_TD, added_TD, self.LayerNorm)
         assert isinstance(states_TD, Tensor)
@@ -159,7 +174,7 @@ class FusedEncoder(nn.Module):
     @torch.no_grad()
     def fill_(self, states_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
         """Normalised states of a packed batch on a CPU, from its token ids, into `states`."""
-        if self.is_tiled:
+        if self.uses_amx:
             embed_(states_TD, embeddings, batch)
             self.forward_(states_TD, batch)
             return

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Activation
-from model.kernels.hardware import FAST_PATH_CALLS
 from model.kernels.int8 import ZERO_CODE, int8_codes, quantize_uint8
 
 
@@ -29,7 +28,6 @@ class Int8Linear(nn.Module):
 
     def forward(self, x_TI: Tensor) -> Tensor:
         """`[T, in_features]` to `[T, out_features]`, bf16."""
-        FAST_PATH_CALLS["int8 linear"] += 1
         codes_TI, scale_T1 = quantize_uint8(x_TI)
         y_TO: Tensor = torch.ops.onednn.qlinear_pointwise(
             codes_TI, 1.0, ZERO_CODE, self.weight, self.scale_O, self.zero_O, None,

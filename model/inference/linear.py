@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import Activation
-from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
+from model.kernels.hardware import has_onednn_bf16
 from model.layers.attention import SelfAttention
 from model.parallel.layers import RowParallelLinear
 
@@ -47,7 +47,6 @@ class InferenceLinear(nn.Module):
         if not self.is_prepacked:
             y = F.linear(x, self.weight, self.bias)
             return y if self.activation is None else self.activation(y)
-        FAST_PATH_CALLS["prepacked linear"] += 1
         multiply: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
         if self.activation is F.gelu:
             return multiply(x, self.weight, self.bias, "gelu", [], "none")
@@ -65,7 +64,7 @@ def qkv_projection(attention: SelfAttention) -> tuple[Tensor, Tensor]:
     return weight, bias
 
 
-class FusedRowParallel(nn.Module):
+class InferenceRowParallel(nn.Module):
     """A `RowParallelLinear`: the bias belongs to the product on one rank, and follows the sum over several."""
 
     def __init__(self, dense: RowParallelLinear, linear: Callable[[Tensor, Tensor | None], nn.Module]) -> None:

@@ -17,8 +17,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.kernels.hardware import FAST_PATH_CALLS
-
 TILE_SIZE = 16
 # Shorter sequences lie in rows of their own length: to copy them would cost more than it saves.
 MIN_FILLED_LENGTH = 32
@@ -47,7 +45,6 @@ def attention_in_rows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tupl
     """Softmax attention of each sequence to itself, `[T, N, K]`, for bf16 on a CPU and without gradient."""
     context_TNK = torch.empty(q_TNK.shape, dtype=q_TNK.dtype)
     for group in row_groups(lengths):
-        FAST_PATH_CALLS["attention in rows"] += 1
         q_RNFK, k_RNFK, v_RNFK = (_in_rows(x_TNK, group) for x_TNK in (q_TNK, k_TNK, v_TNK))
         rows_RNFK = F.scaled_dot_product_attention(q_RNFK, k_RNFK, v_RNFK, attn_mask=group.mask)
         places = rows_RNFK.transpose(1, 2).flatten(0, 1)

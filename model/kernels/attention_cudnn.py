@@ -15,8 +15,6 @@ from torch import Tensor
 from torch.backends.cuda import SDPAParams, can_use_cudnn_attention
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from model.kernels.hardware import FAST_PATH_CALLS
-
 WINDOW_LENGTH = 512
 # Hopper, on which it was measured.
 MIN_CAPABILITY = (9, 0)
@@ -53,7 +51,6 @@ def attention_in_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> Tensor:
 
     A window's result does not depend on how many there are. The switch that chooses cuDNN is the process's own.
     """
-    FAST_PATH_CALLS["attention in windows"] += 1
     q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (-1, WINDOW_LENGTH)).transpose(1, 2) for x in (q_TNK, k_TNK, v_TNK))
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         context_BNSK = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK)

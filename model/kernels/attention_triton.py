@@ -17,11 +17,10 @@ import triton.language as tl
 from torch import Tensor
 
 from model.kernels.attention_triton_tiles import tile_groups
-from model.kernels.hardware import FAST_PATH_CALLS
 from model.kernels.norm_triton import two_pieces
 
 
-def attention_in_tiles_(
+def triton_attention_(
     context_TNK: Tensor,
     q_TNK: Tensor,
     k_TNK: Tensor,
@@ -43,7 +42,6 @@ def attention_in_tiles_(
     assert context_TNK.is_contiguous()
     with torch.cuda.device_of(q_TNK):
         for group in tile_groups(lengths, head_size, q_TNK.device, skipped_length):
-            FAST_PATH_CALLS["attention in tiles"] += 1
             shape = group.shape
             # Triton 3.6 and 3.7 get Hopper's instructions wrong for some pieces of fewer than 64 numbers
             # (https://github.com/triton-lang/triton/issues/11366).

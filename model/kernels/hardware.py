@@ -1,8 +1,7 @@
-"""Which of several ways to compute the same thing was taken: rules, counts, and one switch of oneDNN."""
+"""What the hardware and the installed compilers support, and one process-wide switch of oneDNN."""
 
 import importlib.util
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,9 +10,6 @@ import torch
 from torch import Tensor
 
 from model.kernels.precision import without_autocast
-
-FAST_PATH_CALLS: Counter[str] = Counter()
-"""How often each fast path ran in this process; tests and benchmarks read it, nothing depends on it."""
 
 
 def has_onednn_bf16(tensor: Tensor) -> bool:

@@ -12,13 +12,12 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from model.kernels.float8 import MAX_FLOAT8, MIN_SCALE, Codes
-from model.kernels.hardware import FAST_PATH_CALLS
 
 # Of a row, 32 for each of its threads (measured).
 _NUMBERS_PER_WARP = 32 * 32
 
 
-def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
+def triton_add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
     """`norm(hidden + added)`, `[T, D]`; the sum stays in `hidden`."""
     normed_TD = torch.empty_like(hidden_TD)
     _add_norm(hidden_TD, added_TD, norm, normed_TD, None)
@@ -34,7 +33,6 @@ def add_norm_codes(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNor
 
 def float8_codes(x_TI: Tensor, *, is_gelu: bool = False) -> Codes:
     """Float8 codes of `x`, or of GELU (by erf) of `x`. A row that is not finite has codes that are not."""
-    FAST_PATH_CALLS["float8 codes in one kernel"] += 1
     assert x_TI.is_contiguous()
     num_rows, width = x_TI.shape
     pieces = two_pieces(width)
@@ -57,7 +55,6 @@ def float8_codes(x_TI: Tensor, *, is_gelu: bool = False) -> Codes:
 def _add_norm(
     hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, out_TD: Tensor, scale_T1: Tensor | None
 ) -> None:
-    FAST_PATH_CALLS["residual and norm in one kernel"] += 1
     assert hidden_TD.is_contiguous()
     assert added_TD is None or added_TD.is_contiguous()
     num_rows, width = hidden_TD.shape

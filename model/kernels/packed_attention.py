@@ -1,69 +1,110 @@
-"""Attention of packed sequences without weights: which kernel computes it, and the ones made of torch's own calls.
+"""Attention of packed sequences, without attention weights: the choice of a kernel, and those made of torch calls.
 
 Shape suffixes: T packed tokens, B batch, S query length, R key length, N heads of this rank, K head size.
 """
 
 import math
 from itertools import groupby
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from model.kernels.attention_cpu_rows import attention_in_rows
-from model.kernels.attention_gpu import half_precision_on_gpu
-from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_amx, has_onednn_bf16
+from model.kernels.attention_gpu import TILED_HEAD_SIZES, attention_in_pieces, varlen_attention
+from model.kernels.hardware import exact_bf16_products, has_amx, has_onednn_bf16, runs_triton
 from model.kernels.not_finite import keep_not_finite_
 from model.packing import PackedBatch
 
-# Where two products beat scaled dot product attention on a CPU in bf16 without AMX (measured with heads of 80).
+AttentionKernel = Literal["triton", "varlen", "amx rows", "products", "sdpa"]
+"""Which kernel computes the attention of packed sequences.
+
+- "triton": the Triton kernel on a GPU; cuDNN for full windows, where it is faster (`attention_gpu`).
+- "varlen": torch's kernel for sequences of any length on a GPU in half precision.
+- "amx rows": torch's kernel on padded rows, on a CPU with AMX in bf16 (`attention_cpu_rows`).
+- "products": two batched products for sequences of `MIN_PRODUCT_LENGTH` and more, on other CPUs in bf16.
+- "sdpa": scaled dot product attention of torch, for everything else.
+"""
+
+# From this length, two products beat scaled dot product attention on a CPU in bf16 without AMX (heads of 80).
 MIN_PRODUCT_LENGTH = 32
 
 SCORE_BYTES = 2**21
 
 
+def attention_kernel(q_TNK: Tensor, *, is_causal: bool = False) -> AttentionKernel:
+    """Choose the kernel of `packed_attention` for queries of this device, dtype and head size.
+
+    Only some kernels have a gradient or a causal mask; gradient mode is that of the caller.
+    """
+    is_plain = is_causal or torch.is_grad_enabled()
+    if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
+        has_tiles = q_TNK.shape[2] in TILED_HEAD_SIZES and runs_triton(q_TNK.device)
+        return "triton" if has_tiles and not is_plain else "varlen"
+    if is_plain or not has_onednn_bf16(q_TNK):
+        return "sdpa"
+    return "amx rows" if has_amx() else "products"
+
+
 def packed_attention(
     q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool = False
 ) -> Tensor:
-    """Softmax attention of each packed sequence to itself, `[T, N, K]`.
+    """Softmax attention within each packed sequence, `[T, N, K]`, by the kernel that `attention_kernel` names."""
+    match attention_kernel(q_TNK, is_causal=is_causal):
+        case "triton":
+            return attention_in_pieces(q_TNK, k_TNK, v_TNK, batch.lengths)
+        case "varlen":
+            return varlen_attention(q_TNK, k_TNK, v_TNK, batch, is_causal=is_causal)
+        case "amx rows":
+            context_TNK = attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths)
+        case kernel:
+            min_length = MIN_PRODUCT_LENGTH if kernel == "products" else None
+            context_TNK = _attention_by_length(q_TNK, k_TNK, v_TNK, batch.lengths, min_length, is_causal=is_causal)
+    return keep_not_finite_(context_TNK, q_TNK, k_TNK)
 
-    On CUDA in half precision it is `half_precision_on_gpu`. On a CPU in bf16, without gradient, it is
-    `attention_in_rows` with AMX, and `attention_of_products` without it from `MIN_PRODUCT_LENGTH` tokens on.
-    Elsewhere neighbours of equal length share a call of scaled dot product attention.
+
+def _attention_by_length(
+    q_TNK: Tensor,
+    k_TNK: Tensor,
+    v_TNK: Tensor,
+    lengths: tuple[int, ...],
+    min_product_length: int | None,
+    *,
+    is_causal: bool,
+) -> Tensor:
+    """One call of scaled dot product attention for each run of sequences of one length.
+
+    Args:
+        min_product_length: sequences of at least this length are `attention_of_products` instead; None for none.
     """
-    if q_TNK.is_cuda and q_TNK.dtype in (torch.bfloat16, torch.float16):
-        return half_precision_on_gpu(q_TNK, k_TNK, v_TNK, batch, is_causal=is_causal)
-    is_fast = not is_causal and not torch.is_grad_enabled() and has_onednn_bf16(q_TNK)
-    if is_fast and has_amx():
-        return keep_not_finite_(attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths), q_TNK, k_TNK)
-    runs = [(length, len(list(run))) for length, run in groupby(batch.lengths)]
+    runs = [(length, len(list(run))) for length, run in groupby(lengths)]
     sizes = [length * count for length, count in runs]
     outputs = []
     for (length, count), q, k, v in zip(
         runs, q_TNK.split(sizes), k_TNK.split(sizes), v_TNK.split(sizes), strict=True
     ):
         q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (count, length)).transpose(1, 2) for x in (q, k, v))
-        if is_fast and length >= MIN_PRODUCT_LENGTH:
+        if min_product_length is not None and length >= min_product_length:
             outputs += [attention_of_products(*qkv) for qkv in zip(q_BNSK, k_BNSK, v_BNSK, strict=True)]
         else:
             context = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK, is_causal=is_causal)
             outputs.append(context.transpose(1, 2).flatten(0, 1))
-    return keep_not_finite_(torch.cat(outputs), q_TNK, k_TNK)
+    return torch.cat(outputs)
 
 
 def attention_of_products(q_NSK: Tensor, k_NSK: Tensor, v_NSK: Tensor) -> Tensor:
     """Attention of one bf16 sequence by two batched products, `[S, N, K]`; scores and softmax in fp32.
 
-    Takes as many heads at a time as have `SCORE_BYTES` of scores, which stay in cache. The length is filled up to
-    a multiple of 16 or 32: oneDNN compiles kernels for every shape (2 MB and 2 ms for these two products).
+    Computes as many heads at a time as have `SCORE_BYTES` of scores, so that these stay in cache. The length is
+    padded to a multiple of 16 or 32: oneDNN compiles kernels for every shape (2 MB and 2 ms for both products).
     """
-    FAST_PATH_CALLS["attention of products"] += 1
     num_heads, length, head_size = q_NSK.shape
-    size = _filled_length(length)
+    size = _padded_length(length)
     most = max(1, SCORE_BYTES // (4 * size * size))
     step = next(n for n in range(min(most, num_heads), 0, -1) if num_heads % n == 0)
-    q_NRK, k_NRK = (_filled_up(x, size, torch.float32) for x in (q_NSK, k_NSK))
-    v_NRK = _filled_up(v_NSK, size, v_NSK.dtype)
+    q_NRK, k_NRK = (_padded(x, size, torch.float32) for x in (q_NSK, k_NSK))
+    v_NRK = _padded(v_NSK, size, v_NSK.dtype)
     context_SNK = torch.empty(length, num_heads, head_size, dtype=v_NSK.dtype)
     for begin in range(0, num_heads, step):
         heads = slice(begin, begin + step)
@@ -75,19 +116,19 @@ def attention_of_products(q_NSK: Tensor, k_NSK: Tensor, v_NSK: Tensor) -> Tensor
     return context_SNK
 
 
-def _filled_length(length: int) -> int:
+def _padded_length(length: int) -> int:
     multiple = 16 if length < 128 else 32
     return length + -length % multiple
 
 
-def num_filled_lengths(max_length: int) -> int:
-    """To how many different lengths sequences are filled up, if they are `attention_of_products`."""
-    return len({_filled_length(length) for length in range(MIN_PRODUCT_LENGTH, max_length + 1)})
+def num_padded_lengths(max_length: int) -> int:
+    """How many different padded lengths `attention_of_products` uses."""
+    return len({_padded_length(length) for length in range(MIN_PRODUCT_LENGTH, max_length + 1)})
 
 
-def _filled_up(x_NSK: Tensor, size: int, dtype: torch.dtype) -> Tensor:
-    """Zeros behind the sequence, up to a length."""
-    filled = torch.empty(x_NSK.shape[0], size, x_NSK.shape[2], dtype=dtype)
-    filled[:, : x_NSK.shape[1]] = x_NSK
-    filled[:, x_NSK.shape[1] :] = 0
-    return filled
+def _padded(x_NSK: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+    """The sequence with zeros behind it, up to a length."""
+    padded = torch.empty(x_NSK.shape[0], size, x_NSK.shape[2], dtype=dtype)
+    padded[:, : x_NSK.shape[1]] = x_NSK
+    padded[:, x_NSK.shape[1] :] = 0
+    return padded

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
-from model.kernels.hardware import FAST_PATH_CALLS
 from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import widened
 from model.layers.dropout import DropoutSeed, dropout
@@ -108,7 +107,6 @@ def pool_max(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tens
 
 def _pool_in_one_call(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor, reduction: str) -> Tensor:
     """On a GPU, where a call a sequence would keep the device waiting for the host."""
-    FAST_PATH_CALLS["pooling in one call"] += 1
     # Looking at the offsets, which are the batch's own, would wait for the device.
     pooled_ND = torch.segment_reduce(widened(hidden_TD), reduction, offsets=batch.cu_seqlens, axis=0, unsafe=True)
     return pooled_ND[sequences_N]

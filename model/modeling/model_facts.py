@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model.checkpoints.reader import parameters_of
 from model.config import XLMRobertaXLConfig
-from model.inference.encoder import FusedEncoder
+from model.inference.encoder import InferenceEncoder
 from model.layers.encoder import Embeddings, Encoder
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
@@ -20,7 +20,7 @@ class Trunk(Protocol):
 
     embeddings: Embeddings
     encoder: Encoder
-    fused: FusedEncoder | None
+    fused: InferenceEncoder | None
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Hidden states of packed sequences."""

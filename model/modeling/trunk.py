@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
-from model.inference.encoder import FusedEncoder
+from model.inference.encoder import InferenceEncoder
 from model.inference.quantization import Quantization, refuse_quantization
-from model.kernels.hardware import FAST_PATH_CALLS
 from model.layers.dropout import DropoutSeed
 from model.layers.encoder import Embeddings, Encoder, Pooler
 from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
@@ -39,7 +38,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             self.embeddings = Embeddings(config, self.group)
             self.encoder = Encoder(config, self.group)
             self.pooler = Pooler(config) if add_pooling_layer else None
-        self.fused: FusedEncoder | None = None
+        self.fused: InferenceEncoder | None = None
         self.initialize()
 
     def fuse(self, quantization: Quantization | None = None) -> None:
@@ -58,7 +57,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             matrices = [p for p in self.encoder.layer.parameters() if p.dim() == 2]
             refuse_quantization(quantization, self.device, self.dtype, [p.shape for p in matrices])
         self.eval()
-        self.fused = FusedEncoder(self.encoder, quantization, self.config, self.group)
+        self.fused = InferenceEncoder(self.encoder, quantization, self.config, self.group)
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.
@@ -86,7 +85,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         return self.encoder.forward_packed(hidden_TD, batch, seed)
 
     @torch.no_grad()
-    def _forward_fused(self, fused: FusedEncoder, batch: PackedBatch) -> Tensor:
+    def _forward_fused(self, fused: InferenceEncoder, batch: PackedBatch) -> Tensor:
         """The whole batch at once on a GPU, else slices of whole sequences one after the other."""
         if self.device.type == "cuda" and batch.lengths:
             return fused.forward_(self.embeddings.forward_packed(batch), batch)
@@ -95,7 +94,6 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         )
         begin = 0
         for part in batch.split(fused.slice_tokens):
-            FAST_PATH_CALLS["slices"] += 1
             end = begin + len(part.input_ids)
             fused.fill_(states_TD[begin:end], self.embeddings, part)
             begin = end

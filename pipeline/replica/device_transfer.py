@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.kernels.hardware import FAST_PATH_CALLS
-
 
 @dataclass(frozen=True)
 class Launched:
@@ -51,7 +49,6 @@ class Copies:
         """The same tensor on the device; kernels that are queued from now on find it there."""
         if self._inward is None:
             return tensor
-        FAST_PATH_CALLS["copy beside kernels"] += 1
         with torch.cuda.stream(self._inward):
             there = tensor.pin_memory().to(self._device, non_blocking=True)
         computing = torch.cuda.current_stream()
@@ -74,7 +71,6 @@ class Copies:
 
     def _pinned(self, tensor: Tensor) -> Tensor:
         assert self._outward is not None
-        FAST_PATH_CALLS["copy beside kernels"] += 1
         there = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
         tensor.record_stream(self._outward)
         return there

@@ -11,10 +11,10 @@ import torch.distributed as dist
 from torch import nn
 
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.inference.amx_layer import TILED_SLICE_TOKENS, fits_tiles
+from model.inference.amx_layer import AMX_SLICE_TOKENS, fits_amx
 from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.inference.quantization import Precision
-from model.kernels.packed_attention import num_filled_lengths
+from model.kernels.packed_attention import num_padded_lengths
 from model.layers.loss import vocab_block_size
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
@@ -161,7 +161,7 @@ def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, i
 
 def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
     """Fused layers on a CPU like this one: what comes and goes with a batch, and what a trunk keeps."""
-    if fits_tiles(config, precision.quantization, precision.dtype):
+    if fits_amx(config, precision.quantization, precision.dtype):
         return _tiled_bytes(config, size, num_tokens, precision)
     item_size = precision.dtype.itemsize
     states = num_tokens * config.hidden_size * item_size
@@ -172,8 +172,8 @@ def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision
 
 def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
     """Layers in tiles. States come and go, which are the residual before; on several ranks also three of its kind
-    where embeddings are summed. What layers make is kept (see `model.kernels.amx.kernels.Room`)."""
-    slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
+    where embeddings are summed. What layers make is kept (see `model.kernels.amx.kernels.Workspace`)."""
+    slice_size = _slice_size(config, num_tokens, AMX_SLICE_TOKENS)
     item_size = precision.dtype.itemsize
     attention_size = math.ceil(config.num_attention_heads / size) * config.head_size
     intermediate_size = math.ceil(config.intermediate_size / size)
@@ -193,7 +193,7 @@ def _slice_size(config: XLMRobertaXLConfig, num_tokens: int, slice_tokens: int) 
 def _kernel_bytes(config: XLMRobertaXLConfig, slice_size: int) -> int:
     """What oneDNN keeps for a trunk: kernels for each size of a slice, and for each length in attention."""
     num_slice_sizes = math.ceil(slice_size / CPU_SLICE_MULTIPLE)
-    of_attention = _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
+    of_attention = _ATTENTION_KERNELS_BYTES * num_padded_lengths(config.max_num_tokens)
     return min(_PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention, _MAX_KERNEL_BYTES)
 
 

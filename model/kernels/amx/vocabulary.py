@@ -8,7 +8,6 @@ from torch import Tensor
 
 from model.kernels.amx.kernels import packed
 from model.kernels.amx.library import call, runs_amx_kernels
-from model.kernels.hardware import FAST_PATH_CALLS
 
 # Rows of the vocabulary whose results are added up apart: in one order, however many threads there are.
 CHUNK_SIZE = 2048
@@ -28,7 +27,6 @@ def vocabulary_sums_in_tiles(
     Args:
         labels_N: rows of `weight`; the logit of what is none is 0.
     """
-    FAST_PATH_CALLS["vocabulary in tiles"] += 1
     (num_positions, hidden_size), vocab_size = hidden_ND.shape, len(weight_VD)
     assert weight_VD.shape == (vocab_size, hidden_size)
     assert bias_V.shape == (vocab_size,)

@@ -60,7 +60,7 @@ def test_windows_and_all_else_come_back_in_their_places(
 
     monkeypatch.setattr("model.kernels.attention_gpu.takes_windows", lambda *qkv: takes_windows)
     monkeypatch.setattr("model.kernels.attention_gpu.attention_in_windows", windows)
-    monkeypatch.setitem(sys.modules, "model.kernels.attention_triton", SimpleNamespace(attention_in_tiles_=tiles))
+    monkeypatch.setitem(sys.modules, "model.kernels.attention_triton", SimpleNamespace(triton_attention_=tiles))
     qkv = torch.randn(sum(lengths), 3, 2, 16, generator=torch.Generator().manual_seed(0)).unbind(1)
     batch = PackedBatch.from_lengths(torch.zeros(sum(lengths), dtype=torch.long), lengths, pad_token_id=1)
     found = attention_in_pieces(*qkv, batch.lengths)

@@ -8,9 +8,10 @@ from torch import Tensor
 from model import ShardGroup
 from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
-from model.kernels.hardware import FAST_PATH_CALLS
+from model.layers import loss
 from model.layers.loss import vocab_parallel_nll
 from model.parallel.shard import Shard
+from tests.call_counts import count_calls
 
 pytestmark = pytest.mark.skipif(
     not runs_amx_kernels(torch.empty(0, dtype=torch.bfloat16)), reason="no AMX on this CPU, or no gcc"
@@ -82,16 +83,16 @@ def test_what_is_not_finite_stays_with_its_position(value: float) -> None:
     assert torch.equal(found[others], clean[others])
 
 
-def test_a_loss_is_that_of_blocks_and_of_float64() -> None:
+def test_a_loss_is_that_of_blocks_and_of_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, weight, bias = a_projection(70, 320, 3000)
     labels = torch.arange(70) * 40
     labels[5] = -100
     arguments = hidden, weight, bias, labels, ShardGroup(), Shard(0, 0, 3000, 3000)
-    FAST_PATH_CALLS.clear()
+    calls = count_calls(monkeypatch, loss, "vocabulary_sums_in_tiles")
     found = vocab_parallel_nll(*arguments)
-    assert FAST_PATH_CALLS == {"vocabulary in tiles": 1}
+    assert len(calls) == 1
     in_blocks = vocab_parallel_nll(*arguments, block_size=256)
-    assert FAST_PATH_CALLS["vocabulary in tiles"] == 1
+    assert len(calls) == 1
     exact = F.cross_entropy(hidden.double() @ weight.double().T + bias.double(), labels, reduction="none")
     torch.testing.assert_close(found, in_blocks, rtol=1e-6, atol=2e-5)
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=2e-5)
