@@ -14,10 +14,10 @@ import torch
 import torch.distributed as dist
 
 from model import ShardGroup
+from model.inference.memory import peak_memory, reset_peak_memory
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import Launched
-from pipeline.replica.memory import peak_memory, reset_peak_memory
 from pipeline.replica.model_runner import Results, Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0

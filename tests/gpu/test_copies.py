@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
+from model.inference.memory import peak_memory, reset_peak_memory
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import Copies, Launched
-from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import Results, Shard, ShardSettings
 from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint

@@ -16,12 +16,13 @@ from model import (
     XLMRobertaXLForSequenceClassification,
 )
 from model.inference.float8_linear import Float8Linear
+from model.inference.memory import peak_memory, reset_peak_memory
 from model.inference.quantization import Precision
 from model.kernels.hardware import has_triton
 from model.layers.loss import IGNORE_INDEX
 from model.packing import pack
 from pipeline.heads.resolve import read_config
-from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.replica.memory import rank_memory
 from pipeline.replica.token_budget import free_bytes_here
 from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint

@@ -18,10 +18,11 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
+from model.inference.memory import peak_memory, reset_peak_memory
 from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import Shard, ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
