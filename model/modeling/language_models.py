@@ -11,8 +11,8 @@ from model.generation.incremental_decoder import LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
 from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
-from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
 from model.modeling.resizing import resize_lm_head
+from model.modeling.task_model import TaskModel
 from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
@@ -20,7 +20,7 @@ from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear
 
 
-class _LanguageModel(XLMRobertaXLPreTrainedModel):
+class _LanguageModel(TaskModel):
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
         with torch.device("meta"):
@@ -126,7 +126,6 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
         Raises:
             IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
             input_ids,
             attention_mask,
@@ -138,14 +137,12 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
             encoder_attention_mask,
             output_attentions=output_attentions,
             output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
+            return_dict=True,
         )
         local_logits = self.lm_head.local_logits(outputs[0])
         loss = None if labels is None else self._loss(local_logits, labels)
         logits = self.lm_head.full_logits(local_logits)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return MaskedLMOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+        return self._output(MaskedLMOutput, outputs, return_dict, loss=loss, logits=logits)
 
 
 class XLMRobertaXLForCausalLM(_LanguageModel):
@@ -180,7 +177,6 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
         Raises:
             IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
             input_ids,
             attention_mask,
@@ -194,21 +190,12 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             use_cache if labels is None else False,
             output_attentions,
             output_hidden_states,
-            return_dict,
+            return_dict=True,
         )
         local_logits = self.lm_head.local_logits(outputs[0])
         loss = None if labels is None else self._loss(local_logits[:, :-1], labels[:, 1:])
         logits = self.lm_head.full_logits(local_logits)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return CausalLMOutputWithCrossAttentions(
-            loss,
-            logits,
-            outputs.past_key_values,
-            outputs.hidden_states,
-            outputs.attentions,
-            outputs.cross_attentions,
-        )
+        return self._output(CausalLMOutputWithCrossAttentions, outputs, return_dict, loss=loss, logits=logits)
 
     @torch.no_grad()
     def generate(
@@ -261,8 +248,3 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             generator=generator,
             process_logits=process_logits,
         )
-
-
-def as_tuple(loss: Tensor | None, *outputs: Any) -> tuple[Any, ...]:
-    """The plain form of an output: the loss first, where there is one."""
-    return outputs if loss is None else (loss, *outputs)

@@ -20,7 +20,6 @@ from model.inference.memory import peak_memory, reset_peak_memory
 from model.inference.quantization import Precision
 from model.kernels.hardware import has_triton
 from model.layers.loss import IGNORE_INDEX
-from model.packing import pack
 from pipeline.heads.resolve import read_config
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.token_budget import free_bytes_here
@@ -29,6 +28,7 @@ from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.gpu.batches import LENGTHS, to_cuda
 from tests.oracle import assert_close, oracle_of, padded_batch, random_ids
+from tests.packing import pack
 from tests.unit.pipeline.compute_fixtures import make_head
 
 pytestmark = [
