@@ -13,7 +13,7 @@ from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.config import Activation
 from model.inference.float8_linear import Float8Linear
 from model.inference.int8_linear import Int8Linear
-from model.inference.quantization import Quantization, refuse_quantization
+from model.inference.quantization import Quantization
 from model.kernels.amx.kernels import AmxInt8Linear
 from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.float8 import emulated_scaled_product, quantize_float8, scaled_product
@@ -223,17 +223,3 @@ def test_sizes_that_float8_cannot_multiply_are_refused_and_the_trunk_stays_whole
         with pytest.raises(ValueError, match=r"multiples of 16, found a weight of \[24, 256\]"):
             trunk.fuse("float8")
         assert torch.equal(trunk.forward_packed(batch), before)
-
-
-def test_int8_is_refused_where_it_would_be_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="int8 needs a CPU with AVX-512 VNNI, found the device cuda"):
-        refuse_quantization("int8", torch.device("cuda"), torch.bfloat16, [])
-    monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: False)
-    with pytest.raises(ValueError, match="int8 needs a CPU with AVX-512 VNNI, this one has none"):
-        refuse_quantization("int8", torch.device("cpu"), torch.bfloat16, [])
-
-
-def test_float8_is_refused_on_gpus_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (8, 0))
-    with pytest.raises(ValueError, match=r"compute capability 8\.9 or more, found 8\.0"):
-        refuse_quantization("float8", torch.device("cuda"), torch.bfloat16, [])
