@@ -1,4 +1,4 @@
-"""float8 (e4m3) codes with one scale a row, and the product of such codes; on CPUs the product is emulated.
+"""Quantize rows to float8 (e4m3) with a scale per row, and multiply the codes; emulated on CPUs.
 
 Scales are symmetric, `max |x| / highest code`.
 
@@ -20,11 +20,11 @@ FLOAT8_MULTIPLE = 16
 
 
 class Codes(NamedTuple):
-    """Rows in float8.
+    """float8 codes of rows.
 
     Attributes:
         rows: e4m3 `[T, I]`.
-        scale: fp32 `[T, 1]`; a row stands for itself times its scale.
+        scale: fp32 `[T, 1]`; values are codes times scale.
     """
 
     rows: Tensor

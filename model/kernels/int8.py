@@ -1,4 +1,4 @@
-"""int8 codes: of weights with one scale a row, and of activations with one scale a token.
+"""Quantize to eight bits: weights with a scale per row, activations with a scale per token.
 
 Scales are symmetric, `max |x| / highest code`.
 
@@ -24,15 +24,15 @@ _CHUNK_SIZE = 2**18
 
 
 def int8_codes(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes of weights `[O, I]`, and fp32 scales `[O, 1]`; a row stands for itself times its scale."""
+    """int8 codes of weights `[O, I]` and fp32 scales `[O, 1]`; weights are codes times scale."""
     scale_O1 = (weight_OI.detach().abs().amax(dim=1, keepdim=True).float() / _MAX_INT8).clamp_(min=MIN_SCALE)
     return (weight_OI.detach() / scale_O1).round_().to(torch.int8), scale_O1
 
 
 def quantize_uint8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
-    """Codes `[T, I]` from 1 to 255, where 128 is zero, and the scale `[T, 1]` of each token, in the dtype of x.
+    """Codes `[T, I]` from 1 to 255, where 128 is zero, and a scale per token `[T, 1]` in the dtype of x.
 
-    The codes are made with the scale as it is rounded to that dtype: no more is lost.
+    Codes are computed with the rounded scale, so that its rounding adds no error.
     """
     scale_T1 = (x_TI.abs().amax(dim=1, keepdim=True).float() * (_ROUND_UP / _MAX_INT8)).clamp_(min=MIN_SCALE)
     scale_T1 = scale_T1.to(x_TI.dtype)
@@ -43,6 +43,6 @@ def quantize_uint8(x_TI: Tensor) -> tuple[Tensor, Tensor]:
     for codes, x, inverse in zip(
         codes_TI.split(num_rows), x_TI.split(num_rows), inverse_T1.split(num_rows), strict=True
     ):
-        # The conversion cuts off the fraction, which rounds to nearest with the half that is added.
+        # The conversion truncates; with the added half this rounds to nearest.
         codes.copy_(torch.addcmul(middle, x, inverse))
     return codes_TI, scale_T1

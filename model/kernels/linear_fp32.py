@@ -1,4 +1,4 @@
-"""A linear layer with fp32 results of half-precision inputs."""
+"""Linear layers with fp32 results from half-precision inputs, as logits need them."""
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,9 @@ from model.kernels.precision import wide_dtype, without_autocast
 
 
 def multiplies_in_half(x: Tensor, weight: Tensor) -> bool:
-    """Whether `linear_fp32` multiplies in half precision: without gradient, on a GPU, or in bf16 by oneDNN.
+    """Whether `linear_fp32` multiplies half-precision operands: without gradient, on GPUs or in bf16 by oneDNN.
 
-    A trace takes the general way, which is right with and without gradient.
+    Not while tracing: a trace must be right with and without gradient.
     """
     is_general = torch.is_grad_enabled() or torch.jit.is_tracing()
     is_half = x.dtype == weight.dtype and x.dtype in (torch.bfloat16, torch.float16)
@@ -19,9 +19,9 @@ def multiplies_in_half(x: Tensor, weight: Tensor) -> bool:
 
 
 def linear_fp32(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`x W^T + b` with fp32 result (float64 of float64): bf16 logits near 58 would be a quarter apart.
+    """`x W^T + b` with fp32 result (float64 of float64), under autocast too.
 
-    Autocast does not change that. See `multiplies_in_half` for the products; sums are in fp32 in any case.
+    bf16 logits near 58 would be a quarter apart. Sums are in fp32 also where `multiplies_in_half`.
     """
     dtype = wide_dtype(x.dtype)
     wide_bias = None if bias is None else bias.to(dtype)

@@ -22,14 +22,14 @@ KeyValue = tuple[Tensor, Tensor]
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention over this rank's heads; the output projection follows in the layer.
+    """Multi-head attention over this rank's heads, without the output projection.
 
-    The same module serves as cross-attention: then keys and values come from `encoder_hidden_states`.
+    Also used as cross-attention, with keys and values from `encoder_hidden_states`.
     Relative positions: Shaw et al. 2018 (https://arxiv.org/abs/1803.02155) for "relative_key", Huang et al.
     2020, method 4 (https://arxiv.org/abs/2009.13658) for "relative_key_query".
 
     Args:
-        heads: numbers of the heads that are there; others were pruned.
+        heads: indices of the heads that were not pruned.
     """
 
     def __init__(
@@ -52,12 +52,12 @@ class SelfAttention(nn.Module):
 
     @property
     def local_heads(self) -> list[int]:
-        """Numbers of this rank's heads."""
+        """Indices of this rank's heads."""
         start, stop = self.group.bounds(len(self.heads))
         return self.heads[start:stop]
 
     def forward_packed(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
-        """Attention of every sequence to itself; returns `[T, A]`."""
+        """Attention within each packed sequence, `[T, A]`."""
         q_TNK, k_TNK, v_TNK = (
             projection(hidden_TD).unflatten(-1, (-1, self.head_size))
             for projection in (self.query, self.key, self.value)
@@ -76,11 +76,10 @@ class SelfAttention(nn.Module):
         """Attention with weights.
 
         Args:
-            mask_B1SR: added to the scores.
-            head_mask: factor of each head of the configuration, `[num_attention_heads]`.
-            encoder_hidden_BRD: what cross-attention attends to; ignored where `past` holds its projections.
-            past: cached keys and values `[B, N, R, K]`, to which self-attention appends.
-            seed: of dropout; None for none.
+            mask_B1SR: added to the scores. head_mask: a factor per head of the configuration,
+            `[num_attention_heads]`. encoder_hidden_BRD: the states that cross-attention attends to; ignored if
+            `past` holds their projections. past: cached keys and values `[B, N, R, K]`, to which self-attention
+            appends. seed: seed of dropout; None for no dropout.
 
         Returns:
             context `[B, S, A]`, attention weights of this rank's heads `[B, N, S, R]`, keys and values.
@@ -124,11 +123,11 @@ class SelfAttention(nn.Module):
                 f"relative positions reach over at most {self.max_position_embeddings} tokens "
                 f"(config.max_position_embeddings), found {num_keys}"
             )
-        # With a cache, the queries are the last of the keys.
+        # With a cache, the queries belong to the last keys.
         query_positions = torch.arange(num_keys - num_queries, num_keys, device=q_BNSK.device)
         key_positions = torch.arange(num_keys, device=q_BNSK.device)
         distances_SR = query_positions[:, None] - key_positions[None, :] + self.max_position_embeddings - 1
-        # Every rank sees the gradient of its own heads only.
+        # The table is replicated, but each rank computes the gradient of its own heads only.
         table = copy_to_shards(self.distance_embedding.weight, self.group)
         distance_SRK = F.embedding(distances_SR, table)
         scores_BNSR = torch.einsum("bnsk,srk->bnsr", q_BNSK, distance_SRK)

@@ -1,4 +1,4 @@
-"""Which slice of a full tensor a rank holds."""
+"""`Shard`: the slice of a full tensor that one rank holds."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,9 @@ from model.parallel.group import ShardGroup
 
 @dataclass(frozen=True)
 class Shard:
-    """Which part of a full tensor a parameter is: rows [start, stop) of `full_size` along `dim`.
+    """Rows [start, stop) of a full tensor of `full_size` rows along `dim`.
 
-    Rows are handed out in units of `unit_size` (the width of an attention head), which stay together.
+    Rows are assigned in units of `unit_size` (the size of an attention head), which are never separated.
     """
 
     dim: int
@@ -22,25 +22,25 @@ class Shard:
 
     @classmethod
     def of(cls, group: ShardGroup, dim: int, full_size: int, unit_size: int = 1) -> "Shard":
-        """The part of a rank."""
+        """The slice of this group's rank."""
         start, stop = (unit_size * bound for bound in group.bounds(full_size // unit_size))
         return cls(dim, start, stop, full_size, unit_size)
 
     @property
     def size(self) -> int:
-        """How many rows the rank holds."""
+        """Number of rows of the slice."""
         return self.stop - self.start
 
     def cut(self, full: Tensor) -> Tensor:
-        """The rank's part of the full tensor, a view."""
+        """Slice a full tensor; returns a view."""
         return full.narrow(self.dim, self.start, self.size)
 
     def parameter_of(self, full: nn.Parameter, group: ShardGroup) -> nn.Parameter:
-        """The rank's part of a full parameter, a copy; in a group of one the parameter itself."""
+        """Slice a full parameter into a copy; a group of one keeps the parameter itself."""
         if group.size == 1:
             return full
         return nn.Parameter(self.cut(full.detach()).clone(), requires_grad=full.requires_grad)
 
     def gather(self, part: Tensor, group: ShardGroup) -> Tensor:
-        """The full tensor from the parts of all ranks, outside autograd."""
+        """Gather the full tensor from the slices of all ranks, outside autograd."""
         return group.all_gather(part.detach(), self.dim, self.full_size, self.unit_size)
