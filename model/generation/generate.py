@@ -1,4 +1,4 @@
-"""Text generation with the causal model: greedy, sampling, beam search; cached, over batches of any padding."""
+"""Generate text with a causal model: greedily, by sampling or by beam search."""
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ def generate(
     """Prompts and their continuations; see `XLMRobertaXLForCausalLM.generate`."""
     num_new_tokens = options.num_new_tokens(model.config, attention_mask)
     ids, mask = align_right(input_ids, attention_mask)
-    # Beams begin with the same prompt, and so do several samples of it.
+    # Every beam, and every sample, of a prompt starts with the same tokens.
     num_copies = max(options.num_beams, options.num_return_sequences)
     encoder_hidden, encoder_mask = (
         None if x is None else x.repeat_interleave(num_copies, dim=0)
@@ -40,7 +40,7 @@ def generate(
 
 
 def align_right(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move what the mask leaves out to the left, so that every row ends with its last token.
+    """Move masked tokens to the left, so that every row ends with its last token.
 
     Raises:
         ValueError: a row without any token.

@@ -59,7 +59,7 @@ class CausalModel(Protocol):
 
 
 class Decoder:
-    """Feeds tokens to the model, and keeps its cache, the mask and what cross-attention attends to."""
+    """Feeds tokens to the model, and keeps the cache, the mask and the states of cross-attention."""
 
     def __init__(
         self,
@@ -81,9 +81,9 @@ class Decoder:
         self._encoder_mask = encoder_mask
 
     def next_logits(self, new_ids: Tensor) -> Tensor:
-        """fp32 `[B, V]` of the token behind `new_ids` `[B, n]`, which follow what was fed before.
+        """Feed `new_ids` `[B, n]` after the tokens so far; returns the fp32 logits `[B, V]` of the next token.
 
-        The first call feeds the prompt; ids that must not be chosen have -inf.
+        The first call feeds the prompt. Ids that must not be chosen have -inf.
         """
         if self._fed is None:
             self._fed = new_ids
@@ -91,7 +91,7 @@ class Decoder:
             self._mask = torch.cat([self._mask, self._mask.new_ones(new_ids.shape)], dim=1)
             self._fed = torch.cat([self._fed, new_ids], dim=1)
             new_ids = new_ids if self._uses_cache else self._fed
-        # As in the forward pass by default: a padding token has no place of its own, even where one was chosen.
+        # As in the default of the forward pass: padding tokens have no position, even if one was generated.
         pad_token_id = self.model.config.padding_id
         is_token = self._mask * self._fed.ne(pad_token_id)
         position_ids = is_token.cumsum(dim=1) * is_token + pad_token_id
@@ -114,7 +114,7 @@ class Decoder:
         return logits_BV if self._process_logits is None else self._process_logits(logits_BV)
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows only, in this order; a row may go on several times."""
+        """Continue with these rows, in this order; rows may be repeated."""
         assert self._fed is not None
         self._fed, self._mask = self._fed[rows], self._mask[rows]
         if self._cache is not None:

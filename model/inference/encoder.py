@@ -1,10 +1,9 @@
-"""A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
+"""The encoder for inference on packed batches, without gradient: fused, prepacked, optionally quantized.
 
-Query, key and value are one matrix, and the residual is added in place: on a GPU in the kernel of the LayerNorm
-that follows (see `model.kernels.norm_triton`). On a CPU in bf16 the weights are laid out once as oneDNN wants them
-(which otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
-`model.inference.int8_linear` and `model.inference.float8_linear`). CPUs with AMX have layers of their own (see
-`model.kernels.amx`).
+Query, key and value are one product, and the residual is added in place: on a GPU by the kernel of the LayerNorm
+that follows (`model.kernels.norm_triton`). On a CPU in bf16, weights are converted to oneDNN's layout once instead
+of in every call, and GELU is part of the product. Products can be quantized (`model.inference.int8_linear`,
+`model.inference.float8_linear`). CPUs with AMX use `model.inference.amx_layer` instead.
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
@@ -37,12 +36,11 @@ from model.parallel.group import ShardGroup
 
 Linear = InferenceLinear | Int8Linear | Float8Linear
 AddNorm = Callable[[Tensor, Tensor | None, nn.LayerNorm], Tensor | Codes]
-"""`norm(hidden + added)`, where `hidden` `[T, D]` is overwritten, by the sum if a residual is to go on, and there
-may be nothing to add."""
+"""`norm(hidden + added)`; `added` may be None, `hidden` `[T, D]` is overwritten (by the sum within layers)."""
 
 
 def torch_add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
-    """`AddNorm` by torch's own calls."""
+    """`AddNorm` by torch calls."""
     if added_TD is not None:
         hidden_TD += added_TD
     return norm(hidden_TD)
@@ -51,11 +49,11 @@ def torch_add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNor
 def add_norms(
     device: torch.device, dtype: torch.dtype, quantization: Quantization | None
 ) -> tuple[AddNorm, AddNorm]:
-    """For the input of a product, and for the states that leave the last layer."""
-    # The kernel computes in fp32, which is too little for float64.
+    """The `AddNorm`s within layers, whose results are the inputs of products, and after the last layer."""
+    # The Triton kernel computes in fp32, which is not enough for float64.
     if dtype == torch.float64 or not runs_triton(device):
         return torch_add_norm, torch_add_norm
-    from model.kernels import norm_triton  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+    from model.kernels import norm_triton  # noqa: PLC0415  # needs Triton, which CPU builds of torch lack
 
     for_products = norm_triton.add_norm_codes if quantization == "float8" else norm_triton.triton_add_norm
     return for_products, norm_triton.triton_add_norm
@@ -81,14 +79,14 @@ class InferenceLayer(nn.Module):
         self.down = InferenceRowParallel(down, linear_of_activated)
 
     def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
-        """Both blocks.
+        """Run both blocks.
 
         Args:
-            hidden_TD: the residual, without what the layer before has yet to add to it; it is overwritten.
-            added_TD: that, if there was a layer before.
+            hidden_TD: the residual without the output of the previous layer; it is overwritten.
+            added_TD: the output of the previous layer, which is added to the residual; None for the first layer.
 
         Returns:
-            what this layer adds to the residual, `[T, D]`.
+            the output of this layer, still to be added to the residual, `[T, D]`.
         """
         normed = self.add_norm(hidden_TD, added_TD, self.attention_norm)
         q_TNK, k_TNK, v_TNK = self.qkv(normed).unflatten(-1, (3, -1, self.head_size)).unbind(1)
@@ -103,8 +101,10 @@ MakeLinear = Callable[[Tensor, Tensor | None], Linear]
 def _linears(
     quantization: Quantization | None, activation: Activation
 ) -> tuple[MakeLinear, MakeLinear, MakeLinear]:
-    """What computes a product, one that is activated, and one of what was activated: the activation belongs to
-    the former on a CPU, and in float8 to the latter's codes."""
+    """Constructors of linear layers: a plain one, the one before the activation, and the one after it.
+
+    The layer before it applies the activation, but in float8 the layer after it does, as it quantizes its input.
+    """
     match quantization:
         case "float8":
             return Float8Linear, Float8Linear, partial(Float8Linear, before=activation)
@@ -114,11 +114,11 @@ def _linears(
 
 
 class InferenceEncoder(nn.Module):
-    """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once.
+    """The layers of an `Encoder`, which are converted and removed from it one by one to save memory.
 
     Attributes:
         uses_amx: whether the layers are `AmxLayer`s.
-        slice_tokens: about how many tokens `fill_` takes best on a CPU.
+        slice_tokens: about how many tokens to pass to `fill_` at a time on a CPU.
     """
 
     def __init__(
@@ -148,7 +148,7 @@ class InferenceEncoder(nn.Module):
 
     @torch.no_grad()
     def kernel_names(self) -> dict[str, str]:
-        """What computes the products, the attention, and the residual sum with its LayerNorm."""
+        """The kernels of the linear layers, of attention, and of the residual sum with LayerNorm."""
         layer = self.layer[0]
         if isinstance(layer, AmxLayer):
             attention: str = "amx"
@@ -162,7 +162,7 @@ class InferenceEncoder(nn.Module):
 
     @torch.no_grad()
     def forward_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
-        """Embeddings `[T, D]`, which are overwritten, to normalised states; in tiles these take their place."""
+        """Embeddings `[T, D]` to normalised states; embeddings are overwritten (with AMX by the states)."""
         added_TD: Tensor | None = None
         for layer in self.layer:
             assert isinstance(layer, InferenceLayer | AmxLayer)
@@ -173,7 +173,7 @@ class InferenceEncoder(nn.Module):
 
     @torch.no_grad()
     def fill_(self, states_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
-        """Normalised states of a packed batch on a CPU, from its token ids, into `states`."""
+        """Compute the normalised states of a packed batch on a CPU, from its token ids, into `states`."""
         if self.uses_amx:
             embed_(states_TD, embeddings, batch)
             self.forward_(states_TD, batch)

@@ -18,12 +18,12 @@ from model.kernels.hardware import runs_triton
 
 
 class Float8Linear(nn.Module):
-    """`x W^T + b` in bf16 by a product of float8 codes; on a CPU emulated.
+    """`x W^T + b` of bf16 `x` as a product of float8 codes; emulated on a CPU.
 
-    Sizes are multiples of `FLOAT8_MULTIPLE`.
+    Sizes must be multiples of `FLOAT8_MULTIPLE`.
 
     Args:
-        before: is applied to the input; GELU, on a GPU, in the kernel that makes the codes.
+        before: activation of the input; on a GPU, GELU is part of the quantization kernel.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, before: Activation | None = None) -> None:
@@ -35,16 +35,16 @@ class Float8Linear(nn.Module):
         self.scale_1O = nn.Parameter(scale_O1.t(), requires_grad=False)
 
     def forward(self, x: Tensor | Codes) -> Tensor:
-        """`[T, in_features]` in bf16, or codes of it, to `[T, out_features]`."""
+        """`[T, in_features]`, in bf16 or quantized, to bf16 `[T, out_features]`."""
         codes = x if isinstance(x, Codes) else self.quantize(x)
         multiply = scaled_product if codes.rows.is_cuda else emulated_scaled_product
         return multiply(*codes, self.weight.t(), self.scale_1O, self.bias)
 
 
 def quantizer(device: torch.device, before: Activation | None) -> Callable[[Tensor], Codes]:
-    """`quantize_float8` behind an activation, as it is fastest on a device."""
+    """The fastest `quantize_float8` for a device, after an activation."""
     if runs_triton(device):
-        from model.kernels.norm_triton import float8_codes  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+        from model.kernels.norm_triton import float8_codes  # noqa: PLC0415  # needs Triton, which CPU builds lack
 
         if before is F.gelu:
             return lambda x_TI: float8_codes(x_TI, is_gelu=True)

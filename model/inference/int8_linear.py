@@ -15,7 +15,7 @@ from model.kernels.int8 import ZERO_CODE, int8_codes, quantize_uint8
 
 
 class Int8Linear(nn.Module):
-    """`activation(x W^T + b)` of bf16 `x`, the product in integers, by oneDNN on a CPU."""
+    """`activation(x W^T + b)` of bf16 `x` on a CPU; oneDNN multiplies int8 codes."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
         super().__init__()

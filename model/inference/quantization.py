@@ -1,4 +1,4 @@
-"""Eight-bit quantization of the layers: its names, how a dtype is named, and where it is refused."""
+"""Eight-bit quantization of the layers: its names, and where it is not supported."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -51,12 +51,12 @@ class XLMRobertaXLForSequenceClassification(TaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Logits of every sequence, and the loss where there are labels.
+        """Logits of every sequence, and the loss if labels are given.
 
         Args:
             labels: `[batch]` class ids or values, or `[batch, num_labels]` 0 and 1 (float) for several labels.
-                `config.problem_type` chooses mean square, cross entropy or binary cross entropy; where it is
-                not set, it is inferred from the first labels seen, as in Transformers.
+                `config.problem_type` chooses mean squared error, cross entropy or binary cross entropy; if it is
+                None, it is inferred from the first labels and set, as in Transformers.
 
         Returns:
             SequenceClassifierOutput with fp32 loss and logits `[batch, num_labels]`, or a tuple.
@@ -82,7 +82,7 @@ class XLMRobertaXLForSequenceClassification(TaskModel):
 
 
 class XLMRobertaXLForMultipleChoice(TaskModel):
-    """The trunk (with pooler) and one score a choice."""
+    """The trunk (with pooler) and one score per choice."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
@@ -139,7 +139,7 @@ class XLMRobertaXLForMultipleChoice(TaskModel):
 
 
 class XLMRobertaXLForTokenClassification(TaskModel):
-    """The trunk with one label a token."""
+    """The trunk with one label per token."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
@@ -161,7 +161,7 @@ class XLMRobertaXLForTokenClassification(TaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Logits of every token, and the loss over tokens with a label that the mask attends to.
+        """Logits of every token, and the loss over the labelled tokens that the mask keeps.
 
         Args:
             labels: `[batch, length]`, class ids or -100.
@@ -213,7 +213,7 @@ class XLMRobertaXLForQuestionAnswering(TaskModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Start and end scores of every token, and the mean of both losses where positions are given.
+        """Start and end scores of every token, and the mean of both losses if positions are given.
 
         Args:
             start_positions, end_positions: `[batch]`, token indices; those outside the sequence are ignored.

@@ -56,7 +56,7 @@ class ModelFacts(nn.Module):
 
     @property
     def name_or_path(self) -> str:
-        """What `from_pretrained` was called with."""
+        """The argument of `from_pretrained`."""
         return self.config.name_or_path
 
     @property
@@ -66,11 +66,11 @@ class ModelFacts(nn.Module):
 
     @classmethod
     def can_generate(cls) -> bool:
-        """Whether there is a `generate`."""
+        """Whether the class has `generate`."""
         return hasattr(cls, "generate")
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
-        """Parameters of the whole model, not of a rank's slice; tied ones count once, pruned ones not at all."""
+        """Number of parameters of the whole model, not of a rank's slice; tied ones once, without pruned ones."""
         return sum(
             entry.full_shape.numel()
             for entry in parameters_of(self)
@@ -79,7 +79,7 @@ class ModelFacts(nn.Module):
         )
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
-        """Bytes that this rank's parameters take, and its buffers."""
+        """Bytes of this rank's parameters and buffers."""
         tensors = [*self.parameters(), *(self.buffers() if return_buffers else ())]
         return sum(tensor.nbytes for tensor in tensors)
 
@@ -88,5 +88,5 @@ class ModelFacts(nn.Module):
         return int(input_dict[self.main_input_name].numel()) if self.main_input_name in input_dict else 0
 
     def floating_point_ops(self, input_dict: Mapping[str, Any], exclude_embeddings: bool = True) -> int:
-        """Operations of a forward and a backward pass: six a token and parameter (Kaplan et al. 2020, 2.1)."""
+        """Operations of a forward and a backward pass: 6 per token and parameter (Kaplan et al. 2020, 2.1)."""
         return 6 * self.estimate_tokens(input_dict) * self.num_parameters(exclude_embeddings=exclude_embeddings)

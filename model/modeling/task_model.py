@@ -1,4 +1,4 @@
-"""What the task models share: the trunk, and the form of their outputs."""
+"""The base of the task models: a trunk, and the construction of their outputs."""
 
 from dataclasses import fields
 from typing import Any
@@ -11,7 +11,7 @@ from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, ModelOut
 
 
 class TaskModel(XLMRobertaXLPreTrainedModel):
-    """A head on the trunk."""
+    """A trunk with a head."""
 
     roberta: XLMRobertaXLModel
 
@@ -22,12 +22,12 @@ class TaskModel(XLMRobertaXLPreTrainedModel):
         return_dict: bool | None,
         **results: Tensor | None,
     ) -> Any:
-        """The head's results and the optional outputs of the trunk.
+        """Combine the results of the head with the optional outputs of the trunk.
 
         Args:
             kind: class of the output.
-            return_dict: False for the tuple of what is not None; default that of the configuration.
-            results: the loss first, None without labels.
+            return_dict: False for a tuple of all values that are not None; default that of the configuration.
+            results: loss (None without labels) and logits.
         """
         optional = {
             name: getattr(outputs, name)

@@ -31,7 +31,7 @@ def runs_amx_kernels(tensor: Tensor) -> bool:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The library; None without gcc, if building or loading fails (with a warning), or if the system denies AMX."""
+    """The library; None without gcc, if building or loading fails (with a warning), or if AMX is denied."""
     try:
         library = _load()
     except (OSError, subprocess.CalledProcessError) as error:
