@@ -84,7 +84,7 @@ def window_ranges(length: int, max_length: int, stride: int = 0, side: Side = "r
     """Half-open ranges of at most `max_length` tokens that cover `length` and overlap by `stride`.
 
     The first range is what truncation keeps, the others are its overflow. Ranges go forward from the beginning, or
-    backward from the end when truncating on the left. Raises ValueError if `stride` is negative or not below `max_length`.
+    backward from the end when truncating on the left. Raises ValueError for a stride outside [0, max_length).
     """
     if length <= max_length:
         return [(0, length)]
