@@ -77,3 +77,17 @@ def without_defaults(values: Mapping[str, Any], class_defaults: Mapping[str, Any
         or value != INHERITED_DEFAULTS[name]
         or (name in class_defaults and value != class_defaults[name])
     }
+
+
+def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
+    """Drop the label names if another number of labels is asked for without new names.
+
+    Raises:
+        ValueError: the number differs from that of the new names.
+    """
+    names = values.get("id2label")
+    if num_labels is None or names is None or len(names) == num_labels:
+        return values
+    if has_names:
+        raise ValueError(f"num_labels must be the length of id2label, {len(names)}, found {num_labels}")
+    return {name: value for name, value in values.items() if name not in ("id2label", "label2id")}

@@ -15,16 +15,8 @@ LogitsProcessor = Callable[[Tensor], Tensor]
 """Maps the fp32 logits `[B, V]` of each step to those that the next token is chosen by; -inf forbids an id."""
 
 
-class Trunk(Protocol):
-    """The trunk of a causal model, called as `XLMRobertaXLModel.forward` with `return_dict=True`."""
-
-    def __call__(self, input_ids: Tensor, **options: object) -> BaseModelOutputWithPoolingAndCrossAttentions:
-        """Hidden states of these tokens, and the cache that includes them."""
-        ...
-
-
 class Projection(Protocol):
-    """The projection onto the vocabulary."""
+    """A projection onto a vocabulary that is split over the ranks."""
 
     def local_logits(self, hidden: Tensor) -> Tensor:
         """This rank's columns of the logits."""
@@ -43,13 +35,13 @@ class CausalModel(Protocol):
     training: bool
 
     @property
-    def roberta(self) -> Trunk:
-        """The trunk."""
+    def roberta(self) -> Callable[..., BaseModelOutputWithPoolingAndCrossAttentions]:
+        """The trunk, called as `XLMRobertaXLModel.forward`."""
         ...
 
     @property
     def lm_head(self) -> Projection:
-        """The head."""
+        """The projection onto the vocabulary."""
         ...
 
     @property

@@ -62,16 +62,9 @@ class XLMRobertaXLForSequenceClassification(TaskModel):
             SequenceClassifierOutput with fp32 loss and logits `[batch, num_labels]`, or a tuple.
         """
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         logits = self.classifier(outputs[0][:, 0], self.dropout_seed())
         loss = None
         if labels is not None:
@@ -122,16 +115,9 @@ class XLMRobertaXLForMultipleChoice(TaskModel):
             for x in (input_ids, token_type_ids, attention_mask, position_ids, inputs_embeds)
         )
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         pooled = dropout(outputs[1], self.config.hidden_dropout_prob, self.dropout_seed())
         logits = self.classifier(pooled).view(-1, num_choices)
         loss = None if labels is None else F.cross_entropy(logits, labels)
@@ -170,16 +156,9 @@ class XLMRobertaXLForTokenClassification(TaskModel):
             TokenClassifierOutput with fp32 loss and logits `[batch, length, num_labels]`, or a tuple.
         """
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         logits = self.classifier(dropout(outputs[0], self.config.head_dropout_prob, self.dropout_seed()))
         loss = None
         if labels is not None:
@@ -222,16 +201,9 @@ class XLMRobertaXLForQuestionAnswering(TaskModel):
             QuestionAnsweringModelOutput with fp32 loss and scores `[batch, length]`, or a tuple.
         """
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         start_logits, end_logits = (x.squeeze(-1).contiguous() for x in self.qa_outputs(outputs[0]).split(1, -1))
         loss = None
         if start_positions is not None and end_positions is not None:

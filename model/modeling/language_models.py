@@ -126,18 +126,10 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
             IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
         """
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            encoder_hidden_states,
-            encoder_attention_mask,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=True,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            encoder_hidden_states, encoder_attention_mask,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         local_logits = self.lm_head.local_logits(outputs[0])
         loss = None if labels is None else self._loss(local_logits, labels)
         logits = self.lm_head.full_logits(local_logits)
@@ -177,20 +169,10 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
         """
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            encoder_hidden_states,
-            encoder_attention_mask,
-            past_key_values,
-            use_cache if labels is None else False,
-            output_attentions,
-            output_hidden_states,
-            return_dict=True,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            encoder_hidden_states, encoder_attention_mask, past_key_values, use_cache if labels is None else False,
+            output_attentions, output_hidden_states, return_dict=True,
+        )  # fmt: skip
         local_logits = self.lm_head.local_logits(outputs[0])
         loss = None if labels is None else self._loss(local_logits[:, :-1], labels[:, 1:])
         logits = self.lm_head.full_logits(local_logits)
