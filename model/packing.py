@@ -88,7 +88,7 @@ class PackedBatch:
         """A copy with every tensor replaced by `move(tensor)`, for example on another device."""
         return type(self)(move(self.input_ids), move(self.position_ids), move(self.cu_seqlens), self.lengths)
 
-    def filled_up(self, multiple: int, *, pad_token_id: int) -> "PackedBatch":
+    def padded_to_multiple(self, multiple: int, *, pad_token_id: int) -> "PackedBatch":
         """Append a sequence of padding that makes the number of tokens a multiple; itself if it already is one."""
         num_padding = -len(self.input_ids) % multiple
         if num_padding == 0:

@@ -179,5 +179,5 @@ class InferenceEncoder(nn.Module):
             self.forward_(states_TD, batch)
             return
         assert embeddings.pad_token_id is not None, "packed batches count positions from it"
-        filled = batch.filled_up(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
+        filled = batch.padded_to_multiple(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
         states_TD.copy_(self.forward_(embeddings.forward_packed(filled), filled)[: len(states_TD)])

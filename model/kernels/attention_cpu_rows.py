@@ -41,7 +41,7 @@ class RowGroup:
     mask: Tensor | None
 
 
-def attention_in_rows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
+def rows_attention(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
     """Softmax attention within each sequence, `[T, N, K]`, in bf16 on a CPU and without gradient."""
     context_TNK = torch.empty(q_TNK.shape, dtype=q_TNK.dtype)
     for group in row_groups(lengths):

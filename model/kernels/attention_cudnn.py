@@ -20,7 +20,7 @@ WINDOW_LENGTH = 512
 MIN_CAPABILITY = (9, 0)
 
 
-def takes_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> bool:
+def supports_cudnn(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> bool:
     """Whether cuDNN supports this GPU, dtype and head size."""
     if torch.cuda.get_device_capability(q_TNK.device) < MIN_CAPABILITY:
         return False
@@ -46,7 +46,7 @@ def window_runs(lengths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     return tuple(runs)
 
 
-def attention_in_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> Tensor:
+def cudnn_attention(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> Tensor:
     """Softmax attention within each window, `[T, N, K]`, without gradient.
 
     The result of a window does not depend on the number of windows. cuDNN is selected for the whole process

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from model.kernels.attention_cudnn import WINDOW_LENGTH, attention_in_windows, takes_windows, window_runs
+from model.kernels.attention_cudnn import WINDOW_LENGTH, cudnn_attention, supports_cudnn, window_runs
 from model.kernels.not_finite import keep_not_finite_
 from model.packing import PackedBatch
 
@@ -42,20 +42,20 @@ def varlen_attention(
     return context_TNK
 
 
-def attention_in_pieces(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
+def gpu_attention(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
     """Full windows by cuDNN where it supports them, everything else by the Triton kernel; `[T, N, K]`."""
     from model.kernels.attention_triton import triton_attention_  # noqa: PLC0415  # needs Triton, which CPU builds of torch lack
 
     runs = window_runs(lengths)
-    if not runs or not takes_windows(q_TNK, k_TNK, v_TNK):
+    if not runs or not supports_cudnn(q_TNK, k_TNK, v_TNK):
         runs = ()
     if runs == ((0, len(lengths)),):
-        return attention_in_windows(q_TNK, k_TNK, v_TNK)
+        return cudnn_attention(q_TNK, k_TNK, v_TNK)
     context_TNK = torch.empty(q_TNK.shape, dtype=q_TNK.dtype, device=q_TNK.device)
     triton_attention_(context_TNK, q_TNK, k_TNK, v_TNK, lengths, skipped_length=WINDOW_LENGTH if runs else 0)
     for first_token, num_windows in runs:
         tokens = slice(first_token, first_token + num_windows * WINDOW_LENGTH)
-        context_TNK[tokens] = attention_in_windows(q_TNK[tokens], k_TNK[tokens], v_TNK[tokens])
+        context_TNK[tokens] = cudnn_attention(q_TNK[tokens], k_TNK[tokens], v_TNK[tokens])
     return context_TNK
 
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.kernels.attention_cpu_rows import attention_in_rows
-from model.kernels.attention_gpu import TILED_HEAD_SIZES, attention_in_pieces, varlen_attention
+from model.kernels.attention_cpu_rows import rows_attention
+from model.kernels.attention_gpu import TILED_HEAD_SIZES, gpu_attention, varlen_attention
 from model.kernels.hardware import exact_bf16_products, has_amx, has_onednn_bf16, runs_triton
 from model.kernels.not_finite import keep_not_finite_
 from model.packing import PackedBatch
@@ -53,11 +53,11 @@ def packed_attention(
     """Softmax attention within each packed sequence, `[T, N, K]`, by the kernel that `attention_kernel` names."""
     match attention_kernel(q_TNK, is_causal=is_causal):
         case "triton":
-            return attention_in_pieces(q_TNK, k_TNK, v_TNK, batch.lengths)
+            return gpu_attention(q_TNK, k_TNK, v_TNK, batch.lengths)
         case "varlen":
             return varlen_attention(q_TNK, k_TNK, v_TNK, batch, is_causal=is_causal)
         case "amx rows":
-            context_TNK = attention_in_rows(q_TNK, k_TNK, v_TNK, batch.lengths)
+            context_TNK = rows_attention(q_TNK, k_TNK, v_TNK, batch.lengths)
         case kernel:
             min_length = MIN_PRODUCT_LENGTH if kernel == "products" else None
             context_TNK = _attention_by_length(q_TNK, k_TNK, v_TNK, batch.lengths, min_length, is_causal=is_causal)

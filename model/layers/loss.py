@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.kernels.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
+from model.kernels.amx.vocabulary import amx_vocabulary_sums, fits_amx_vocabulary
 from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import wide_dtype
 from model.parallel.group import ShardGroup, reduce_from_shards
@@ -101,8 +101,8 @@ def vocab_parallel_nll(
         IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(hidden_ND), shard.full_size)
-    if block_size is None and fits_vocabulary_tiles(hidden_ND, weight_VD, bias_V):
-        sums = vocabulary_sums_in_tiles(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
+    if block_size is None and fits_amx_vocabulary(hidden_ND, weight_VD, bias_V):
+        sums = amx_vocabulary_sums(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
     else:
         block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
         sums = _vocabulary_sums(hidden_ND, weight_VD, bias_V, labels_N - shard.start, block_size)
@@ -117,7 +117,7 @@ def vocab_parallel_nll(
 def _vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor, block_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`vocabulary_sums_in_tiles` by torch calls, one block of the vocabulary at a time."""
+    """`amx_vocabulary_sums` by torch calls, one block of the vocabulary at a time."""
     dtype = wide_dtype(hidden_ND.dtype)
     maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=dtype, device=hidden_ND.device)
     sum_exp_N = torch.zeros_like(maximum_N)

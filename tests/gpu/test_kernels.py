@@ -70,7 +70,7 @@ def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(
     qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
     batch = PackedBatch.from_lengths(torch.zeros(len(qkv), dtype=torch.long), lengths, pad_token_id=1)
     with torch.inference_mode():
-        windows = count_calls(monkeypatch, attention_gpu, "attention_in_windows")
+        windows = count_calls(monkeypatch, attention_gpu, "cudnn_attention")
         found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch))
         # Windows in runs of 2, 1, 1 and 2; tiles of one shape for 40 and 511 tokens, and of another for 3.
         assert len(windows) == 4

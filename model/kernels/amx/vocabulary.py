@@ -13,13 +13,13 @@ from model.kernels.amx.library import call, runs_amx_kernels
 CHUNK_SIZE = 2048
 
 
-def fits_vocabulary_tiles(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor) -> bool:
+def fits_amx_vocabulary(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor) -> bool:
     """Whether AMX can project onto this vocabulary: all in bf16, a hidden size that 32 divides."""
     is_whole = hidden_ND.shape[1] % 32 == 0 and weight_VD.is_contiguous() and bias_V.is_contiguous()
     return is_whole and hidden_ND.dtype == weight_VD.dtype == bias_V.dtype and runs_amx_kernels(weight_VD)
 
 
-def vocabulary_sums_in_tiles(
+def amx_vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Of the logits of each position the maximum, the sum of `exp(logit - maximum)`, and the label's; fp32 `[N]`.

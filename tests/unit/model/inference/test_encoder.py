@@ -234,13 +234,13 @@ def test_slices_hold_whole_sequences_in_order() -> None:
         again = PackedBatch.from_lengths(part.input_ids, part.lengths, pad_token_id=1)
         assert torch.equal(part.cu_seqlens, again.cu_seqlens)
         assert torch.equal(part.position_ids, again.position_ids)
-    filled = batch.filled_up(16, pad_token_id=1)
+    filled = batch.padded_to_multiple(16, pad_token_id=1)
     again = PackedBatch.from_lengths(filled.input_ids, [*LENGTHS, 11], pad_token_id=1)
     assert filled.lengths == again.lengths
     assert filled.input_ids.tolist() == [*batch.input_ids.tolist(), *[1] * 11]
     assert torch.equal(filled.position_ids, again.position_ids)
     assert torch.equal(filled.cu_seqlens, again.cu_seqlens)
-    assert again.filled_up(16, pad_token_id=1) is again
+    assert again.padded_to_multiple(16, pad_token_id=1) is again
     assert [part.lengths for part in batch.split(1)] == [(n,) for n in LENGTHS]
     assert PackedBatch.from_sequences([], pad_token_id=1).split(10) == []
 
