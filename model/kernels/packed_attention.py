@@ -59,25 +59,14 @@ def packed_attention(
         case "amx rows":
             context_TNK = rows_attention(q_TNK, k_TNK, v_TNK, batch.lengths)
         case kernel:
-            min_length = MIN_PRODUCT_LENGTH if kernel == "products" else None
-            context_TNK = _attention_by_length(q_TNK, k_TNK, v_TNK, batch.lengths, min_length, is_causal=is_causal)
+            context_TNK = _attention_by_length(q_TNK, k_TNK, v_TNK, batch.lengths, kernel, is_causal)
     return keep_not_finite_(context_TNK, q_TNK, k_TNK)
 
 
 def _attention_by_length(
-    q_TNK: Tensor,
-    k_TNK: Tensor,
-    v_TNK: Tensor,
-    lengths: tuple[int, ...],
-    min_product_length: int | None,
-    *,
-    is_causal: bool,
+    q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...], kernel: AttentionKernel, is_causal: bool
 ) -> Tensor:
-    """One call of scaled dot product attention for each run of sequences of one length.
-
-    Args:
-        min_product_length: sequences of at least this length are `attention_of_products` instead; None for none.
-    """
+    """The kernels "products" and "sdpa"; runs of sequences of one length share a call of the latter."""
     runs = [(length, len(list(run))) for length, run in groupby(lengths)]
     sizes = [length * count for length, count in runs]
     outputs = []
@@ -85,7 +74,7 @@ def _attention_by_length(
         runs, q_TNK.split(sizes), k_TNK.split(sizes), v_TNK.split(sizes), strict=True
     ):
         q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (count, length)).transpose(1, 2) for x in (q, k, v))
-        if min_product_length is not None and length >= min_product_length:
+        if kernel == "products" and length >= MIN_PRODUCT_LENGTH:
             outputs += [attention_of_products(*qkv) for qkv in zip(q_BNSK, k_BNSK, v_BNSK, strict=True)]
         else:
             context = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK, is_causal=is_causal)

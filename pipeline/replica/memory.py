@@ -87,16 +87,11 @@ def _activation_bytes(
 def _trunk_bytes(
     trunk: str, heads: Sequence[HeadConfig], size: int, token_budget: int, precision: Precision, device: str
 ) -> tuple[int, int]:
-    """Of a trunk, what is there while it computes a batch, and what it keeps."""
+    """What a trunk takes while it computes a batch, and what it keeps."""
     config = read_config(trunk, "trunk")
     generating = [options for options in heads if isinstance(options, TextGenerationHead)]
     memory = trunk_memory(
-        config,
-        precision,
-        num_ranks=size,
-        num_tokens=token_budget,
-        device=device,
-        generates=bool(generating),
+        config, precision, num_ranks=size, num_tokens=token_budget, device=device, generates=bool(generating)
     )
     caches = [
         cache_bytes(
@@ -113,7 +108,7 @@ def _trunk_bytes(
 
 
 def _loss_bytes(head: Head, token_budget: int, device: str) -> int:
-    """Of a head that projects onto the vocabulary; nothing for others."""
+    """What a head takes that projects onto the vocabulary; 0 for others."""
     if not isinstance(head.options, MaskedLMLossHead | CausalLMLossHead | FillMaskHead):
         return 0
     return loss_bytes(head.config, math.ceil(token_budget * _labelled_share(head.options)), device)
