@@ -13,7 +13,7 @@ from model.checkpoints.hub import CONFIG_FILE, HubOptions, split_hub_options
 from model.checkpoints.loading_options import without_neutral_options
 from model.configuration.inherited import INHERITED_DEFAULTS, relabelled, without_defaults
 from model.configuration.json_form import SECRETS, find_config_file, read_config_file
-from model.configuration.parsing import as_dtype, parse_changes, relabelled
+from model.configuration.parsing import as_dtype, parse_changes
 from model.configuration.validation import refuse_wrong_values
 
 MODEL_TYPE = "xlm-roberta-xl"

@@ -39,17 +39,3 @@ def _parse(name: str, text: str, old: Any) -> Any:
     if not isinstance(old, int | float | str):
         raise TypeError(f"{name} is a {type(old).__name__}, which cannot be given as text")
     return type(old)(text)
-
-
-def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
-    """Drop the label names if another number of labels is asked for without new names.
-
-    Raises:
-        ValueError: the number differs from that of the new names.
-    """
-    names = values.get("id2label")
-    if num_labels is None or names is None or len(names) == num_labels:
-        return values
-    if has_names:
-        raise ValueError(f"num_labels must be the length of id2label, {len(names)}, found {num_labels}")
-    return {name: value for name, value in values.items() if name not in ("id2label", "label2id")}
