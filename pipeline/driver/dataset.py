@@ -1,8 +1,7 @@
 """The Ray Dataset of a job: read Parquet, encode, annotate, write Parquet, a fragment at a time."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,25 +10,24 @@ from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
 
-from pipeline.columns import is_internal, output_schema
+from pipeline.columns import output_schema
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.errors import JobError
-from pipeline.failures import FragmentFailure, failure_block, failure_in
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
-from pipeline.monitoring.progress_counter import Counts, ProgressCounter, ProgressDisplay, Work
+from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Work
+from pipeline.monitoring.progress_display import ProgressDisplay
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.ray_actors import answer, start_actor_here, unique_name
-from pipeline.replica.model_runner import ShardSettings
-from pipeline.replica.placement import RankResources, replica_placement
+from pipeline.replica.deployment import Deployment
+from pipeline.replica.placement import replica_placement
 from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
-from pipeline.stages.attempts import CountingGuard, Guard
-from pipeline.stages.blocks import whole_fragment
-from pipeline.stages.crash_isolation import deadly_rows_of
+from pipeline.stages.attempts import CountingGuard
+from pipeline.stages.encode import block_encoder
 from pipeline.stages.read import read_fragments
 from pipeline.stages.write import PartSink
 
@@ -40,22 +38,6 @@ COUNTER_TIMEOUT_S = 30.0
 MAX_FRAGMENTS_AT_ONCE = 10_000
 # A full disk stays full: what is computed after so many parts in vain would be lost too.
 MAX_FAILED_WRITES = 20
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """How a job is laid out on the cluster that it found.
-
-    Attributes:
-        num_replicas: shard groups.
-        resources: of each rank.
-        token_budget: tokens per batch.
-    """
-
-    num_replicas: int
-    resources: RankResources
-    token_budget: int
-    shard: ShardSettings
 
 
 def annotate_fragments(
@@ -85,7 +67,7 @@ def annotate_fragments(
     counter = start_actor_here(ProgressCounter, name=counter_name)
     guard = CountingGuard(counter)
     sink = _sink(job, folder, staged, carried, heads, counter, failed_before)
-    encoder = _encoder(job, heads, carried, guard)
+    encoder = block_encoder(job, heads, carried, guard)
     with (
         ProgressDisplay(counter, Work.of(fragments)),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
@@ -174,37 +156,6 @@ def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
 def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:
     counts: Counts = answer(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
     return counts.num_tokens, counts.num_parts, len(counts.failures)
-
-
-def _encoder(
-    job: JobConfig, heads: list[Head], carried: pa.Schema, guard: Guard
-) -> Callable[[pa.Table], pa.Table]:
-    """The function that encodes a block; what it closes over is sent to the workers."""
-    route, directory, kept = job.input.route, job.model.path, carried.names
-
-    def encode(table: pa.Table) -> pa.Table:
-        if failure_in(table) is not None:
-            return table
-        fragment = whole_fragment(table)
-        result = guard(
-            "encode",
-            fragment,
-            lambda: encode_rows(table),
-            last_resort=lambda: encode_rows(table, deadly_rows_of(table, encode_rows)),
-        )
-        return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
-
-    def encode_rows(table: pa.Table, refused: Mapping[int, str] | None = None) -> pa.Table:
-        return encode_fragment(
-            table,
-            heads,
-            load_tokenizer(directory),
-            route=route,
-            kept_columns=[*kept, *(name for name in table.column_names if is_internal(name))],
-            refused=refused or {},
-        )
-
-    return encode
 
 
 def _sink(

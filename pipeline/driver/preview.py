@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.driver.ray_connection import default_device, resolve_dtype
 from pipeline.driver.run import PreparedRun
-from pipeline.failures import FailureLog
 from pipeline.fragments import Fragment
+from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import Increment
 from pipeline.output.run_output import RunOutput
+from pipeline.replica.deployment import default_device, resolve_dtype
 from pipeline.replica.memory import RankMemory, rank_memory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
 

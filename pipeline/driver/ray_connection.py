@@ -1,26 +1,18 @@
-"""The cluster a job runs on: joining or starting it, and laying the job out over it."""
+"""The connection to Ray: start it on this machine or join a cluster, and explain how it ended."""
 
 import logging
 import os
 import resource
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import ray
-import torch
 from ray.exceptions import RayError, RayTaskError
 
-from pipeline.config.job import JobConfig, ModelSection
 from pipeline.driver.cluster_address import LOCAL
-from pipeline.driver.dataset import Deployment
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError, JobError, PipelineError
-from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.model_runner import ShardSettings
-from pipeline.replica.placement import lay_out
-from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget
 
 # Below it, Ray's own processes have died in the middle of a run.
 MIN_OPEN_FILES = 1024
@@ -109,65 +101,3 @@ def _require_open_files() -> None:
             f"ulimit -n: found a hard limit of {limit} open files, expected at least {MIN_OPEN_FILES} for Ray on "
             "this machine; raise it (for example to 8192), or join a cluster with --address"
         )
-
-
-def deploy(
-    job: JobConfig,
-    heads: Sequence[Head],
-    cores_per_node: int,
-    *,
-    num_fragments: int,
-    kept_token_budget: int | None = None,
-) -> Deployment:
-    """Decide device, dtype, resources of a rank, number of replicas and token budget on the connected cluster.
-
-    Args:
-        num_fragments: fragments to be done; more replicas than that would have nothing to do.
-        kept_token_budget: what "auto" came to when the output was begun.
-
-    Raises:
-        ConfigError: GPUs are asked for and there are none, or not one replica fits.
-    """
-    num_gpus = ray.cluster_resources().get("GPU", 0)
-    device = job.model.device
-    if device == "auto":
-        device = "cuda" if num_gpus else "cpu"
-    if device == "cuda" and not num_gpus:
-        raise ConfigError(
-            "model.device: found no GPU on the cluster, expected at least one for 'cuda'; "
-            'use model.device = "cpu", or add nodes with GPUs'
-        )
-    resources, num_replicas = lay_out(job.model, device, cores_per_node, num_fragments)
-    dtype = resolve_dtype(job.model, device)
-    token_budget = kept_token_budget or resolve_token_budget(
-        job.model, heads, device=device, dtype=dtype, free_bytes=free_bytes_on_cluster
-    )
-    settings = ShardSettings(
-        device, dtype, resources.num_threads, num_usable_tokens=load_tokenizer(job.model.path).vocab_size
-    )
-    return Deployment(num_replicas, resources, token_budget, settings)
-
-
-def resolve_dtype(model: ModelSection, device: str) -> str:
-    """What is computed in. "auto" is bfloat16 on GPUs; on CPUs as stored, but not float16 (slow there).
-
-    Raises:
-        ConfigError: int8 on GPUs, or float8 on CPUs.
-    """
-    home, other = {"int8": ("cpu", "float8"), "float8": ("cuda", "int8")}.get(model.dtype, (device, ""))
-    if device != home:
-        raise ConfigError(
-            f'model.dtype: found "{model.dtype}" and the device {device}, expected {home} for it; '
-            f'use "{other}" or "bfloat16", or another model.device'
-        )
-    if model.dtype != "auto":
-        return model.dtype
-    if device == "cuda":
-        return "bfloat16"
-    stored = read_config(model.path, "model.path").torch_dtype
-    return "bfloat16" if stored in (torch.bfloat16, torch.float16) else "float32"
-
-
-def default_device() -> str:
-    """The device that "auto" would choose on a cluster like this machine."""
-    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,9 +12,9 @@ from pipeline.config.local_models import with_local_models
 from pipeline.driver.cluster_address import reachable_cluster
 from pipeline.driver.dataset import annotate_fragments
 from pipeline.driver.identity import run_identity
-from pipeline.driver.ray_connection import deploy, ray_cluster
+from pipeline.driver.ray_connection import ray_cluster
 from pipeline.errors import ConfigError
-from pipeline.failures import FailureLog, FragmentFailure
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.finite_weights import require_finite_weights
 from pipeline.heads.preflight import Findings, require_runnable
@@ -22,6 +22,7 @@ from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.progress_counter import Counts
+from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import describe_increment
 from pipeline.output.lease import held_lease
 from pipeline.output.manifest import Manifest
@@ -30,6 +31,7 @@ from pipeline.output.output_path import open_output
 from pipeline.output.path_limits import require_fitting_names
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.output.run_output import RunOutput
+from pipeline.replica.deployment import deploy
 from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
 

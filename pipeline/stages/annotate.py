@@ -15,7 +15,7 @@ from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import is_encoded
 from pipeline.encoding.fragment import load_tokenizer
-from pipeline.failures import FragmentFailure, failure_block, failure_in
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import counted_bytes
@@ -25,7 +25,7 @@ from pipeline.replica.placement import RankResources
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
 from pipeline.stages.attempts import CountingGuard
-from pipeline.stages.blocks import whole_fragment
+from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
 
 NUM_FRAGMENTS_AT_ONCE = 2
 

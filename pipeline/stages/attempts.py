@@ -5,7 +5,6 @@ again, so tries are counted by an actor, and a fragment whose process has died a
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -41,25 +40,9 @@ def unguarded(
     return action()
 
 
-class Tries:
-    """Which stages of which fragments have been begun and not ended. Pure: an actor holds it."""
-
-    def __init__(self) -> None:
-        self._begun: Counter[tuple[Stage, str]] = Counter()
-
-    def begin(self, stage: Stage, part_path: str) -> int:
-        """Which try this is, from 1 on; those that came to an end do not count."""
-        self._begun[stage, part_path] += 1
-        return self._begun[stage, part_path]
-
-    def end(self, stage: Stage, part_path: str) -> None:
-        """The stage has ended, well or not, and its process is alive."""
-        self._begun.pop((stage, part_path), None)
-
-
 @dataclass(frozen=True)
 class CountingGuard:
-    """The guard of a job on a cluster; `counter` is an actor with the methods of `Tries`.
+    """The guard of a job on a cluster; `counter` is an actor with the methods of `AttemptCounter`.
 
     A task that waits for an answer gives back its CPU meanwhile, and Ray starts another process for that, which
     takes seconds: so it asks for the number of deaths only if it is tried again.

@@ -10,11 +10,11 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from pipeline.errors import FragmentError
-from pipeline.failures import FragmentFailure, failure_block
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.input.reading import read_fragment
 from pipeline.stages.attempts import Guard, retried, unguarded
-from pipeline.stages.blocks import KEY_FIELDS, with_keys
+from pipeline.stages.blocks import KEY_FIELDS, failure_block, with_keys
 
 
 class FragmentSource(Datasource):

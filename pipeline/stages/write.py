@@ -13,14 +13,15 @@ from ray.data.datasource import Datasink
 from pipeline.arrays.column_types import packed, unpacked
 from pipeline.columns import ERROR, NUM_TOKENS, is_internal
 from pipeline.errors import OutputError
-from pipeline.failures import FailureLog, FragmentFailure, failure_in
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
+from pipeline.output.failure_log import FailureLog
 from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import PartPlacement
 from pipeline.output.part_writer import conform, write_part
 from pipeline.output.versions import versions
 from pipeline.stages.attempts import Guard, retried, unguarded
-from pipeline.stages.blocks import whole_fragment
+from pipeline.stages.blocks import failure_in, whole_fragment
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext

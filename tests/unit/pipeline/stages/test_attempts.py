@@ -6,8 +6,9 @@ import pytest
 
 from pipeline.errors import FragmentError, JobError, OutputError
 from pipeline.failures import FragmentFailure
+from pipeline.monitoring.attempt_counter import AttemptCounter
 from pipeline.stages import attempts
-from pipeline.stages.attempts import NUM_TRIES, CountingGuard, Tries, retried
+from pipeline.stages.attempts import NUM_TRIES, CountingGuard, retried
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 
@@ -23,7 +24,7 @@ class Counter:
     """The actor that counts tries, in this process."""
 
     def __init__(self) -> None:
-        tries = Tries()
+        tries = AttemptCounter()
         self.begin, self.end = Method(tries.begin), Method(tries.end)
 
 

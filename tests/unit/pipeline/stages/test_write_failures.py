@@ -7,9 +7,11 @@ from pyarrow import fs
 from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.errors import OutputError
-from pipeline.failures import FailureLog, FragmentFailure, failure_block
+from pipeline.failures import FragmentFailure
+from pipeline.output.failure_log import FailureLog
 from pipeline.stages import attempts, write
 from pipeline.stages.attempts import caught
+from pipeline.stages.blocks import failure_block
 from pipeline.stages.write import PartSink
 from tests.unit.pipeline.stages.test_write import FRAGMENT, SCHEMA, finished_block
 
