@@ -28,7 +28,7 @@ from pipeline.fragments import PartName
 from pipeline.output.output_folder import OutputFolder
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import retry_transient
 
 DONE, REFUSED = 0, 2
 _MAX_SHOWN = 3
@@ -100,7 +100,7 @@ def open_side(field: str, path: str) -> Side:
     filesystem, root = resolve_path(path, field)
     side = Side(field, without_secret(path), OutputFolder(filesystem, root))
     try:
-        kind = retrying(lambda: filesystem.get_file_info(root)).type
+        kind = retry_transient(lambda: filesystem.get_file_info(root)).type
     except OSError as error:
         raise InputError(f"{field}: {side.path} cannot be read: {error}; check the path and the rights") from None
     if kind != fs.FileType.Directory:
@@ -170,8 +170,8 @@ def add_part(comparison: Comparison, part: str, sides: tuple[Side, Side], wanted
 
 def _open_part(stack: ExitStack, side: Side, part: str) -> pq.ParquetFile:
     try:
-        source = stack.enter_context(retrying(lambda: side.open(part)))
-        return retrying(lambda: pq.ParquetFile(source, page_checksum_verification=True))
+        source = stack.enter_context(retry_transient(lambda: side.open(part)))
+        return retry_transient(lambda: pq.ParquetFile(source, page_checksum_verification=True))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(side, part, error) from None
 
@@ -182,7 +182,7 @@ def _figures(
     columns = []
     for side, file in zip(sides, files, strict=True):
         try:
-            columns.append(retrying(lambda file=file: file.read(columns=[name]).column(name)))
+            columns.append(retry_transient(lambda file=file: file.read(columns=[name]).column(name)))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(side, part, error) from None
     try:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,6 +25,7 @@ from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, i
 from pipeline.storage.filesystem_uris import is_same_store
 from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import printable
+from pipeline.storage.retries import RETRY_FOR_S, is_transient, retry_transient
 
 _NUM_THREADS = 32
 
@@ -117,13 +119,18 @@ def _read_footers(
     config: InputSection,
 ) -> tuple[list[_ReadableFile], list[FailedFile]]:
     types = _KnownTypes(columns)
+    has_given_up = Event()
 
     def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
         if file.problem is not None:
             return FailedFile(printable(file.path), file.relative_path, file.problem)
+        # A store that stays down is not waited for anew at each of its files.
+        retry_for_s = 0.0 if has_given_up.is_set() else RETRY_FOR_S
         try:
-            return _read_file(filesystem, file, partition, types, config)
+            return retry_transient(lambda: _read_file(filesystem, file, partition, types, config), retry_for_s)
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
+            if is_transient(error):
+                has_given_up.set()
             reason = printable(str(error).partition("\n")[0])
             return FailedFile(printable(file.path), file.relative_path, reason)
 

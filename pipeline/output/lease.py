@@ -29,7 +29,7 @@ from typing import Any
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output.output_folder import MANIFEST, OutputFolder
 from pipeline.storage.atomic_files import is_local
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import retry_transient
 
 LEASE = f"{MANIFEST}/lease"
 BEATS_PER_TIMEOUT = 6
@@ -142,7 +142,7 @@ def _claim(output: OutputFolder, claim: Claim) -> None:
         if is_local(output.filesystem):
             # It stays when the lease is given back: others may be about to write to it.
             Path(output.root, LEASE).mkdir(parents=True, exist_ok=True)
-        retrying(lambda: _write(output, claim))
+        retry_transient(lambda: _write(output, claim))
     except OSError as error:
         raise OutputError(
             f"output.path: {output.root}/{LEASE} cannot be written: {error.strerror or error}; see to space and "

@@ -4,8 +4,7 @@ An error of Python is caught where it is raised. The death of a process is seen 
 again, so tries are counted by an actor, and a fragment whose process has died again and again is not tried anew.
 """
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -17,9 +16,6 @@ from pipeline.fragments import Fragment
 from pipeline.ray_actors import answer, is_retry
 
 NUM_TRIES = 3
-RETRY_DELAYS_S = (0.5, 2.0)
-# They come back the same however often they are asked for.
-_LASTING = (FileNotFoundError, NotADirectoryError, PermissionError)
 
 T = TypeVar("T")
 
@@ -79,21 +75,3 @@ def caught(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | Fra
         raise
     except Exception as error:
         return FragmentFailure.of(fragment, stage, reason_of(error))
-
-
-def retried(action: Callable[[], T], errors: type[Exception], delays_s: Sequence[float] = RETRY_DELAYS_S) -> T:
-    """What `action` returns; `errors` that may pass are waited out, once for each of `delays_s` seconds."""
-    for delay_s in delays_s:
-        try:
-            return action()
-        except errors as error:
-            if not _may_pass(error):
-                raise
-        time.sleep(delay_s)
-    return action()
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether another try may go well: the error stands for one of the system, and not for a lasting one."""
-    original = error.__cause__ or error.__context__
-    return original is not None and not isinstance(original, _LASTING)

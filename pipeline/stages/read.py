@@ -9,18 +9,17 @@ from ray.data import DataContext, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from pipeline.errors import FragmentError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.input.reading import read_fragment
-from pipeline.stages.attempts import Guard, retried, unguarded
+from pipeline.stages.attempts import Guard, unguarded
 from pipeline.stages.blocks import KEY_FIELDS, failure_block, with_keys
 
 
 class FragmentSource(Datasource):
     """Reads fragments as blocks with keys: the columns of `schema`, then `__fragment`, `__row`.
 
-    What cannot be read is tried again; then `guard` decides whether it is an error, or a failure's block.
+    Where a fragment cannot be read, `guard` decides whether that is an error or a block that tells of the failure.
     """
 
     def __init__(
@@ -52,11 +51,8 @@ class FragmentSource(Datasource):
     def _read_task(self, fragment: Fragment, row_limit: int | None) -> ReadTask:
         schema, filesystem, guard = self._schema, self._filesystem, self._guard
 
-        def rows() -> pa.Table:
-            return retried(lambda: read_fragment(fragment, schema, filesystem), FragmentError)
-
         def read() -> Iterable[pa.Table]:
-            table = guard("read", fragment, rows)
+            table = guard("read", fragment, lambda: read_fragment(fragment, schema, filesystem))
             if isinstance(table, FragmentFailure):
                 yield failure_block(table, fragment)
             else:

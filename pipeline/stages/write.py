@@ -20,7 +20,7 @@ from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import PartPlacement
 from pipeline.output.part_writer import conform, write_part
 from pipeline.output.versions import versions
-from pipeline.stages.attempts import Guard, retried, unguarded
+from pipeline.stages.attempts import Guard, unguarded
 from pipeline.stages.blocks import failure_in, whole_fragment
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ class PartSink(Datasink[None]):
         failure = failure_in(table)
         if failure is None:
             fragment = whole_fragment(table)
-            result = self._guard(
-                "write", fragment, lambda: retried(lambda: self._write_part(table, fragment), OutputError)
-            )
+            result = self._guard("write", fragment, lambda: self._write_part(table, fragment))
             if isinstance(result, PartRecord):
                 return
             failure = result

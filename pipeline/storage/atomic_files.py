@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import retry_transient
 
 INCOMPLETE = "_incomplete"
 """Folder under the output root for files being written; readers of folders pass over its name."""
@@ -29,9 +29,9 @@ def put_file(filesystem: fs.FileSystem, root: str, path: str, data: bytes | pa.B
     """
     with _reported(f"{root}/{path} cannot be written", "see to space and rights"):
         if is_local(filesystem):
-            retrying(lambda: _put_local(Path(root), path, data))
+            retry_transient(lambda: _put_local(Path(root), path, data))
         else:
-            retrying(lambda: _upload(filesystem, f"{root}/{path}", data))
+            retry_transient(lambda: _upload(filesystem, f"{root}/{path}", data))
 
 
 def read_file(filesystem: fs.FileSystem, root: str, path: str) -> bytes | None:
@@ -46,7 +46,7 @@ def read_file(filesystem: fs.FileSystem, root: str, path: str) -> bytes | None:
             return None
 
     with _reported(f"{root}/{path} cannot be read", "see to the rights"):
-        return retrying(read)
+        return retry_transient(read)
 
 
 def move_file(filesystem: fs.FileSystem, root: str, source: str, target: str) -> None:
@@ -55,17 +55,17 @@ def move_file(filesystem: fs.FileSystem, root: str, source: str, target: str) ->
         if is_local(filesystem):
             _make_folders((Path(root) / target).parent)
             # Not flushed: readers wait for it, and the next run looks whether it is there.
-            retrying(lambda: os.replace(Path(root) / source, Path(root) / target))
+            retry_transient(lambda: os.replace(Path(root) / source, Path(root) / target))
             _remove_empty_folders(Path(root), (Path(root) / source).parent)
         else:
-            retrying(lambda: filesystem.copy_file(f"{root}/{source}", f"{root}/{target}"))
-            retrying(lambda: _delete(filesystem, f"{root}/{source}"))
+            retry_transient(lambda: filesystem.copy_file(f"{root}/{source}", f"{root}/{target}"))
+            retry_transient(lambda: _delete(filesystem, f"{root}/{source}"))
 
 
 def delete_file(filesystem: fs.FileSystem, root: str, path: str) -> None:
     """Remove a file, if it is there, and the local folders below the root that are empty without it."""
     with _reported(f"{root}/{path} cannot be deleted", "see to the rights"):
-        retrying(lambda: _delete(filesystem, f"{root}/{path}"))
+        retry_transient(lambda: _delete(filesystem, f"{root}/{path}"))
         if is_local(filesystem):
             _remove_empty_folders(Path(root), (Path(root) / path).parent)
 
@@ -78,7 +78,7 @@ def delete_folder(filesystem: fs.FileSystem, root: str, path: str) -> None:
             filesystem.delete_dir(f"{root}/{path}")
 
     with _reported(f"{root}/{path} cannot be deleted", "see to the rights"):
-        retrying(delete)
+        retry_transient(delete)
 
 
 def list_files(
@@ -95,7 +95,7 @@ def list_files(
     def infos(path: str, recursive: bool) -> list[fs.FileInfo]:
         selector = fs.FileSelector(path, recursive=recursive, allow_not_found=True)
         with _reported(f"{path} cannot be listed", "see to the path and the rights"):
-            return retrying(lambda: filesystem.get_file_info(selector))
+            return retry_transient(lambda: filesystem.get_file_info(selector))
 
     folders = []
     for info in infos(top, recursive=False):
@@ -120,7 +120,7 @@ def make_folder(filesystem: fs.FileSystem, root: str, path: str) -> None:
     """Make a folder and those above it, where they are not there; stores have none."""
     if is_local(filesystem):
         with _reported(f"{root}/{path} cannot be made", "see to space and rights"):
-            retrying(lambda: _make_folders(Path(root) / path))
+            retry_transient(lambda: _make_folders(Path(root) / path))
 
 
 def delete_empty_folders(

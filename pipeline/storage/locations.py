@@ -13,7 +13,7 @@ from pyarrow import fs
 from pipeline.errors import InputError
 from pipeline.storage.filesystem_uris import endpoint_of, open_uri, without_secret
 from pipeline.storage.printable import is_utf8, printable
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import RETRY_FOR_S, retry_transient
 
 T = TypeVar("T")
 
@@ -61,10 +61,10 @@ def ask_store(action: Callable[[], T], field: str, uri: str, what: str = "listed
     where, endpoint = f"{field}: {without_secret(uri)}", endpoint_of(uri)
     try:
         with _said_if_slow(
-            f"{where}: still waiting for {endpoint} after {SLOW_S:g} s; requests that fail are tried again for up "
-            "to two minutes"
+            f"{where}: still waiting for {endpoint} after {SLOW_S:g} s; requests that fail are retried for up to "
+            f"{RETRY_FOR_S:g} s"
         ):
-            return retrying(action)
+            return retry_transient(action)
     except Exception as error:
         # Clients that fsspec brings raise errors of their own.
         reason = without_secret(str(error).partition("\n")[0] or type(error).__name__)

@@ -4,11 +4,11 @@ from typing import Any, cast
 
 import pytest
 
-from pipeline.errors import FragmentError, JobError, OutputError
+from pipeline.errors import FragmentError, JobError
 from pipeline.failures import FragmentFailure
 from pipeline.monitoring.attempt_counter import AttemptCounter
 from pipeline.stages import attempts
-from pipeline.stages.attempts import NUM_TRIES, CountingGuard, retried
+from pipeline.stages.attempts import NUM_TRIES, CountingGuard
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 
@@ -107,49 +107,3 @@ def test_deaths_before_a_success_do_not_count(counting: CountingGuard) -> None:
             with pytest.raises(ProcessDiedError):
                 counting("write", FRAGMENT, die)
         assert counting("write", FRAGMENT, lambda: 5) == 5
-
-
-def chained(error: Exception, cause: Exception) -> Exception:
-    """`error` as it is when it was raised because of `cause`."""
-    try:
-        try:
-            raise cause
-        except type(cause):
-            raise error from None
-    except type(error) as raised:
-        return raised
-
-
-@pytest.mark.parametrize(
-    ("error", "num_calls"),
-    [
-        (chained(FragmentError("damaged"), OSError("checksum")), 3),
-        (chained(OutputError("full"), OSError(28, "No space left on device")), 3),
-        (chained(FragmentError("gone"), FileNotFoundError()), 1),
-        (chained(OutputError("read-only"), PermissionError()), 1),
-        (FragmentError("changed"), 1),
-        (ValueError("a bug"), 1),
-    ],
-    ids=["checksum", "full", "gone", "rights", "changed", "bug"],
-)
-def test_three_tries_for_what_may_pass_and_one_for_what_lasts(error: Exception, num_calls: int) -> None:
-    calls = []
-
-    def action() -> None:
-        calls.append(1)
-        raise error
-
-    with pytest.raises(type(error)):
-        retried(action, (FragmentError, OutputError), delays_s=(0.0, 0.0))
-    assert len(calls) == num_calls
-
-
-def test_what_goes_well_in_the_end_is_returned() -> None:
-    left = [chained(FragmentError("damaged"), OSError("reset")) for _ in range(2)]
-
-    def action() -> int:
-        if left:
-            raise left.pop()
-        return 5
-
-    assert retried(action, FragmentError, delays_s=(0.0, 0.0)) == 5
