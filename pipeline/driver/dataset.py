@@ -175,11 +175,10 @@ def _sink(
             raise JobError(f"{MAX_FAILED_WRITES} parts in a row could not be written, the last one: {failure}")
 
     return PartSink(
-        folder.filesystem,
-        folder.root,
+        folder,
         output_schema(carried, output_types(heads)),
         job.output.compression,
-        folder.placement(staged),
+        staged,
         on_part=report,
         on_failure=report_failure,
         guard=CountingGuard(counter),

@@ -34,7 +34,7 @@ def preview_run(prepared: PreparedRun) -> Preview:
     """Take the inventory of the output, and lay the job out over a cluster like this machine."""
     job, folder = prepared.job, prepared.folder
     run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=prepared.options.keeps_touched)
-    failed = FailureLog(folder.filesystem, folder.root).failures()
+    failed = FailureLog(folder).failures()
     device = default_device() if job.model.device == "auto" else job.model.device
     dtype = resolve_dtype(job.model, device)
     token_budget = run.manifest.token_budget() or _token_budget(prepared, device, dtype)

@@ -168,7 +168,7 @@ def execute_run(prepared: PreparedRun, tell: Tell, on_connected: Callable[[], No
 
 def _current_failures(run: RunOutput) -> dict[str, FragmentFailure]:
     """Failures of earlier runs; records of those whose fragments have a part by now are deleted."""
-    log = FailureLog(run.folder.filesystem, run.folder.root)
+    log = FailureLog(run.folder)
     failed = log.failures()
     for part_path in failed.keys() - ({f.part_path for f in run.increment.todo} if failed else set()):
         log.forget(part_path)
@@ -205,7 +205,7 @@ def _annotate(
 
 
 def _require_earlier_run(prepared: PreparedRun) -> None:
-    if Manifest(prepared.folder.filesystem, prepared.folder.root).identity() is None:
+    if Manifest(prepared.folder).identity() is None:
         raise ConfigError(
             f"--retry-failed: found no earlier run in {prepared.output_name}, expected an output with fragments "
             "that have failed; check output.path, or leave the option out"

@@ -28,7 +28,7 @@ def commit(inventory: Inventory) -> None:
     for file_index in complete:
         if _stem(inventory, file_index) in inventory.other_parts or _staged(inventory, file_index).size:
             _put_in_place(inventory, file_index)
-    manifest = Manifest(folder.filesystem, folder.root)
+    manifest = Manifest(folder)
     unsettled = (index for index in complete if not inventory.is_settled[index])
     _for_each(lambda index: manifest.record_file(*_file_record(inventory, index)), unsettled)
     stems = [_stem(inventory, index) for index in complete]

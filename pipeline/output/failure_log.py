@@ -4,34 +4,30 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from pyarrow import fs
-
 from pipeline.failures import FragmentFailure
-from pipeline.output.output_folder import FAILED
-from pipeline.storage.atomic_files import delete_file, list_files, put_file, read_file
+from pipeline.output.output_folder import FAILED, OutputFolder
 
 _NUM_THREADS = 32
 
 
 @dataclass(frozen=True)
 class FailureLog:
-    """Records of failed fragments in one output folder, `root` on a file system. Holds no state of its own."""
+    """Records of failed fragments in one output folder. Holds no state of its own."""
 
-    filesystem: fs.FileSystem
-    root: str
+    folder: OutputFolder
 
     def record(self, failure: FragmentFailure) -> None:
         """Keep a failure, in place of an earlier one of the same fragment. Raises OutputError."""
         text = json.dumps(asdict(failure), indent=1, ensure_ascii=False) + "\n"
-        put_file(self.filesystem, self.root, self._relative_path(failure.part_path), text.encode())
+        self.folder.put(self._relative_path(failure.part_path), text.encode())
 
     def forget(self, part_path: str) -> None:
         """Remove the record of a fragment that is done by now, if there is one."""
-        delete_file(self.filesystem, self.root, self._relative_path(part_path))
+        self.folder.delete(self._relative_path(part_path))
 
     def failures(self) -> dict[str, FragmentFailure]:
         """Failures of earlier runs by part path; a record that is damaged counts for nothing."""
-        paths = sorted(path for path, _ in list_files(self.filesystem, self.root, FAILED))
+        paths = sorted(path for path, _ in self.folder.list_files(FAILED))
         with ThreadPoolExecutor(_NUM_THREADS) as pool:
             failures = pool.map(self._read, paths)
         return {failure.part_path: failure for failure in failures if failure is not None}
@@ -40,7 +36,7 @@ class FailureLog:
         return f"{FAILED}/{part_path}.json"
 
     def _read(self, path: str) -> FragmentFailure | None:
-        text = read_file(self.filesystem, self.root, path)
+        text = self.folder.read(path)
         try:
             return FragmentFailure(**json.loads(text or b""))
         except (ValueError, TypeError):

@@ -54,7 +54,7 @@ class Inventory:
         self.other_files: dict[str, FileRecord | None] = {}
         self.stale: list[str] = []
         self._keeps_touched = keeps_touched
-        self._manifest = Manifest(folder.filesystem, folder.root)
+        self._manifest = Manifest(folder)
         stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
         self._read_file_records(stems)
         self._read_part_records()

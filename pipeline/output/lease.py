@@ -28,7 +28,6 @@ from typing import Any
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output.output_folder import MANIFEST, OutputFolder
-from pipeline.storage.atomic_files import is_local
 from pipeline.storage.retries import retry_transient
 
 LEASE = f"{MANIFEST}/lease"
@@ -139,7 +138,7 @@ def _clear_unfinished(output: OutputFolder) -> None:
 def _claim(output: OutputFolder, claim: Claim) -> None:
     """Write a claim for the first time."""
     try:
-        if is_local(output.filesystem):
+        if output.is_local:
             # It stays when the lease is given back: others may be about to write to it.
             Path(output.root, LEASE).mkdir(parents=True, exist_ok=True)
         retry_transient(lambda: _write(output, claim))
@@ -254,7 +253,7 @@ def _read(output: OutputFolder, token: str) -> bytes | None:
 def _write(output: OutputFolder, claim: Claim) -> None:
     """Write a claim whole; not flushed to the disk, as it means nothing after the machine has gone down."""
     data = claim.to_json()
-    if not is_local(output.filesystem):
+    if not output.is_local:
         with output.filesystem.open_output_stream(f"{output.root}/{_path_of(claim.token)}") as stream:
             stream.write(data)
         return

@@ -8,7 +8,6 @@ from pipeline.errors import InputError
 from pipeline.output.manifest import RUN
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.path_limits import require_fitting_root
-from pipeline.storage.atomic_files import is_local
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import ask_store, resolve_path
 from pipeline.storage.printable import printable
@@ -25,7 +24,7 @@ def open_output(path: str) -> OutputFolder:
     """
     output = OutputFolder(*resolve_path(path, _FIELD))
     require_fitting_root(output)
-    if is_local(output.filesystem):
+    if output.is_local:
         _require_own_folder(output.root)
         _require_writable_folder(output.root)
         return output

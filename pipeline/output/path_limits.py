@@ -11,7 +11,6 @@ from pipeline.fragments import part_stem
 from pipeline.input.fragment_table import FragmentTable
 from pipeline.output.manifest import RUN, file_record_path
 from pipeline.output.output_folder import FAILED, RESTART, OutputFolder, staged_path
-from pipeline.storage.atomic_files import is_local
 from pipeline.storage.printable import printable
 
 MAX_KEY_BYTES = 1024
@@ -31,7 +30,7 @@ class PathLimits:
     @classmethod
     def of(cls, output: OutputFolder) -> "PathLimits":
         """Those of the file system that an output is on, or will be."""
-        if not is_local(output.filesystem):
+        if not output.is_local:
             return cls(MAX_KEY_BYTES, MAX_KEY_BYTES)
         folder = output.root
         while not os.path.isdir(folder):
@@ -81,7 +80,7 @@ def _paths_of(part_path: str) -> list[str]:
 
 def _whole(output: OutputFolder, path: str) -> str:
     whole = f"{output.root.rstrip('/')}/{path}"
-    return whole if is_local(output.filesystem) else whole.lstrip("/").partition("/")[2]
+    return whole if output.is_local else whole.lstrip("/").partition("/")[2]
 
 
 def _size(name: str) -> int:

@@ -14,7 +14,6 @@ from pipeline.output.lease import LEASE
 from pipeline.output.manifest import FILES, PARTS, RUN, Manifest
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
-from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
 
 _CLEARED = f"{MANIFEST}/old_output_is_deleted"
 
@@ -33,7 +32,7 @@ def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_resta
     if waiting == dict(identity):
         return output.restarted
     if found is None:
-        Manifest(output.filesystem, output.root).refuse_foreign_files()
+        Manifest(output).refuse_foreign_files()
         return output
     if is_restart:
         return output.restarted
@@ -53,7 +52,7 @@ def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: 
     elif waiting is None or (is_restart and waiting != dict(identity)):
         # What is left of a restart that has ended, or one that is given up for another.
         output.delete_folder(RESTART)
-    Manifest(folder.filesystem, folder.root).begin(identity)
+    Manifest(folder).begin(identity)
     return folder
 
 
@@ -92,21 +91,21 @@ def replace_output(output: OutputFolder) -> None:
     # Without it, what is left of the folder is no restart any more.
     new.delete(RUN)
     output.delete_folder(RESTART)
-    clear_incomplete(output.filesystem, output.root)
+    output.clear_incomplete()
 
 
 def _delete_old(output: OutputFolder) -> None:
     parts = (path for path, _ in output.list_files() if PartName.parse(path) is not None)
     deque(in_threads(output.delete, (path for path in parts if not path.startswith("_"))), maxlen=0)
-    made = Manifest(output.filesystem, output.root).made_folders()
-    delete_empty_folders(output.filesystem, output.root, kept=[LEASE], made=made)
+    made = Manifest(output).made_folders()
+    output.delete_empty_folders(kept=[LEASE], made=made)
     for folder in (PARTS, FILES, FAILED, STAGED):
         output.delete_folder(folder)
     output.delete(RUN)
 
 
 def _identity(folder: OutputFolder) -> dict[str, str] | None:
-    return Manifest(folder.filesystem, folder.root).identity()
+    return Manifest(folder).identity()
 
 
 def _is_complete(folder: OutputFolder) -> bool:

@@ -10,7 +10,6 @@ from pipeline.output.lease import LEASE
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.output.success_file import summary, write_summary
-from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
 
 
 class RunOutput:
@@ -28,7 +27,7 @@ class RunOutput:
 
     def begin(self, *, prunes: bool = False) -> None:
         """Go on with what an earlier run was killed in. If not everything is done, `_SUCCESS` goes first."""
-        clear_incomplete(self.folder.filesystem, self.folder.root)
+        self.folder.clear_incomplete()
         is_pending = not is_committed(self.inventory)
         is_done = not self.increment.todo and not self._failed_files
         if is_pending or not is_done or (prunes and self.increment.removed):
@@ -40,7 +39,7 @@ class RunOutput:
     @property
     def manifest(self) -> Manifest:
         """Of the output folder."""
-        return Manifest(self.folder.filesystem, self.folder.root)
+        return Manifest(self.folder)
 
     def end(self, *, prunes: bool = False) -> bool:
         """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""
@@ -56,8 +55,8 @@ class RunOutput:
             for folder in (STAGED, FAILED):
                 self.folder.delete_folder(folder)
             write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
-        clear_incomplete(self.folder.filesystem, self.folder.root)
-        delete_empty_folders(self.folder.filesystem, self.folder.root, kept=[LEASE], made=made)
+        self.folder.clear_incomplete()
+        self.folder.delete_empty_folders(kept=[LEASE], made=made)
         return is_done
 
     def _take_inventory(self) -> None:

@@ -48,6 +48,6 @@ def _num_rows(inventory: Inventory, stem: str) -> int:
     file = inventory.other_files.get(stem)
     if file is not None:
         return file.num_rows
-    manifest = Manifest(inventory.folder.filesystem, inventory.folder.root)
+    manifest = Manifest(inventory.folder)
     records = [manifest.part(name.path) for name in inventory.other_parts.get(stem, ())]
     return sum(record.num_rows for record in records if record is not None)

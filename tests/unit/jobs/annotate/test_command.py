@@ -76,7 +76,7 @@ def test_the_plan_says_what_becomes_of_the_parts_of_removed_files(
     write(tmp_path / "in" / "a.parquet", rows(3))
     job = job_file(tmp_path, tmp_path / "in")
     folder = begin(job)
-    Manifest(folder.filesystem, folder.root).record_file("gone", GONE)
+    Manifest(folder).record_file("gone", GONE)
     before = tree(tmp_path)
     assert "1, whose parts stay unless --prune-removed is given: gone.parquet" in planned(job, capsys)
     assert "1, whose parts are deleted: gone.parquet" in planned(job, capsys, "--prune-removed")

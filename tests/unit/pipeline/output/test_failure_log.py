@@ -6,14 +6,14 @@ from pyarrow import fs
 
 from pipeline.failures import FragmentFailure
 from pipeline.output.failure_log import FailureLog
-from pipeline.output.output_folder import FAILED
+from pipeline.output.output_folder import FAILED, OutputFolder
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 FAILURE = FragmentFailure.of(FRAGMENT, "read", "a page is damaged")
 
 
 def log(root: Path) -> FailureLog:
-    return FailureLog(fs.LocalFileSystem(), str(root))
+    return FailureLog(OutputFolder(fs.LocalFileSystem(), str(root)))
 
 
 def test_records_are_kept_replaced_and_forgotten(tmp_path: Path) -> None:
