@@ -39,7 +39,7 @@ def find_actor(name: str) -> ActorHandle[Any]:
     return ray.get_actor(name)
 
 
-def leave_libraries_loaded() -> None:
+def skip_exit_handlers() -> None:
     """From now on this process ends when its interpreter would, and nothing that C libraries do at exit is run.
 
     In a worker whose actor is gone, what Ray's own library does there has hung, after it had said good-bye to the
@@ -60,6 +60,6 @@ def is_retry() -> bool:
     return attempt > 0
 
 
-def answer(ref: object, *, timeout_s: float | None = None) -> Any:
+def get_result(ref: object, *, timeout_s: float | None = None) -> Any:
     """What a call returned; raises what it raised, or ray.exceptions.GetTimeoutError."""
     return _get(ref, timeout=timeout_s)

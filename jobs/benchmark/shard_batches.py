@@ -16,7 +16,7 @@ from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import Shard, ShardSettings
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT
 from pipeline.tasks.all_tasks import EmbeddingHead
@@ -59,7 +59,7 @@ def _batch(trunk: str, lengths: NDArray[np.int64], config: XLMRobertaXLConfig) -
 
 def _run(shard: Shard, batches: Sequence[ShardBatch], num_in_flight: int) -> None:
     """Launch batches, so many at a time, and collect their results in order."""
-    launched = deque[Launched]()
+    launched = deque[PendingOutput]()
     for batch in batches:
         if len(launched) == num_in_flight:
             launched.popleft().results()

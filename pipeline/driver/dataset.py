@@ -22,13 +22,13 @@ from pipeline.monitoring.progress_display import ProgressDisplay
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
-from pipeline.ray_actors import answer, start_actor_here, unique_name
+from pipeline.ray_actors import get_result, start_actor_here, unique_name
 from pipeline.replica.deployment import Deployment
 from pipeline.replica.placement import replica_placement
 from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
-from pipeline.stages.attempts import CountingGuard
 from pipeline.stages.encode import block_encoder
 from pipeline.stages.read import read_fragments
+from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
 PLACEMENT_TIMEOUT_S = 120.0
@@ -65,9 +65,9 @@ def annotate_fragments(
     settings = _settings(job, heads, deployment)
     counter_name = unique_name(ProgressCounter)
     counter = start_actor_here(ProgressCounter, name=counter_name)
-    guard = CountingGuard(counter)
+    run_stage = CrashCountingRunner(counter)
     sink = _sink(job, folder, staged, carried, heads, counter, failed_before)
-    encoder = block_encoder(job, heads, carried, guard)
+    encoder = block_encoder(job, heads, carried, run_stage)
     with (
         ProgressDisplay(counter, Work.of(fragments)),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
@@ -80,7 +80,7 @@ def annotate_fragments(
                 timeout_s=PLACEMENT_TIMEOUT_S,
             ) as lease:
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
-                read = read_fragments(some, plan.read_schema, plan.filesystem, guard=guard)
+                read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
                 annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter_name)
                 annotated.write_datasink(sink)
@@ -146,15 +146,15 @@ def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
     """The counts after so many fragments; what workers have sent last may be on its way, or lost with them."""
     deadline = time.monotonic() + COUNTER_TIMEOUT_S
     while True:
-        counts: Counts = answer(counter.counts.remote())
+        counts: Counts = get_result(counter.counts.remote())
         if counts.num_parts + len(counts.failures) >= num_ended or time.monotonic() > deadline:
-            answer(counter.settle.remote())
+            get_result(counter.settle.remote())
             return counts
         time.sleep(0.05)
 
 
 def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:
-    counts: Counts = answer(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
+    counts: Counts = get_result(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
     return counts.num_tokens, counts.num_parts, len(counts.failures)
 
 
@@ -171,7 +171,7 @@ def _sink(
         counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors)
 
     def report_failure(failure: FragmentFailure) -> None:
-        if answer(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
+        if get_result(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
             raise JobError(f"{MAX_FAILED_WRITES} parts in a row could not be written, the last one: {failure}")
 
     return PartSink(
@@ -181,6 +181,6 @@ def _sink(
         staged,
         on_part=report,
         on_failure=report_failure,
-        guard=CountingGuard(counter),
+        run_stage=CrashCountingRunner(counter),
         failed_before=failed_before,
     )

@@ -21,7 +21,7 @@ from pipeline.input.hive_partitions import holds_only, partition_values
 from pipeline.input.parquet_types import arrow_schema, leaf_annotations, writing_problem
 from pipeline.input.passed_over import PassedOver
 from pipeline.input.path_patterns import States
-from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, input_error
+from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, common_schema, input_error
 from pipeline.storage.filesystem_uris import is_same_store
 from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import printable
@@ -226,7 +226,7 @@ def _conflicts(footer: Footer, schema: pa.Schema, partition: Mapping[str, str | 
 def _checked_schema(files: Sequence[_ReadableFile], columns: ReadColumns, job: JobConfig) -> InputSchema:
     if not files:
         return InputSchema(pa.schema([]), pa.schema([]))
-    return agree([file.schema for file in files], columns, job.heads)
+    return common_schema([file.schema for file in files], columns, job.heads)
 
 
 def _refuse_equal_stems(files: Sequence[InputFile]) -> None:

@@ -140,7 +140,7 @@ class InputSchema:
     carried: pa.Schema
 
 
-def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
+def common_schema(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
     """The schema that a job reads from files, one or more.
 
     Types may differ in encoding (dictionary, large, view, kind of list) and may be null in some files. Raises

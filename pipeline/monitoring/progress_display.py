@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pipeline.monitoring.progress_counter import Counts, Work
-from pipeline.ray_actors import answer
+from pipeline.ray_actors import get_result
 
 _TERMINAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0
@@ -98,7 +98,7 @@ class ProgressDisplay:
             yield _LiveLine(progress, self._work.num_fragments), _TERMINAL_INTERVAL_S
 
     def _line(self) -> tuple[str, int]:
-        counts: Counts = answer(self._counter.counts.remote())
+        counts: Counts = get_result(self._counter.counts.remote())
         for note in counts.notes[self._num_notes :]:
             self._console.print(f"{time.strftime(_STAMP)}  annotate  {note}", highlight=False, soft_wrap=True)
         self._num_notes = len(counts.notes)

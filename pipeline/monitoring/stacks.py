@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.ray_actors import answer
+from pipeline.ray_actors import get_result
 
 _PROCESS_TIMEOUT_S = 10.0
 _NODE_TIMEOUT_S = 60.0
@@ -29,7 +29,7 @@ def dump_stacks(stream: TextIO = sys.stderr) -> None:
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         ref = _stacks_here.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy).remote(job_id)
         try:
-            stacks = answer(ref, timeout_s=_NODE_TIMEOUT_S)
+            stacks = get_result(ref, timeout_s=_NODE_TIMEOUT_S)
         except RayError as error:
             stacks = f"no answer: {type(error).__name__}"
         print(f"stacks on {node['NodeManagerHostname']}:\n{stacks}", file=stream, flush=True)

@@ -36,7 +36,7 @@ class Increment:
     staged: frozenset[str]
 
 
-def compare(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
+def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
     """The increment from an output to the present input.
 
     `failed_files` are relative paths of input files, or of folders with such files, that cannot be read now: they

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pipeline.input.planning import Plan
 from pipeline.output.commit import commit, is_committed, prune
-from pipeline.output.increment import compare
+from pipeline.output.increment import find_increment
 from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
 from pipeline.output.manifest import Manifest
@@ -61,4 +61,4 @@ class RunOutput:
 
     def _take_inventory(self) -> None:
         self.inventory = Inventory(self.folder, self._plan.fragments, keeps_touched=self._keeps_touched)
-        self.increment = compare(self.inventory, self._failed_files)
+        self.increment = find_increment(self.inventory, self._failed_files)

@@ -19,7 +19,7 @@ from model.modeling.loading import refuse_missing_trunk
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Copies, Launched
+from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.replica.logits_watch import LogitsWatch
 from pipeline.tasks.all_tasks import (
     CausalLMLossHead,
@@ -69,7 +69,7 @@ class Shard:
         self.settings = settings
         self.group = group
         self.num_trunk_tokens = 0
-        self._copies = Copies(settings.device)
+        self._copies = DeviceTransfer(settings.device)
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
         # Generation steps through the padded forward with a cache, which fused layers do not have.
@@ -117,7 +117,7 @@ class Shard:
         return {prefix: module.eval() for prefix, module in modules.items()}
 
     @torch.inference_mode()
-    def launch(self, batch: ShardBatch) -> Launched:
+    def launch(self, batch: ShardBatch) -> PendingOutput:
         """Pass a batch through its trunk once, and each head over what it is asked for.
 
         A GPU has only begun when this returns, and may have others before it; a CPU is done. Heads that look at

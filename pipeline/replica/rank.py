@@ -17,7 +17,7 @@ from model import ShardGroup
 from model.inference.memory import peak_memory, reset_peak_memory
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import Results, Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0
@@ -47,7 +47,7 @@ class Rank:
         self._settings = settings
         self._store: dist.TCPStore | None = None
         self._shard: Shard | None = None
-        self._launched: SimpleQueue[Launched | OutOfMemory | None] = SimpleQueue()
+        self._launched: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
         """Rank 0 opens the store where the others meet, on a free port; returns its address."""
@@ -82,14 +82,14 @@ class Rank:
 
     def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
         """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
-        return self._answer(self._launch(batch))
+        return self._host_results(self._launch(batch))
 
     def launch(self, batch: ShardBatch) -> None:
         """Begin to compute a batch with the other ranks; `collect` returns what `run` would.
 
         After an error, which this call tells, it returns None.
         """
-        launched: Launched | OutOfMemory | None = None
+        launched: PendingOutput | OutOfMemory | None = None
         try:
             launched = self._launch(batch)
         finally:
@@ -98,9 +98,9 @@ class Rank:
 
     def collect(self) -> Results | OutOfMemory | None:
         """Wait for the next one of the batches that were launched."""
-        return self._answer(self._launched.get())
+        return self._host_results(self._launched.get())
 
-    def _launch(self, batch: ShardBatch) -> Launched | OutOfMemory:
+    def _launch(self, batch: ShardBatch) -> PendingOutput | OutOfMemory:
         assert self._shard is not None
         try:
             return self._shard.launch(batch)
@@ -112,8 +112,8 @@ class Rank:
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
 
-    def _answer(self, launched: Launched | OutOfMemory | None) -> Results | OutOfMemory | None:
-        if not isinstance(launched, Launched):
+    def _host_results(self, launched: PendingOutput | OutOfMemory | None) -> Results | OutOfMemory | None:
+        if not isinstance(launched, PendingOutput):
             return launched
         results = launched.results()
         return results if self._rank == 0 else None

@@ -15,7 +15,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
-from pipeline.ray_actors import answer, start_actor
+from pipeline.ray_actors import get_result, start_actor
 from pipeline.replica.model_runner import Results, ShardSettings
 from pipeline.replica.placement import RankResources, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
@@ -116,7 +116,7 @@ class Replica:
         if self._size == 1:
             return
         try:
-            in_step = answer([rank.is_in_step.remote() for rank in self._ranks], timeout_s=PROBE_TIMEOUT_S)
+            in_step = get_result([rank.is_in_step.remote() for rank in self._ranks], timeout_s=PROBE_TIMEOUT_S)
         except RayError:
             in_step = [False]
         if not all(in_step):
@@ -128,7 +128,7 @@ class Replica:
             self._ranks.append(self._start_rank(rank))
         address: tuple[str, int] | None = None
         if self._size > 1:
-            address = answer(self._ranks[0].serve_rendezvous.remote(), timeout_s=START_TIMEOUT_S)
+            address = get_result(self._ranks[0].serve_rendezvous.remote(), timeout_s=START_TIMEOUT_S)
         _get_all([rank.load.remote(self._heads, address) for rank in self._ranks], START_TIMEOUT_S)
 
     def _start_rank(self, rank: int) -> ActorHandle[Any]:
@@ -170,7 +170,9 @@ class Replica:
         """Most bytes that each rank has held since it was loaded; nothing if a rank has died meanwhile."""
         peaks: list[int] = []
         with suppress(RayError):
-            peaks = answer([rank.peak_memory.remote() for rank in self._ranks], timeout_s=self._batch_timeout_s)
+            peaks = get_result(
+                [rank.peak_memory.remote() for rank in self._ranks], timeout_s=self._batch_timeout_s
+            )
         return peaks
 
 
@@ -195,7 +197,7 @@ def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
         if not done:
             raise GetTimeoutError(f"no answer from a rank within {timeout_s:.0f} s")
         try:
-            answers[done[0]] = answer(done[0])
+            answers[done[0]] = get_result(done[0])
         except RayTaskError:
             _raise_death(pending)
             raise
@@ -213,4 +215,4 @@ def _raise_death(refs: list[Any]) -> None:
         if not done:
             return
         with suppress(RayTaskError):
-            answer(done[0])
+            get_result(done[0])

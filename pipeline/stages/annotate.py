@@ -19,13 +19,13 @@ from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import counted_bytes
-from pipeline.ray_actors import answer, find_actor, leave_libraries_loaded
+from pipeline.ray_actors import find_actor, get_result, skip_exit_handlers
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
-from pipeline.stages.attempts import CountingGuard
 from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
+from pipeline.stages.stage_runner import CrashCountingRunner
 
 NUM_FRAGMENTS_AT_ONCE = 2
 
@@ -61,10 +61,10 @@ class Annotator:
             lease: name of the actor that holds the placement groups.
             progress: name of the actor that counts.
         """
-        leave_libraries_loaded()
+        skip_exit_handlers()
         self._settings = settings
         self._progress = find_actor(progress)
-        self._guard = CountingGuard(self._progress)
+        self._run_stage = CrashCountingRunner(self._progress)
         # Ray restarts an actor under its old id, and so it gets its old placement group.
         leader_id = ray.get_runtime_context().get_actor_id()
         with ThreadPoolExecutor(1) as pool:
@@ -74,7 +74,7 @@ class Annotator:
                 settings.shard,
                 settings.resources,
                 settings.tensor_parallel_size,
-                answer(find_actor(lease).acquire.remote(leader_id)),
+                get_result(find_actor(lease).acquire.remote(leader_id)),
                 # Ranks that stand still are built anew long before the watchdog ends the run.
                 batch_timeout_s=settings.stall_timeout_s / 3,
             )
@@ -88,7 +88,7 @@ class Annotator:
         if failure_in(table) is not None:
             return table
         fragment = whole_fragment(table)
-        result = self._guard("annotate", fragment, lambda: self._annotate(table, fragment))
+        result = self._run_stage("annotate", fragment, lambda: self._annotate(table, fragment))
         return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
 
     def _annotate(self, table: pa.Table, fragment: Fragment) -> pa.Table:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from pipeline.ray_actors import answer
+from pipeline.ray_actors import get_result
 from pipeline.replica.recovery import UnisolatedError
 
 MAX_DEATHS = 32
@@ -44,7 +44,7 @@ def deadly_rows_of(table: pa.Table, encode: Callable[[pa.Table], pa.Table]) -> d
 
     def survives(begin: int, end: int) -> bool:
         try:
-            answer(_try.options(num_cpus=0, max_retries=0).remote(encode, table.slice(begin, end - begin)))
+            get_result(_try.options(num_cpus=0, max_retries=0).remote(encode, table.slice(begin, end - begin)))
         except RayTaskError:
             # An error is no death; it comes again, where it can be told.
             return True

@@ -9,13 +9,13 @@ from pipeline.config.job import JobConfig
 from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.failures import FragmentFailure
 from pipeline.heads.resolve import Head
-from pipeline.stages.attempts import Guard
 from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
 from pipeline.stages.crash_isolation import deadly_rows_of
+from pipeline.stages.stage_runner import StageRunner
 
 
 def block_encoder(
-    job: JobConfig, heads: list[Head], carried: pa.Schema, guard: Guard
+    job: JobConfig, heads: list[Head], carried: pa.Schema, run_stage: StageRunner
 ) -> Callable[[pa.Table], pa.Table]:
     """The function that encodes a block; what it closes over is sent to the workers."""
     route, directory, kept = job.input.route, job.model.path, carried.names
@@ -24,7 +24,7 @@ def block_encoder(
         if failure_in(table) is not None:
             return table
         fragment = whole_fragment(table)
-        result = guard(
+        result = run_stage(
             "encode",
             fragment,
             lambda: encode_rows(table),

@@ -12,14 +12,15 @@ from ray.data.datasource import Datasource, ReadTask
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.input.reading import read_fragment
-from pipeline.stages.attempts import Guard, unguarded
 from pipeline.stages.blocks import KEY_FIELDS, failure_block, with_keys
+from pipeline.stages.stage_runner import StageRunner, run_unprotected
 
 
 class FragmentSource(Datasource):
     """Reads fragments as blocks with keys: the columns of `schema`, then `__fragment`, `__row`.
 
-    Where a fragment cannot be read, `guard` decides whether that is an error or a block that tells of the failure.
+    Where a fragment cannot be read, `run_stage` decides whether that is an error, or a block that tells of the
+    failure.
     """
 
     def __init__(
@@ -27,13 +28,13 @@ class FragmentSource(Datasource):
         fragments: Sequence[Fragment],
         schema: pa.Schema,
         filesystem: fs.FileSystem,
-        guard: Guard = unguarded,
+        run_stage: StageRunner = run_unprotected,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._fragments = tuple(fragments)
         self._schema = schema
         self._filesystem = filesystem
-        self._guard = guard
+        self._run_stage = run_stage
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all fragments, uncompressed."""
@@ -49,10 +50,10 @@ class FragmentSource(Datasource):
         return [self._read_task(fragment, per_task_row_limit) for fragment in self._fragments]
 
     def _read_task(self, fragment: Fragment, row_limit: int | None) -> ReadTask:
-        schema, filesystem, guard = self._schema, self._filesystem, self._guard
+        schema, filesystem, run_stage = self._schema, self._filesystem, self._run_stage
 
         def read() -> Iterable[pa.Table]:
-            table = guard("read", fragment, lambda: read_fragment(fragment, schema, filesystem))
+            table = run_stage("read", fragment, lambda: read_fragment(fragment, schema, filesystem))
             if isinstance(table, FragmentFailure):
                 yield failure_block(table, fragment)
             else:
@@ -72,7 +73,7 @@ def read_fragments(
     schema: pa.Schema,
     filesystem: fs.FileSystem,
     *,
-    guard: Guard = unguarded,
+    run_stage: StageRunner = run_unprotected,
     num_cpus: float = 1,
     concurrency: int | None = None,
 ) -> Dataset:
@@ -82,7 +83,7 @@ def read_fragments(
     """
     assert fragments, "a dataset without fragments has no schema"
     dataset: Dataset = ray.data.read_datasource(
-        FragmentSource(fragments, schema, filesystem, guard),
+        FragmentSource(fragments, schema, filesystem, run_stage),
         num_cpus=num_cpus,
         concurrency=concurrency,
         # Asked for more blocks than there are tasks, Ray would split each task's block.

@@ -19,8 +19,8 @@ from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import conform, write_part
 from pipeline.output.versions import versions
-from pipeline.stages.attempts import Guard, unguarded
 from pipeline.stages.blocks import failure_in, whole_fragment
+from pipeline.stages.stage_runner import StageRunner, run_unprotected
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext
@@ -32,7 +32,7 @@ class PartSink(Datasink[None]):
     A block that is written again gives the same bytes under the same name, so retries are safe. `staged_inputs`:
     relative paths of input files whose parts are to be staged.
     A block that stands for a failed fragment is recorded as that, and so is one that cannot be written if
-    `guard` lets it be. `on_part` is called with each record of a part, `on_failure` with each failure, in the
+    `run_stage` lets it be. `on_part` is called with each record of a part, `on_failure` with each failure, in the
     worker that wrote it. `failed_before`: part paths of fragments with a record of failure, which goes with
     their success.
     Raises OutputError for a block that is not one whole fragment.
@@ -46,7 +46,7 @@ class PartSink(Datasink[None]):
         staged_inputs: Collection[str] = (),
         on_part: Callable[[PartRecord], None] | None = None,
         on_failure: Callable[[FragmentFailure], None] | None = None,
-        guard: Guard = unguarded,
+        run_stage: StageRunner = run_unprotected,
         failed_before: Collection[str] = (),
     ) -> None:
         self._folder = folder
@@ -55,7 +55,7 @@ class PartSink(Datasink[None]):
         self._staged_inputs = frozenset(staged_inputs)
         self._on_part = on_part
         self._on_failure = on_failure
-        self._guard = guard
+        self._run_stage = run_stage
         self._failed_before = frozenset(failed_before)
 
     def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
@@ -67,7 +67,7 @@ class PartSink(Datasink[None]):
         failure = failure_in(table)
         if failure is None:
             fragment = whole_fragment(table)
-            result = self._guard("write", fragment, lambda: self._write_part(table, fragment))
+            result = self._run_stage("write", fragment, lambda: self._write_part(table, fragment))
             if isinstance(result, PartRecord):
                 return
             failure = result

@@ -11,7 +11,7 @@ import torch
 
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import Shard
 from pipeline.replica.rank import Rank
 from pipeline.replica.shard_group import Replica
@@ -43,7 +43,7 @@ class FaultyShard:
         self._faults = faults
         self._is_last = shard.group.rank == shard.group.size - 1
 
-    def launch(self, batch: ShardBatch) -> Launched:
+    def launch(self, batch: ShardBatch) -> PendingOutput:
         """As `Shard.launch`, if all goes well."""
         faults, ids = self._faults, batch.input_ids
         if self._is_last and faults.deadly in ids:

@@ -13,7 +13,7 @@ import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
 from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
-from pipeline.ray_actors import answer
+from pipeline.ray_actors import get_result
 from pipeline.replica import shard_group
 from pipeline.replica.placement import RankResources
 from pipeline.replica.rank import Rank
@@ -210,4 +210,4 @@ def telling(bench: Bench) -> Iterator[ReplicaThatTells]:
 )
 def test_a_rank_on_a_cpu_has_its_memory_in_huge_pages(telling: ReplicaThatTells) -> None:
     # How many the kernel has to give is not ours to say; where it has to be asked, it gives none otherwise.
-    assert answer(telling._ranks[0].huge_bytes.remote(64 * 2**20)) > 0
+    assert get_result(telling._ranks[0].huge_bytes.remote(64 * 2**20)) > 0

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import Shard
 from tests.parity.tasks.reference import plain_windows
 from tests.pipeline_in_process import annotate_in_process
@@ -282,7 +282,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[ShardBatch]:
     seen: list[ShardBatch] = []
     launch = Shard.launch
 
-    def record(shard: Shard, batch: ShardBatch) -> Launched:
+    def record(shard: Shard, batch: ShardBatch) -> PendingOutput:
         seen.append(batch)
         return launch(shard, batch)
 

@@ -66,7 +66,7 @@ def test_duration(seconds: float | None, expected: str) -> None:
 def test_notes_are_printed_as_they_are(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("pipeline.monitoring.progress_display.answer", lambda counts: counts)
+    monkeypatch.setattr("pipeline.monitoring.progress_display.get_result", lambda counts: counts)
     counter = SimpleNamespace(counts=SimpleNamespace(remote=lambda: Counts(notes=("[/x] :car:",))))
     with ProgressDisplay(counter, Work(num_fragments=1, num_rows=1, num_bytes=1)):
         pass

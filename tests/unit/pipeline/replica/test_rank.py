@@ -11,7 +11,7 @@ import torch
 from model import ShardGroup
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import Shard, ShardSettings
 from pipeline.replica.rank import OutOfMemory, Rank, is_out_of_memory
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
@@ -90,7 +90,7 @@ def test_a_batch_that_goes_wrong_leaves_the_next_one_its_place(
     launch = Shard.launch
     wrong = {6: ValueError("the text of a row"), 7: torch.OutOfMemoryError("CUDA out of memory")}
 
-    def faulty(shard: Shard, batch: ShardBatch) -> Launched:
+    def faulty(shard: Shard, batch: ShardBatch) -> PendingOutput:
         if len(batch.input_ids) in wrong:
             raise wrong[len(batch.input_ids)]
         return launch(shard, batch)

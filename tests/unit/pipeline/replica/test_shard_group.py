@@ -126,9 +126,9 @@ class FakeCluster:
         ready = [ref for ref in refs if ref.outcome is not SILENT][:num_returns]
         return ready, [ref for ref in refs if ref not in ready]
 
-    def answer(self, refs: Any, *, timeout_s: float | None = None) -> Any:
+    def get_result(self, refs: Any, *, timeout_s: float | None = None) -> Any:
         if isinstance(refs, list):
-            return [self.answer(ref) for ref in refs]
+            return [self.get_result(ref) for ref in refs]
         if refs.outcome is SILENT:
             raise GetTimeoutError
         if isinstance(refs.outcome, Exception):
@@ -149,7 +149,7 @@ def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
     def start_replica(script: dict[Event, Any] | None = None, size: int = 2) -> tuple[Replica, FakeCluster]:
         cluster = FakeCluster(size, script or {})
         monkeypatch.setattr(shard_group, "start_actor", cluster.start_actor)
-        monkeypatch.setattr(shard_group, "answer", cluster.answer)
+        monkeypatch.setattr(shard_group, "get_result", cluster.get_result)
         monkeypatch.setattr(ray, "wait", cluster.wait)
         monkeypatch.setattr(ray, "kill", cluster.kill)
         monkeypatch.setattr(ray, "put", lambda value: value)

@@ -11,8 +11,8 @@ from pipeline.failures import FragmentFailure
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.output_folder import OutputFolder
 from pipeline.stages import write
-from pipeline.stages.attempts import caught
 from pipeline.stages.blocks import failure_block
+from pipeline.stages.stage_runner import as_failure
 from pipeline.stages.write import PartSink
 from tests.unit.pipeline.stages.test_write import FRAGMENT, SCHEMA, finished_block
 
@@ -47,7 +47,9 @@ def test_a_part_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(write, "write_part", write_part)
     told: list[FragmentFailure] = []
-    PartSink(output(tmp_path), SCHEMA, on_failure=told.append, guard=caught).write([finished_block()], CONTEXT)
+    PartSink(output(tmp_path), SCHEMA, on_failure=told.append, run_stage=as_failure).write(
+        [finished_block()], CONTEXT
+    )
     assert told == [FragmentFailure.of(FRAGMENT, "write", "the disk is full")]
     with pytest.raises(OutputError, match="the disk is full"):
         PartSink(output(tmp_path), SCHEMA).write([finished_block()], CONTEXT)

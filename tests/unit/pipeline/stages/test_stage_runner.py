@@ -7,8 +7,8 @@ import pytest
 from pipeline.errors import FragmentError, JobError
 from pipeline.failures import FragmentFailure
 from pipeline.monitoring.attempt_counter import AttemptCounter
-from pipeline.stages import attempts
-from pipeline.stages.attempts import NUM_TRIES, CountingGuard
+from pipeline.stages import stage_runner
+from pipeline.stages.stage_runner import NUM_TRIES, CrashCountingRunner
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 
@@ -29,10 +29,10 @@ class Counter:
 
 
 @pytest.fixture
-def counting(monkeypatch: pytest.MonkeyPatch) -> CountingGuard:
-    monkeypatch.setattr(attempts, "answer", lambda value: value)
-    monkeypatch.setattr(attempts, "is_retry", lambda: True)
-    return CountingGuard(cast(Any, Counter()))
+def counting(monkeypatch: pytest.MonkeyPatch) -> CrashCountingRunner:
+    monkeypatch.setattr(stage_runner, "get_result", lambda value: value)
+    monkeypatch.setattr(stage_runner, "is_retry", lambda: True)
+    return CrashCountingRunner(cast(Any, Counter()))
 
 
 class ProcessDiedError(BaseException):
@@ -50,32 +50,32 @@ def fail(error: Exception) -> Callable[[], None]:
     return action
 
 
-def test_a_result_passes_however_often_it_is_asked_for(counting: CountingGuard) -> None:
+def test_a_result_passes_however_often_it_is_asked_for(counting: CrashCountingRunner) -> None:
     for _ in range(10):
         assert counting("read", FRAGMENT, lambda: 5) == 5
 
 
 def test_a_first_try_does_not_wait_for_the_counter(
-    counting: CountingGuard, monkeypatch: pytest.MonkeyPatch
+    counting: CrashCountingRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "is_retry", lambda: False)
-    monkeypatch.setattr(attempts, "answer", lambda value: pytest.fail("it waits"))
+    monkeypatch.setattr(stage_runner, "is_retry", lambda: False)
+    monkeypatch.setattr(stage_runner, "get_result", lambda value: pytest.fail("it waits"))
     assert counting("read", FRAGMENT, lambda: 5) == 5
 
 
-def test_an_error_becomes_a_failure_and_is_no_death(counting: CountingGuard) -> None:
+def test_an_error_becomes_a_failure_and_is_no_death(counting: CrashCountingRunner) -> None:
     for _ in range(10):
         result = counting("encode", FRAGMENT, fail(FragmentError("gone")))
         assert result == FragmentFailure.of(FRAGMENT, "encode", "gone")
     assert counting("encode", FRAGMENT, lambda: 5) == 5
 
 
-def test_an_error_of_the_job_is_none_of_the_fragment(counting: CountingGuard) -> None:
+def test_an_error_of_the_job_is_none_of_the_fragment(counting: CrashCountingRunner) -> None:
     with pytest.raises(JobError):
         counting("annotate", FRAGMENT, fail(JobError("no ranks")))
 
 
-def test_after_as_many_deaths_a_stage_is_not_begun_again(counting: CountingGuard) -> None:
+def test_after_as_many_deaths_a_stage_is_not_begun_again(counting: CrashCountingRunner) -> None:
     for _ in range(NUM_TRIES):
         with pytest.raises(ProcessDiedError):
             counting("encode", FRAGMENT, die)
@@ -85,7 +85,7 @@ def test_after_as_many_deaths_a_stage_is_not_begun_again(counting: CountingGuard
     assert counting("read", FRAGMENT, lambda: 5) == 5
 
 
-def test_after_as_many_deaths_the_last_resort_is_tried_once(counting: CountingGuard) -> None:
+def test_after_as_many_deaths_the_last_resort_is_tried_once(counting: CrashCountingRunner) -> None:
     def call(last_resort: Callable[[], Any]) -> object:
         return counting("encode", FRAGMENT, die, last_resort=last_resort)
 
@@ -101,7 +101,7 @@ def test_after_as_many_deaths_the_last_resort_is_tried_once(counting: CountingGu
     assert call(lambda: "safe") == "safe"
 
 
-def test_deaths_before_a_success_do_not_count(counting: CountingGuard) -> None:
+def test_deaths_before_a_success_do_not_count(counting: CrashCountingRunner) -> None:
     for _ in range(4):
         for _ in range(NUM_TRIES - 1):
             with pytest.raises(ProcessDiedError):

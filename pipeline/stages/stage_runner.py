@@ -1,7 +1,7 @@
-"""What stands between a bad fragment and the job: retries, and failures in place of errors.
+"""Per-fragment fault isolation: count process crashes, turn exceptions into recorded failures.
 
-An error of Python is caught where it is raised. The death of a process is seen only afterwards: Ray runs the task
-again, so tries are counted by an actor, and a fragment whose process has died again and again is not tried anew.
+A Python exception is caught where it is raised. A crash is seen only afterwards: Ray runs the task again in
+another process. So attempts are counted by an actor, and a fragment at which processes keep crashing is given up.
 """
 
 from collections.abc import Callable
@@ -13,35 +13,35 @@ from ray.actor import ActorHandle
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, Stage, reason_of
 from pipeline.fragments import Fragment
-from pipeline.ray_actors import answer, is_retry
+from pipeline.ray_actors import get_result, is_retry
 
 NUM_TRIES = 3
 
 T = TypeVar("T")
 
 
-class Guard(Protocol):
-    """Runs one stage of a fragment's way; returns what came of it, or that it failed."""
+class StageRunner(Protocol):
+    """Runs one stage of a fragment; returns the result of the stage or the failure of the fragment."""
 
     def __call__(
         self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
     ) -> T | FragmentFailure:
-        """Run `action`, or where processes die of it `last_resort`, which comes to the same by a safer way."""
+        """Run `action`, or `last_resort`, which gives the same in a safer way, where processes crash in it."""
 
 
-def unguarded(
+def run_unprotected(
     stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
 ) -> T | FragmentFailure:
-    """The guard that lets errors pass."""
+    """Run `action`, and let its errors pass."""
     return action()
 
 
 @dataclass(frozen=True)
-class CountingGuard:
-    """The guard of a job on a cluster; `counter` is an actor with the methods of `AttemptCounter`.
+class CrashCountingRunner:
+    """Runs stages in Ray tasks and actors; `counter` is an actor with the methods of `AttemptCounter`.
 
-    A task that waits for an answer gives back its CPU meanwhile, and Ray starts another process for that, which
-    takes seconds: so it asks for the number of deaths only if it is tried again.
+    A task that waits for a result gives back its CPU meanwhile, and Ray starts another process for it, which takes
+    seconds: so the number of crashes is asked for only if Ray has retried the task.
     """
 
     counter: ActorHandle[Any]
@@ -49,11 +49,11 @@ class CountingGuard:
     def __call__(
         self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
     ) -> T | FragmentFailure:
-        """Run `action`; after `NUM_TRIES` deaths of its process `last_resort`, once; and then nothing more."""
+        """Run `action`; after `NUM_TRIES` crashes run `last_resort`, once; after that fail the fragment."""
         begun: Any = self.counter.begin.remote(stage, fragment.part_path)
-        num_deaths = answer(begun) - 1 if is_retry() else 0
+        num_deaths = get_result(begun) - 1 if is_retry() else 0
         if num_deaths == NUM_TRIES and last_resort is not None:
-            result = caught(stage, fragment, last_resort)
+            result = as_failure(stage, fragment, last_resort)
         elif num_deaths >= NUM_TRIES:
             result = FragmentFailure.of(
                 fragment,
@@ -62,13 +62,13 @@ class CountingGuard:
                 "input.max_fragment_bytes or take the rows out of the input",
             )
         else:
-            result = caught(stage, fragment, action)
+            result = as_failure(stage, fragment, action)
         self.counter.end.remote(stage, fragment.part_path)
         return result
 
 
-def caught(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
-    """Run `action`; an error becomes a failure of the fragment, but for those that end the job."""
+def as_failure(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+    """Run `action`; an exception becomes the failure of the fragment, except JobErrors, which end the job."""
     try:
         return action()
     except JobError:

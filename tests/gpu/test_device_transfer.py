@@ -11,7 +11,7 @@ from model import ShardGroup, XLMRobertaXLConfig
 from model.inference.memory import peak_memory, reset_peak_memory
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.device_transfer import Copies, Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import Results, Shard, ShardSettings
 from tests.call_counts import count_calls
@@ -111,7 +111,7 @@ def test_batches_that_are_launched_ahead_do_not_mix(directory: Path, dtype: str)
     shard = shard_of(directory, "cuda", dtype)
     batches = many_batches(directory, 24)
     expected = [copied(shard.launch(batch).results()) for batch in batches]
-    launched: deque[Launched] = deque()
+    launched: deque[PendingOutput] = deque()
     found = []
     for batch in batches:
         if len(launched) == 2:
