@@ -10,7 +10,7 @@ from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.failures import FragmentFailure
 from pipeline.heads.resolve import Head
 from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
-from pipeline.stages.crash_isolation import deadly_rows_of
+from pipeline.stages.crash_isolation import find_crashing_rows
 from pipeline.stages.stage_runner import StageRunner
 
 
@@ -28,7 +28,7 @@ def block_encoder(
             "encode",
             fragment,
             lambda: encode_rows(table),
-            last_resort=lambda: encode_rows(table, deadly_rows_of(table, encode_rows)),
+            last_resort=lambda: encode_rows(table, find_crashing_rows(table, encode_rows)),
         )
         return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
 

@@ -8,15 +8,9 @@ import pytest
 
 from pipeline.batching.batch_pieces import Outcome
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.replica.crash_search import MAX_CRASHES, UnisolatedError
 from pipeline.replica.model_runner import Results
-from pipeline.replica.recovery import (
-    MAX_DEATHS,
-    NUM_HITS_BEFORE_HALVING,
-    BatchTooLargeError,
-    RanksLostError,
-    Recovery,
-    UnisolatedError,
-)
+from pipeline.replica.recovery import NUM_HITS_BEFORE_HALVING, BatchTooLargeError, RanksLostError, Recovery
 
 BUDGET = 1000
 DIED = "the model process died on this row three times (ActorDiedError)"
@@ -121,9 +115,9 @@ def test_ranks_that_die_of_how_much_it_is_get_pieces() -> None:
 
 def test_ranks_that_die_of_everything_are_not_tried_for_ever() -> None:
     ranks = FakeRanks(dies_over=0)
-    with pytest.raises(UnisolatedError, match=f"died {MAX_DEATHS + 1} times at parts of a batch of 100 sequences"):
+    with pytest.raises(UnisolatedError, match=f"died {MAX_CRASHES + 1} times at parts of a batch of 100 seq"):
         run(ranks, [batch(range(100))])
-    assert ranks.generation == MAX_DEATHS + 3
+    assert ranks.generation == MAX_CRASHES + 3
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
