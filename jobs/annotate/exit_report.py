@@ -1,4 +1,4 @@
-"""What a run says at its end of the files and fragments that it could not do, and how to go on."""
+"""Report the files and fragments that a run could not do, and how to go on."""
 
 import glob
 import json

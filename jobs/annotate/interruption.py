@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a command in order and in seconds: what it holds is given back, what is done stays."""
+"""Handle SIGTERM and Ctrl-C: end in seconds, release what is held, keep what is done."""
 
 import os
 import signal

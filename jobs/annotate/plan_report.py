@@ -1,4 +1,4 @@
-"""What `--plan` prints."""
+"""Print the plan of a run, for `--plan`."""
 
 from collections.abc import Iterable
 

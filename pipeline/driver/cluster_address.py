@@ -76,7 +76,7 @@ def _require_host_and_port(address: str) -> None:
 def _probe(address: str, timeout_s: float) -> str | None:
     """Ask the cluster's control service whether it is alive; what went wrong, or None.
 
-    A head that is just starting refuses connections, so these are tried again until the time is over.
+    A head that is just starting refuses connections, so these are retried until the time is over.
     """
     deadline = time.monotonic() + timeout_s
     with init_grpc_channel(address) as channel:

@@ -33,10 +33,10 @@ from pipeline.stages.write import PartSink
 
 PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0
-# The driver holds a task for each fragment of a dataset; more of them are done by one dataset after another. Each
-# loads the model anew, which is little beside so many fragments.
+# The driver keeps a task for each fragment of a dataset, so larger jobs run as one dataset after another. Each
+# loads the model again, which takes little time compared with so many fragments.
 MAX_FRAGMENTS_AT_ONCE = 10_000
-# A full disk stays full: what is computed after so many parts in vain would be lost too.
+# After so many failed writes in a row the run ends: whatever it goes on to compute would be lost too.
 MAX_FAILED_WRITES = 20
 
 
@@ -108,7 +108,7 @@ def _annotated(
     lease: str,
     counter: str,
 ) -> Dataset:
-    """Annotate the blocks by a pool of leaders.
+    """Annotate the blocks with a pool of leaders.
 
     Leaders are told the names of other actors. A handle would hold a reference to an object of the driver, and an
     actor that is constructed with one cannot be restarted once that reference is lost.
@@ -143,7 +143,7 @@ def _send_arguments_inline() -> None:
 
 
 def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
-    """The counts after so many fragments; what workers have sent last may be on its way, or lost with them."""
+    """The counts once so many fragments have ended; waits for messages of workers, which may also be lost."""
     deadline = time.monotonic() + COUNTER_TIMEOUT_S
     while True:
         counts: Counts = get_result(counter.counts.remote())

@@ -1,4 +1,4 @@
-"""What makes two runs the same: if any of this differs, their parts do not belong side by side."""
+"""The identity of a run: everything that its output depends on. Parts of two identities are never mixed."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Counts how often a step of a fragment was begun and never ended, because its process died."""
+"""Count how often a stage of a fragment was begun and not ended, because its process died."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ class AttemptCounter:
         self._begun: Counter[tuple[Stage, str]] = Counter()
 
     def begin(self, stage: Stage, part_path: str) -> int:
-        """Which try this is, from 1 on; those that came to an end do not count."""
+        """The number of this attempt, from 1 on; attempts that have ended do not count."""
         self._begun[stage, part_path] += 1
         return self._begun[stage, part_path]
 

@@ -56,7 +56,7 @@ class Counts:
 
 
 class Totals:
-    """Sums of numbers by key; what comes again for a key takes the place of what was there."""
+    """Sums of numbers by key; new numbers for a key replace the old ones."""
 
     def __init__(self, num_sums: int) -> None:
         self.sums = [0] * num_sums
@@ -69,7 +69,7 @@ class Totals:
         self.sums = [total + now - old for total, now, old in zip(self.sums, values, before, strict=True)]
 
     def settle(self) -> None:
-        """Forget the keys, and keep the sums: none of them comes again."""
+        """Forget the keys and keep the sums: no key comes again."""
         self._values.clear()
 
 
@@ -108,11 +108,11 @@ class ProgressCounter:
         return self._num_failed_writes
 
     def note(self, text: str) -> None:
-        """Something that whoever runs the job should see."""
+        """Keep a line for whoever runs the job."""
         self._notes.append(text)
 
     def begin(self, stage: Stage, part_path: str) -> int:
-        """Which try this is of a stage, those left out that came to an end."""
+        """The number of this attempt at a stage; attempts that have ended do not count."""
         return self._attempts.begin(stage, part_path)
 
     def end(self, stage: Stage, part_path: str) -> None:
@@ -120,7 +120,7 @@ class ProgressCounter:
         self._attempts.end(stage, part_path)
 
     def settle(self) -> None:
-        """No task of the fragments so far runs any more, so that their names need not be kept."""
+        """All tasks of the fragments so far have ended, so their names need not be kept."""
         self._annotated.settle()
         self._parts.settle()
 

@@ -1,4 +1,4 @@
-"""Where the processes of a job stand: stacks of the driver, and of ranks, leaders and workers on every node."""
+"""Print the stacks of a job's processes: the driver, and ranks, leaders and workers on every node."""
 
 import faulthandler
 import os

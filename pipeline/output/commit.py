@@ -1,4 +1,4 @@
-"""Makes finished parts the content of the output, a whole input file at a time.
+"""Commit finished parts: put them in place, a whole input file at a time.
 
 The parts of one file in the folder are always of one version of it. New parts of a changed file are staged; once
 all are there, every old one is deleted, then the new ones are moved in, then the file's record is written. Killed

@@ -1,4 +1,4 @@
-"""What a run has to do: the files that are new or changed since the last one, and what became of the others."""
+"""Compare the input with what the output was made of: new, changed, unchanged and removed files."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass

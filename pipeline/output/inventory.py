@@ -1,4 +1,4 @@
-"""What an output folder holds of a job's fragments: found by one listing, and by reading no more than needed.
+"""The inventory of an output folder: which fragments are done, by one listing and as few reads as possible.
 
 A part that is recorded and there in its full size is done. Where a record speaks for a whole input file, those of
 its parts are not read. What is kept of a part is a few numbers in arrays, so a million of them fit.
@@ -176,7 +176,7 @@ class Inventory:
 
 
 def in_threads(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
-    """`map` with many threads, for what waits for a store; takes no more than a few thousand values at a time."""
+    """`map` with many threads, for requests to a store; takes a few thousand values at a time."""
     iterator = iter(values)
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         while some := list(islice(iterator, _NUM_AT_ONCE)):

@@ -1,8 +1,8 @@
-"""One driver an output: a small file under `_manifest/lease/` that its driver renews, and a dead one does not.
+"""The lease of an output, held by one driver at a time: a small file under `_manifest/lease/` that it renews.
 
-Who wants the output first looks for the claims of others, then writes a claim of its own, then looks again, and
-withdraws if there is another by now. Where a listing shows every file that was written before it (local disks,
-NFS, S3, GCS), two drivers can thus never both go on, and nothing needs to be written on a condition.
+A driver first looks for the claims of others, then writes a claim of its own, then looks again, and withdraws it
+if there is another by now. Where a listing shows every file that was written before it (local disks, NFS, S3,
+GCS), two drivers can thus never both go on, and no conditional writes are needed.
 
 A claim is dead if its process is gone from this machine, or, on another one, if it has not been renewed for its
 `timeout_s`, by the clock of who watches. A driver that cannot renew its claim for nearly as long, or finds it
@@ -239,7 +239,7 @@ def _tokens(output: OutputFolder) -> set[str]:
     return {path.removesuffix(".json") for path in paths if path.endswith(".json")}
 
 
-# These two raise OSErrors at once: what is late is of no use to a heartbeat.
+# These two raise OSErrors at once: a late retry is of no use to a heartbeat.
 
 
 def _read(output: OutputFolder, token: str) -> bytes | None:

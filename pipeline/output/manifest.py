@@ -1,4 +1,4 @@
-"""What is done, for which run: small JSON files under `_manifest/` in the output folder.
+"""The manifest of an output: its run and what is done, as small JSON files under `_manifest/`.
 
 `run.json` says which run the folder belongs to. `parts/PART.json` is written once a part is there, and is what
 makes its fragment done. `files/FILE.json` is written once all parts of an input file are in place: from then on

@@ -1,4 +1,4 @@
-"""`output.path` looked at before any work: a folder of its own, or a place where one can be made."""
+"""Check `output.path` before any work: a folder for the output alone, or a place where one can be made."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Encodes a finished fragment as Parquet, the same bytes for the same rows, and writes its part."""
+"""Encode a finished fragment as Parquet, with the same bytes for the same rows, and write it as a part."""
 
 import hashlib
 from dataclasses import dataclass

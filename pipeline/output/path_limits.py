@@ -1,6 +1,6 @@
-"""How long the paths of an output may be, checked before any work.
+"""Check, before any work, that no path of the output is too long for its file system.
 
-A run derives all its names from those of the input: of parts, of parts that wait for others, and of records.
+A run derives all its names from those of the input: names of parts, of staged parts and of records.
 """
 
 import os

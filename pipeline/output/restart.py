@@ -1,4 +1,4 @@
-"""A run that does everything anew beside an output that is there, and takes its place when it is complete.
+"""Restart: compute everything again beside the output that is there, and replace it once that is complete.
 
 The new output grows in `_restart/`, where no reader finds it, with a manifest of its own. Until it is complete
 the old one stays as it is. Then every old part is deleted, and after that the new ones are moved in. Killed

@@ -1,4 +1,4 @@
-"""The output of one run, for the driver that holds its lease: what is there, what is to do, and its end."""
+"""The output of one run, for the driver that holds the lease: what is done, what is left, and the commit."""
 
 from collections.abc import Mapping
 

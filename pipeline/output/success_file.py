@@ -1,4 +1,4 @@
-"""`_SUCCESS`: the last file of a run, there while everything is done; the same for the same output."""
+"""`_SUCCESS`: written last and there while the output is complete; the same bytes for the same output."""
 
 import hashlib
 import json

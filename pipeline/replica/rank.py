@@ -1,4 +1,4 @@
-"""One rank of a shard group: the process that holds its shard, and how it meets the others."""
+"""One rank of a shard group: an actor that holds its slice of the weights and computes with the others."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ COLLECTIVE_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """In the place of results: the batch does not fit in the memory of this rank."""
+    """Returned in place of results: the batch does not fit in the memory of this rank."""
 
     num_tokens: int
 
@@ -81,19 +81,19 @@ class Rank:
         return ShardGroup(self._rank, self._size, dist.group.WORLD)
 
     def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
-        """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
+        """Compute a batch with the other ranks. Rank 0 returns the results; any rank may return OutOfMemory."""
         return self._host_results(self._launch(batch))
 
     def launch(self, batch: ShardBatch) -> None:
         """Begin to compute a batch with the other ranks; `collect` returns what `run` would.
 
-        After an error, which this call tells, it returns None.
+        After an error, which this call raises, `collect` returns None.
         """
         launched: PendingOutput | OutOfMemory | None = None
         try:
             launched = self._launch(batch)
         finally:
-            # After an error, too: nobody shall wait for a batch that never comes.
+            # Also after an error, so that `collect` does not wait for ever.
             self._launched.put(launched)
 
     def collect(self) -> Results | OutOfMemory | None:
@@ -107,7 +107,7 @@ class Rank:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Only here, since the error's frames hold tensors.
+        # Not in the handler, where the error's frames still hold tensors.
         if self._settings.device == "cuda":
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))

@@ -26,7 +26,7 @@ MIN_TOKEN_BUDGET = 64
 
 
 class RanksLostError(CrashError):
-    """The ranks have died, stalled or failed at a batch, and stand anew."""
+    """The ranks have died, stalled or failed at a batch, and have been rebuilt."""
 
 
 class BatchTooLargeError(PipelineError):
@@ -34,20 +34,20 @@ class BatchTooLargeError(PipelineError):
 
 
 class Ranks(Protocol):
-    """A shard group as this module needs it. A ticket is outdated when the ranks have been built anew."""
+    """A shard group as this module needs it. A ticket is outdated once the ranks have been rebuilt."""
 
     def send(self, batch: ShardBatch) -> Any:
         """Have the ranks compute a batch, after those sent before; returns a ticket."""
 
     def is_current(self, ticket: Any) -> bool:
-        """Whether the ranks that it was sent to are there still."""
+        """Whether the ranks that the batch was sent to are still there."""
 
     def receive(self, ticket: Any) -> Results:
         """The results. Raises RanksLostError or BatchTooLargeError."""
 
 
 class Recovery:
-    """Runs batches on ranks, whatever happens.
+    """Runs batches on ranks, and recovers from their failures.
 
     Args:
         token_budget: most tokens of a batch, as planned.
@@ -82,7 +82,7 @@ class Recovery:
             yield outcomes[0][1] if len(outcomes) == 1 else join(outcomes)
 
     def _current(self, piece: Piece, ticket: Any) -> Any:
-        """A ticket for the ranks that stand now."""
+        """A ticket for the present ranks."""
         return ticket if self._ranks.is_current(ticket) else self._ranks.send(piece.batch)
 
     def _receive(self, piece: Piece, ticket: Any) -> Outcome:
@@ -95,7 +95,7 @@ class Recovery:
                 self._count_hit(batch)
                 return self._halve(batch)
         except RanksLostError as error:
-            self._note(f"a shard group was built anew ({error.kind}), its batch is tried again")
+            self._note(f"a shard group was rebuilt ({error.kind}), its batch is retried")
         try:
             return self._try(batch)
         except RanksLostError:
@@ -129,8 +129,8 @@ class Recovery:
         return join([(piece, self._try(piece.batch)) for piece in halves(batch)])
 
     def _isolate(self, batch: ShardBatch) -> Outcome:
-        """Find the sequences that the ranks die of, after two tries in vain; compute the rest."""
-        self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is searched")
+        """Find the sequences that the ranks die of, after two failed attempts; compute the rest."""
+        self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is bisected")
         everything = np.arange(len(batch.lengths))
         parts = [everything] if len(everything) == 1 else [half.sequences for half in halves(batch)]
         found = join(self._search(batch, parts))
@@ -141,7 +141,7 @@ class Recovery:
         try:
             computed = join([(piece, self._try(piece.batch))])
         except RanksLostError:
-            # They die of how much it is, and not of what it is: the pieces are what there is.
+            # They die of the size of the batch, and not of a sequence: the results of the pieces are used.
             return found
         return Outcome(computed.results, found.lost | computed.lost)
 

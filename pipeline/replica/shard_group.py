@@ -1,4 +1,4 @@
-"""The ranks of one replica: actors in a placement group, what they are sent, their failure and rebuilding."""
+"""The ranks of one replica: start them in a placement group, send them batches, rebuild them when one fails."""
 
 import time
 from collections.abc import Sequence
@@ -21,14 +21,14 @@ from pipeline.replica.placement import RankResources, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
 
-# For ranks to tell whether they are still in step, after the batch that may be before it.
+# For the check whether ranks are in step, which may wait behind a batch.
 PROBE_TIMEOUT_S = 120.0
 MAX_STARTS = 4
-# Ranks run out of memory together, or else wait for one that did.
+# Ranks run out of memory together, or wait for one that did.
 OUT_OF_MEMORY_GRACE_S = 30.0
 # A rank that loses a peer raises an error of its own, often before the peer's death is known to the leader.
 DEATH_NOTICE_S = 10.0
-# Those that compute while their process goes on. A CPU computes on the main thread, whose heap gives memory back.
+# Devices that compute asynchronously. On a CPU the main thread computes, whose heap returns freed memory.
 ASYNCHRONOUS_DEVICES = ("cuda",)
 # Ray's name for the thread of a rank that waits for results, while another one launches the next batch.
 COLLECTING = "collecting"
@@ -40,7 +40,7 @@ class ShardGroupError(JobError):
 
 @dataclass(frozen=True)
 class Ticket:
-    """A batch on its way: the answers of the ranks that stood as `generation`, rank 0's results first."""
+    """A batch in flight: object refs from all ranks of one generation of the group, rank 0's results first."""
 
     generation: int
     refs: list[Any]
@@ -50,7 +50,7 @@ class Replica:
     """The ranks of one shard group, as their leader sees them.
 
     Batches are sent to all ranks, in the same order. If a rank dies, stalls or fails, all are killed and the group
-    is built anew in its placement group; what had been sent is then lost.
+    is rebuilt in its placement group; batches in flight are lost then.
 
     Args:
         batch_timeout_s: the longest that a batch may take.
@@ -96,9 +96,9 @@ class Replica:
         """Rank 0's results. All ranks are waited for, so that the first to fail is seen at once.
 
         Raises:
-            RanksLostError: a rank has died, stalled or failed; the group stands anew.
+            RanksLostError: a rank has died, stalled or failed; the group has been rebuilt.
             BatchTooLargeError: the batch does not fit in the memory of a rank.
-            ShardGroupError: the group cannot be built anew.
+            ShardGroupError: the group cannot be rebuilt.
         """
         try:
             answers = _get_all(ticket.refs, self._batch_timeout_s)
@@ -112,7 +112,7 @@ class Replica:
         return results
 
     def _require_step(self) -> None:
-        """Build the group anew if one rank waits for another that has left the batch."""
+        """Rebuild the group if one rank waits for another that has left the batch."""
         if self._size == 1:
             return
         try:
@@ -147,7 +147,7 @@ class Replica:
         )
 
     def _build(self) -> None:
-        """Kill what is there of the group, and start it until it stands."""
+        """Kill what is left of the group and start it, several times if need be."""
         self._generation += 1
         for num_tries in range(1, 1 + MAX_STARTS):
             for rank in self._ranks:
@@ -155,7 +155,7 @@ class Replica:
             try:
                 self._start()
             except RayTaskError as error:
-                # What keeps living ranks from loading will do so again.
+                # An error while loading would come again.
                 raise ShardGroupError(f"a rank cannot load the model: {error.cause}") from None
             except RayError as error:
                 if num_tries == MAX_STARTS:

@@ -1,4 +1,4 @@
-"""The leader: an actor of the Ray Data pipeline that takes a fragment and returns it with its heads' columns."""
+"""The annotating stage: an actor that leads one replica and adds the columns of the heads to a fragment."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ NUM_FRAGMENTS_AT_ONCE = 2
 
 @dataclass(frozen=True)
 class AnnotatorSettings:
-    """What a leader needs to know; small enough to be sent to every one of them.
+    """The settings of a leader, small enough to be sent to each of them.
 
     Attributes:
         tokenizer: directory of the tokenizer.
@@ -48,7 +48,7 @@ class AnnotatorSettings:
 
 
 class Annotator:
-    """Leader of one replica. It computes next to nothing itself: its ranks hold the CPUs and GPUs.
+    """Leader of one replica. It computes hardly anything itself: its ranks hold the CPUs and GPUs.
 
     `NUM_FRAGMENTS_AT_ONCE` threads call it: while one has the ranks, the others prepare the next fragment or
     decode the last one.
@@ -75,11 +75,11 @@ class Annotator:
                 settings.resources,
                 settings.tensor_parallel_size,
                 get_result(find_actor(lease).acquire.remote(leader_id)),
-                # Ranks that stand still are built anew long before the watchdog ends the run.
+                # Ranks that stall are rebuilt long before the watchdog ends the run.
                 batch_timeout_s=settings.stall_timeout_s / 3,
             )
             self._tokenizer: XLMRobertaXLTokenizer = tokenizer.result()
-        # Ranks take the batches of one fragment at a time, so that what goes wrong with them concerns it alone.
+        # Ranks take the batches of one fragment at a time, so that a failure concerns that fragment alone.
         self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery = Recovery(self._replica, settings.token_budget, self._progress.note.remote)
 

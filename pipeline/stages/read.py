@@ -1,4 +1,4 @@
-"""The source of the Ray dataset: one read task a fragment, one block a read task."""
+"""The Ray Data source: one read task per fragment, one block per read task."""
 
 from collections.abc import Iterable, Sequence
 

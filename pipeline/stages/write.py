@@ -1,4 +1,4 @@
-"""The sink of the Ray dataset: a block is proved to be one whole fragment and becomes its part."""
+"""The Ray Data sink: check that a block is one whole fragment, and write it as a part."""
 
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -71,7 +71,7 @@ class PartSink(Datasink[None]):
             if isinstance(result, PartRecord):
                 return
             failure = result
-        # What failed may be the very disk that the record is for; whoever runs the job is told all the same.
+        # Recording may fail for the same reason as the part; the driver is told all the same.
         with suppress(OutputError):
             FailureLog(self._folder).record(failure)
         if self._on_failure is not None:

@@ -1,4 +1,4 @@
-"""URIs of file systems: opened by Arrow where it has one for them, else by fsspec, and printed without secrets."""
+"""Open URIs with Arrow's file systems, else with fsspec, and print them without secrets."""
 
 import os
 import re

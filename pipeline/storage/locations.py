@@ -1,4 +1,4 @@
-"""Paths and URIs of the job file: the file system of each, and the first requests to it."""
+"""Resolve the paths and URIs of a job file to file systems, and make the first requests to them."""
 
 import os
 import re

@@ -174,7 +174,7 @@ def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: P
     assert not stopped.exists()
     assert_equal(found, bench)
     assert found.problems == {}
-    assert any("was built anew" in note for note in bench.notes)
+    assert any("was rebuilt" in note for note in bench.notes)
 
 
 class RankThatTells(Rank):

@@ -169,6 +169,6 @@ def test_death_and_lack_of_memory_in_one_batch() -> None:
     assert ids_of(outcome) == [0, 1, 2, 3, 4, 6, 7]
     assert list(outcome.lost) == [5]
     assert notes == [
-        "a shard group was built anew (ActorDiedError), its batch is tried again",
-        "the ranks died twice at a batch of 8 sequences, which is searched",
+        "a shard group was rebuilt (ActorDiedError), its batch is retried",
+        "the ranks died twice at a batch of 8 sequences, which is bisected",
     ]
