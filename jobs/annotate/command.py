@@ -87,6 +87,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     refuse_lost_output(job.output.path, os.environ)
     # These load Torch and Ray, which takes seconds: a mistake in the command or the job file is told before.
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.preview import preview_run  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
 
@@ -96,11 +97,13 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
         keeps_touched=options.keep_touched,
         prunes=options.prune_removed,
     )
-    prepared = prepare_run(job, run_options, None if options.plan else options.address, _tell)
     if options.plan:
+        prepared = prepare_run(job, run_options, _tell)
         print_plan(prepared, preview_run(prepared))
         return DONE
-    result = execute_run(prepared, _tell, interruption.listen)
+    address = reachable_cluster(options.address)
+    prepared = prepare_run(job, run_options, _tell)
+    result = execute_run(prepared, address, _tell, interruption.listen)
     _print_result(prepared, result)
     return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
 
@@ -108,7 +111,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
 def _print_result(run: "PreparedRun", result: "RunResult") -> None:
     num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
     if counts is not None:
-        num_skipped = num_fragments - result.num_done
+        num_skipped = num_fragments - result.num_fragments
         skipped = f"; {num_skipped} fragments were done before" if num_skipped else ""
         print(
             f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
-from pipeline.driver.cluster_address import reachable_cluster
 from pipeline.driver.dataset import annotate_fragments
 from pipeline.driver.identity import run_identity
 from pipeline.driver.ray_connection import ray_cluster
@@ -62,7 +61,6 @@ class PreparedRun:
 
     Attributes:
         job: with models that are in local directories.
-        address: of a cluster that has answered; None where none was asked.
         output: the folder at `output.path`.
         folder: where the run works: `output`, or the one that is to replace it.
         heads: equal trunks are shared.
@@ -70,7 +68,6 @@ class PreparedRun:
 
     job: JobConfig
     options: RunOptions
-    address: str | None
     output: OutputFolder
     folder: OutputFolder
     heads: list[Head]
@@ -94,13 +91,13 @@ class RunResult:
     """How a run has ended.
 
     Attributes:
-        num_done: fragments that the run had to do.
+        num_fragments: fragments that were to do.
         counts: what it has computed; None where nothing was to do.
         seconds: wall-clock time, with the start of the cluster.
         is_done: whether the output is complete now.
     """
 
-    num_done: int
+    num_fragments: int
     counts: Counts | None
     seconds: float
     is_done: bool
@@ -111,19 +108,13 @@ class RunResult:
         return [] if self.counts is None else list(self.counts.failures.values())
 
 
-def prepare_run(job: JobConfig, options: RunOptions, address: str | None, tell: Tell) -> PreparedRun:
-    """Check a job, plan its fragments and find the folder to work in.
-
-    Args:
-        address: the Ray cluster to run on, which has to answer; None for a run that is only to be previewed.
-        tell: gets the warnings.
+def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
+    """Check a job, plan its fragments and find the folder to work in; `tell` gets the warnings.
 
     Raises:
         ConfigError, InputError: the job, its input or its output is refused.
     """
     output = open_output(job.output.path)
-    if address is not None:
-        address = reachable_cluster(address)
     job = with_local_models(job)
     resolved = resolve_heads(job)
     findings = require_runnable(job, resolved)
@@ -135,17 +126,17 @@ def prepare_run(job: JobConfig, options: RunOptions, address: str | None, tell: 
     folder = folder_of_run(output, identity, is_restart=options.is_restart)
     for warning in findings.warnings:
         tell(f"warning: {warning}")
-    prepared = PreparedRun(job, options, address, output, folder, heads, findings, plan, identity)
+    prepared = PreparedRun(job, options, output, folder, heads, findings, plan, identity)
     if options.retry_failed:
         _require_earlier_run(prepared)
     return prepared
 
 
-def execute_run(prepared: PreparedRun, tell: Tell, on_connected: Callable[[], None]) -> RunResult:
+def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: Callable[[], None]) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
     Args:
-        prepared: with the address of a cluster.
+        address: the Ray cluster, as `reachable_cluster` returns it.
         on_connected: is called once Ray runs, which takes over the handling of signals.
     """
     output, options = prepared.output, prepared.options
@@ -158,7 +149,7 @@ def execute_run(prepared: PreparedRun, tell: Tell, on_connected: Callable[[], No
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
         started = time.monotonic()
-        counts = _annotate(prepared, run, todo, failed, tell, on_connected) if todo else None
+        counts = _annotate(prepared, run, todo, failed, address, tell, on_connected) if todo else None
         is_done = run.end(prunes=options.prunes)
         seconds = time.monotonic() - started
         if is_done and folder != output:
@@ -180,12 +171,12 @@ def _annotate(
     run: RunOutput,
     todo: Sequence[Fragment],
     failed: Mapping[str, FragmentFailure],
+    address: str,
     tell: Tell,
     on_connected: Callable[[], None],
 ) -> Counts:
     job, heads = prepared.job, prepared.heads
-    assert prepared.address is not None
-    with ray_cluster(prepared.address) as cores:
+    with ray_cluster(address) as cores:
         on_connected()
         deployment = deploy(
             job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
