@@ -1,7 +1,6 @@
 """What there is to do: the input's files, checked before any work and cut into fragments."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event
 
@@ -26,8 +25,7 @@ from pipeline.storage.filesystem_uris import is_same_store
 from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import printable
 from pipeline.storage.retries import RETRY_FOR_S, is_transient, retry_transient
-
-_NUM_THREADS = 32
+from pipeline.storage.threads import map_in_threads
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,8 @@ def _read_footers(
     types = _KnownTypes(columns)
     has_given_up = Event()
 
-    def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
+    def read(entry: tuple[InputFile, Mapping[str, str | None]]) -> _ReadableFile | FailedFile:
+        file, partition = entry
         if file.problem is not None:
             return FailedFile(printable(file.path), file.relative_path, file.problem)
         # A store that stays down is not waited for anew at each of its files.
@@ -134,8 +133,7 @@ def _read_footers(
             reason = printable(str(error).partition("\n")[0])
             return FailedFile(printable(file.path), file.relative_path, reason)
 
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = list(pool.map(read, files, partitions))
+    results = list(map_in_threads(read, zip(files, partitions, strict=True)))
     readable = [result for result in results if isinstance(result, _ReadableFile)]
     return readable, [result for result in results if isinstance(result, FailedFile)]
 

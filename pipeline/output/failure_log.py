@@ -1,13 +1,11 @@
 """Records of failed fragments in an output folder: `_manifest/failed/PART.json`, for this run and the next one."""
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
 from pipeline.failures import FragmentFailure
 from pipeline.output.output_folder import FAILED, OutputFolder
-
-_NUM_THREADS = 32
+from pipeline.storage.threads import map_in_threads
 
 
 @dataclass(frozen=True)
@@ -26,10 +24,9 @@ class FailureLog:
         self.folder.delete(self._relative_path(part_path))
 
     def failures(self) -> dict[str, FragmentFailure]:
-        """Failures of earlier runs by part path; a record that is damaged counts for nothing."""
+        """Failures of earlier runs by part path; records that are damaged do not count."""
         paths = sorted(path for path, _ in self.folder.list_files(FAILED))
-        with ThreadPoolExecutor(_NUM_THREADS) as pool:
-            failures = pool.map(self._read, paths)
+        failures = map_in_threads(self._read, paths)
         return {failure.part_path: failure for failure in failures if failure is not None}
 
     def _relative_path(self, part_path: str) -> str:

@@ -37,7 +37,7 @@ class Increment:
 
 
 def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
-    """The increment from an output to the present input.
+    """What an output lacks of the present input.
 
     `failed_files` are relative paths of input files, or of folders with such files, that cannot be read now: they
     are not removed.
@@ -68,7 +68,7 @@ def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> 
 
 
 def describe_increment(increment: Increment, *, prunes: bool = False) -> str | None:
-    """A line for people on files that are new, changed or gone; None for a new output, or if there are none."""
+    """A line for people about new, changed and removed files; None for a new output, or if there are none."""
     if not (increment.changed or increment.removed or (increment.new and increment.unchanged)):
         return None
     counts = (

@@ -98,13 +98,13 @@ class Manifest:
         return True
 
     def token_budget(self) -> int | None:
-        """The tokens per batch that the run was begun with; None where it has computed nothing."""
+        """The token budget that the run was begun with; None where it has computed nothing yet."""
         run = json.loads(self.folder.read(RUN) or b"{}")
         found: int | None = run.get("token_budget")
         return found
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
-        """Keep what "auto" has come to, which only the cluster tells, so that all parts agree.
+        """Keep the values that "auto" stands for on this cluster, so that all parts are computed alike.
 
         Raises ConfigError where parts have been made in another dtype.
         """
@@ -129,7 +129,7 @@ class Manifest:
             )
 
     def announce(self, part_path: str) -> None:
-        """Make the folder for the record of a part, before that of the part: it tells that both are ours."""
+        """Make the folder of a part's record before that of the part: it shows that runs made both."""
         self.folder.make_folder(part_record_path(part_path).rpartition("/")[0])
 
     def made_folders(self) -> set[str]:
@@ -143,15 +143,15 @@ class Manifest:
         return own | parts | {STAGED}
 
     def record(self, part: PartRecord) -> None:
-        """Say that a part is finished. Its file must be there. Raises OutputError."""
+        """Record that a part is finished; its file must be there. Raises OutputError."""
         self.folder.put(part_record_path(part.part_path), _json(asdict(part)))
 
     def part(self, part_path: str) -> PartRecord | None:
-        """The record of a part; None where there is none, or it is damaged: then it counts for nothing."""
+        """The record of a part; None where there is none, or where it is damaged and so does not count."""
         return _parsed(PartRecord, self.folder.read(part_record_path(part_path)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
-        """Say that all parts of an input file are in place; `stem` is what they have in common."""
+        """Record that all parts of an input file are in place; `stem` is the common start of their names."""
         self.folder.put(file_record_path(stem), _json(asdict(file)))
 
     def file(self, stem: str) -> FileRecord | None:

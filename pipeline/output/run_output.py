@@ -13,7 +13,7 @@ from pipeline.output.success_file import summary, write_summary
 
 
 class RunOutput:
-    """`inventory` and `increment` are those of the beginning, and after `end` those of the end."""
+    """`inventory` and `increment` are of the beginning of the run; after `end`, of its end."""
 
     def __init__(
         self, folder: OutputFolder, plan: Plan, identity: Mapping[str, str], *, keeps_touched: bool = False
@@ -26,7 +26,7 @@ class RunOutput:
         self._take_inventory()
 
     def begin(self, *, prunes: bool = False) -> None:
-        """Go on with what an earlier run was killed in. If not everything is done, `_SUCCESS` goes first."""
+        """Complete a commit that was interrupted. Unless everything is done, `_SUCCESS` is deleted first."""
         self.folder.clear_incomplete()
         is_pending = not is_committed(self.inventory)
         is_done = not self.increment.todo and not self._failed_files
@@ -38,11 +38,11 @@ class RunOutput:
 
     @property
     def manifest(self) -> Manifest:
-        """Of the output folder."""
+        """The manifest of the output folder."""
         return Manifest(self.folder)
 
     def end(self, *, prunes: bool = False) -> bool:
-        """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""
+        """Commit what is complete; returns whether everything is done, and writes `_SUCCESS` then."""
         made = self.manifest.made_folders()
         if self.increment.todo:
             self._take_inventory()
@@ -51,7 +51,7 @@ class RunOutput:
             prune(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._plan.failed_files
         if is_done:
-            # Nothing is in them any more; a local file system keeps them all the same.
+            # They are empty now, but a local file system keeps them.
             for folder in (STAGED, FAILED):
                 self.folder.delete_folder(folder)
             write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))

@@ -62,7 +62,7 @@ def failure_block(failure: FragmentFailure, fragment: Fragment) -> pa.Table:
 
 
 def failure_in(table: pa.Table) -> FragmentFailure | None:
-    """What a block says of its fragment's failure; None for a block of rows."""
+    """The failure in a block; None for a block of rows."""
     if FAILURE not in table.column_names:
         return None
     return FragmentFailure(**json.loads(table[FAILURE][0].as_py()))

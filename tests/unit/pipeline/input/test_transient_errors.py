@@ -11,7 +11,7 @@ import pytest
 from pipeline.input import file_listing, planning, reading
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
-from pipeline.storage import retries
+from pipeline.storage import retries, threads
 from tests.unit.pipeline.input_files import job, rows, write
 
 
@@ -59,7 +59,7 @@ def test_a_store_that_stays_down_is_waited_for_once(tmp_path: Path, monkeypatch:
     write(tmp_path / "a.parquet", rows(3))
     for name in "xyz":
         write(tmp_path / f"{name}.parquet", rows(3))
-    monkeypatch.setattr(planning, "_NUM_THREADS", 1)
+    monkeypatch.setattr(threads, "NUM_THREADS", 1)
     calls: list[str] = []
 
     def read_file(filesystem: Any, file: Any, *arguments: Any) -> Any:
