@@ -47,7 +47,7 @@ class Rank:
         self._settings = settings
         self._store: dist.TCPStore | None = None
         self._shard: Shard | None = None
-        self._launched: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
+        self._pending: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
         """Rank 0 opens the store where the others meet, on a free port; returns its address."""
@@ -89,16 +89,16 @@ class Rank:
 
         After an error, which this call raises, `collect` returns None.
         """
-        launched: PendingOutput | OutOfMemory | None = None
+        pending: PendingOutput | OutOfMemory | None = None
         try:
-            launched = self._launch(batch)
+            pending = self._launch(batch)
         finally:
             # Also after an error, so that `collect` does not wait for ever.
-            self._launched.put(launched)
+            self._pending.put(pending)
 
     def collect(self) -> Results | OutOfMemory | None:
         """Wait for the next one of the batches that were launched."""
-        return self._host_results(self._launched.get())
+        return self._host_results(self._pending.get())
 
     def _launch(self, batch: ShardBatch) -> PendingOutput | OutOfMemory:
         assert self._shard is not None
@@ -112,10 +112,10 @@ class Rank:
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
 
-    def _host_results(self, launched: PendingOutput | OutOfMemory | None) -> Results | OutOfMemory | None:
-        if not isinstance(launched, PendingOutput):
-            return launched
-        results = launched.results()
+    def _host_results(self, pending: PendingOutput | OutOfMemory | None) -> Results | OutOfMemory | None:
+        if not isinstance(pending, PendingOutput):
+            return pending
+        results = pending.results()
         return results if self._rank == 0 else None
 
     def is_in_step(self) -> bool:
