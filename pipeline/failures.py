@@ -14,7 +14,7 @@ Stage = Literal["read", "encode", "annotate", "write"]
 
 @dataclass(frozen=True)
 class FragmentFailure:
-    """What was to be done with a fragment when it failed, and why it did; no row's text."""
+    """The failure of a fragment: its rows, stage and reason; never a row's text."""
 
     part_path: str
     input_path: str

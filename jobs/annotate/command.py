@@ -23,7 +23,7 @@ REFUSED, FAILED = 2, 1
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
     parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
@@ -85,7 +85,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
     refuse_lost_output(job.output.path, os.environ)
-    # These load Torch and Ray, which takes seconds: a mistake in the command or the job file is told before.
+    # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before.
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.preview import preview_run  # noqa: PLC0415

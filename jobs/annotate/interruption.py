@@ -29,7 +29,7 @@ class Interruption:
         return self
 
     def listen(self) -> None:
-        """Take the signals back from whoever has taken them, as `ray.init` does."""
+        """Install the handlers again, as `ray.init` replaces them."""
         for number in _SIGNALS:
             signal.signal(number, self._interrupt)
 

@@ -61,7 +61,7 @@ def _describe_memory(memory: RankMemory, token_budget: int | None) -> str:
 
 
 def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]:
-    """What is different from the last run, with the first names of each kind."""
+    """Rows on what has changed since the last run, with the first names of each kind."""
     fate = "are deleted" if prunes else "stay unless --prune-removed is given"
     touched = f", {len(increment.touched):,} of them in time or ETag only" if increment.touched else ""
     for name, paths, more in (

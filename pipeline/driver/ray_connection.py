@@ -14,7 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.errors import ConfigError, JobError, PipelineError
 
-# Below it, Ray's own processes have died in the middle of a run.
+# With fewer, Ray's own processes have died in the middle of a run.
 MIN_OPEN_FILES = 1024
 _GO_ON = "finished parts are kept, run the same command again to go on from there"
 _LOCAL_REMEDY = (
@@ -25,13 +25,13 @@ _CLUSTER_REMEDY = (
     "expected a cluster with this version of Ray and Python that has a node on this machine; from elsewhere use "
     "`ray job submit`"
 )
-# Ranks own the cores of a local run; tasks that read, tokenize and write come and go beside them.
+# Ranks occupy all cores of a local run; these are for tasks that read, tokenize and write.
 _NUM_TASK_CPUS = 2
 
 
 @contextmanager
 def ray_cluster(address: str) -> Iterator[int]:
-    """Ray at `address` while the block runs; yields the CPU cores that ranks can have on a node.
+    """Connect to Ray during the block; yields the number of CPU cores that ranks can have on a node.
 
     Raises:
         ConfigError: Ray cannot be started here, or the cluster cannot be joined.
@@ -46,13 +46,13 @@ def ray_cluster(address: str) -> Iterator[int]:
 
 
 def _explanation(error: RayError) -> str:
-    """What ended a run, and how to go on; the stack of an error that no one has foreseen is printed."""
+    """Why a run ended and how to go on; prints the traceback of an unexpected error."""
     if isinstance(error, RayTaskError):
         if isinstance(error.cause, PipelineError):
             return str(error.cause)
         traceback.print_exception(error)
         return f"an error that was not foreseen, its stack is above; {_GO_ON}"
-    # Where an actor could not be made, this holds why.
+    # If an actor could not be created, the message says why.
     return f"a process that the run depends on was lost; {_GO_ON}\n{type(error).__name__}: {error}"
 
 
@@ -68,10 +68,10 @@ def connect(address: str) -> int:
     Raises:
         ConfigError: Ray cannot be started here, or the cluster cannot be joined.
     """
-    # Ray Data says on the terminal what the progress line says already; its own log files keep everything.
+    # Ray Data would repeat the progress line on the terminal; its log files keep everything.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address == LOCAL:
-        # Says that tokens are on, which is as it should be.
+        # Would only say that token authentication is on.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         cores = len(os.sched_getaffinity(0))
         _require_open_files()
@@ -79,12 +79,12 @@ def connect(address: str) -> int:
         return cores
     _start_ray(_CLUSTER_REMEDY, address=address)
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    # Heads are often started without CPUs, so that nothing runs there.
+    # Head nodes are often started with no CPUs, so that nothing runs there.
     return max(1, min((n for n in cpus if n), default=1) - 1)
 
 
 def _start_ray(remedy: str, *, address: str, **options: Any) -> None:
-    """Call `ray.init`; whatever it raises becomes one line."""
+    """Call `ray.init`; any error becomes a ConfigError of one line."""
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
     except Exception as error:  # Ray raises errors of many types here, none of them documented

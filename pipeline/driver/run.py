@@ -35,7 +35,7 @@ from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
 
 Tell = Callable[[str | None], None]
-"""Gets lines for people; None stands for no line."""
+"""Called with lines for people, or with None where there is nothing to say."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class PreparedRun:
 
     @property
     def output_name(self) -> str:
-        """The output as it may be printed."""
+        """The output path as it may be printed."""
         return without_secret(self.job.output.path)
 
     def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:

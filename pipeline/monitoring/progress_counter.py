@@ -11,7 +11,7 @@ from pipeline.monitoring.attempt_counter import AttemptCounter
 
 @dataclass(frozen=True)
 class Work:
-    """What there is to do: fragments, their rows, and their input bytes, at least one each."""
+    """The size of a run: fragments, rows and input bytes, at least one byte per fragment."""
 
     num_fragments: int
     num_rows: int
@@ -74,7 +74,7 @@ class Totals:
 
 
 class ProgressCounter:
-    """An actor that workers, leaders and the sink report to."""
+    """The actor that workers, leaders and the sink report to."""
 
     def __init__(self) -> None:
         self._attempts = AttemptCounter()
@@ -125,7 +125,7 @@ class ProgressCounter:
         self._parts.settle()
 
     def counts(self) -> Counts:
-        """All of it."""
+        """The present counts."""
         num_bytes, num_tokens = self._annotated.sums
         num_parts, num_rows, num_errors = self._parts.sums
         return Counts(

@@ -24,14 +24,14 @@ _RATE_WINDOW_S = 60.0
 
 @dataclass(frozen=True)
 class Estimate:
-    """Tokens in all, from the tokens per input byte of the fragments that are annotated; None before the first."""
+    """Tokens that remain, extrapolated from the annotated fragments by input bytes; None before the first."""
 
     num_tokens: int | None
     tokens_per_s: float
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds to go; None where it cannot be told yet."""
+        """Seconds that remain; None where they are not known yet."""
         if self.num_tokens is None or self.tokens_per_s <= 0:
             return None
         return self.num_tokens / self.tokens_per_s

@@ -19,7 +19,7 @@ _NODE_TIMEOUT_S = 60.0
 
 
 def dump_stacks(stream: TextIO = sys.stderr) -> None:
-    """Write all stacks that can be had to `stream`, a real file. Ray is asked, but may fail to answer."""
+    """Write all available stacks to `stream`, a real file. Nodes that do not answer are named."""
     print("stacks of the driver:", file=stream, flush=True)
     faulthandler.dump_traceback(file=stream, all_threads=True)
     job_id = ray.get_runtime_context().get_job_id()
@@ -49,7 +49,7 @@ def stacks_of_job(job_id: str) -> str:
 
 
 def _processes(job_id: str) -> list[int]:
-    """Ray's worker processes of the job, but for this one."""
+    """Ray's worker processes of the job, without this one."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -64,7 +64,7 @@ def _processes(job_id: str) -> list[int]:
 
 
 def _stack(py_spy: str, pid: int) -> str:
-    # Not blocking, since a process that is stopped would not come back.
+    # Non-blocking, as it would wait for ever for a stopped process.
     command = [py_spy, "dump", "--nonblocking", "--pid", str(pid)]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=_PROCESS_TIMEOUT_S, check=False)

@@ -21,7 +21,7 @@ class StalledError(JobError):
 
 
 class Watchdog:
-    """A thread beside the block: where `progress` gives the same for `timeout_s`, it ends with StalledError.
+    """A thread that ends the block with StalledError where `progress` stays the same for `timeout_s`.
 
     Args:
         progress: anything that changes as work is done. May raise; that counts as no change.

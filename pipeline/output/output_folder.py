@@ -32,12 +32,12 @@ FAILED = f"{MANIFEST}/failed"
 SUCCESS = "_SUCCESS"
 """File that is there when everything is done; see `pipeline.output.success_file`."""
 STAGED = "_staged"
-"""Folder of parts that wait for the rest of their file, to take the place of those of its earlier version."""
+"""Folder of finished parts of changed files, until all parts of the file can replace the old ones."""
 RESTART = "_restart"
-"""Folder of a whole output that waits to take the place of this one."""
+"""Folder of a restarted output, until it replaces this one."""
 PART_SUFFIX = ".parquet"
 HIDDEN_SUFFIX = ".staged"
-"""Of parts that are not to be read yet: some readers search folders that begin with _ for *.parquet too."""
+"""Suffix of parts that are not to be read yet: some readers also search folders that begin with _."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class OutputFolder:
 
     @property
     def restarted(self) -> "OutputFolder":
-        """The output that is to take the place of this one."""
+        """The output that is to replace this one."""
         return OutputFolder(self.filesystem, f"{self.root}/{RESTART}", is_hidden=True)
 
     def path_of(self, fragment: Fragment, staged_inputs: Collection[str] = ()) -> str:
@@ -103,12 +103,12 @@ class OutputFolder:
             return retry_transient(read)
 
     def move(self, source: str, target: str) -> None:
-        """Give a file another name, over what has that name; on an object store by a copy of the store's own."""
+        """Rename a file, replacing what has that name; in an object store by a copy within the store."""
         old, new = self._whole(source), self._whole(target)
         with _reported(f"{old} cannot be moved to {target}", "see to space and rights"):
             if self.is_local:
                 make_folders(Path(new).parent)
-                # Not flushed: readers wait for it, and the next run looks whether it is there.
+                # Not flushed: that is slow, and the next run checks which parts are there.
                 retry_transient(lambda: os.replace(old, new))
                 remove_empty_folders(Path(self.root), Path(old).parent)
             else:
@@ -186,7 +186,7 @@ class OutputFolder:
             return
         for path in sorted(set(made).difference(kept), key=lambda path: path.count("/"), reverse=True):
             with suppress(OSError):
-                # It is not empty, or may not be removed, which changes nothing for who reads.
+                # It is not empty, or may not be removed; readers do not care.
                 Path(self._whole(path)).rmdir()
 
     def _whole(self, path: str) -> str:
@@ -206,12 +206,12 @@ def _reported(what: str, remedy: str) -> Iterator[None]:
 
 
 def staged_path(part_path: str) -> str:
-    """Where a part waits for the rest of its file."""
+    """Where a part is staged."""
     return f"{STAGED}/{hidden_path(part_path)}"
 
 
 def hidden_path(part_path: str) -> str:
-    """A part's path by which no reader takes it for Parquet."""
+    """The path of a part that is hidden: no reader takes it for Parquet."""
     name = part_path.rpartition("/")[2] + HIDDEN_SUFFIX
     if len(name.encode()) > MAX_NAME_BYTES:
         return part_path.removesuffix(PART_SUFFIX) + HIDDEN_SUFFIX
@@ -219,7 +219,7 @@ def hidden_path(part_path: str) -> str:
 
 
 def shown_path(path: str) -> str | None:
-    """The part's path that `hidden_path` gives this one for; None where there is none."""
+    """The inverse of `hidden_path`; None where the path is none of a hidden part."""
     part_path = path.removesuffix(HIDDEN_SUFFIX)
     if part_path == path:
         return None

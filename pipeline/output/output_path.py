@@ -13,12 +13,12 @@ from pipeline.storage.locations import ask_store, resolve_path
 from pipeline.storage.printable import printable
 
 _FIELD = "output.path"
-# Where an object may have the name of a folder.
+# Stores where an object may have the same name as a folder.
 _KEYS_ONLY = ("s3", "gcs", "abfs")
 
 
 def open_output(path: str) -> OutputFolder:
-    """The output at a path or URI, of which nothing is made. The first requests to a store are made here.
+    """The output at a path or URI; creates nothing. The first requests to a store are made here.
 
     Raises InputError where it is too long, a file, the home folder or one above it, or cannot be written.
     """
@@ -28,7 +28,7 @@ def open_output(path: str) -> OutputFolder:
         _require_own_folder(output.root)
         _require_writable_folder(output.root)
         return output
-    # Not the folder itself: the rights of some users begin below it.
+    # Not the folder itself: some users only have rights below it.
     ask_store(lambda: output.filesystem.get_file_info(f"{output.root}/{RUN}"), _FIELD, path)
     if output.filesystem.type_name not in _KEYS_ONLY:
         info = ask_store(lambda: output.filesystem.get_file_info(output.root), _FIELD, path)
@@ -38,7 +38,7 @@ def open_output(path: str) -> OutputFolder:
 
 
 def _require_own_folder(root: str) -> None:
-    """Refuse `/` and the like, which a run would search as a whole; outputs that are there already are let be."""
+    """Refuse `/`, the home folder and those above it, which a run would list as a whole, but not outputs."""
     real, home = os.path.realpath(root), os.path.realpath(os.path.expanduser("~"))
     if os.path.commonpath([real, home]) != real or os.path.exists(f"{root}/{RUN}"):
         return

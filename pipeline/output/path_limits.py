@@ -14,9 +14,9 @@ from pipeline.output.output_folder import FAILED, RESTART, OutputFolder, staged_
 from pipeline.storage.printable import printable
 
 MAX_KEY_BYTES = 1024
-"""Of the name of an object in a bucket on S3, Google Cloud Storage and Azure."""
+"""The longest name of an object on S3, Google Cloud Storage and Azure."""
 
-# More than any name derived from that of an input file is longer than its whole relative path.
+# Any name derived from an input file exceeds the file's relative path by less than this.
 _MOST_ADDED_BYTES = 100
 
 
@@ -29,13 +29,13 @@ class PathLimits:
 
     @classmethod
     def of(cls, output: OutputFolder) -> "PathLimits":
-        """Those of the file system that an output is on, or will be."""
+        """The limits of the file system of an output."""
         if not output.is_local:
             return cls(MAX_KEY_BYTES, MAX_KEY_BYTES)
         folder = output.root
         while not os.path.isdir(folder):
             folder = os.path.dirname(folder)
-        # The system's counts the byte that ends a path.
+        # The system's limit includes the null byte at the end.
         return cls(os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX") - 1)
 
     def problem(self, path: str) -> str | None:

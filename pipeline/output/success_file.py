@@ -14,7 +14,7 @@ from pipeline.output.output_folder import SUCCESS
 def summary(
     inventory: Inventory, identity: Mapping[str, str], failed_files: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Sums over all input files, and over those that are no input any more and whose parts are kept.
+    """Sums over all input files, and over removed files whose parts are kept.
 
     `run` is a digest of the identity. `bytes` are of the part files.
     """
@@ -37,14 +37,14 @@ def summary(
 
 
 def write_summary(inventory: Inventory, values: Mapping[str, Any]) -> None:
-    """Put `_SUCCESS` in place, unless it is there and says the same."""
+    """Write `_SUCCESS`, unless it is there with the same content."""
     data = (json.dumps(values, indent=1) + "\n").encode()
     if inventory.folder.read(SUCCESS) != data:
         inventory.folder.put(SUCCESS, data)
 
 
 def _num_rows(inventory: Inventory, stem: str) -> int:
-    """Rows of the parts of a removed file; of those without any record, none are known."""
+    """Number of rows in the parts of a removed file; parts without a record count as none."""
     file = inventory.other_files.get(stem)
     if file is not None:
         return file.num_rows

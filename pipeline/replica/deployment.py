@@ -69,7 +69,7 @@ def deploy(
 
 
 def resolve_dtype(model: ModelSection, device: str) -> str:
-    """What is computed in. "auto" is bfloat16 on GPUs; on CPUs as stored, but not float16 (slow there).
+    """The dtype to compute in. "auto" is bfloat16 on GPUs, and on CPUs as stored, but not float16, which is slow.
 
     Raises:
         ConfigError: int8 on GPUs, or float8 on CPUs.

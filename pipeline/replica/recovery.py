@@ -20,7 +20,7 @@ from pipeline.replica.crash_search import CrashError, bisect_crashes
 from pipeline.replica.model_runner import Results
 
 NUM_BATCHES_IN_FLIGHT = 2
-# So many batches that do not fit, and the budget is too large for good.
+# After so many batches that did not fit, the token budget is halved for good.
 NUM_HITS_BEFORE_HALVING = 3
 MIN_TOKEN_BUDGET = 64
 
@@ -61,7 +61,7 @@ class Recovery:
         self._num_hits = 0
 
     def run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
-        """Outcome of each batch, in order; a few batches are under way at once.
+        """The outcome of each batch, in order; a few batches are in flight at once.
 
         Raises:
             UnisolatedError: the ranks die of a batch, and not of a few of its sequences.
@@ -78,7 +78,7 @@ class Recovery:
             if not in_flight:
                 return
             outcomes = [(piece, self._receive(piece, ticket)) for piece, ticket in in_flight.popleft()]
-            # A piece alone is the whole.
+            # A single piece is the whole batch.
             yield outcomes[0][1] if len(outcomes) == 1 else join(outcomes)
 
     def _current(self, piece: Piece, ticket: Any) -> Any:
@@ -102,7 +102,7 @@ class Recovery:
             return self._isolate(batch)
 
     def _try(self, batch: ShardBatch) -> Outcome:
-        """One try, with nothing else under way; memory is seen to. Raises RanksLostError."""
+        """One attempt with nothing else in flight, halving what does not fit. Raises RanksLostError."""
         try:
             return Outcome(self._ranks.receive(self._ranks.send(batch)))
         except BatchTooLargeError:
@@ -119,7 +119,7 @@ class Recovery:
             )
 
     def _halve(self, batch: ShardBatch) -> Outcome:
-        """Both halves of a batch that does not fit. Raises RanksLostError."""
+        """The outcome of a batch that does not fit, by halves. Raises RanksLostError."""
         if len(batch.lengths) == 1:
             reason = (
                 f"its sequence of {batch.lengths[0]} tokens does not fit in the memory of a rank; give the head a "

@@ -89,7 +89,7 @@ class Replica:
         return Ticket(self._generation, collecting + launched)
 
     def is_current(self, ticket: Ticket) -> bool:
-        """Whether the ranks that it was sent to are there still."""
+        """Whether the ranks that it was sent to are still there."""
         return ticket.generation == self._generation
 
     def receive(self, ticket: Ticket) -> Results:
@@ -177,13 +177,13 @@ class Replica:
 
 
 def kind_of(error: RayError) -> str:
-    """The name of an error, or of the one that it stands for."""
+    """The name of an error, or of its cause."""
     cause = getattr(error, "cause", None)
     return type(error if cause is None else cause).__name__
 
 
 def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
-    """The answers to all of `refs`. With one that is out of memory, the others have a short while.
+    """The results of all `refs`. Once one rank is out of memory, the others get a short timeout.
 
     Raises:
         RayActorError: a rank has died.
@@ -207,7 +207,7 @@ def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
 
 
 def _raise_death(refs: list[Any]) -> None:
-    """Raise RayActorError if one of the ranks that are to answer `refs` turns out to have died."""
+    """Raise RayActorError if one of the ranks behind `refs` turns out to have died."""
     pending = list(refs)
     deadline = time.monotonic() + DEATH_NOTICE_S
     while pending:

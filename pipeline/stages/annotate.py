@@ -107,7 +107,7 @@ class Annotator:
         return output
 
     def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
-        """Run batches on the ranks, and tell how many tokens have passed."""
+        """Run batches on the ranks, and report how many tokens have passed."""
         sizes: list[int] = []
 
         def counted() -> Iterator[ShardBatch]:

@@ -57,7 +57,7 @@ def whole_fragment(table: pa.Table) -> Fragment:
 
 
 def failure_block(failure: FragmentFailure, fragment: Fragment) -> pa.Table:
-    """A failed fragment as a block: one row, which is none of the input."""
+    """A failed fragment as a block of one row, which is no row of the input."""
     return pa.table({FRAGMENT: [fragment.to_json()], FAILURE: [json.dumps(asdict(failure))]})
 
 

@@ -33,7 +33,7 @@ def crashing_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[i
 
 
 def find_crashing_rows(table: pa.Table, encode: Callable[[pa.Table], pa.Table]) -> dict[int, str]:
-    """By row of a block, why it is not to be encoded. Each attempt is a Ray task, which asks for no CPU."""
+    """By row that crashes, the reason not to encode it. Each attempt is a Ray task, which asks for no CPU."""
 
     def survives(begin: int, end: int) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The step that encodes a block: rows of a fragment with their windows of token ids, or the fragment's failure."""
+"""The encoding stage: add token ids to the rows of a fragment, or replace them by the fragment's failure."""
 
 from collections.abc import Callable, Mapping
 
@@ -17,7 +17,7 @@ from pipeline.stages.stage_runner import StageRunner
 def block_encoder(
     job: JobConfig, heads: list[Head], carried: pa.Schema, run_stage: StageRunner
 ) -> Callable[[pa.Table], pa.Table]:
-    """The function that encodes a block; what it closes over is sent to the workers."""
+    """The function that encodes a block; Ray sends its closure to the workers."""
     route, directory, kept = job.input.route, job.model.path, carried.names
 
     def encode(table: pa.Table) -> pa.Table:

@@ -17,7 +17,7 @@ INCOMPLETE = "_incomplete"
 
 
 def is_local(filesystem: fs.FileSystem) -> bool:
-    """Whether files can be renamed, and folders are things of their own."""
+    """Whether it is the local file system, which can rename files and has folders."""
     local: bool = filesystem.type_name == "local"
     return local
 
@@ -80,7 +80,7 @@ def remove_empty_folders(root: Path, folder: Path) -> None:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            # Whoever removed it may have been killed before it came to the one above.
+            # Its remover may have been killed before it reached the folder above.
             pass
         except OSError:
             return

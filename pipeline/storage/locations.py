@@ -18,7 +18,7 @@ from pipeline.storage.retries import RETRY_FOR_S, retry_transient
 T = TypeVar("T")
 
 SLOW_S = 5.0
-"""Seconds after which a person is told what is waited for."""
+"""Seconds after which a line says what is waited for."""
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEB = ("http", "https")
 
@@ -66,7 +66,7 @@ def ask_store(action: Callable[[], T], field: str, uri: str, what: str = "listed
         ):
             return retry_transient(action)
     except Exception as error:
-        # Clients that fsspec brings raise errors of their own.
+        # Clients of fsspec raise errors of their own.
         reason = without_secret(str(error).partition("\n")[0] or type(error).__name__)
         raise InputError(
             f"{where} cannot be {what}: {reason} ({endpoint}); expected a local path, s3://, gs:// or another "
