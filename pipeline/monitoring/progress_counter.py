@@ -39,7 +39,6 @@ class Counts:
         num_parts, num_rows, num_errors: of parts that are in place.
         peak_rank_bytes: most memory that a rank has held while it computed.
         failures: of this run, by part path.
-        num_failed_writes: parts that could not be written since the last one that could.
         notes: what replicas had to tell, in order.
     """
 
@@ -51,7 +50,6 @@ class Counts:
     num_errors: int = 0
     peak_rank_bytes: int = 0
     failures: Mapping[str, FragmentFailure] = field(default_factory=dict)
-    num_failed_writes: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -137,6 +135,5 @@ class ProgressCounter:
             num_errors=num_errors,
             peak_rank_bytes=self._peak_rank_bytes,
             failures=dict(self._failures),
-            num_failed_writes=self._num_failed_writes,
             notes=tuple(self._notes),
         )

@@ -74,18 +74,12 @@ def read_fragments(
     filesystem: fs.FileSystem,
     *,
     run_stage: StageRunner = run_unprotected,
-    num_cpus: float = 1,
-    concurrency: int | None = None,
 ) -> Dataset:
-    """The dataset of some fragments, at least one: a block for each, which Ray leaves whole.
-
-    `num_cpus` and `concurrency` are of the read tasks.
-    """
+    """The dataset of some fragments, at least one: a block for each, which Ray leaves whole."""
     assert fragments, "a dataset without fragments has no schema"
     dataset: Dataset = ray.data.read_datasource(
         FragmentSource(fragments, schema, filesystem, run_stage),
-        num_cpus=num_cpus,
-        concurrency=concurrency,
+        num_cpus=1,
         # Asked for more blocks than there are tasks, Ray would split each task's block.
         override_num_blocks=len(fragments),
     )
