@@ -134,7 +134,7 @@ def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, 
     assert list(found.problems) == [POISON_ROW]
     assert found.problems[POISON_ROW].startswith("topic, tokens: the model process died on this row three times")
     assert "loss" not in found.problems[POISON_ROW]
-    assert "searched" in " ".join(bench.notes)
+    assert "bisected" in " ".join(bench.notes)
 
 
 @pytest.mark.slow
