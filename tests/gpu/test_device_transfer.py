@@ -92,8 +92,8 @@ def assert_equal(found: Results, expected: Results) -> None:
 
 def test_results_equal_those_of_the_cpu(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = (shard_of(directory, device, "float32") for device in ("cpu", "cuda"))
-    inward = count_calls(monkeypatch, Copies, "to_device")
-    outward = count_calls(monkeypatch, Copies, "_pinned")
+    inward = count_calls(monkeypatch, DeviceTransfer, "to_device")
+    outward = count_calls(monkeypatch, DeviceTransfer, "_pinned")
     for batch in many_batches(directory, 3):
         inward.clear()
         outward.clear()
