@@ -11,7 +11,7 @@ from model import ShardGroup, XLMRobertaXLConfig
 from model.inference.memory import peak_memory, reset_peak_memory
 from pipeline.batching.shard_batch import HeadRequest, ShardBatch
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.device_transfer import PendingOutput
+from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import Results, Shard, ShardSettings
 from tests.call_counts import count_calls
