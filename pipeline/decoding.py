@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import offsets_of
-from pipeline.batching.sequences import WindowArrays
+from pipeline.arrays.windows import WindowArrays
 from pipeline.heads.resolve import Head
 from pipeline.segments import list_column
 from pipeline.tasks.all_tasks import (

@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 from model import ShardGroup, XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import compute_head_columns
 from pipeline.batching.lost_rows import with_problems
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import Shard, ShardSettings
 from pipeline.stages.blocks import with_keys
 
 
@@ -81,7 +82,7 @@ def annotate_in_process(
     settings = encoded.settings if dtype is None else replace(encoded.settings, dtype=dtype)
     shard = Shard(encoded.heads, settings, group or ShardGroup())
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(

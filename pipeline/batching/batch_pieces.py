@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.replica.model_runner import Results
+from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Outcome:
         lost: by sequence of the batch, why there is nothing for it; no row's text.
     """
 
-    results: Results
+    results: BatchOutput
     lost: dict[int, str] = field(default_factory=dict)
 
 

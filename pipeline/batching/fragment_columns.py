@@ -9,24 +9,24 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.batch_pieces import Outcome
 from pipeline.batching.finite_results import not_finite_sequences
 from pipeline.batching.lost_rows import losses_of_rows
 from pipeline.batching.masking import Vocabulary
 from pipeline.batching.result_collector import Collected
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
-from pipeline.batching.shard_batch import Places, ShardBatch, make_batch
+from pipeline.batching.sequences import SequenceSet, gather_sequences
+from pipeline.batching.shard_batch import BatchOutput, Places, ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import Stream, streams_of
 from pipeline.columns import WANTED, context_column, sequence_column
 from pipeline.decoding import decode_head
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, sources_of
-from pipeline.replica.model_runner import Results
 
-RunBatches = Callable[[Iterable[ShardBatch]], Iterator[Results | Outcome]]
-"""Results of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
+RunBatches = Callable[[Iterable[ShardBatch]], Iterator[BatchOutput | Outcome]]
+"""Output of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.batching.sequences import SequenceSet, WindowArrays
+from pipeline.arrays.windows import WindowArrays
+from pipeline.batching.sequences import SequenceSet
 from pipeline.batching.shard_batch import Places
 from pipeline.decoding import HeadResults
 

@@ -2,61 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
-from pipeline.arrays.ragged import Ragged, offsets_of, ranges
+from pipeline.arrays.ragged import ranges
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.trunk_passes import Masking, Stream
-
-
-@dataclass(frozen=True)
-class WindowArrays:
-    """The windows of one source, over all rows of a fragment; see `encoding.WINDOW_TYPE`.
-
-    Attributes:
-        ids, begins, ends: a row each window.
-        row, item, body_begin, prefix_size, body_size, owned_begin, owned_end: int64 `[windows]`.
-        is_last: bool `[windows]`, the end of its text.
-    """
-
-    ids: Ragged
-    begins: Ragged
-    ends: Ragged
-    row: NDArray[np.int64]
-    item: NDArray[np.int64]
-    body_begin: NDArray[np.int64]
-    prefix_size: NDArray[np.int64]
-    body_size: NDArray[np.int64]
-    owned_begin: NDArray[np.int64]
-    owned_end: NDArray[np.int64]
-    is_last: NDArray[np.bool_]
-
-    @classmethod
-    def from_column(cls, column: pa.ListArray) -> Self:
-        """Read an internal column of windows."""
-        windows = column.flatten()
-        numbers = {
-            name: windows.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
-            for name in ("item", "body_begin", "prefix_size", "body_size", "owned_begin", "owned_end")
-        }
-        ids, begins, ends = (_ragged(windows.field(name)) for name in ("input_ids", "begins", "ends"))
-        row = pc.list_parent_indices(column).to_numpy().astype(np.int64)
-        is_last = windows.field("is_last").to_numpy(zero_copy_only=False)
-        return cls(ids, begins, ends, row, is_last=is_last, **numbers)
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
-def _ragged(lists: pa.ListArray) -> Ragged:
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    return Ragged(lists.flatten().to_numpy(), offsets_of(lengths))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ from pipeline.tasks.all_tasks import (
     TokenClassificationHead,
 )
 
+HeadOutput = tuple[NDArray[np.generic], ...]
+"""What a head has computed on a batch: arrays with a first axis as long as the request's index."""
+BatchOutput = dict[str, HeadOutput]
+"""By head name."""
+
 
 @dataclass(frozen=True)
 class HeadRequest:

@@ -13,11 +13,12 @@ from ray.data._internal.execution.operators.actor_pool_map_operator import Actor
 
 from pipeline.columns import is_internal, output_schema
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, output_types
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.input.planning import Plan
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter, ProgressDisplay, Work
 from pipeline.monitoring.watchdog import Watchdog

@@ -15,9 +15,9 @@ from ray.exceptions import RayError, RayTaskError
 from pipeline.config.job import JobConfig, ModelSection
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.dataset import Deployment
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError, JobError, PipelineError
 from pipeline.heads.resolve import Head, read_config
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import lay_out
 from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget

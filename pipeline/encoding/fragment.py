@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -14,32 +13,12 @@ from model.tokenizer.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from model.tokenizer.truncation import longest_first
 from pipeline.arrays.ragged import Ragged, cut, join, offsets_of
-from pipeline.arrays.windows import Windows, cut_windows
-from pipeline.batching.trunk_passes import route_rows
+from pipeline.arrays.windows import WINDOW_TYPE, Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
 from pipeline.encoding.items import Items, Source, decoding_context, read_items
+from pipeline.encoding.routes import route_rows
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
 from pipeline.heads.resolve import Head, sources_of
-
-_IDS = pa.list_(pa.int32())
-WINDOW_TYPE = pa.struct(
-    [
-        pa.field("item", pa.int32()),
-        pa.field("body_begin", pa.int32()),
-        pa.field("prefix_size", pa.int32()),
-        pa.field("body_size", pa.int32()),
-        pa.field("owned_begin", pa.int32()),
-        pa.field("owned_end", pa.int32()),
-        pa.field("is_last", pa.bool_()),
-        pa.field("input_ids", _IDS),
-        pa.field("begins", _IDS),
-        pa.field("ends", _IDS),
-    ]
-)
-"""One sequence. `item` counts the row's choices or hypotheses. Behind `prefix_size` tokens come `body_size` tokens
-of the item's text, from its token `body_begin` on; the tokens `owned_begin` to `owned_end` of the sequence are
-those that belong to this window and no other; `is_last`: the text ends here. `begins`, `ends`: where each token of
-the sequence stands in the text, 0 for tokens that are not of the body."""
 
 _INVISIBLE = "has nothing but invisible characters, expected text"
 
@@ -243,9 +222,3 @@ def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np
 
 def _list_array(rows: Ragged) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(rows.offsets.astype(np.int32)), pa.array(rows.values))
-
-
-@cache
-def load_tokenizer(directory: str) -> XLMRobertaXLTokenizer:
-    """The tokenizer of a model directory; once a process, as reading it takes longer than a fragment."""
-    return XLMRobertaXLTokenizer.from_pretrained(directory)

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
@@ -29,9 +27,6 @@ from pipeline.tasks.all_tasks import (
     TextGenerationHead,
     TokenClassificationHead,
 )
-
-HeadResult = tuple[NDArray[np.generic], ...]
-Results = dict[str, HeadResult]
 
 
 @dataclass(frozen=True)

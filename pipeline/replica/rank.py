@@ -14,11 +14,11 @@ import torch
 import torch.distributed as dist
 
 from model import ShardGroup
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import Launched
 from pipeline.replica.memory import peak_memory, reset_peak_memory
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import Shard, ShardSettings
 
 START_TIMEOUT_S = 1800.0
 # Ranks are in step, so that none waits long for the others, unless one is stopped.
@@ -80,7 +80,7 @@ class Rank:
         )
         return ShardGroup(self._rank, self._size, dist.group.WORLD)
 
-    def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
+    def run(self, batch: ShardBatch) -> BatchOutput | OutOfMemory | None:
         """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
         return self._answer(self._launch(batch))
 
@@ -96,7 +96,7 @@ class Rank:
             # After an error, too: nobody shall wait for a batch that never comes.
             self._launched.put(launched)
 
-    def collect(self) -> Results | OutOfMemory | None:
+    def collect(self) -> BatchOutput | OutOfMemory | None:
         """Wait for the next one of the batches that were launched."""
         return self._answer(self._launched.get())
 
@@ -112,7 +112,7 @@ class Rank:
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
 
-    def _answer(self, launched: Launched | OutOfMemory | None) -> Results | OutOfMemory | None:
+    def _answer(self, launched: Launched | OutOfMemory | None) -> BatchOutput | OutOfMemory | None:
         if not isinstance(launched, Launched):
             return launched
         results = launched.results()

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.batching.batch_pieces import Outcome, Piece, halves, join, pieces_within, take_sequences
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import PipelineError
-from pipeline.replica.model_runner import Results
 
 NUM_BATCHES_IN_FLIGHT = 2
 # Of one batch, while it is searched; six to find one sequence among 64, seven and two more to be sure of it.
@@ -51,7 +50,7 @@ class Ranks(Protocol):
     def is_current(self, ticket: Any) -> bool:
         """Whether the ranks that it was sent to are there still."""
 
-    def receive(self, ticket: Any) -> Results:
+    def receive(self, ticket: Any) -> BatchOutput:
         """The results. Raises RanksLostError or BatchTooLargeError."""
 
 

@@ -14,10 +14,10 @@ from pipeline.batching.fragment_columns import decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import is_encoded
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.failures import FragmentFailure, failure_block, failure_in
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.monitoring.progress_counter import counted_bytes
 from pipeline.ray_actors import answer, find_actor, leave_libraries_loaded
 from pipeline.replica.model_runner import ShardSettings

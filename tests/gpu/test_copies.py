@@ -9,11 +9,11 @@ import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
 from model.kernels.hardware import FAST_PATH_CALLS
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import Launched
 from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import Shard, ShardSettings
 from tests.checkpoints import write_random_checkpoint
 from tests.oracle import assert_close
 from tests.unit.pipeline.compute_fixtures import make_head
@@ -77,12 +77,12 @@ def many_batches(directory: Path, num_batches: int) -> list[ShardBatch]:
     ]
 
 
-def copied(results: Results) -> Results:
+def copied(results: BatchOutput) -> BatchOutput:
     """Pinned memory is given out again when nobody holds it."""
     return {name: tuple(array.copy() for array in arrays) for name, arrays in results.items()}
 
 
-def assert_equal(found: Results, expected: Results) -> None:
+def assert_equal(found: BatchOutput, expected: BatchOutput) -> None:
     assert found.keys() == expected.keys()
     for name, arrays in expected.items():
         for mine, theirs in zip(found[name], arrays, strict=True):

@@ -6,8 +6,8 @@ from typing import Any
 import pyarrow as pa
 
 from model import XLMRobertaXLConfig
+from pipeline.arrays.windows import WINDOW_TYPE
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import WINDOW_TYPE
 from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
 from pipeline.tasks.all_tasks import HEAD_SECTIONS

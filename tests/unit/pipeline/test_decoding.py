@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.batching.sequences import WindowArrays
+from pipeline.arrays.windows import WindowArrays
 from pipeline.decoding import HeadResults, decode_head
 from pipeline.heads.resolve import Head
 from tests.tiny_tokenizer import write_tiny_sentencepiece

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batching.batch_pieces import Outcome, halves, join, pieces_within, take_sequences
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.replica.model_runner import Results
+from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
 
 
 @st.composite
@@ -32,10 +31,10 @@ def batches(draw: Any) -> ShardBatch:
     return ShardBatch("trunk", np.arange(num_tokens, dtype=np.int32) + 100, lengths, requests, seed=3)
 
 
-def compute(batch: ShardBatch) -> Results:
+def compute(batch: ShardBatch) -> BatchOutput:
     """In the place of a shard: numbers that tell which tokens they are of; two arrays for one of the heads."""
     ends = np.cumsum(batch.lengths)
-    results: Results = {}
+    results: BatchOutput = {}
     for name, request in batch.requests.items():
         if not request.of_tokens:
             first = batch.input_ids[(ends - batch.lengths)[request.index]]
@@ -46,7 +45,7 @@ def compute(batch: ShardBatch) -> Results:
     return results
 
 
-def assert_equal(found: Results, expected: Results) -> None:
+def assert_equal(found: BatchOutput, expected: BatchOutput) -> None:
     assert found.keys() == expected.keys()
     for name, arrays in expected.items():
         for one, other in zip(found[name], arrays, strict=True):

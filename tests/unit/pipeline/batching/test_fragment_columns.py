@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
 from pipeline.columns import sequence_column
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
-from pipeline.replica.model_runner import Results
+from pipeline.heads.tokenizer import load_tokenizer
 from tests.oracle import TOLERANCE, oracle_of, randomize
 from tests.pipeline_in_process import annotate_in_process
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
@@ -57,7 +57,7 @@ class Ranks:
     num_ahead: int = 0
     batches: list[ShardBatch] = field(default_factory=list)
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         waiting: deque[ShardBatch] = deque()
         for batch in batches:
             self.batches.append(batch)
@@ -66,7 +66,7 @@ class Ranks:
                 yield self._results(waiting.popleft())
         yield from map(self._results, waiting)
 
-    def _results(self, batch: ShardBatch) -> Results:
+    def _results(self, batch: ShardBatch) -> BatchOutput:
         widths = {head.name: 4 if head.config.hidden_size == 4 else 3 for head in self.heads}
         return {n: (values_of(batch, n, request, widths[n]),) for n, request in batch.requests.items()}
 
@@ -186,7 +186,7 @@ def test_prompts_are_batched_by_their_seed_and_apart_from_texts(tokenizer: XLMRo
     ]
     batches: list[ShardBatch] = []
 
-    def run(taken: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(taken: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         for batch in taken:
             batches.append(batch)
             yield {}

@@ -7,8 +7,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.result_collector import Collected
-from pipeline.batching.sequences import SequenceSet, WindowArrays
+from pipeline.batching.sequences import SequenceSet
 from pipeline.batching.shard_batch import Places
 from tests.unit.pipeline.compute_fixtures import window_column, window_of
 

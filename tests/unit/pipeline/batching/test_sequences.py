@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
+from pipeline.batching.sequences import SequenceSet, gather_sequences
 from pipeline.batching.shard_batch import HeadRequest, Places, make_batch
 from pipeline.batching.trunk_passes import Stream, streams_of
 from pipeline.heads.resolve import Head

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
+from pipeline.batching.sequences import SequenceSet, gather_sequences
 from pipeline.batching.shard_batch import HeadRequest, Places, ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import streams_of

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.arrays.windows import WINDOW_TYPE
 from pipeline.columns import WANTED, context_column, sequence_column
-from pipeline.encoding.fragment import WINDOW_TYPE, encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.heads.resolve import Head
+from pipeline.heads.tokenizer import load_tokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -19,7 +19,7 @@ from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import Ragged
 from pipeline.encoding.fragment import encode_items
 from pipeline.encoding.items import Items, Source
-from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
+from pipeline.encoding.tokenizing import Tokens, pieces_of_text, tokenize_texts, tokenize_words
 from tests.shared_data import shared_data
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
@@ -245,3 +245,33 @@ def test_a_document_of_ten_megabytes_is_a_row_like_any_other(ten_megabytes: tupl
     assert num_windows == 1 + int(np.ceil((num_tokens - 2 - 510) / (510 - 128)))
     # Its windows alone are 75 MiB; if the text were tokenized at once, it would be twice the bound.
     assert mib < 450
+
+
+CUTTABLE_TEXTS = st.text(st.sampled_from("abc <>mask\n\u3000\x85\x1f語é"), max_size=300)
+
+
+@given(CUTTABLE_TEXTS, st.integers(20, 60))
+def test_pieces_of_a_text_are_bounded_and_lose_nothing(text: str, max_chars: int) -> None:
+    offsets = pieces_of_text(text, max_chars)
+    assert (offsets[0], offsets[-1]) == (0, len(text))
+    assert "".join(text[begin:end] for begin, end in pairwise(offsets)) == text
+    assert all(0 < end - begin <= max_chars for begin, end in pairwise(offsets)) or not text
+    assert len(offsets) == 2 or len(text) > max_chars
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a" * 95 + " " + "b" * 60, 95, id="before the blank"),
+        pytest.param("a" * 100 + " " + "b" * 60, 100, id="a blank just behind"),
+        pytest.param("a" * 93 + "  " + "b" * 60, 94, id="before the last of several"),
+        pytest.param("a" * 80 + " " + "b" * 60, 100, id="no blank in the last tenth"),
+        pytest.param("a" * 95 + "\u3000" + "b" * 60, 95, id="ideographic space"),
+        pytest.param("a" * 95 + "\x85" + "b" * 60, 100, id="white space that the tokenizer drops"),
+        pytest.param("語" * 97 + "<mask>" + "語" * 60, 97, id="before a mask"),
+        pytest.param("語" * 94 + "<mask>" + "語" * 60, 100, id="behind a mask"),
+        pytest.param("語" * 100 + "<mask>" + "語" * 60, 100, id="just before a mask"),
+    ],
+)
+def test_where_a_long_text_is_cut(text: str, expected: int) -> None:
+    assert pieces_of_text(text, 100)[1] == expected

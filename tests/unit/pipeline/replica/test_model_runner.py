@@ -17,9 +17,10 @@ from model import (
     XLMRobertaXLModel,
 )
 from model.kernels.hardware import FAST_PATH_CALLS
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import WindowArrays, gather_sequences
+from pipeline.batching.sequences import gather_sequences
 from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import streams_of

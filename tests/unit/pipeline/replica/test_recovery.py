@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.batching.batch_pieces import Outcome
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.replica.model_runner import Results
+from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
 from pipeline.replica.recovery import (
     MAX_DEATHS,
     NUM_HITS_BEFORE_HALVING,
@@ -43,7 +42,7 @@ class FakeRanks:
     def is_current(self, ticket: tuple[int, ShardBatch]) -> bool:
         return ticket[0] == self.generation
 
-    def receive(self, ticket: tuple[int, ShardBatch]) -> Results:
+    def receive(self, ticket: tuple[int, ShardBatch]) -> BatchOutput:
         assert self.is_current(ticket)
         batch = ticket[1]
         ids = batch.input_ids[np.cumsum(batch.lengths) - batch.lengths]
