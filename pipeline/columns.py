@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from textwrap import shorten
-from typing import Literal
 
 import pyarrow as pa
 
 from pipeline.arrays.column_types import plain_type
 from pipeline.arrays.nested_columns import all_paths, find_path, is_list_like, nearest_parent, path_type
 from pipeline.errors import InputError
-from pipeline.tasks.all_tasks import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
 
 NUM_TOKENS = "num_tokens"
 NUM_WINDOWS = "num_windows"
@@ -35,71 +33,6 @@ RESERVED_FIELDS = (
 
 CASE_IS_FOLDED = "DuckDB, Spark and other readers take such names for one"
 """Why no two names in the output may differ only in case."""
-
-ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""What a classifier predicts, by the names of `problem_type` in a Hugging Face config.json."""
-
-
-def _struct(**types: pa.DataType) -> pa.StructType:
-    return pa.struct(list(types.items()))
-
-
-_STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
-_CLASSIFICATION_TYPES: dict[ProblemType, pa.DataType] = {
-    "single_label_classification": _struct(label=pa.string(), score=pa.float32(), logits=_FLOATS),
-    "multi_label_classification": _struct(labels=_STRINGS, scores=_FLOATS, logits=_FLOATS),
-    "regression": _struct(value=pa.float32()),
-}
-_ENTITIES_TYPE = pa.list_(
-    _struct(entity=pa.string(), start=pa.int32(), end=pa.int32(), text=pa.string(), score=pa.float32())
-)
-_WORD_LABELS_TYPE = pa.list_(_struct(label=pa.string(), score=pa.float32()))
-_VECTOR_ITEM_TYPES = {
-    "float32": pa.float32(),
-    "float16": pa.float16(),
-    "int8": pa.int8(),
-    "ubinary": pa.uint8(),
-}
-_LOSS_TYPE = _struct(loss=pa.float64(), nll=pa.float64(), num_tokens=pa.int32())
-_TASK_TYPES: dict[str, pa.DataType] = {
-    "question-answering": _struct(
-        answer=pa.string(), start=pa.int32(), end=pa.int32(), score=pa.float32(), null_score=pa.float32()
-    ),
-    "multiple-choice": _struct(choice=pa.int32(), scores=_FLOATS, logits=_FLOATS),
-    "fill-mask": pa.list_(pa.list_(_struct(token=pa.string(), token_id=pa.int32(), score=pa.float32()))),
-    "masked-lm-loss": _LOSS_TYPE,
-    "causal-lm-loss": _LOSS_TYPE,
-    "text-generation": _struct(text=pa.string(), num_tokens=pa.int32()),
-    "zero-shot-classification": _struct(labels=_STRINGS, scores=_FLOATS),
-}
-"""Types of the columns of those tasks whose options do not change them."""
-
-
-def head_type(
-    head: HeadConfig,
-    *,
-    hidden_size: int,
-    problem_type: ProblemType = "single_label_classification",
-) -> pa.DataType:
-    """Arrow type of a head's column. `problem_type` matters to text-classification only.
-
-    Raises ValueError where the dimensions of an embedding do not fit the trunk.
-    """
-    match head:
-        case TextClassificationHead():
-            return _CLASSIFICATION_TYPES[problem_type]
-        case TokenClassificationHead():
-            return _ENTITIES_TYPE if head.words is None else _WORD_LABELS_TYPE
-        case EmbeddingHead():
-            return _vectors_type(head, hidden_size)
-    return _TASK_TYPES[head.task]
-
-
-def _vectors_type(head: EmbeddingHead, hidden_size: int) -> pa.DataType:
-    num_dimensions = head.num_dimensions(hidden_size)
-    size = num_dimensions // 8 if head.dtype == "ubinary" else num_dimensions
-    vector = pa.list_(_VECTOR_ITEM_TYPES[head.dtype], size)
-    return vector if head.level == "sentence" else pa.list_(vector)
 
 
 def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> pa.Schema:

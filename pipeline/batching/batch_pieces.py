@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.tasks.requests import HeadRequest
 
 
 @dataclass(frozen=True)

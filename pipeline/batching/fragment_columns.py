@@ -17,13 +17,14 @@ from pipeline.batching.masking import Vocabulary
 from pipeline.batching.result_collector import Collected
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import SequenceSet, gather_sequences
-from pipeline.batching.shard_batch import BatchOutput, Places, ShardBatch, make_batch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import Stream, streams_of
 from pipeline.columns import WANTED, context_column, sequence_column
-from pipeline.decoding import decode_head
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, sources_of
+from pipeline.tasks.contract import OrderedHeadOutput
+from pipeline.tasks.requests import Places
 
 RunBatches = Callable[[Iterable[ShardBatch]], Iterator[BatchOutput | Outcome]]
 """Output of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
@@ -138,6 +139,17 @@ def decode(prepared: Prepared, computed: Computed) -> HeadColumns:
         )
         columns[head.name] = decode_head(head, results_in_order, prepared.tokenizer)
     return HeadColumns(columns, int(sequences.length.sum()), losses.problems([head.name for head in heads]))
+
+
+def decode_head(head: Head, output: OrderedHeadOutput, tokenizer: XLMRobertaXLTokenizer) -> pa.Array:
+    """A head's column, one value for each row of the fragment, null where there is no result."""
+    if not len(output.window):
+        return pa.nulls(output.num_rows, head.output_type)
+    column = head.task.decode(head.options, head.config, output, tokenizer)
+    has_result = np.bincount(output.row, minlength=output.num_rows) > 0
+    if not has_result.all():
+        column = column.take(pa.array(np.arange(len(column)), mask=~has_result))
+    return column.cast(head.output_type)
 
 
 def _plan(sequences: SequenceSet, streams: Sequence[Stream], token_budget: int) -> Iterator[NDArray[np.int64]]:

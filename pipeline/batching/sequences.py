@@ -10,7 +10,8 @@ from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
-from pipeline.batching.trunk_passes import Masking, Stream
+from pipeline.batching.trunk_passes import Stream
+from pipeline.tasks.contract import Masking
 
 
 @dataclass(frozen=True)

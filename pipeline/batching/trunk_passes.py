@@ -4,16 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.heads.resolve import Head, sources_of
-from pipeline.tasks.all_tasks import MaskedLMLossHead, TextGenerationHead
-
-
-@dataclass(frozen=True)
-class Masking:
-    """How tokens are masked; heads with equal masking share their sequences."""
-
-    probability: float
-    strategy: str
-    seed: int
+from pipeline.tasks.contract import Masking
 
 
 @dataclass(frozen=True)
@@ -42,11 +33,13 @@ def streams_of(heads: Sequence[Head]) -> list[Stream]:
     sources = sources_of(heads)
     members: dict[Stream, list[int]] = {}
     for i, head in enumerate(heads):
-        options, masking = head.options, None
-        if isinstance(options, MaskedLMLossHead):
-            masking = Masking(options.mask_probability, options.strategy, options.seed)
-        generates = isinstance(options, TextGenerationHead)
-        seed = options.seed if isinstance(options, TextGenerationHead) else 0
-        alike = Stream(head.trunk, sources.index(head.source), (), masking, generates, seed)
+        alike = Stream(
+            trunk=head.trunk,
+            source=sources.index(head.source),
+            heads=(),
+            masking=head.task.masking(head.options),
+            generates=head.task.generates,
+            seed=head.task.seed(head.options),
+        )
         members.setdefault(alike, []).append(i)
     return [replace(alike, heads=tuple(indices)) for alike, indices in members.items()]

@@ -15,10 +15,11 @@ from model.tokenizer.truncation import longest_first
 from pipeline.arrays.ragged import Ragged, cut, join, offsets_of
 from pipeline.arrays.windows import WINDOW_TYPE, Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
-from pipeline.encoding.items import Items, Source, decoding_context, read_items
+from pipeline.encoding.items import Items, decoding_context, read_items
 from pipeline.encoding.routes import route_rows
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
 from pipeline.heads.resolve import Head, sources_of
+from pipeline.tasks.contract import SequenceSpec
 
 _INVISIBLE = "has nothing but invisible characters, expected text"
 
@@ -72,7 +73,7 @@ def encode_fragment(
     for i, source in enumerate(sources_of(heads)):
         readers = [head for head in heads if head.source == source]
         is_wanted = np.asarray(routes.wanted[:, [head.source == source for head in heads]].any(axis=1))
-        with_offsets = any(head.needs_offsets for head in readers)
+        with_offsets = any(head.task.needs_offsets for head in readers)
         encoded = encode_items(
             read_items(table, source, is_wanted),
             source,
@@ -95,7 +96,7 @@ def encode_fragment(
 
 def encode_items(
     items: Items,
-    source: Source,
+    source: SequenceSpec,
     tokenizer: XLMRobertaXLTokenizer,
     num_rows: int,
     *,
@@ -127,7 +128,7 @@ def encode_items(
 
 
 def _token_problems(
-    body: Tokens, companion: Ragged | None, items: Items, source: Source, mask_id: int
+    body: Tokens, companion: Ragged | None, items: Items, source: SequenceSpec, mask_id: int
 ) -> dict[int, str]:
     """By row, what is wrong with a text that only its tokens show."""
     name = repr(source.columns[0])
@@ -145,7 +146,7 @@ def _token_problems(
     return problems
 
 
-def _frame(source: Source, companion: Ragged | None, num_items: int) -> _Frame:
+def _frame(source: SequenceSpec, companion: Ragged | None, num_items: int) -> _Frame:
     """`<s> body </s>`, `<s> body </s></s> companion </s>`, or `<s> question </s></s> body </s>`."""
     begin, end, between = (Ragged.repeated(tokens, num_items) for tokens in ([BOS_ID], [EOS_ID], [EOS_ID, EOS_ID]))
     if source.layout == "prompt":
@@ -157,7 +158,7 @@ def _frame(source: Source, companion: Ragged | None, num_items: int) -> _Frame:
     return _Frame(begin, join(between, companion, end))
 
 
-def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens, Ragged | None]:
+def _fit(body: Tokens, companion: Ragged | None, source: SequenceSpec) -> tuple[Tokens, Ragged | None]:
     """Cut what has to be cut before there are windows: a text that is truncated, a companion that is too long.
 
     A pair that fits stays whole. One that does not is cut longest first if it is truncated. Else the companion
@@ -188,7 +189,7 @@ def _cut_tokens(tokens: Tokens, begin: NDArray[np.int64], end: NDArray[np.int64]
     return Tokens(*(cut(part, index, begin, end) for part in (tokens.ids, tokens.begins, tokens.ends)))
 
 
-def _windows(body: Tokens, frame: _Frame, source: Source) -> Windows:
+def _windows(body: Tokens, frame: _Frame, source: SequenceSpec) -> Windows:
     capacity = source.window - frame.prefix.lengths - frame.suffix.lengths
     return cut_windows(body.ids.lengths, capacity, source.stride)
 

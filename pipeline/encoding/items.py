@@ -1,93 +1,15 @@
-"""Where a head's text comes from, and which sequences it is read in; heads with equal sources share them."""
+"""The texts that become sequences: read from the columns of a fragment, and checked row by row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.encoding.row_texts import Problem, text_columns_field, text_field, text_list_field
-from pipeline.tasks.all_tasks import (
-    FillMaskHead,
-    HeadConfig,
-    MultipleChoiceHead,
-    QuestionAnsweringHead,
-    TextClassificationHead,
-    TextGenerationHead,
-    TokenClassificationHead,
-    ZeroShotHead,
-)
+from pipeline.tasks.contract import SequenceSpec
 from pipeline.tasks.zero_shot_classification import hypotheses
-
-Layout = Literal["text", "words", "pair", "question", "choices", "hypotheses", "prompt"]
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which columns are read, and how they become sequences.
-
-    A sequence is `<s> body </s>`, or with a companion `<s> body </s></s> companion </s>` (for a question
-    `<s> companion </s></s> body </s>`). The body is what windows are cut from.
-
-    Attributes:
-        columns: of the body, then of the companion; choices may have several.
-        labels: candidates of zero-shot classification where they are not in a column.
-        template: makes the companion from a candidate.
-        parses_mask: `<mask>` in a text is that token, and a text needs one.
-        window: most tokens of a sequence, special tokens included.
-        stride: by how many tokens neighbouring windows overlap.
-        truncate: one window, cut, in place of several.
-    """
-
-    layout: Layout
-    columns: tuple[str, ...]
-    window: int
-    stride: int = 0
-    truncate: bool = False
-    labels: tuple[str, ...] = ()
-    template: str = ""
-    parses_mask: bool = False
-
-    def companion_name(self, number: int) -> str:
-        """What a message calls the companion of a row's item `number`."""
-        if self.layout == "hypotheses":
-            return f"candidate {number}"
-        if self.layout == "choices" and len(self.columns) == 2:
-            return f"column {self.columns[1]!r}, item {number},"
-        return f"column {self.columns[1 + number]!r}"
-
-
-def source_of(options: HeadConfig, max_num_tokens: int) -> Source:
-    """The source of a head whose trunk takes at most `max_num_tokens` tokens.
-
-    Raises:
-        ValueError: an option does not fit the trunk; the message begins with its name.
-    """
-    if isinstance(options, TextGenerationHead):
-        room = max_num_tokens - options.max_new_tokens
-        if room < 2:
-            raise ValueError(
-                f"max_new_tokens: found {options.max_new_tokens}, expected at most {max_num_tokens - 2}, so that "
-                "a prompt fits before them; lower it"
-            )
-        return Source("prompt", (options.text,), room, truncate=True)
-    cutting = (*options.resolve_window(max_num_tokens), options.truncate)
-    match options:
-        case TextClassificationHead(text_pair=str() as pair):
-            return Source("pair", (options.text, pair), *cutting)
-        case TokenClassificationHead(words=str() as words):
-            return Source("words", (words,), *cutting)
-        case QuestionAnsweringHead():
-            return Source("question", (options.context, options.question), *cutting)
-        case MultipleChoiceHead():
-            choices = (options.choices,) if isinstance(options.choices, str) else options.choices
-            return Source("choices", (options.prompt, *choices), *cutting)
-        case ZeroShotHead():
-            columns = (options.text,) if options.labels_column is None else (options.text, options.labels_column)
-            return Source("hypotheses", columns, *cutting, options.labels or (), options.hypothesis_template)
-    return Source("text", (options.text,), *cutting, parses_mask=isinstance(options, FillMaskHead))
 
 
 @dataclass
@@ -109,7 +31,7 @@ class Items:
     problems: dict[int, str] = field(default_factory=dict)
 
 
-def read_items(table: pa.Table, source: Source, is_wanted: NDArray[np.bool_]) -> Items:
+def read_items(table: pa.Table, source: SequenceSpec, is_wanted: NDArray[np.bool_]) -> Items:
     """Read the rows that are wanted; a null, empty or wrong field is a problem of its row."""
     items = Items()
     bodies: Sequence[str | list[str] | Problem] = (
@@ -137,7 +59,7 @@ def read_items(table: pa.Table, source: Source, is_wanted: NDArray[np.bool_]) ->
     return items
 
 
-def _companions(table: pa.Table, source: Source) -> list[list[str] | Problem] | None:
+def _companions(table: pa.Table, source: SequenceSpec) -> list[list[str] | Problem] | None:
     """The companions of every row's body; None for layouts without any."""
     match source.layout:
         case "pair" | "question":
@@ -154,14 +76,14 @@ def _companions(table: pa.Table, source: Source) -> list[list[str] | Problem] | 
     return None
 
 
-def candidate_labels(table: pa.Table, source: Source) -> list[list[str] | Problem]:
+def candidate_labels(table: pa.Table, source: SequenceSpec) -> list[list[str] | Problem]:
     """The candidates of every row of zero-shot classification."""
     if source.labels:
         return [list(source.labels)] * table.num_rows
     return text_list_field(table, source.columns[1])
 
 
-def decoding_context(table: pa.Table, source: Source, with_offsets: bool) -> pa.Array:
+def decoding_context(table: pa.Table, source: SequenceSpec, with_offsets: bool) -> pa.Array:
     """What decoding needs of the rows beside the sequences; null where a row has no such thing.
 
     The text that spans are cut from (strings), the number of words (int32) where a text is split, or the

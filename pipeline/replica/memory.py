@@ -18,13 +18,7 @@ from model.layers.loss import vocab_block_size
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
 from pipeline.precision import Precision
-from pipeline.tasks.all_tasks import (
-    CausalLMLossHead,
-    EmbeddingHead,
-    FillMaskHead,
-    MaskedLMLossHead,
-    TextGenerationHead,
-)
+from pipeline.tasks.contract import HeadMemory
 
 
 @dataclass(frozen=True)
@@ -92,21 +86,21 @@ def _activation_bytes(
     activations = kept = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
         config = read_config(trunk, "trunk")
-        on_trunk = [head.options for head in heads if head.trunk == trunk]
-        options = [o for o in on_trunk if isinstance(o, TextGenerationHead)]
-        if options or device == "cuda":
+        generating = [_memory_of(head) for head in heads if head.trunk == trunk and head.task.generates]
+        if generating or device == "cuda":
             trunk_bytes = _whole_batch_bytes(config, size, token_budget, item_size)
             if precision.quantization == "float8":
                 trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // size
         else:
             trunk_bytes, kept_bytes = _cpu_bytes(config, size, token_budget, precision)
             kept += kept_bytes
-        cache_bytes = max((_cache_bytes(config, o, size, token_budget, item_size) for o in options), default=0)
+        cache_bytes = max((_cache_bytes(config, m, size, token_budget, item_size) for m in generating), default=0)
         activations = max(activations, trunk_bytes + cache_bytes)
     head_bytes = 0
     for head in heads:
-        if isinstance(head.options, MaskedLMLossHead | CausalLMLossHead | FillMaskHead):
-            num_labelled = math.ceil(token_budget * _labelled_share(head.options))
+        share = _memory_of(head).vocabulary_share
+        if share:
+            num_labelled = math.ceil(token_budget * share)
             head_bytes = max(head_bytes, _loss_bytes(head.config, num_labelled, device))
     if device == "cuda":
         # What a layer took is there again for a head.
@@ -116,12 +110,8 @@ def _activation_bytes(
     return activations + head_bytes + kept
 
 
-def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
-    """Of a batch's tokens, how many at most are projected onto the vocabulary."""
-    if isinstance(options, CausalLMLossHead):
-        return 1.0
-    # A row has a label at least, and no less than three tokens; texts of many masks are not foreseen.
-    return max(options.mask_probability, 1 / 3) if isinstance(options, MaskedLMLossHead) else 1 / 3
+def _memory_of(head: Head) -> HeadMemory:
+    return head.task.memory(head.options)
 
 
 def _trunks_of_last_rank(heads: Sequence[Head], size: int) -> dict[str, XLMRobertaXLModel]:
@@ -197,13 +187,11 @@ def _kernel_bytes(config: XLMRobertaXLConfig, slice_size: int) -> int:
     return min(_PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention, _MAX_KERNEL_BYTES)
 
 
-def _cache_bytes(
-    config: XLMRobertaXLConfig, options: TextGenerationHead, size: int, num_tokens: int, item_size: int
-) -> int:
+def _cache_bytes(config: XLMRobertaXLConfig, head: HeadMemory, size: int, num_tokens: int, item_size: int) -> int:
     """Keys and values of all layers for a batch of prompts that fill the model, and for what is added to each;
     shorter prompts are more of them, and need more."""
     num_prompts = max(1, num_tokens // config.max_num_tokens)
-    num_cached = (num_tokens + num_prompts * options.max_new_tokens) * (options.num_beams or 1)
+    num_cached = (num_tokens + num_prompts * head.max_new_tokens) * head.num_beams
     return num_cached * 2 * config.num_hidden_layers * config.hidden_size // size * item_size
 
 
@@ -219,11 +207,10 @@ def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> i
 def _vector_bytes(head: Head, num_tokens: int) -> int:
     """Of the batch before, what is there until it has left the GPU, while this one is launched. What other heads
     give is little."""
-    if not isinstance(head.options, EmbeddingHead):
+    tokens_per_vector = _memory_of(head).tokens_per_vector
+    if tokens_per_vector is None:
         return 0
-    # A text has no less than two tokens.
-    num_vectors = num_tokens if head.options.level == "token" else num_tokens // 2
-    return num_vectors * head.config.hidden_size * 4
+    return num_tokens // tokens_per_vector * head.config.hidden_size * 4
 
 
 def peak_memory(device: str) -> int:

@@ -9,11 +9,12 @@ import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
 from model.kernels.hardware import FAST_PATH_CALLS
-from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import Launched
 from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
 from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.tasks.requests import HeadRequest
 from tests.checkpoints import write_random_checkpoint
 from tests.oracle import assert_close
 from tests.unit.pipeline.compute_fixtures import make_head

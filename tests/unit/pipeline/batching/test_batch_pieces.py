@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batching.batch_pieces import Outcome, halves, join, pieces_within, take_sequences
-from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.tasks.requests import HeadRequest
 
 
 @st.composite

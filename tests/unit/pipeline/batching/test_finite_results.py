@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from pipeline.batching.finite_results import NOT_FINITE, NOT_FINITE_IN_FLOAT16, not_finite_sequences
+from pipeline.batching.finite_results import NOT_FINITE, not_finite_sequences
 from pipeline.batching.result_collector import Collected
-from pipeline.batching.shard_batch import Places
 from pipeline.columns import ERROR
+from pipeline.tasks.embedding import NOT_FINITE_IN_FLOAT16
+from pipeline.tasks.requests import Places
 from tests.not_finite_rows import (
     FIRST_OVERFLOW,
     GENERATION_HEADS,

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
-from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.columns import sequence_column
 from pipeline.encoding.fragment import encode_fragment
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
 from pipeline.heads.tokenizer import load_tokenizer
+from pipeline.tasks.requests import HeadRequest
 from tests.oracle import TOLERANCE, oracle_of, randomize
 from tests.pipeline_in_process import annotate_in_process
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.result_collector import Collected
 from pipeline.batching.sequences import SequenceSet
-from pipeline.batching.shard_batch import Places
+from pipeline.tasks.requests import Places
 from tests.unit.pipeline.compute_fixtures import window_column, window_of
 
 WINDOWS = WindowArrays.from_column(window_column([[window_of([0, 5, 6, 2])] * 3, [window_of([0, 7, 2])]]))

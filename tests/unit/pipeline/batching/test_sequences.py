@@ -13,10 +13,11 @@ from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import SequenceSet, gather_sequences
-from pipeline.batching.shard_batch import HeadRequest, Places, make_batch
+from pipeline.batching.shard_batch import make_batch
 from pipeline.batching.trunk_passes import Stream, streams_of
 from pipeline.heads.resolve import Head
-from pipeline.tasks.all_tasks import MaskedLMLossHead
+from pipeline.tasks.masked_lm_loss import MaskedLMLossHead
+from pipeline.tasks.requests import HeadRequest, Places
 from tests.unit.pipeline.compute_fixtures import make_head, window_column, window_of
 
 VOCABULARY = Vocabulary(mask_id=39)

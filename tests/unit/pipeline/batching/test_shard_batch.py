@@ -15,12 +15,13 @@ from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import SequenceSet, gather_sequences
-from pipeline.batching.shard_batch import HeadRequest, Places, ShardBatch, make_batch
+from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import streams_of
 from pipeline.columns import WANTED, sequence_column
 from pipeline.encoding.fragment import encode_fragment
 from pipeline.heads.resolve import sources_of
+from pipeline.tasks.requests import HeadRequest, Places
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 

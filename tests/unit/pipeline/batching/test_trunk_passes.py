@@ -2,7 +2,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.batching.trunk_passes import Masking, Stream, streams_of
+from pipeline.batching.trunk_passes import Stream, streams_of
+from pipeline.tasks.contract import Masking
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
 

@@ -6,17 +6,18 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.encoding.items import Source, candidate_labels, decoding_context, read_items, source_of
-from pipeline.tasks.all_tasks import HEAD_SECTIONS
+from pipeline.encoding.items import candidate_labels, decoding_context, read_items
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
+from pipeline.tasks.contract import SequenceSpec
 
 MAX_NUM_TOKENS = 512
 CUTTING = {"window": 512, "stride": 128, "truncate": False}
 
 
-def source(task: str, /, **options: Any) -> Source:
+def source(task: str, /, **options: Any) -> SequenceSpec:
     texts = {"text": "text"} if "text" in HEAD_SECTIONS[task].model_fields and "words" not in options else {}
     section: Any = HEAD_SECTIONS[task].model_validate({"task": task, **texts, **options})
-    return source_of(section, MAX_NUM_TOKENS)
+    return TASKS[task].sequence_spec(section, MAX_NUM_TOKENS)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def source(task: str, /, **options: Any) -> Source:
         (source("zero-shot-classification", labels_column="l"), "hypotheses", ("text", "l")),
     ],
 )
-def test_what_each_task_reads(found: Source, layout: str, columns: tuple[str, ...]) -> None:
+def test_what_each_task_reads(found: SequenceSpec, layout: str, columns: tuple[str, ...]) -> None:
     """The body, from which windows are cut, comes first."""
     assert (found.layout, found.columns) == (layout, columns)
 
@@ -46,7 +47,7 @@ def test_what_each_task_reads(found: Source, layout: str, columns: tuple[str, ..
 def test_heads_that_read_alike_have_equal_sources() -> None:
     """Their rows are tokenized, and pass a trunk, once."""
     plain = source("text-classification")
-    assert plain == Source("text", ("text",), **CUTTING)
+    assert plain == SequenceSpec("text", ("text",), **CUTTING)
     assert plain == source("embedding") == source("token-classification") == source("masked-lm-loss")
     for other in (
         source("fill-mask"),  # in which <mask> is a token
@@ -214,7 +215,7 @@ def test_candidates() -> None:
         (source("zero-shot-classification", labels_column="words"), False, [None, None]),
     ],
 )
-def test_what_decoding_needs_of_the_rows(found: Source, with_offsets: bool, expected: list[Any]) -> None:
+def test_what_decoding_needs_of_the_rows(found: SequenceSpec, with_offsets: bool, expected: list[Any]) -> None:
     """A blank word counts as a word, and is no candidate."""
     table = pa.table({"text": ["a", ""], "words": [["u", "", "v"], None]})
     assert decoding_context(table, found, with_offsets).to_pylist() == expected

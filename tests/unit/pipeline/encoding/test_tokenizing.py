@@ -18,8 +18,9 @@ import pipeline.encoding.tokenizing
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import Ragged
 from pipeline.encoding.fragment import encode_items
-from pipeline.encoding.items import Items, Source
+from pipeline.encoding.items import Items
 from pipeline.encoding.tokenizing import Tokens, pieces_of_text, tokenize_texts, tokenize_words
+from pipeline.tasks.contract import SequenceSpec
 from tests.shared_data import shared_data
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
@@ -165,7 +166,7 @@ def test_windows_hold_all_tokens_and_their_spans(
 ) -> None:
     """From any Unicode to windows of 16 tokens: what windows own is the text, each token once and in order."""
     items = Items(row=list(range(len(texts))), number=[0] * len(texts), texts=texts)
-    source = Source("text", ("text",), window=16, stride=5)
+    source = SequenceSpec("text", ("text",), window=16, stride=5)
     encoded = encode_items(items, source, tokenizer, len(texts), with_offsets=True)
     whole = as_lists(tokenize_texts(texts, tokenizer, with_offsets=True))
     for row, windows in enumerate(encoded.windows.to_pylist()):
@@ -203,7 +204,7 @@ def test_words_are_tokenized_by_themselves(tokenizer: XLMRobertaXLTokenizer, tex
 
 def test_no_word_is_lost_past_the_first_window(tokenizer: XLMRobertaXLTokenizer) -> None:
     words = " ".join(SENTENCES * 2).split()
-    source = Source("words", ("tokens",), window=64, stride=16)
+    source = SequenceSpec("words", ("tokens",), window=64, stride=16)
     encoded = encode_items(Items(row=[0], number=[0], words=[words]), source, tokenizer, 1)
     [windows] = encoded.windows.to_pylist()
     assert len(windows) > 20
@@ -214,7 +215,8 @@ TEN_MEGABYTES = """
     import resource, sys
     from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
     from pipeline.encoding.fragment import encode_items
-    from pipeline.encoding.items import Items, Source
+    from pipeline.encoding.items import Items
+    from pipeline.tasks.contract import SequenceSpec
     from tests.tiny_tokenizer import SENTENCES
 
     def peak_mib():
@@ -225,7 +227,7 @@ TEN_MEGABYTES = """
     text = joined * (10_000_000 // len(joined.encode()) + 1)
     items = Items(row=[0], number=[0], texts=[text])
     before = peak_mib()
-    encoded = encode_items(items, Source("text", ("text",), 512, 128), tokenizer, 1, with_offsets=True)
+    encoded = encode_items(items, SequenceSpec("text", ("text",), 512, 128), tokenizer, 1, with_offsets=True)
     print(peak_mib() - before, encoded.num_tokens[0], encoded.num_windows[0])
 """
 

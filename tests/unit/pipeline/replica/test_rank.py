@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from model import ShardGroup
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import Launched
 from pipeline.replica.model_runner import Shard, ShardSettings
 from pipeline.replica.rank import OutOfMemory, Rank, is_out_of_memory
+from pipeline.tasks.requests import HeadRequest
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
 SETTINGS = ShardSettings("cpu", "float32", 1, TINY_VOCAB_SIZE)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.batching.batch_pieces import Outcome
-from pipeline.batching.shard_batch import BatchOutput, HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.replica.recovery import (
     MAX_DEATHS,
     NUM_HITS_BEFORE_HALVING,
@@ -16,6 +16,7 @@ from pipeline.replica.recovery import (
     Recovery,
     UnisolatedError,
 )
+from pipeline.tasks.requests import HeadRequest
 
 BUDGET = 1000
 DIED = "the model process died on this row three times (ActorDiedError)"

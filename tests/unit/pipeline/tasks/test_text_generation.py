@@ -1,10 +1,13 @@
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.language_head_config import CausalLMLossHead, FillMaskHead, TextGenerationHead
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.tasks.sections import InputColumn
+from pipeline.tasks.text_generation import TextGenerationHead, generation_column
+from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
 
 def generation(**options: Any) -> TextGenerationHead:
@@ -53,10 +56,26 @@ def test_values_out_of_bounds(options: dict[str, Any]) -> None:
         generation(**options)
 
 
-def test_the_other_heads_read_one_text() -> None:
-    assert FillMaskHead(task="fill-mask", text="a").top_k == 5
-    assert CausalLMLossHead(task="causal-lm-loss", text="a.b").input_columns == (
-        InputColumn("a.b", "text", "text"),
-    )
-    with pytest.raises(ValidationError):
-        FillMaskHead(task="fill-mask", top_k=0)
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> XLMRobertaXLTokenizer:
+    return XLMRobertaXLTokenizer(write_tiny_sentencepiece(tmp_path_factory.mktemp("tokenizer")))
+
+
+def test_generated_text_ends_where_its_tokens_do(tokenizer: XLMRobertaXLTokenizer) -> None:
+    ids = [tokenizer.encode(text, add_special_tokens=False) for text in SENTENCES[:3]]
+    width = max(map(len, ids)) + 2
+    padded = np.array([[*row, 2, *[1] * (width - len(row) - 1)] for row in ids])
+    counts = np.array([len(ids[0]), len(ids[1]), 0])
+    column = generation_column(padded, counts, tokenizer)
+    assert column.to_pylist() == [
+        {"text": tokenizer.decode(row[:count]), "num_tokens": count}
+        for row, count in zip(ids, counts.tolist(), strict=True)
+    ]
+    assert column[2].as_py()["text"] == ""
+
+
+def test_special_tokens_among_the_generated_count_and_do_not_show(tokenizer: XLMRobertaXLTokenizer) -> None:
+    word = tokenizer.encode(SENTENCES[0], add_special_tokens=False)[:3]
+    ids = np.array([[word[0], 0, tokenizer.mask_token_id, *word[1:]]])
+    [value] = generation_column(ids, np.array([6]), tokenizer).to_pylist()
+    assert value == {"text": tokenizer.decode(word), "num_tokens": 6}
