@@ -41,14 +41,14 @@ def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> 
     return pa.schema([*carried, *RESERVED_FIELDS, *heads])
 
 
-def sequence_column(source: int) -> str:
-    """Name of the internal column of windows of source number `source` of a job's heads."""
-    return f"{SEQUENCE_PREFIX}{source}"
+def sequence_column(spec: int) -> str:
+    """Name of the internal column of windows of spec number `spec` among those of a job's heads."""
+    return f"{SEQUENCE_PREFIX}{spec}"
 
 
-def context_column(source: int) -> str:
-    """Name of the internal column with what decoding needs of that source beside its windows."""
-    return f"{CONTEXT_PREFIX}{source}"
+def context_column(spec: int) -> str:
+    """Name of the internal column with what decoding needs of that spec beside its windows."""
+    return f"{CONTEXT_PREFIX}{spec}"
 
 
 def is_encoded(name: str) -> bool:

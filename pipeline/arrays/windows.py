@@ -80,7 +80,7 @@ def cut_windows(lengths: NDArray[np.int64], capacities: NDArray[np.int64], strid
 
 @dataclass(frozen=True)
 class WindowArrays:
-    """The windows of one source, over all rows of a fragment; see `WINDOW_TYPE`.
+    """The windows of one sequence spec, over all rows of a fragment; see `WINDOW_TYPE`.
 
     Attributes:
         ids, begins, ends: a row each window.

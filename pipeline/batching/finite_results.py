@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.result_collector import Collected
+from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.heads.resolve import Head
 from pipeline.tasks.contract import HeadOutput
 
@@ -19,7 +19,7 @@ NOT_FINITE = (
 )
 
 
-def not_finite_sequences(head: Head, collected: Collected) -> dict[int, str]:
+def not_finite_sequences(head: Head, collected: HeadOutputCollector) -> dict[int, str]:
     """By sequence of the fragment, why what the ranks returned of it for this head cannot be used."""
     found: dict[int, str] = {}
     for values, places in zip(collected.values, collected.places, strict=True):

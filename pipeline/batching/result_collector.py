@@ -13,7 +13,7 @@ from pipeline.tasks.requests import Places
 
 
 @dataclass
-class Collected:
+class HeadOutputCollector:
     """What ranks have returned for one head so far, batch by batch."""
 
     values: list[HeadOutput] = field(default_factory=list)

@@ -10,7 +10,7 @@ from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
-from pipeline.batching.trunk_passes import Stream
+from pipeline.batching.trunk_passes import TrunkPass
 from pipeline.tasks.contract import Masking
 
 
@@ -19,31 +19,31 @@ class SequenceSet:
     """All sequences of a fragment, as slices of two flat arrays.
 
     Attributes:
-        flat_ids: int32, the token ids of all streams end to end, masks drawn.
+        flat_ids: int32, the token ids of all passes end to end, masks drawn.
         flat_labels: int32, what is to be predicted there, else -100.
         start, length: where each sequence is in them; int64 `[sequences]` like all that follows.
-        stream: which stream a sequence belongs to.
-        window: which window of that stream's source it shows.
+        trunk_pass: index of the pass that a sequence belongs to.
+        window: which window of that pass's spec it shows.
         masked_position: for one-at-a-time masking, the token that is masked; else -1.
-        sources: windows of each source, where the rest is told.
+        windows_by_spec: the windows of each spec, where the rest is told.
     """
 
     flat_ids: NDArray[np.int32]
     flat_labels: NDArray[np.int32]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
-    stream: NDArray[np.int64]
+    trunk_pass: NDArray[np.int64]
     window: NDArray[np.int64]
     masked_position: NDArray[np.int64]
-    sources: Sequence[WindowArrays]
+    windows_by_spec: Sequence[WindowArrays]
 
     def __len__(self) -> int:
         return len(self.length)
 
 
 def gather_sequences(
-    sources: Sequence[WindowArrays],
-    streams: Sequence[Stream],
+    windows_by_spec: Sequence[WindowArrays],
+    passes: Sequence[TrunkPass],
     wanted: NDArray[np.bool_],
     hashes: NDArray[np.uint64],
     vocabulary: Vocabulary,
@@ -56,24 +56,24 @@ def gather_sequences(
     """
     parts = []
     base = 0
-    for i, stream in enumerate(streams):
-        windows = sources[stream.source]
+    for i, trunk_pass in enumerate(passes):
+        windows = windows_by_spec[trunk_pass.spec]
         ids, labels = windows.ids.values, None
-        chosen = np.flatnonzero(wanted[windows.row][:, list(stream.heads)].any(axis=1))
+        chosen = np.flatnonzero(wanted[windows.row][:, list(trunk_pass.heads)].any(axis=1))
         positions = np.full(len(chosen), -1, dtype=np.int64)
-        if stream.masking is not None and stream.masking.strategy == "sample":
-            ids, labels = _masked(windows, hashes, stream.masking, vocabulary)
-        elif stream.masking is not None:
+        if trunk_pass.masking is not None and trunk_pass.masking.strategy == "sample":
+            ids, labels = _masked(windows, hashes, trunk_pass.masking, vocabulary)
+        elif trunk_pass.masking is not None:
             chosen, positions = _each_token_in_turn(windows, chosen)
         if labels is None:
             labels = np.full(len(ids), IGNORE_INDEX, dtype=np.int32)
         start, length = windows.ids.starts[chosen] + base, windows.ids.lengths[chosen]
         parts.append((ids, labels, start, length, np.full(len(chosen), i), chosen, positions))
         base += len(ids)
-    flat_ids, flat_labels, start, length, stream_of, window, position = (
+    flat_ids, flat_labels, start, length, pass_of, window, position = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
-    return SequenceSet(flat_ids, flat_labels, start, length, stream_of, window, position, sources)
+    return SequenceSet(flat_ids, flat_labels, start, length, pass_of, window, position, windows_by_spec)
 
 
 def _masked(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
 from pipeline.batching.sequences import SequenceSet
-from pipeline.batching.trunk_passes import Stream
+from pipeline.batching.trunk_passes import TrunkPass
 from pipeline.heads.resolve import Head
 from pipeline.tasks.contract import HeadOutput
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places
@@ -42,7 +42,7 @@ class ShardBatch:
 def make_batch(
     sequences: SequenceSet,
     indices: NDArray[np.int64],
-    streams: Sequence[Stream],
+    passes: Sequence[TrunkPass],
     heads: Sequence[Head],
     wanted: NDArray[np.bool_],
     mask_id: int,
@@ -61,11 +61,11 @@ def make_batch(
     labels[single] = input_ids[single]
     input_ids[single] = mask_id
     requests, places = {}, {}
-    for i, stream in enumerate(streams):
-        members = np.flatnonzero(sequences.stream[indices] == i)
-        windows = sequences.sources[stream.source]
+    for i, trunk_pass in enumerate(passes):
+        members = np.flatnonzero(sequences.trunk_pass[indices] == i)
+        windows = sequences.windows_by_spec[trunk_pass.spec]
         row = windows.row[sequences.window[indices[members]]]
-        for head, is_wanted in ((heads[h], wanted[row, h]) for h in stream.heads):
+        for head, is_wanted in ((heads[h], wanted[row, h]) for h in trunk_pass.heads):
             served = members[is_wanted]
             if not len(served):
                 continue
@@ -84,7 +84,7 @@ def make_batch(
             request, place = head.task.request(head.options, batch)
             if len(request.index):
                 requests[head.name], places[head.name] = request, place
-    first = streams[int(sequences.stream[indices[0]])]
+    first = passes[int(sequences.trunk_pass[indices[0]])]
     return (
         ShardBatch(
             trunk=first.trunk,

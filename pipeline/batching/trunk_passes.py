@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.heads.resolve import Head, sources_of
+from pipeline.heads.resolve import Head, sequence_specs
 from pipeline.tasks.contract import Masking
 
 
 @dataclass(frozen=True)
-class Stream:
-    """Sequences that are made in one way: each passes the trunk once for all heads of its stream.
+class TrunkPass:
+    """Sequences that are made in one way: each passes the trunk once for all of these heads.
 
     Attributes:
         trunk: directory of the trunk.
-        source: index of the source among `sources_of(heads)`.
+        spec: index of its spec among `sequence_specs(heads)`.
         heads: indices of the heads that read these sequences.
         masking: of a masked language model loss.
         generates: sequences are prompts that a head goes on from, token by token.
@@ -21,21 +21,21 @@ class Stream:
     """
 
     trunk: str
-    source: int
+    spec: int
     heads: tuple[int, ...]
     masking: Masking | None = None
     generates: bool = False
     seed: int = 0
 
 
-def streams_of(heads: Sequence[Head]) -> list[Stream]:
-    """Heads with equal trunk, source, masking and seed share a stream."""
-    sources = sources_of(heads)
-    members: dict[Stream, list[int]] = {}
+def trunk_passes(heads: Sequence[Head]) -> list[TrunkPass]:
+    """Heads with equal trunk, spec, masking and seed share a pass."""
+    specs = sequence_specs(heads)
+    members: dict[TrunkPass, list[int]] = {}
     for i, head in enumerate(heads):
-        alike = Stream(
+        alike = TrunkPass(
             trunk=head.trunk,
-            source=sources.index(head.source),
+            spec=specs.index(head.sequence_spec),
             heads=(),
             masking=head.task.masking(head.options),
             generates=head.task.generates,

@@ -31,15 +31,15 @@ class Items:
     problems: dict[int, str] = field(default_factory=dict)
 
 
-def read_items(table: pa.Table, source: SequenceSpec, is_wanted: NDArray[np.bool_]) -> Items:
+def read_items(table: pa.Table, spec: SequenceSpec, is_wanted: NDArray[np.bool_]) -> Items:
     """Read the rows that are wanted; a null, empty or wrong field is a problem of its row."""
     items = Items()
     bodies: Sequence[str | list[str] | Problem] = (
-        text_list_field(table, source.columns[0], allow_blank=True)
-        if source.layout == "words"
-        else text_field(table, source.columns[0])
+        text_list_field(table, spec.columns[0], allow_blank=True)
+        if spec.layout == "words"
+        else text_field(table, spec.columns[0])
     )
-    companions = _companions(table, source)
+    companions = _companions(table, spec)
     for row in np.flatnonzero(is_wanted).tolist():
         body, others = bodies[row], [None] if companions is None else companions[row]
         problems = [str(found) for found in (body, others) if isinstance(found, Problem)]
@@ -59,46 +59,44 @@ def read_items(table: pa.Table, source: SequenceSpec, is_wanted: NDArray[np.bool
     return items
 
 
-def _companions(table: pa.Table, source: SequenceSpec) -> list[list[str] | Problem] | None:
+def _companions(table: pa.Table, spec: SequenceSpec) -> list[list[str] | Problem] | None:
     """The companions of every row's body; None for layouts without any."""
-    match source.layout:
+    match spec.layout:
         case "pair" | "question":
-            return [_listed(text) for text in text_field(table, source.columns[1])]
-        case "choices" if len(source.columns) > 2:
-            return text_columns_field(table, source.columns[1:])
+            return [_listed(text) for text in text_field(table, spec.columns[1])]
+        case "choices" if len(spec.columns) > 2:
+            return text_columns_field(table, spec.columns[1:])
         case "choices":
-            return text_list_field(table, source.columns[1])
+            return text_list_field(table, spec.columns[1])
         case "hypotheses":
-            labels = candidate_labels(table, source)
-            return [
-                names if isinstance(names, Problem) else hypotheses(source.template, names) for names in labels
-            ]
+            labels = candidate_labels(table, spec)
+            return [names if isinstance(names, Problem) else hypotheses(spec.template, names) for names in labels]
     return None
 
 
-def candidate_labels(table: pa.Table, source: SequenceSpec) -> list[list[str] | Problem]:
+def candidate_labels(table: pa.Table, spec: SequenceSpec) -> list[list[str] | Problem]:
     """The candidates of every row of zero-shot classification."""
-    if source.labels:
-        return [list(source.labels)] * table.num_rows
-    return text_list_field(table, source.columns[1])
+    if spec.labels:
+        return [list(spec.labels)] * table.num_rows
+    return text_list_field(table, spec.columns[1])
 
 
-def decoding_context(table: pa.Table, source: SequenceSpec, with_offsets: bool) -> pa.Array:
+def decoding_context(table: pa.Table, spec: SequenceSpec, with_offsets: bool) -> pa.Array:
     """What decoding needs of the rows beside the sequences; null where a row has no such thing.
 
     The text that spans are cut from (strings), the number of words (int32) where a text is split, or the
-    candidates of zero-shot classification (lists of strings); all null for sources that need nothing.
+    candidates of zero-shot classification (lists of strings); all null for specs that need nothing.
     """
     values: Sequence[object] = []
-    match source.layout:
+    match spec.layout:
         case "words":
-            words = text_list_field(table, source.columns[0], allow_blank=True)
+            words = text_list_field(table, spec.columns[0], allow_blank=True)
             return pa.array([None if isinstance(w, Problem) else len(w) for w in words], pa.int32())
         case "hypotheses":
-            values = candidate_labels(table, source)
+            values = candidate_labels(table, spec)
             return pa.array([None if isinstance(v, Problem) else v for v in values], pa.list_(pa.string()))
         case _ if with_offsets:
-            values = text_field(table, source.columns[0])
+            values = text_field(table, spec.columns[0])
             return pa.array([None if isinstance(v, Problem) else v for v in values], pa.string())
     return pa.nulls(table.num_rows)
 

@@ -16,11 +16,11 @@ from pipeline.tasks.contract import SequenceSpec, Task
 
 @dataclass(frozen=True)
 class Head:
-    """One output column: its options, its source, the trunk it sits on, and the weights' own configuration."""
+    """One output column: its options, what it reads, the trunk it sits on, and the weights' own configuration."""
 
     name: str
     options: HeadConfig
-    source: SequenceSpec
+    sequence_spec: SequenceSpec
     trunk: str
     config: XLMRobertaXLConfig
 
@@ -64,11 +64,11 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
             f"{wanted}; name another trunk"
         )
     try:
-        source = task.sequence_spec(options, trunk_config.max_num_tokens)
+        spec = task.sequence_spec(options, trunk_config.max_num_tokens)
         task.output_type(options, config)
     except ValueError as error:
         raise ConfigError(f"heads.{name}.{error}") from None
-    return Head(name, options, source, trunk, config)
+    return Head(name, options, spec, trunk, config)
 
 
 def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
@@ -110,9 +110,9 @@ def _check_weights(head: Head, field: str) -> None:
         raise ConfigError(f"{field}: {error}") from None
 
 
-def sources_of(heads: Sequence[Head]) -> list[SequenceSpec]:
-    """The distinct sources, in the order of the heads."""
-    return list(dict.fromkeys(head.source for head in heads))
+def sequence_specs(heads: Sequence[Head]) -> list[SequenceSpec]:
+    """The distinct specs, in the order of the heads."""
+    return list(dict.fromkeys(head.sequence_spec for head in heads))
 
 
 def output_types(heads: Sequence[Head]) -> Mapping[str, pa.DataType]:

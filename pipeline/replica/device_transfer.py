@@ -17,7 +17,7 @@ from model.kernels.hardware import FAST_PATH_CALLS
 
 
 @dataclass(frozen=True)
-class Launched:
+class PendingOutput:
     """A batch that a device computes, or has computed.
 
     Attributes:
@@ -35,7 +35,7 @@ class Launched:
         return {name: tuple(tensor.numpy() for tensor in tensors) for name, tensors in self.tensors.items()}
 
 
-class Copies:
+class DeviceTransfer:
     """The copies of one rank.
 
     Args:
@@ -60,17 +60,17 @@ class Copies:
         there.record_stream(computing)
         return there
 
-    def to_host(self, results: Mapping[str, tuple[Tensor, ...]]) -> Launched:
+    def to_host(self, results: Mapping[str, tuple[Tensor, ...]]) -> PendingOutput:
         """Results, by head, of kernels that are queued; waits for none of them."""
         if self._outward is None:
-            return Launched(results, None)
+            return PendingOutput(results, None)
         self._outward.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._outward):
             there = {name: tuple(self._pinned(tensor) for tensor in tensors) for name, tensors in results.items()}
             # Whoever waits sleeps, and does not ask again and again.
             arrival = torch.cuda.Event(blocking=True)
             arrival.record()
-        return Launched(there, arrival)
+        return PendingOutput(there, arrival)
 
     def _pinned(self, tensor: Tensor) -> Tensor:
         assert self._outward is not None

@@ -13,7 +13,7 @@ from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
 from pipeline.precision import Precision
-from pipeline.replica.device_transfer import Copies, Launched
+from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.tasks.contract import HeadStates, Prompts
 from pipeline.tasks.requests import HeadRequest
 
@@ -40,7 +40,7 @@ class ShardSettings:
         return Precision.named(self.dtype)
 
 
-class Shard:
+class ModelRunner:
     """The distinct trunks of a job and the heads on them, as far as this rank holds them.
 
     Attributes:
@@ -52,7 +52,7 @@ class Shard:
         self.settings = settings
         self.group = group
         self.num_trunk_tokens = 0
-        self._copies = Copies(settings.device)
+        self._copies = DeviceTransfer(settings.device)
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
         # Generation steps through the padded forward with a cache, which fused layers do not have.
@@ -100,7 +100,7 @@ class Shard:
         return {prefix: module.eval() for prefix, module in modules.items()}
 
     @torch.inference_mode()
-    def launch(self, batch: ShardBatch) -> Launched:
+    def launch(self, batch: ShardBatch) -> PendingOutput:
         """Pass a batch through its trunk once, and each head over what it is asked for.
 
         A GPU has only begun when this returns, and may have others before it; a CPU is done. Heads that look at

@@ -16,9 +16,9 @@ import torch.distributed as dist
 from model import ShardGroup
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.memory import peak_memory, reset_peak_memory
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 
 START_TIMEOUT_S = 1800.0
 # Ranks are in step, so that none waits long for the others, unless one is stopped.
@@ -46,8 +46,8 @@ class Rank:
         self._rank, self._size = rank, size
         self._settings = settings
         self._store: dist.TCPStore | None = None
-        self._shard: Shard | None = None
-        self._launched: SimpleQueue[Launched | OutOfMemory | None] = SimpleQueue()
+        self._runner: ModelRunner | None = None
+        self._launched: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
         """Rank 0 opens the store where the others meet, on a free port; returns its address."""
@@ -57,9 +57,9 @@ class Rank:
 
     def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
         """Join the group and read this rank's slices; returns the stored tensors that nothing has used."""
-        self._shard = Shard(heads, self._settings, self._join(address))
+        self._runner = ModelRunner(heads, self._settings, self._join(address))
         reset_peak_memory(self._settings.device)
-        return self._shard.unused
+        return self._runner.unused
 
     def _join(self, address: tuple[str, int] | None) -> ShardGroup:
         if address is None:
@@ -89,7 +89,7 @@ class Rank:
 
         After an error, which this call tells, it returns None.
         """
-        launched: Launched | OutOfMemory | None = None
+        launched: PendingOutput | OutOfMemory | None = None
         try:
             launched = self._launch(batch)
         finally:
@@ -100,10 +100,10 @@ class Rank:
         """Wait for the next one of the batches that were launched."""
         return self._answer(self._launched.get())
 
-    def _launch(self, batch: ShardBatch) -> Launched | OutOfMemory:
-        assert self._shard is not None
+    def _launch(self, batch: ShardBatch) -> PendingOutput | OutOfMemory:
+        assert self._runner is not None
         try:
-            return self._shard.launch(batch)
+            return self._runner.launch(batch)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -112,8 +112,8 @@ class Rank:
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
 
-    def _answer(self, launched: Launched | OutOfMemory | None) -> BatchOutput | OutOfMemory | None:
-        if not isinstance(launched, Launched):
+    def _answer(self, launched: PendingOutput | OutOfMemory | None) -> BatchOutput | OutOfMemory | None:
+        if not isinstance(launched, PendingOutput):
             return launched
         results = launched.results()
         return results if self._rank == 0 else None

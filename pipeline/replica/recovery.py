@@ -13,7 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.batch_pieces import Outcome, Piece, halves, join, pieces_within, take_sequences
+from pipeline.batching.batch_pieces import (
+    BatchOutcome,
+    Piece,
+    halves,
+    join_outcomes,
+    pieces_within,
+    take_sequences,
+)
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import PipelineError
 
@@ -69,8 +76,8 @@ class Recovery:
         self._num_hits = 0
         self._num_deaths = 0
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
-        """Outcome of each batch, in order; a few batches are under way at once.
+    def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
+        """BatchOutcome of each batch, in order; a few batches are under way at once.
 
         Raises:
             UnisolatedError: the ranks die of a batch whatever is left out of it.
@@ -88,18 +95,18 @@ class Recovery:
                 return
             outcomes = [(piece, self._receive(piece, ticket)) for piece, ticket in in_flight.popleft()]
             # A piece alone is the whole.
-            yield outcomes[0][1] if len(outcomes) == 1 else join(outcomes)
+            yield outcomes[0][1] if len(outcomes) == 1 else join_outcomes(outcomes)
 
     def _current(self, piece: Piece, ticket: Any) -> Any:
         """A ticket for the ranks that stand now."""
         return ticket if self._ranks.is_current(ticket) else self._ranks.send(piece.batch)
 
-    def _receive(self, piece: Piece, ticket: Any) -> Outcome:
+    def _receive(self, piece: Piece, ticket: Any) -> BatchOutcome:
         """The outcome of a piece that has been sent."""
         batch = piece.batch
         try:
             try:
-                return Outcome(self._ranks.receive(self._current(piece, ticket)))
+                return BatchOutcome(self._ranks.receive(self._current(piece, ticket)))
             except BatchTooLargeError:
                 self._count_hit(batch)
                 return self._halve(batch)
@@ -110,10 +117,10 @@ class Recovery:
         except RanksLostError:
             return self._isolate(batch)
 
-    def _try(self, batch: ShardBatch) -> Outcome:
+    def _try(self, batch: ShardBatch) -> BatchOutcome:
         """One try, with nothing else under way; memory is seen to. Raises RanksLostError."""
         try:
-            return Outcome(self._ranks.receive(self._ranks.send(batch)))
+            return BatchOutcome(self._ranks.receive(self._ranks.send(batch)))
         except BatchTooLargeError:
             return self._halve(batch)
 
@@ -127,35 +134,35 @@ class Recovery:
                 f"{self.token_budget} tokens a batch; lower model.token_budget"
             )
 
-    def _halve(self, batch: ShardBatch) -> Outcome:
+    def _halve(self, batch: ShardBatch) -> BatchOutcome:
         """Both halves of a batch that does not fit. Raises RanksLostError."""
         if len(batch.lengths) == 1:
             reason = (
                 f"its sequence of {batch.lengths[0]} tokens does not fit in the memory of a rank; give the head a "
                 "smaller window, or the ranks more memory"
             )
-            return Outcome({}, {0: reason})
-        return join([(piece, self._try(piece.batch)) for piece in halves(batch)])
+            return BatchOutcome({}, {0: reason})
+        return join_outcomes([(piece, self._try(piece.batch)) for piece in halves(batch)])
 
-    def _isolate(self, batch: ShardBatch) -> Outcome:
+    def _isolate(self, batch: ShardBatch) -> BatchOutcome:
         """Find the sequences that the ranks die of, after two tries in vain; compute the rest."""
         self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is searched")
         self._num_deaths = 0
         everything = np.arange(len(batch.lengths))
         parts = [everything] if len(everything) == 1 else [half.sequences for half in halves(batch)]
-        found = join([outcome for part in parts for outcome in self._search(batch, part)])
+        found = join_outcomes([outcome for part in parts for outcome in self._search(batch, part)])
         rest = everything[~np.isin(everything, list(found.lost))]
         if not len(rest):
             return found
         piece = take_sequences(batch, rest)
         try:
-            computed = join([(piece, self._try(piece.batch))])
+            computed = join_outcomes([(piece, self._try(piece.batch))])
         except RanksLostError:
             # They die of how much it is, and not of what it is: the pieces are what there is.
             return found
-        return Outcome(computed.results, found.lost | computed.lost)
+        return BatchOutcome(computed.results, found.lost | computed.lost)
 
-    def _search(self, batch: ShardBatch, sequences: NDArray[np.int64]) -> list[tuple[Piece, Outcome]]:
+    def _search(self, batch: ShardBatch, sequences: NDArray[np.int64]) -> list[tuple[Piece, BatchOutcome]]:
         """Outcomes of these sequences of a batch, in as few pieces as the ranks survive."""
         piece = take_sequences(batch, sequences)
         try:
@@ -168,7 +175,7 @@ class Recovery:
             outcome for half in halves(piece.batch) for outcome in self._search(batch, sequences[half.sequences])
         ]
 
-    def _last_try(self, batch: ShardBatch, piece: Piece, error: RanksLostError) -> Outcome:
+    def _last_try(self, batch: ShardBatch, piece: Piece, error: RanksLostError) -> BatchOutcome:
         """The last try for a sequence that the ranks have died of while it was alone."""
         try:
             return self._try(piece.batch)
@@ -178,7 +185,7 @@ class Recovery:
             f"the model process died on this row three times ({error.kind}); take it out of the input, or look "
             "into the logs of the ranks for the cause"
         )
-        return Outcome({}, {0: reason})
+        return BatchOutcome({}, {0: reason})
 
     def _count_death(self, batch: ShardBatch) -> None:
         self._num_deaths += 1

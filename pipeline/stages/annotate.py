@@ -9,7 +9,7 @@ import pyarrow as pa
 import ray
 
 from model import XLMRobertaXLTokenizer
-from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.fragment_columns import decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
@@ -106,7 +106,7 @@ class Annotator:
         )
         return output
 
-    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
+    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
         """Run batches on the ranks, and tell how many tokens have passed."""
         sizes: list[int] = []
 

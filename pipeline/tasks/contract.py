@@ -168,8 +168,8 @@ class OrderedHeadOutput:
 
     Attributes:
         values: what the ranks returned, arrays with a first axis `[n]`.
-        window, position: int64 `[n]`, the window of the head's source and the token in it.
-        windows: of that source.
+        window, position: int64 `[n]`, the window of the head's spec and the token in it.
+        windows: of that spec.
         context: by row, what `decoding_context` kept.
     """
 

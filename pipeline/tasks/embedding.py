@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.segments import list_column
+from pipeline.arrays.segments import list_column
 from pipeline.tasks.contract import (
     HeadMemory,
     HeadOutput,

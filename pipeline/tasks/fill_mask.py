@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.segments import list_column
+from pipeline.arrays.segments import list_column
 from pipeline.tasks.contract import HeadMemory, HeadStates, OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.language_modeling import build_lm_head, lm_head_of
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens

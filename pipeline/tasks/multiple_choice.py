@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from pipeline.arrays.ragged import offsets_of
-from pipeline.segments import list_column, segment_argmax, segment_softmax
+from pipeline.arrays.segments import list_column, segment_argmax, segment_softmax
 from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
 from pipeline.tasks.window_merging import item_means

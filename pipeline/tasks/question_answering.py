@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.arrays.ragged import offsets_of, ranges
+from pipeline.arrays.segments import segment_of
 from pipeline.errors import ConfigError
-from pipeline.segments import segment_of
 from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, place_rows
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places
 from pipeline.tasks.sections import InputColumn, NonEmpty, WindowedHeadSection

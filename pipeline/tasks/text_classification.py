@@ -10,8 +10,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
+from pipeline.arrays.segments import list_column, softmax
 from pipeline.errors import ConfigError
-from pipeline.segments import list_column, softmax
 from pipeline.tasks.contract import (
     HeadStates,
     OrderedHeadOutput,

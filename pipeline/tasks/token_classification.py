@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.arrays.ragged import offsets_of
-from pipeline.segments import list_column, segment_argmax, segment_of, softmax
+from pipeline.arrays.segments import list_column, segment_argmax, segment_of, softmax
 from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, class_labels, text_spec
 from pipeline.tasks.label_schemes import OUTSIDE, LabelScheme, read_labels
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, StringConstraints
 
 from pipeline.arrays.ragged import offsets_of
+from pipeline.arrays.segments import descending, list_column, segment_softmax, softmax
 from pipeline.errors import ConfigError
-from pipeline.segments import descending, list_column, segment_softmax, softmax
 from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, TextHeadSection, distinct
 from pipeline.tasks.window_merging import item_means

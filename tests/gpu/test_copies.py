@@ -11,9 +11,9 @@ from model import ShardGroup, XLMRobertaXLConfig
 from model.kernels.hardware import FAST_PATH_CALLS
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.device_transfer import Launched
+from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from pipeline.tasks.requests import HeadRequest
 from tests.checkpoints import write_random_checkpoint
 from tests.oracle import assert_close
@@ -53,8 +53,8 @@ def heads_of(directory: Path) -> list[Head]:
     ]
 
 
-def shard_of(directory: Path, device: str, dtype: str) -> Shard:
-    return Shard(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
+def shard_of(directory: Path, device: str, dtype: str) -> ModelRunner:
+    return ModelRunner(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
 
 
 def random_batch(directory: Path, lengths: list[int], seed: int) -> ShardBatch:
@@ -107,7 +107,7 @@ def test_batches_that_are_launched_ahead_do_not_mix(directory: Path, dtype: str)
     shard = shard_of(directory, "cuda", dtype)
     batches = many_batches(directory, 24)
     expected = [copied(shard.launch(batch).results()) for batch in batches]
-    launched: deque[Launched] = deque()
+    launched: deque[PendingOutput] = deque()
     found = []
     for batch in batches:
         if len(launched) == 2:
@@ -146,7 +146,7 @@ def test_two_batches_take_no_more_than_is_planned_with(directory: Path) -> None:
     """Beside it, up to 64 MiB that libraries take to work in."""
     heads = [head for head in heads_of(directory) if head.name in ("vector", "tokens")]
     planned = rank_memory(heads, tensor_parallel_size=1, token_budget=32768, dtype="bfloat16", device="cuda")
-    shard = Shard(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
+    shard = ModelRunner(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
     ids = np.full(32768, 5, dtype=np.int32)
     requests = {
         "vector": HeadRequest(np.arange(256, dtype=np.int32)),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batching.batch_pieces import Outcome, halves, join, pieces_within, take_sequences
+from pipeline.batching.batch_pieces import BatchOutcome, halves, join_outcomes, pieces_within, take_sequences
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.tasks.requests import HeadRequest
 
@@ -60,7 +60,7 @@ def test_pieces_together_give_what_the_whole_gives(batch: ShardBatch, token_budg
     for piece in pieces:
         assert len(piece.batch.input_ids) <= token_budget or len(piece.batch.lengths) == 1
         assert (piece.batch.trunk, piece.batch.seed) == ("trunk", 3)
-    outcome = join([(piece, Outcome(compute(piece.batch))) for piece in pieces])
+    outcome = join_outcomes([(piece, BatchOutcome(compute(piece.batch))) for piece in pieces])
     assert outcome.lost == {}
     assert_equal(outcome.results, compute(batch))
 
@@ -77,8 +77,8 @@ def test_lost_sequences_are_left_out_and_told_by_their_number_in_the_whole(
         here = [i for i, number in enumerate(piece.sequences.tolist()) if number in lost]
         left = np.array([i for i in range(len(piece.sequences)) if i not in here], dtype=np.int64)
         results = compute(take_sequences(piece.batch, left).batch) if len(left) else {}
-        outcomes.append((piece, Outcome(results, dict.fromkeys(here, "broken"))))
-    outcome = join(outcomes)
+        outcomes.append((piece, BatchOutcome(results, dict.fromkeys(here, "broken"))))
+    outcome = join_outcomes(outcomes)
     assert outcome.lost == dict.fromkeys(sorted(lost), "broken")
     assert_equal(outcome.results, compute(take_sequences(batch, rest).batch) if len(rest) else {})
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
+from pipeline.batching.fragment_columns import FragmentColumns
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.columns import sequence_column
 from pipeline.encoding.fragment import encode_fragment
@@ -24,7 +24,7 @@ from pipeline.heads.resolve import Head
 from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.tasks.requests import HeadRequest
 from tests.oracle import TOLERANCE, oracle_of, randomize
-from tests.pipeline_in_process import annotate_in_process
+from tests.pipeline_in_process import annotate_in_process, compute_head_columns
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
@@ -93,19 +93,19 @@ def fragment_of(num_rows: int) -> Fragment:
 
 def compute(
     tokenizer: XLMRobertaXLTokenizer, ranks: Ranks, encoded: pa.Table, *, token_budget: int = 64
-) -> HeadColumns:
+) -> FragmentColumns:
     fragment = fragment_of(encoded.num_rows)
     return compute_head_columns(encoded, fragment, ranks.heads, tokenizer, ranks.run, token_budget=token_budget)
 
 
-def windows_of(encoded: pa.Table, source: int, row: int) -> list[dict[str, Any]]:
-    windows: list[dict[str, Any]] = encoded.column(sequence_column(source))[row].as_py()
+def windows_of(encoded: pa.Table, spec: int, row: int) -> list[dict[str, Any]]:
+    windows: list[dict[str, Any]] = encoded.column(sequence_column(spec))[row].as_py()
     return windows
 
 
-def mean_of_windows(encoded: pa.Table, source: int, row: int) -> float:
+def mean_of_windows(encoded: pa.Table, spec: int, row: int) -> float:
     """Of the sums of their ids, weighted by the tokens that they own."""
-    windows = windows_of(encoded, source, row)
+    windows = windows_of(encoded, spec, row)
     owned = [window["owned_end"] - window["owned_begin"] for window in windows]
     return float(np.average([sum(window["input_ids"]) for window in windows], weights=owned))
 

@@ -44,9 +44,9 @@ def encoded(
     return columns
 
 
-def ids_of(columns: dict[str, list[Any]], source: int = 0) -> list[list[list[int]]]:
+def ids_of(columns: dict[str, list[Any]], spec: int = 0) -> list[list[list[int]]]:
     """By row, the token ids of its windows."""
-    return [[window["input_ids"] for window in windows] for windows in columns[sequence_column(source)]]
+    return [[window["input_ids"] for window in windows] for windows in columns[sequence_column(spec)]]
 
 
 def test_texts_become_what_the_tokenizer_makes_of_them(tokenizer: XLMRobertaXLTokenizer) -> None:

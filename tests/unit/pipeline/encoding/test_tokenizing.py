@@ -113,7 +113,7 @@ def test_real_documents_that_are_cut_at_blanks_have_the_tokens_of_the_whole() ->
     """All but a few in ten thousand: sentencepiece adds up its scores along the whole text in fp32, so that of two
     ways to cut a word that are equally good to six digits, either may win further on in a text."""
     tokenizer = XLMRobertaXLTokenizer(shared_data("xlm-roberta-tokenizer", "sentencepiece.bpe.model"))
-    table = pq.read_table(shared_data("corpus", "part-00000.parquet"), filters=[("source", "==", "udhr")])
+    table = pq.read_table(shared_data("corpus", "part-00000.parquet"), filters=[("spec", "==", "udhr")])
     texts = [text for text in table["text"].to_pylist() if max(map(len, text.split())) < 40][:40]
     whole, cut = (placed_tokens(texts, tokenizer, max_chars) for max_chars in (10**6, 500))
     num_tokens = sum(map(len, whole))
@@ -166,8 +166,8 @@ def test_windows_hold_all_tokens_and_their_spans(
 ) -> None:
     """From any Unicode to windows of 16 tokens: what windows own is the text, each token once and in order."""
     items = Items(row=list(range(len(texts))), number=[0] * len(texts), texts=texts)
-    source = SequenceSpec("text", ("text",), window=16, stride=5)
-    encoded = encode_items(items, source, tokenizer, len(texts), with_offsets=True)
+    spec = SequenceSpec("text", ("text",), window=16, stride=5)
+    encoded = encode_items(items, spec, tokenizer, len(texts), with_offsets=True)
     whole = as_lists(tokenize_texts(texts, tokenizer, with_offsets=True))
     for row, windows in enumerate(encoded.windows.to_pylist()):
         ids, begins, ends = (part[row] for part in whole)
@@ -204,8 +204,8 @@ def test_words_are_tokenized_by_themselves(tokenizer: XLMRobertaXLTokenizer, tex
 
 def test_no_word_is_lost_past_the_first_window(tokenizer: XLMRobertaXLTokenizer) -> None:
     words = " ".join(SENTENCES * 2).split()
-    source = SequenceSpec("words", ("tokens",), window=64, stride=16)
-    encoded = encode_items(Items(row=[0], number=[0], words=[words]), source, tokenizer, 1)
+    spec = SequenceSpec("words", ("tokens",), window=64, stride=16)
+    encoded = encode_items(Items(row=[0], number=[0], words=[words]), spec, tokenizer, 1)
     [windows] = encoded.windows.to_pylist()
     assert len(windows) > 20
     assert list(dict.fromkeys(owned(windows, "begins"))) == list(range(len(words)))

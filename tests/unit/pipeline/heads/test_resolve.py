@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.heads.resolve import Head, output_types, resolve_heads, sources_of
+from pipeline.heads.resolve import Head, output_types, resolve_heads, sequence_specs
 from pipeline.tasks.contract import class_labels
 from pipeline.tasks.text_classification import problem_type
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
@@ -37,9 +37,9 @@ def test_heads_come_in_order_with_their_sources_trunks_and_types(tmp_path: Path)
     heads = resolve_heads(job)
     assert [head.name for head in heads] == ["vector", "topic", "quality", "loss"]
     read = [("text", ("body",)), ("text", ("body",)), ("pair", ("body", "summary")), ("text", ("title",))]
-    assert [(head.source.layout, head.source.columns) for head in heads] == read
+    assert [(head.sequence_spec.layout, head.sequence_spec.columns) for head in heads] == read
     assert [head.trunk for head in heads] == [str(model)] * 3 + [str(other)]
-    assert sources_of(heads) == [heads[0].source, heads[2].source, heads[3].source]
+    assert sequence_specs(heads) == [heads[0].sequence_spec, heads[2].sequence_spec, heads[3].sequence_spec]
     assert class_labels(heads[1].config) == ["no", "yes"]
     types = output_types(heads)
     assert list(types) == ["vector", "topic", "quality", "loss"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.replica.recovery import (
     MAX_DEATHS,
@@ -65,11 +65,13 @@ def batch(ids: Iterable[int], length: int = 10) -> ShardBatch:
     return ShardBatch("trunk", np.repeat(ids, length), lengths, {"head": request})
 
 
-def run(ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print) -> list[Outcome]:
+def run(
+    ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print
+) -> list[BatchOutcome]:
     return list(Recovery(ranks, BUDGET, note).run(batches))
 
 
-def ids_of(outcome: Outcome) -> list[int]:
+def ids_of(outcome: BatchOutcome) -> list[int]:
     return outcome.results["head"][0].tolist() if outcome.results else []
 
 
