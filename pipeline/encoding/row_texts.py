@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrays.nested_columns import column_at, is_list_like
-from pipeline.columns import is_text, text_values
+from pipeline.arrays.text_columns import is_text, text_values
 
 _TEXT = "text"
 _TEXTS = "a list of texts"
