@@ -17,6 +17,7 @@ from pipeline.arrays.windows import WINDOW_TYPE, Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
 from pipeline.encoding.items import Items, decoding_context, read_items
 from pipeline.encoding.routes import route_rows
+from pipeline.encoding.row_texts import FragmentTexts
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
 from pipeline.heads.resolve import Head, sequence_specs
 from pipeline.tasks.contract import SequenceSpec
@@ -70,19 +71,20 @@ def encode_fragment(
     columns = {name: table.column(name) for name in kept_columns}
     flags = pa.array(routes.wanted.ravel())
     encoded_columns: dict[str, pa.Array] = {WANTED: pa.FixedSizeListArray.from_arrays(flags, len(heads))}
+    texts = FragmentTexts(table)
     for i, spec in enumerate(sequence_specs(heads)):
         readers = [head for head in heads if head.sequence_spec == spec]
         is_wanted = np.asarray(routes.wanted[:, [head.sequence_spec == spec for head in heads]].any(axis=1))
         with_offsets = any(head.task.needs_offsets for head in readers)
         encoded = encode_items(
-            read_items(table, spec, is_wanted),
+            read_items(texts, spec, is_wanted),
             spec,
             tokenizer,
             num_rows,
             with_offsets=with_offsets,
         )
         encoded_columns[sequence_column(i)] = encoded.windows
-        encoded_columns[context_column(i)] = decoding_context(table, spec, with_offsets)
+        encoded_columns[context_column(i)] = decoding_context(texts, spec, with_offsets)
         num_tokens += encoded.num_tokens
         num_windows += encoded.num_windows
         for row, problem in encoded.problems.items():

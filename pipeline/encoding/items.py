@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.encoding.row_texts import Problem, text_columns_field, text_field, text_list_field
+from pipeline.encoding.row_texts import FragmentTexts, Problem
 from pipeline.tasks.contract import SequenceSpec
 from pipeline.tasks.zero_shot_classification import hypotheses
 
@@ -31,15 +31,15 @@ class Items:
     problems: dict[int, str] = field(default_factory=dict)
 
 
-def read_items(table: pa.Table, spec: SequenceSpec, is_wanted: NDArray[np.bool_]) -> Items:
+def read_items(texts: FragmentTexts, spec: SequenceSpec, is_wanted: NDArray[np.bool_]) -> Items:
     """Read the rows that are wanted; a null, empty or wrong field is a problem of its row."""
     items = Items()
     bodies: Sequence[str | list[str] | Problem] = (
-        text_list_field(table, spec.columns[0], allow_blank=True)
+        texts.text_list(spec.columns[0], allow_blank=True)
         if spec.layout == "words"
-        else text_field(table, spec.columns[0])
+        else texts.text(spec.columns[0])
     )
-    companions = _companions(table, spec)
+    companions = _companions(texts, spec)
     for row in np.flatnonzero(is_wanted).tolist():
         body, others = bodies[row], [None] if companions is None else companions[row]
         problems = [str(found) for found in (body, others) if isinstance(found, Problem)]
@@ -59,29 +59,29 @@ def read_items(table: pa.Table, spec: SequenceSpec, is_wanted: NDArray[np.bool_]
     return items
 
 
-def _companions(table: pa.Table, spec: SequenceSpec) -> list[list[str] | Problem] | None:
+def _companions(texts: FragmentTexts, spec: SequenceSpec) -> list[list[str] | Problem] | None:
     """The companions of every row's body; None for layouts without any."""
     match spec.layout:
         case "pair" | "question":
-            return [_listed(text) for text in text_field(table, spec.columns[1])]
+            return [_listed(text) for text in texts.text(spec.columns[1])]
         case "choices" if len(spec.columns) > 2:
-            return text_columns_field(table, spec.columns[1:])
+            return texts.text_columns(spec.columns[1:])
         case "choices":
-            return text_list_field(table, spec.columns[1])
+            return texts.text_list(spec.columns[1])
         case "hypotheses":
-            labels = candidate_labels(table, spec)
+            labels = candidate_labels(texts, spec)
             return [names if isinstance(names, Problem) else hypotheses(spec.template, names) for names in labels]
     return None
 
 
-def candidate_labels(table: pa.Table, spec: SequenceSpec) -> list[list[str] | Problem]:
+def candidate_labels(texts: FragmentTexts, spec: SequenceSpec) -> list[list[str] | Problem]:
     """The candidates of every row of zero-shot classification."""
     if spec.labels:
-        return [list(spec.labels)] * table.num_rows
-    return text_list_field(table, spec.columns[1])
+        return [list(spec.labels)] * texts.num_rows
+    return texts.text_list(spec.columns[1])
 
 
-def decoding_context(table: pa.Table, spec: SequenceSpec, with_offsets: bool) -> pa.Array:
+def decoding_context(texts: FragmentTexts, spec: SequenceSpec, with_offsets: bool) -> pa.Array:
     """What decoding needs of the rows beside the sequences; null where a row has no such thing.
 
     The text that spans are cut from (strings), the number of words (int32) where a text is split, or the
@@ -90,15 +90,15 @@ def decoding_context(table: pa.Table, spec: SequenceSpec, with_offsets: bool) ->
     values: Sequence[object] = []
     match spec.layout:
         case "words":
-            words = text_list_field(table, spec.columns[0], allow_blank=True)
+            words = texts.text_list(spec.columns[0], allow_blank=True)
             return pa.array([None if isinstance(w, Problem) else len(w) for w in words], pa.int32())
         case "hypotheses":
-            values = candidate_labels(table, spec)
+            values = candidate_labels(texts, spec)
             return pa.array([None if isinstance(v, Problem) else v for v in values], pa.list_(pa.string()))
         case _ if with_offsets:
-            values = text_field(table, spec.columns[0])
+            values = texts.text(spec.columns[0])
             return pa.array([None if isinstance(v, Problem) else v for v in values], pa.string())
-    return pa.nulls(table.num_rows)
+    return pa.nulls(texts.num_rows)
 
 
 def _listed(text: str | Problem) -> list[str] | Problem:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.encoding.items import candidate_labels, decoding_context, read_items
+from pipeline.encoding.row_texts import FragmentTexts
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from pipeline.tasks.contract import SequenceSpec
 
@@ -134,7 +135,7 @@ def test_items_of_good_rows(
     rows: list[tuple[int, int]],
 ) -> None:
     task, values = options
-    items = read_items(pa.table(columns), spec(task, **values), np.ones(2, dtype=bool))
+    items = read_items(FragmentTexts(pa.table(columns)), spec(task, **values), np.ones(2, dtype=bool))
     assert (items.texts, items.companions, items.words) == (texts, companions, [])
     assert list(zip(items.row, items.number, strict=True)) == rows
     assert items.problems == {}
@@ -142,7 +143,9 @@ def test_items_of_good_rows(
 
 def test_words_may_be_blank_but_not_missing() -> None:
     tokens = pa.array([["a", " ", ""], None, [], ["a", None]], pa.list_(pa.string()))
-    items = read_items(pa.table({"t": tokens}), spec("token-classification", words="t"), np.ones(4, dtype=bool))
+    items = read_items(
+        FragmentTexts(pa.table({"t": tokens})), spec("token-classification", words="t"), np.ones(4, dtype=bool)
+    )
     assert (items.words, items.texts, items.row) == ([["a", " ", ""]], [], [0])
     assert items.problems == {
         1: "column 't' is null, expected a list of texts",
@@ -154,7 +157,7 @@ def test_words_may_be_blank_but_not_missing() -> None:
 def test_a_row_that_cannot_be_read_is_a_problem_and_has_no_items() -> None:
     """Each column that is wrong is named; bytes are text where they are UTF-8."""
     table = pa.table({"text": BYTES, "pair": ["x", "", None, "y"]})
-    items = read_items(table, spec("text-classification", text_pair="pair"), np.ones(4, dtype=bool))
+    items = read_items(FragmentTexts(table), spec("text-classification", text_pair="pair"), np.ones(4, dtype=bool))
     assert (items.texts, items.companions, items.row) == (["fine"], ["x"], [0])
     assert items.problems == {
         1: "column 'text' is not UTF-8 (byte 0), expected text; column 'pair' is empty, expected text",
@@ -165,7 +168,7 @@ def test_a_row_that_cannot_be_read_is_a_problem_and_has_no_items() -> None:
 
 def test_what_is_wrong_with_both_texts_alike_is_said_once() -> None:
     items = read_items(
-        pa.table({"text": [None, "a"]}, pa.schema({"text": pa.string()})),
+        FragmentTexts(pa.table({"text": [None, "a"]}, pa.schema({"text": pa.string()}))),
         spec("text-classification", text_pair="text"),
         np.ones(2, dtype=bool),
     )
@@ -174,14 +177,18 @@ def test_what_is_wrong_with_both_texts_alike_is_said_once() -> None:
 
 
 def test_rows_that_nobody_wants_are_neither_read_nor_judged() -> None:
-    items = read_items(pa.table({"text": BYTES}), spec("embedding"), np.array([False, False, True, False]))
+    items = read_items(
+        FragmentTexts(pa.table({"text": BYTES})), spec("embedding"), np.array([False, False, True, False])
+    )
     assert (items.texts, items.row) == ([], [])
     assert list(items.problems) == [2]
 
 
 def test_a_choice_that_is_missing_is_a_problem_of_its_row() -> None:
     table = pa.table({"prompt": ["a", "b", "c"], "one": ["x", None, "y"], "two": ["z", "w", " "]})
-    items = read_items(table, spec("multiple-choice", choices=["one", "two"]), np.ones(3, dtype=bool))
+    items = read_items(
+        FragmentTexts(table), spec("multiple-choice", choices=["one", "two"]), np.ones(3, dtype=bool)
+    )
     assert (items.row, items.companions) == ([0, 0], ["x", "z"])
     assert items.problems == {
         1: "column 'one' is null, expected text",
@@ -191,7 +198,9 @@ def test_a_choice_that_is_missing_is_a_problem_of_its_row() -> None:
 
 def test_a_nested_column_of_another_type_is_a_problem_of_every_row() -> None:
     table = pa.table({"text": ["a", "b"], "labels": [[1], [2]]})
-    items = read_items(table, spec("zero-shot-classification", labels_column="labels"), np.ones(2, dtype=bool))
+    items = read_items(
+        FragmentTexts(table), spec("zero-shot-classification", labels_column="labels"), np.ones(2, dtype=bool)
+    )
     assert items.row == []
     assert set(items.problems.values()) == {"column 'labels' has type list<item: int64>, expected list<string>"}
 
@@ -199,8 +208,8 @@ def test_a_nested_column_of_another_type_is_a_problem_of_every_row() -> None:
 def test_candidates() -> None:
     table = pa.table({"text": ["a", "b"], "labels": [["u", "v"], None]})
     fixed = spec("zero-shot-classification", labels=["x", "y"])
-    assert candidate_labels(table, fixed) == [["x", "y"]] * 2
-    found = candidate_labels(table, spec("zero-shot-classification", labels_column="labels"))
+    assert candidate_labels(FragmentTexts(table), fixed) == [["x", "y"]] * 2
+    found = candidate_labels(FragmentTexts(table), spec("zero-shot-classification", labels_column="labels"))
     assert [found[0], str(found[1])] == [["u", "v"], "column 'labels' is null, expected a list of texts"]
 
 
@@ -218,4 +227,4 @@ def test_candidates() -> None:
 def test_what_decoding_needs_of_the_rows(found: SequenceSpec, with_offsets: bool, expected: list[Any]) -> None:
     """A blank word counts as a word, and is no candidate."""
     table = pa.table({"text": ["a", ""], "words": [["u", "", "v"], None]})
-    assert decoding_context(table, found, with_offsets).to_pylist() == expected
+    assert decoding_context(FragmentTexts(table), found, with_offsets).to_pylist() == expected
