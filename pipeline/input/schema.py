@@ -9,14 +9,14 @@ import pyarrow as pa
 from pipeline.arrays.column_types import all_fields, extension_of, sent_type
 from pipeline.arrays.common_types import common_field
 from pipeline.arrays.nested_columns import find_path, is_list_like, path_field
-from pipeline.columns import (
+from pipeline.config.job import JobConfig
+from pipeline.errors import InputError
+from pipeline.input.column_checks import (
     require_column,
     require_route_column,
     require_text_column,
     require_text_list_column,
 )
-from pipeline.config.job import JobConfig
-from pipeline.errors import InputError
 from pipeline.input.column_names import column_name_problems, field_name_problems, key_name_problems
 from pipeline.input.hive_partitions import with_partition
 from pipeline.tasks.sections import InputColumn, Shape

@@ -7,9 +7,9 @@ import ray
 import torch
 
 from pipeline.config.job import JobConfig, ModelSection
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, lay_out
 from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget

@@ -12,14 +12,7 @@ from model.inference.memory import cache_bytes, loss_bytes, trunk_memory
 from model.inference.quantization import Precision
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
-from pipeline.tasks.all_tasks import (
-    CausalLMLossHead,
-    EmbeddingHead,
-    FillMaskHead,
-    HeadConfig,
-    MaskedLMLossHead,
-    TextGenerationHead,
-)
+from pipeline.tasks.contract import HeadMemory
 
 
 @dataclass(frozen=True)
@@ -71,7 +64,7 @@ def _activation_bytes(
 ) -> int:
     layers = kept = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
-        on_trunk = [head.options for head in heads if head.trunk == trunk]
+        on_trunk = [head for head in heads if head.trunk == trunk]
         temporary, kept_here = _trunk_bytes(trunk, on_trunk, size, token_budget, precision, device)
         layers, kept = max(layers, temporary), kept + kept_here
     projected = max((_loss_bytes(head, token_budget, device) for head in heads), default=0)
@@ -85,12 +78,12 @@ def _activation_bytes(
 
 
 def _trunk_bytes(
-    trunk: str, heads: Sequence[HeadConfig], size: int, token_budget: int, precision: Precision, device: str
+    trunk: str, heads: Sequence[Head], size: int, token_budget: int, precision: Precision, device: str
 ) -> tuple[int, int]:
     """What a trunk takes while it computes a batch, and what it keeps."""
     config = read_config(trunk, "trunk")
-    generating = [options for options in heads if isinstance(options, TextGenerationHead)]
-    memory = trunk_memory(
+    generating = [_memory_of(head) for head in heads if head.task.generates]
+    layers = trunk_memory(
         config, precision, num_ranks=size, num_tokens=token_budget, device=device, generates=bool(generating)
     )
     caches = [
@@ -98,28 +91,23 @@ def _trunk_bytes(
             config,
             num_ranks=size,
             num_tokens=token_budget,
-            max_new_tokens=options.max_new_tokens,
-            num_beams=options.num_beams or 1,
+            max_new_tokens=memory.max_new_tokens,
+            num_beams=memory.num_beams,
             item_size=precision.dtype.itemsize,
         )
-        for options in generating
+        for memory in generating
     ]
-    return memory.temporary + max(caches, default=0), memory.kept
+    return layers.temporary + max(caches, default=0), layers.kept
 
 
 def _loss_bytes(head: Head, token_budget: int, device: str) -> int:
     """What a head takes that projects onto the vocabulary; 0 for others."""
-    if not isinstance(head.options, MaskedLMLossHead | CausalLMLossHead | FillMaskHead):
-        return 0
-    return loss_bytes(head.config, math.ceil(token_budget * _labelled_share(head.options)), device)
+    share = _memory_of(head).vocabulary_share
+    return loss_bytes(head.config, math.ceil(token_budget * share), device) if share else 0
 
 
-def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
-    """Of a batch's tokens, how many at most are projected onto the vocabulary."""
-    if isinstance(options, CausalLMLossHead):
-        return 1.0
-    # A row has a label at least, and no less than three tokens; texts of many masks are not foreseen.
-    return max(options.mask_probability, 1 / 3) if isinstance(options, MaskedLMLossHead) else 1 / 3
+def _memory_of(head: Head) -> HeadMemory:
+    return head.task.memory(head.options)
 
 
 def _trunks_of_last_rank(heads: Sequence[Head], size: int) -> dict[str, XLMRobertaXLModel]:
@@ -152,8 +140,7 @@ def _num_product_weights(heads: Sequence[Head], size: int) -> list[int]:
 def _vector_bytes(head: Head, num_tokens: int) -> int:
     """Of the batch before, what is there until it has left the GPU, while this one is launched. What other heads
     give is little."""
-    if not isinstance(head.options, EmbeddingHead):
+    tokens_per_vector = _memory_of(head).tokens_per_vector
+    if tokens_per_vector is None:
         return 0
-    # A text has no less than two tokens.
-    num_vectors = num_tokens if head.options.level == "token" else num_tokens // 2
-    return num_vectors * head.config.hidden_size * 4
+    return num_tokens // tokens_per_vector * head.config.hidden_size * 4

@@ -15,10 +15,10 @@ import torch.distributed as dist
 
 from model import ShardGroup
 from model.inference.memory import peak_memory, reset_peak_memory
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import PendingOutput
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 
 START_TIMEOUT_S = 1800.0
 # Ranks are in step, so that none waits long for the others, unless one is stopped.
@@ -46,7 +46,7 @@ class Rank:
         self._rank, self._size = rank, size
         self._settings = settings
         self._store: dist.TCPStore | None = None
-        self._shard: Shard | None = None
+        self._runner: ModelRunner | None = None
         self._pending: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
@@ -57,9 +57,9 @@ class Rank:
 
     def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
         """Join the group and read this rank's slices; returns the stored tensors that nothing has used."""
-        self._shard = Shard(heads, self._settings, self._join(address))
+        self._runner = ModelRunner(heads, self._settings, self._join(address))
         reset_peak_memory(self._settings.device)
-        return self._shard.unused
+        return self._runner.unused
 
     def _join(self, address: tuple[str, int] | None) -> ShardGroup:
         if address is None:
@@ -80,7 +80,7 @@ class Rank:
         )
         return ShardGroup(self._rank, self._size, dist.group.WORLD)
 
-    def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
+    def run(self, batch: ShardBatch) -> BatchOutput | OutOfMemory | None:
         """Compute a batch with the other ranks. Rank 0 returns the results; any rank may return OutOfMemory."""
         return self._host_results(self._launch(batch))
 
@@ -96,14 +96,14 @@ class Rank:
             # Also after an error, so that `collect` does not wait for ever.
             self._pending.put(pending)
 
-    def collect(self) -> Results | OutOfMemory | None:
+    def collect(self) -> BatchOutput | OutOfMemory | None:
         """Wait for the next one of the batches that were launched."""
         return self._host_results(self._pending.get())
 
     def _launch(self, batch: ShardBatch) -> PendingOutput | OutOfMemory:
-        assert self._shard is not None
+        assert self._runner is not None
         try:
-            return self._shard.launch(batch)
+            return self._runner.launch(batch)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -112,7 +112,7 @@ class Rank:
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
 
-    def _host_results(self, pending: PendingOutput | OutOfMemory | None) -> Results | OutOfMemory | None:
+    def _host_results(self, pending: PendingOutput | OutOfMemory | None) -> BatchOutput | OutOfMemory | None:
         if not isinstance(pending, PendingOutput):
             return pending
         results = pending.results()

@@ -13,11 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.batch_pieces import Outcome, Piece, halves, join, pieces_within, take_sequences
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.batch_pieces import (
+    BatchOutcome,
+    Piece,
+    halves,
+    join_outcomes,
+    pieces_within,
+    take_sequences,
+)
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import PipelineError
 from pipeline.replica.crash_search import CrashError, bisect_crashes
-from pipeline.replica.model_runner import Results
 
 NUM_BATCHES_IN_FLIGHT = 2
 # After so many batches that did not fit, the token budget is halved for good.
@@ -42,7 +48,7 @@ class Ranks(Protocol):
     def is_current(self, ticket: Any) -> bool:
         """Whether the ranks that the batch was sent to are still there."""
 
-    def receive(self, ticket: Any) -> Results:
+    def receive(self, ticket: Any) -> BatchOutput:
         """The results. Raises RanksLostError or BatchTooLargeError."""
 
 
@@ -60,7 +66,7 @@ class Recovery:
         self._note = note
         self._num_hits = 0
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
+    def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
         """The outcome of each batch, in order; a few batches are in flight at once.
 
         Raises:
@@ -79,18 +85,18 @@ class Recovery:
                 return
             outcomes = [(piece, self._receive(piece, ticket)) for piece, ticket in in_flight.popleft()]
             # A single piece is the whole batch.
-            yield outcomes[0][1] if len(outcomes) == 1 else join(outcomes)
+            yield outcomes[0][1] if len(outcomes) == 1 else join_outcomes(outcomes)
 
     def _current(self, piece: Piece, ticket: Any) -> Any:
         """A ticket for the present ranks."""
         return ticket if self._ranks.is_current(ticket) else self._ranks.send(piece.batch)
 
-    def _receive(self, piece: Piece, ticket: Any) -> Outcome:
+    def _receive(self, piece: Piece, ticket: Any) -> BatchOutcome:
         """The outcome of a piece that has been sent."""
         batch = piece.batch
         try:
             try:
-                return Outcome(self._ranks.receive(self._current(piece, ticket)))
+                return BatchOutcome(self._ranks.receive(self._current(piece, ticket)))
             except BatchTooLargeError:
                 self._count_hit(batch)
                 return self._halve(batch)
@@ -101,10 +107,10 @@ class Recovery:
         except RanksLostError:
             return self._isolate(batch)
 
-    def _try(self, batch: ShardBatch) -> Outcome:
+    def _try(self, batch: ShardBatch) -> BatchOutcome:
         """One attempt with nothing else in flight, halving what does not fit. Raises RanksLostError."""
         try:
-            return Outcome(self._ranks.receive(self._ranks.send(batch)))
+            return BatchOutcome(self._ranks.receive(self._ranks.send(batch)))
         except BatchTooLargeError:
             return self._halve(batch)
 
@@ -118,37 +124,37 @@ class Recovery:
                 f"{self.token_budget} tokens a batch; lower model.token_budget"
             )
 
-    def _halve(self, batch: ShardBatch) -> Outcome:
+    def _halve(self, batch: ShardBatch) -> BatchOutcome:
         """The outcome of a batch that does not fit, by halves. Raises RanksLostError."""
         if len(batch.lengths) == 1:
             reason = (
                 f"its sequence of {batch.lengths[0]} tokens does not fit in the memory of a rank; give the head a "
                 "smaller window, or the ranks more memory"
             )
-            return Outcome({}, {0: reason})
-        return join([(piece, self._try(piece.batch)) for piece in halves(batch)])
+            return BatchOutcome({}, {0: reason})
+        return join_outcomes([(piece, self._try(piece.batch)) for piece in halves(batch)])
 
-    def _isolate(self, batch: ShardBatch) -> Outcome:
+    def _isolate(self, batch: ShardBatch) -> BatchOutcome:
         """Find the sequences that the ranks die of, after two failed attempts; compute the rest."""
         self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is bisected")
         everything = np.arange(len(batch.lengths))
         parts = [everything] if len(everything) == 1 else [half.sequences for half in halves(batch)]
-        found = join(self._search(batch, parts))
+        found = join_outcomes(self._search(batch, parts))
         rest = everything[~np.isin(everything, list(found.lost))]
         if not len(rest):
             return found
         piece = take_sequences(batch, rest)
         try:
-            computed = join([(piece, self._try(piece.batch))])
+            computed = join_outcomes([(piece, self._try(piece.batch))])
         except RanksLostError:
             # They die of the size of the batch, and not of a sequence: the results of the pieces are used.
             return found
-        return Outcome(computed.results, found.lost | computed.lost)
+        return BatchOutcome(computed.results, found.lost | computed.lost)
 
-    def _search(self, batch: ShardBatch, parts: Sequence[NDArray[np.int64]]) -> list[tuple[Piece, Outcome]]:
+    def _search(self, batch: ShardBatch, parts: Sequence[NDArray[np.int64]]) -> list[tuple[Piece, BatchOutcome]]:
         """Outcomes of all sequences of a batch, in as few pieces as the ranks survive."""
 
-        def attempt(sequences: NDArray[np.int64]) -> Outcome:
+        def attempt(sequences: NDArray[np.int64]) -> BatchOutcome:
             return self._try(take_sequences(batch, sequences).batch)
 
         def halve(sequences: NDArray[np.int64]) -> list[NDArray[np.int64]]:
@@ -161,10 +167,10 @@ class Recovery:
         ]
 
 
-def _lost(crash: CrashError) -> Outcome:
+def _lost(crash: CrashError) -> BatchOutcome:
     """The outcome of a single sequence that the ranks have died of."""
     reason = (
         f"the model process died on this row three times ({crash.kind}); take it out of the input, or look "
         "into the logs of the ranks for the cause"
     )
-    return Outcome({}, {0: reason})
+    return BatchOutcome({}, {0: reason})

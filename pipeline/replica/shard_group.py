@@ -12,11 +12,11 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result, start_actor
-from pipeline.replica.model_runner import Results, ShardSettings
+from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
@@ -92,7 +92,7 @@ class Replica:
         """Whether the ranks that it was sent to are still there."""
         return ticket.generation == self._generation
 
-    def receive(self, ticket: Ticket) -> Results:
+    def receive(self, ticket: Ticket) -> BatchOutput:
         """Rank 0's results. All ranks are waited for, so that the first to fail is seen at once.
 
         Raises:
@@ -108,7 +108,7 @@ class Replica:
         if any(isinstance(each, OutOfMemory) for each in answers):
             self._require_step()
             raise BatchTooLargeError("a batch does not fit in the memory of a rank")
-        results: Results = answers[0]
+        results: BatchOutput = answers[0]
         return results
 
     def _require_step(self) -> None:

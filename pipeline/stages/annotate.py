@@ -9,15 +9,15 @@ import pyarrow as pa
 import ray
 
 from model import XLMRobertaXLTokenizer
-from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.fragment_columns import decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import is_encoded
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.monitoring.progress_counter import counted_bytes
 from pipeline.ray_actors import find_actor, get_result, skip_exit_handlers
 from pipeline.replica.model_runner import ShardSettings
@@ -106,7 +106,7 @@ class Annotator:
         )
         return output
 
-    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
+    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
         """Run batches on the ranks, and report how many tokens have passed."""
         sizes: list[int] = []
 

@@ -6,9 +6,10 @@ import pyarrow as pa
 
 from pipeline.columns import is_internal
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.failures import FragmentFailure
 from pipeline.heads.resolve import Head
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
 from pipeline.stages.crash_isolation import find_crashing_rows
 from pipeline.stages.stage_runner import StageRunner

@@ -9,11 +9,12 @@ import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
 from model.inference.memory import peak_memory, reset_peak_memory
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.replica.memory import rank_memory
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.tasks.requests import HeadRequest
 from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint
 from tests.oracle import assert_close
@@ -53,8 +54,8 @@ def heads_of(directory: Path) -> list[Head]:
     ]
 
 
-def shard_of(directory: Path, device: str, dtype: str) -> Shard:
-    return Shard(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
+def shard_of(directory: Path, device: str, dtype: str) -> ModelRunner:
+    return ModelRunner(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
 
 
 def random_batch(directory: Path, lengths: list[int], seed: int) -> ShardBatch:
@@ -78,12 +79,12 @@ def many_batches(directory: Path, num_batches: int) -> list[ShardBatch]:
     ]
 
 
-def copied(results: Results) -> Results:
+def copied(results: BatchOutput) -> BatchOutput:
     """Pinned memory is given out again when nobody holds it."""
     return {name: tuple(array.copy() for array in arrays) for name, arrays in results.items()}
 
 
-def assert_equal(found: Results, expected: Results) -> None:
+def assert_equal(found: BatchOutput, expected: BatchOutput) -> None:
     assert found.keys() == expected.keys()
     for name, arrays in expected.items():
         for mine, theirs in zip(found[name], arrays, strict=True):
@@ -150,7 +151,7 @@ def test_two_batches_take_no_more_than_is_planned_with(directory: Path) -> None:
     """Beside it, up to 64 MiB that libraries take to work in."""
     heads = [head for head in heads_of(directory) if head.name in ("vector", "tokens")]
     planned = rank_memory(heads, tensor_parallel_size=1, token_budget=32768, dtype="bfloat16", device="cuda")
-    shard = Shard(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
+    shard = ModelRunner(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
     ids = np.full(32768, 5, dtype=np.int32)
     requests = {
         "vector": HeadRequest(np.arange(256, dtype=np.int32)),

@@ -12,7 +12,7 @@ import ray
 import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
+from pipeline.batching.fragment_columns import FragmentColumns
 from pipeline.ray_actors import get_result
 from pipeline.replica import shard_group
 from pipeline.replica.placement import RankResources
@@ -20,7 +20,7 @@ from pipeline.replica.rank import Rank
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
 from tests.integration.faulty_ranks import Faults, faulty_replica
-from tests.pipeline_in_process import Encoded, annotate_in_process, encode_in_process
+from tests.pipeline_in_process import Encoded, annotate_in_process, compute_head_columns, encode_in_process
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 
@@ -54,7 +54,7 @@ class Bench:
     rare_id: int
     notes: list[str] = field(default_factory=list)
 
-    def annotate(self, faults: Faults, size: int = 2) -> HeadColumns:
+    def annotate(self, faults: Faults, size: int = 2) -> FragmentColumns:
         replica = faulty_replica(faults)(
             self.encoded.heads,
             self.encoded.settings,
@@ -108,7 +108,7 @@ def rare_token(encoded: Encoded) -> int:
     return min(ids[POISON_ROW][-1] - others - set().union(*ids[POISON_ROW][:-1]))
 
 
-def assert_equal(found: HeadColumns, bench: Bench, *, without: int | None = None) -> None:
+def assert_equal(found: FragmentColumns, bench: Bench, *, without: int | None = None) -> None:
     """The values of a shard that nothing disturbs; rounding may differ where batches are cut otherwise."""
     for name, column in found.columns.items():
         for row, (value, expected) in enumerate(zip(column, bench.expected[name], strict=True)):

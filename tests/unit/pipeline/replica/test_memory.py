@@ -22,7 +22,7 @@ from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.memory import rank_memory
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
@@ -68,7 +68,7 @@ def test_equal_trunks_count_once_and_others_beside_them(tmp_path: Path) -> None:
 
 def held_bytes(group: ShardGroup, heads: list[Head], dtype: str = "float32") -> int:
     """What the modules of a rank really hold."""
-    shard = Shard(heads, ShardSettings("cpu", dtype, 1, TINY_VOCAB_SIZE), group)
+    shard = ModelRunner(heads, ShardSettings("cpu", dtype, 1, TINY_VOCAB_SIZE), group)
     modules = [*shard._trunks.values(), *(m for head in shard._modules.values() for m in head.values())]
     parameters = {p.data_ptr(): p.nbytes for module in modules for p in module.parameters()}
     return sum(parameters.values())

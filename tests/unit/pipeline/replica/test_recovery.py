@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from pipeline.batching.batch_pieces import Outcome
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.batch_pieces import BatchOutcome
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.replica.crash_search import MAX_CRASHES, UnisolatedError
-from pipeline.replica.model_runner import Results
 from pipeline.replica.recovery import NUM_HITS_BEFORE_HALVING, BatchTooLargeError, RanksLostError, Recovery
+from pipeline.tasks.requests import HeadRequest
 
 BUDGET = 1000
 DIED = "the model process died on this row three times (ActorDiedError)"
@@ -37,7 +37,7 @@ class FakeRanks:
     def is_current(self, ticket: tuple[int, ShardBatch]) -> bool:
         return ticket[0] == self.generation
 
-    def receive(self, ticket: tuple[int, ShardBatch]) -> Results:
+    def receive(self, ticket: tuple[int, ShardBatch]) -> BatchOutput:
         assert self.is_current(ticket)
         batch = ticket[1]
         ids = batch.input_ids[np.cumsum(batch.lengths) - batch.lengths]
@@ -59,11 +59,13 @@ def batch(ids: Iterable[int], length: int = 10) -> ShardBatch:
     return ShardBatch("trunk", np.repeat(ids, length), lengths, {"head": request})
 
 
-def run(ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print) -> list[Outcome]:
+def run(
+    ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print
+) -> list[BatchOutcome]:
     return list(Recovery(ranks, BUDGET, note).run(batches))
 
 
-def ids_of(outcome: Outcome) -> list[int]:
+def ids_of(outcome: BatchOutcome) -> list[int]:
     return outcome.results["head"][0].tolist() if outcome.results else []
 
 
