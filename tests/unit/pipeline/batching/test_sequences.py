@@ -162,7 +162,7 @@ def test_gathered_sequences_are_those_of_a_plain_loop(case: Case) -> None:
         if position >= 0:
             labels[position], ids[position] = ids[position], VOCABULARY.mask_id
         trunk_pass = int(sequences.trunk_pass[i])
-        row = sequences.windows_by_spec[case.passes[trunk_pass].sequence_spec].row[sequences.window[i]]
+        row = sequences.windows_by_spec[case.passes[trunk_pass].spec].row[sequences.window[i]]
         found.append(Expected(trunk_pass, int(row), ids, labels))
     assert found == expected_sequences(case)
 

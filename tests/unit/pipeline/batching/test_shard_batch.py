@@ -144,7 +144,7 @@ def asked_of(
     begins = np.cumsum(batch.lengths) - batch.lengths
     for k, index in enumerate(request.index.tolist()):
         sequence, position = int(places.sequence[k]), int(places.position[k])
-        windows = sequences.windows_by_spec[passes[sequences.trunk_pass[sequence]].sequence_spec]
+        windows = sequences.windows_by_spec[passes[sequences.trunk_pass[sequence]].spec]
         window = int(sequences.window[sequence])
         place = (int(windows.row[window]), int(windows.item[window]), window)
         if is_on_sequences:

@@ -113,7 +113,7 @@ def test_real_documents_that_are_cut_at_blanks_have_the_tokens_of_the_whole() ->
     """All but a few in ten thousand: sentencepiece adds up its scores along the whole text in fp32, so that of two
     ways to cut a word that are equally good to six digits, either may win further on in a text."""
     tokenizer = XLMRobertaXLTokenizer(shared_data("xlm-roberta-tokenizer", "sentencepiece.bpe.model"))
-    table = pq.read_table(shared_data("corpus", "part-00000.parquet"), filters=[("spec", "==", "udhr")])
+    table = pq.read_table(shared_data("corpus", "part-00000.parquet"), filters=[("source", "==", "udhr")])
     texts = [text for text in table["text"].to_pylist() if max(map(len, text.split())) < 40][:40]
     whole, cut = (placed_tokens(texts, tokenizer, max_chars) for max_chars in (10**6, 500))
     num_tokens = sum(map(len, whole))
