@@ -1,4 +1,4 @@
-"""Rooms import only from lower floors, and there are no circles of imports among files."""
+"""Rooms import only from lower floors, files without circles, and Ray and torch stay in the rooms that need them."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
@@ -17,7 +17,19 @@ FLOORS: dict[str, list[set[str]]] = {
         {"layers", "generation", "conversion"},
         {"inference"},
         {"modeling"},
-    ]
+    ],
+    "pipeline": [
+        {"errors", "fragments", "ray_actors", "arrays"},
+        {"columns", "storage"},
+        {"failures"},
+        {"tasks"},
+        {"config", "monitoring"},
+        {"heads", "input"},
+        {"encoding", "batching", "output"},
+        {"replica"},
+        {"stages"},
+        {"driver"},
+    ],
 }
 
 
@@ -67,3 +79,25 @@ def test_no_circles_of_files(package: str) -> None:
         TopologicalSorter(imports_of(package)).prepare()
     except CycleError as error:
         pytest.fail(f"circle of imports: {' -> '.join(error.args[1])}")
+
+
+RAY_ROOMS = {"ray_actors", "monitoring", "replica", "stages", "driver"}
+TORCH_ROOMS = {"heads", "replica"}
+
+
+def libraries(statements: list[ast.stmt]) -> set[str]:
+    """First parts of the names that these statements import."""
+    names = {alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in statements if isinstance(node, ast.ImportFrom) and node.module is not None}
+    return {name.split(".")[0] for name in names}
+
+
+def test_ray_and_torch_stay_in_their_rooms() -> None:
+    """A task may import torch within the functions that ranks run, and for types."""
+    for module, file in modules_of("pipeline").items():
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        everywhere = libraries([node for node in ast.walk(tree) if isinstance(node, ast.stmt)])
+        at_import, room = libraries(tree.body), room_of(module)
+        assert "ray" not in everywhere or room in RAY_ROOMS, module
+        assert "torch" not in at_import or room in TORCH_ROOMS, module
+        assert "torch" not in everywhere or room in TORCH_ROOMS | {"tasks"}, module
