@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from jobs.annotate.exit_report import DONE, how_to_read, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.submission import refuse_lost_output
-from jobs.terminal.arguments import utf8_text
+from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
@@ -25,6 +25,7 @@ REFUSED, FAILED = 2, 1
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
+    add_version(parser)
     parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
         "--set",

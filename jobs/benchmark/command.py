@@ -22,6 +22,7 @@ from jobs.benchmark.report import figures, print_cells, print_table
 from jobs.benchmark.scenarios import SCENARIOS, corpus_lengths, draw_lengths
 from jobs.benchmark.timing import Case, measure
 from jobs.benchmark.trunks import Models, build_models, first_batch, head_cases, trunk_cases
+from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
 from model.inference.quantization import QUANTIZATIONS
@@ -30,6 +31,7 @@ from model.inference.quantization import QUANTIZATIONS
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; the geometry is that of XL, cut to four layers."""
     parser = argparse.ArgumentParser(prog="python -m jobs.benchmark", description=__doc__)
+    add_version(parser)
     add = parser.add_argument
     _add_modes(parser)
     add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")

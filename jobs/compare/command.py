@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,7 +22,7 @@ from rich.progress import track
 
 from jobs.compare.differences import Difference, column_differences
 from jobs.compare.report import Comparison, print_comparison, write_json
-from jobs.terminal.arguments import utf8_text
+from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
@@ -52,6 +53,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog="python -m jobs.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_version(parser)
     parser.add_argument(
         "expected", type=utf8_text, metavar="EXPECTED", help="output folder, local or s3:// and the like"
     )
@@ -182,7 +184,7 @@ def _figures(
     columns = []
     for side, file in zip(sides, files, strict=True):
         try:
-            columns.append(retry_transient(lambda file=file: file.read(columns=[name]).column(name)))
+            columns.append(retry_transient(partial(file.read, columns=[name])).column(name))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(side, part, error) from None
     try:

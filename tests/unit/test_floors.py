@@ -1,4 +1,4 @@
-"""Rooms import only from lower floors, files without circles, and Ray and torch stay in the rooms that need them."""
+"""Rooms import only from lower floors, files without circles; Ray and torch stay in the rooms that need them."""
 
 import ast
 from graphlib import CycleError, TopologicalSorter
