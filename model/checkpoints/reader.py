@@ -164,6 +164,7 @@ class StoredParameter:
 
     @property
     def names(self) -> list[str]:
+        """The names that it may be stored under, one for each place."""
         return [name for _, _, name in self.places]
 
     @property
@@ -184,6 +185,7 @@ class StoredParameter:
 
     @property
     def full_shape(self) -> torch.Size:
+        """The shape of the whole parameter, of which this rank may hold a slice."""
         shape = list(self.parameter.shape)
         if self.shard is not None:
             shape[self.shard.dim] = self.shard.full_size
