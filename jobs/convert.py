@@ -15,6 +15,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
@@ -43,6 +44,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog="python -m jobs.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_version(parser)
     parser.add_argument("source", metavar="SOURCE", help="directory, hub id, or fairseq's model.pt")
     parser.add_argument("out", type=Path, metavar="OUT", help="directory to write; must be new or empty")
     parser.add_argument("--dtype", choices=("keep", *DTYPES), default="keep", help="default: as stored")

@@ -1,4 +1,4 @@
-"""XLM-RoBERTa-XL in torch: the classes and options of Transformers 4.26, with tensor parallelism."""
+"""XLM-RoBERTa-XL in torch, with the classes and options of Transformers 4.26 and tensor parallelism."""
 
 from model.checkpoints.reader import CheckpointError
 from model.config import XLMRobertaXLConfig

@@ -1,4 +1,4 @@
-"""Configuration of XLM-RoBERTa-XL, reading and writing Hugging Face `config.json`."""
+"""The configuration of XLM-RoBERTa-XL, read from and written to Hugging Face `config.json`."""
 
 import copy
 import json
@@ -11,9 +11,9 @@ import torch
 
 from model.checkpoints.hub import CONFIG_FILE, HubOptions, split_hub_options
 from model.checkpoints.loading_options import without_neutral_options
-from model.configuration.inherited import INHERITED_DEFAULTS, without_defaults
+from model.configuration.inherited import INHERITED_DEFAULTS, relabelled, without_defaults
 from model.configuration.json_form import SECRETS, find_config_file, read_config_file
-from model.configuration.parsing import as_dtype, parse_changes, relabelled
+from model.configuration.parsing import as_dtype, parse_changes
 from model.configuration.validation import refuse_wrong_values
 
 MODEL_TYPE = "xlm-roberta-xl"
@@ -26,10 +26,9 @@ logger = logging.getLogger(__name__)
 class XLMRobertaXLConfig:
     """Geometry and options of a model; the defaults are those of `facebook/xlm-roberta-xl` (3.5B).
 
-    Arguments and defaults are those of `XLMRobertaXLConfig` in Transformers 4.26, inherited ones included. A
-    configuration can be changed after it is made (`config.is_decoder = True`), and `validate` is called again
-    wherever a model is built from it. Keys that are not known are kept as attributes and written back by
-    `to_dict`; secrets (`token`, `use_auth_token`) are not.
+    Arguments and defaults are those of `XLMRobertaXLConfig` in Transformers 4.26, including inherited ones.
+    Attributes can be changed afterwards (`config.is_decoder = True`); building a model calls `validate` again.
+    Unknown keys are kept as attributes and written back by `to_dict`, except secrets (`token`, `use_auth_token`).
 
     Raises:
         ValueError: a value that no model can be built from; the message names the field.
@@ -106,7 +105,7 @@ class XLMRobertaXLConfig:
         self.tie_word_embeddings = tie_word_embeddings
         self.chunk_size_feed_forward = chunk_size_feed_forward
         self.pruned_heads = {int(i): list(heads) for i, heads in (pruned_heads or {}).items()}
-        # `dtype` is the name that newer configurations use for the same thing.
+        # Newer configurations call it `dtype`.
         dtype = extra.pop("dtype", None)
         self.torch_dtype = as_dtype(dtype if torch_dtype is None else torch_dtype)
         self._set_labels(num_labels, id2label, label2id)
@@ -134,7 +133,7 @@ class XLMRobertaXLConfig:
 
     @property
     def name_or_path(self) -> str:
-        """What `from_pretrained` of the model was called with; "" where it was not."""
+        """The argument of the model's `from_pretrained`; "" if it was not called."""
         return self._name_or_path
 
     @name_or_path.setter
@@ -163,17 +162,17 @@ class XLMRobertaXLConfig:
         return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
 
     def kept_heads(self, layer: int) -> list[int]:
-        """Numbers of the attention heads of a layer that are not pruned; layer -1 is the last, here as there."""
+        """Indices of the heads of a layer that are not pruned; layer -1 is the last, as in `pruned_heads`."""
         same = [i for i in self.pruned_heads if i % self.num_hidden_layers == layer % self.num_hidden_layers]
         pruned = {head for i in same for head in self.pruned_heads[i]}
         return [head for head in range(self.num_attention_heads) if head not in pruned]
 
     @property
     def padding_id(self) -> int:
-        """`pad_token_id`, behind which positions start.
+        """`pad_token_id`, after which positions start.
 
         Raises:
-            ValueError: it is None, and positions cannot be counted.
+            ValueError: it is None, so that positions cannot be counted.
         """
         if self.pad_token_id is None:
             raise ValueError("config.pad_token_id must be set, found None: positions are counted from it")
@@ -181,12 +180,12 @@ class XLMRobertaXLConfig:
 
     @property
     def max_num_tokens(self) -> int:
-        """Longest sequence, in tokens: positions start behind the padding index (512 of 514)."""
+        """Maximum number of tokens of a sequence: positions start after the padding index (512 of 514)."""
         return self.max_position_embeddings - self.padding_id - 1
 
     @property
     def dtype(self) -> torch.dtype | None:
-        """The dtype that the checkpoint was stored in, where the configuration tells."""
+        """The dtype of the stored checkpoint, if the configuration has it."""
         return as_dtype(self.torch_dtype)
 
     @property
@@ -215,11 +214,11 @@ class XLMRobertaXLConfig:
         """Build from the contents of a `config.json`, changed by the attributes among `kwargs`.
 
         Args:
-            return_unused_kwargs: return also those of `kwargs` that are no attributes (and `torch_dtype`).
+            return_unused_kwargs: also return the `kwargs` that are not attributes (and `torch_dtype`).
 
         Raises:
             ValueError: another `model_type`, `num_labels` that is not the length of `id2label`, a wrong value.
-            TypeError: `kwargs` that are no attributes and are not returned.
+            TypeError: `kwargs` that are not attributes and are not returned.
         """
         model_type = config_dict.get("model_type", MODEL_TYPE)
         if model_type != MODEL_TYPE:
@@ -241,7 +240,7 @@ class XLMRobertaXLConfig:
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | Path, **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The contents of `config.json`, and what of `kwargs` says nothing about where to find it."""
+        """The contents of `config.json`, and the `kwargs` that do not say where to find it."""
         options, changes = split_hub_options(kwargs)
         file = find_config_file(pretrained_model_name_or_path, options)
         return read_config_file(file), without_neutral_options(changes)
@@ -271,7 +270,7 @@ class XLMRobertaXLConfig:
 
         Args:
             cache_dir, force_download, local_files_only, token, revision, subfolder: see
-                `model.checkpoints.hub.HubOptions`; nothing of them is kept.
+                `model.checkpoints.hub.HubOptions`; they are not stored.
             kwargs: as in `from_dict`.
         """
         options = HubOptions(cache_dir, force_download, local_files_only, token, revision, subfolder)
@@ -291,7 +290,7 @@ class XLMRobertaXLConfig:
         """All values, in the form of `config.json`.
 
         Raises:
-            ValueError: `hidden_act` is a callable, which no file can hold.
+            ValueError: `hidden_act` is a callable, which cannot be written to a file.
         """
         if callable(self.hidden_act):
             raise ValueError("config.hidden_act is a callable and cannot be written; use one of its names")
@@ -313,7 +312,7 @@ class XLMRobertaXLConfig:
         Path(json_file_path).write_text(self.to_json_string(use_diff), encoding="utf-8")
 
     def save_pretrained(self, save_directory: str | Path, push_to_hub: bool = False) -> None:
-        """Write `config.json` into a directory, which is made if it is not there."""
+        """Write `config.json` into a directory, which is created if it does not exist."""
         if push_to_hub:
             raise ValueError("push_to_hub must be False: nothing is uploaded")
         directory = Path(save_directory)

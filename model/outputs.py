@@ -1,6 +1,6 @@
-"""Outputs of the models: the classes, the order of fields and the access of Transformers.
+"""Output classes of the models, with the field order and access of Transformers.
 
-What is said to be fp32 is float64 for a float64 model.
+Fields that are fp32 are float64 for a float64 model.
 """
 
 from collections import OrderedDict
@@ -17,14 +17,13 @@ Cache = tuple[tuple[Tensor, ...], ...]
 
 @dataclass
 class ModelOutput(OrderedDict[str, Any]):
-    """Fields by attribute, by name (`output["logits"]`) and by place (`output[0]`, `output[:2]`).
+    """Access to fields by attribute, by name (`output["logits"]`) and by index (`output[0]`, `output[:2]`).
 
-    A dictionary of the fields that are not None, whose attributes and items are kept in step, and a node of
-    torch's pytrees.
+    A dictionary of the fields that are not None, kept in sync with the attributes, and a pytree node of torch.
     """
 
     def __init_subclass__(cls) -> None:
-        """Make torch see the tensors within: data parallelism and export look for them."""
+        """Register a pytree node, so that data parallelism and export find the tensors."""
         pytree.register_pytree_node(
             cls,
             _flatten,
@@ -34,7 +33,7 @@ class ModelOutput(OrderedDict[str, Any]):
         )
 
     def __post_init__(self) -> None:
-        """Take a dictionary, or pairs of name and value, in the place of fields, as any dictionary does."""
+        """Also accept a dictionary, or pairs of name and value, as the only argument."""
         first, *others = (f.name for f in fields(self))
         pairs = _pairs(getattr(self, first))
         if pairs is not None and all(getattr(self, name) is None for name in others):
@@ -72,7 +71,7 @@ class ModelOutput(OrderedDict[str, Any]):
         raise TypeError(f"items of a {name} cannot be removed or set together; set one of them, or set it to None")
 
     def __ne__(self, other: object) -> bool:
-        # The dictionary's own looks at items alone.
+        # That of OrderedDict compares the items only.
         return not self == other
 
     __delitem__ = __ior__ = pop = popitem = clear = setdefault = update = _refused
@@ -83,7 +82,7 @@ class ModelOutput(OrderedDict[str, Any]):
 
 
 def _pairs(value: object) -> dict[str, Any] | None:
-    """What a mapping or pairs of name and value hold; None for anything else, such as a tensor."""
+    """The items of a mapping or of pairs of name and value; None for anything else, such as a tensor."""
     if isinstance(value, Mapping):
         return dict(value)
     if not isinstance(value, ItemsView | Iterator | list | tuple):

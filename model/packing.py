@@ -1,4 +1,4 @@
-"""Packed batches: sequences of any length laid end to end, with no padding token between them."""
+"""Packed batches: sequences of any length, concatenated without padding."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class PackedBatch:
         input_ids: int64 `[num_tokens]`.
         position_ids: int64 `[num_tokens]`; in every sequence they count from `pad_token_id + 1`.
         cu_seqlens: int32 `[num_sequences + 1]`, where each sequence begins, and the end of the last.
-        lengths: the sequences' lengths, on the host, so that no kernel has to wait for them.
+        lengths: the lengths of the sequences, on the host, so that reading them does not synchronize the device.
     """
 
     input_ids: Tensor
@@ -85,11 +85,11 @@ class PackedBatch:
         return cls.from_lengths(flat, [len(s) for s in sequences], pad_token_id=pad_token_id, device=device)
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> Self:
-        """The same batch with its tensors as `move` returns them, on a device of its choice."""
+        """A copy with every tensor replaced by `move(tensor)`, for example on another device."""
         return type(self)(move(self.input_ids), move(self.position_ids), move(self.cu_seqlens), self.lengths)
 
-    def filled_up(self, multiple: int, *, pad_token_id: int) -> "PackedBatch":
-        """With one more sequence of padding, so that the number of tokens is a multiple; itself where it is."""
+    def padded_to_multiple(self, multiple: int, *, pad_token_id: int) -> "PackedBatch":
+        """Append a sequence of padding that makes the number of tokens a multiple; itself if it already is one."""
         num_padding = -len(self.input_ids) % multiple
         if num_padding == 0:
             return self
@@ -107,15 +107,15 @@ class PackedBatch:
         )
 
     def split(self, num_tokens: int) -> "list[PackedBatch]":
-        """Views of runs of whole sequences: as few as could hold `num_tokens` each, and about equally long.
+        """Split into views of whole sequences: about equally long, and as few as `num_tokens` each allow.
 
-        A run is longer than that by no more than the longest sequence.
+        A view may exceed `num_tokens` by at most the longest sequence.
         """
         ends = np.cumsum(self.lengths, dtype=np.int64)
         if not len(ends):
             return []
         num_runs = -(-int(ends[-1]) // num_tokens)
-        # Where a sequence ends next to each multiple of a run's share.
+        # Cut at the end of the sequence that is nearest to each multiple of a view's share.
         shares = ends[-1] * np.arange(1, num_runs) / num_runs
         after = np.searchsorted(ends, shares)
         before = np.maximum(after - 1, 0)
@@ -124,7 +124,7 @@ class PackedBatch:
         return [self._run(begin, end) for begin, end in pairwise(cuts)]
 
     def _run(self, begin: int, end: int) -> "PackedBatch":
-        """A view of some of the sequences."""
+        """A view of the sequences from `begin` to `end`."""
         first_token = sum(self.lengths[:begin])
         tokens = slice(first_token, first_token + sum(self.lengths[begin:end]))
         return PackedBatch(
@@ -133,17 +133,3 @@ class PackedBatch:
             self.cu_seqlens[begin : end + 1] - first_token,
             self.lengths[begin:end],
         )
-
-
-def pack(input_ids: Tensor, attention_mask: Tensor, *, pad_token_id: int) -> PackedBatch:
-    """Drop the padding of a padded batch `[batch, length]`; the mask is 1 for tokens and 0 for padding."""
-    keep = attention_mask.bool()
-    lengths = keep.sum(dim=1).tolist()
-    return PackedBatch.from_lengths(input_ids[keep], lengths, pad_token_id=pad_token_id, device=input_ids.device)
-
-
-def unpack(packed: Tensor, lengths: Sequence[int], *, value: float = 0.0) -> Tensor:
-    """Packed `[num_tokens, ...]` to right-padded `[num_sequences, longest, ...]`, padding filled with `value`."""
-    return torch.nn.utils.rnn.pad_sequence(
-        list(packed.split(list(lengths))), batch_first=True, padding_value=value
-    )

@@ -1,16 +1,8 @@
-"""Every column name and Arrow type of the output, and what an input column must be like."""
+"""The columns of the output that every row has, and those that pass between the stages; names that are taken."""
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
-from textwrap import shorten
-from typing import Literal
 
 import pyarrow as pa
-
-from pipeline.arrays.column_types import plain_type
-from pipeline.arrays.nested_columns import all_paths, find_path, is_list_like, nearest_parent, path_type
-from pipeline.errors import InputError
-from pipeline.tasks.all_tasks import EmbeddingHead, HeadConfig, TextClassificationHead, TokenClassificationHead
 
 NUM_TOKENS = "num_tokens"
 NUM_WINDOWS = "num_windows"
@@ -36,71 +28,6 @@ RESERVED_FIELDS = (
 CASE_IS_FOLDED = "DuckDB, Spark and other readers take such names for one"
 """Why no two names in the output may differ only in case."""
 
-ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
-"""What a classifier predicts, by the names of `problem_type` in a Hugging Face config.json."""
-
-
-def _struct(**types: pa.DataType) -> pa.StructType:
-    return pa.struct(list(types.items()))
-
-
-_STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
-_CLASSIFICATION_TYPES: dict[ProblemType, pa.DataType] = {
-    "single_label_classification": _struct(label=pa.string(), score=pa.float32(), logits=_FLOATS),
-    "multi_label_classification": _struct(labels=_STRINGS, scores=_FLOATS, logits=_FLOATS),
-    "regression": _struct(value=pa.float32()),
-}
-_ENTITIES_TYPE = pa.list_(
-    _struct(entity=pa.string(), start=pa.int32(), end=pa.int32(), text=pa.string(), score=pa.float32())
-)
-_WORD_LABELS_TYPE = pa.list_(_struct(label=pa.string(), score=pa.float32()))
-_VECTOR_ITEM_TYPES = {
-    "float32": pa.float32(),
-    "float16": pa.float16(),
-    "int8": pa.int8(),
-    "ubinary": pa.uint8(),
-}
-_LOSS_TYPE = _struct(loss=pa.float64(), nll=pa.float64(), num_tokens=pa.int32())
-_TASK_TYPES: dict[str, pa.DataType] = {
-    "question-answering": _struct(
-        answer=pa.string(), start=pa.int32(), end=pa.int32(), score=pa.float32(), null_score=pa.float32()
-    ),
-    "multiple-choice": _struct(choice=pa.int32(), scores=_FLOATS, logits=_FLOATS),
-    "fill-mask": pa.list_(pa.list_(_struct(token=pa.string(), token_id=pa.int32(), score=pa.float32()))),
-    "masked-lm-loss": _LOSS_TYPE,
-    "causal-lm-loss": _LOSS_TYPE,
-    "text-generation": _struct(text=pa.string(), num_tokens=pa.int32()),
-    "zero-shot-classification": _struct(labels=_STRINGS, scores=_FLOATS),
-}
-"""Types of the columns of those tasks whose options do not change them."""
-
-
-def head_type(
-    head: HeadConfig,
-    *,
-    hidden_size: int,
-    problem_type: ProblemType = "single_label_classification",
-) -> pa.DataType:
-    """Arrow type of a head's column. `problem_type` matters to text-classification only.
-
-    Raises ValueError where the dimensions of an embedding do not fit the trunk.
-    """
-    match head:
-        case TextClassificationHead():
-            return _CLASSIFICATION_TYPES[problem_type]
-        case TokenClassificationHead():
-            return _ENTITIES_TYPE if head.words is None else _WORD_LABELS_TYPE
-        case EmbeddingHead():
-            return _vectors_type(head, hidden_size)
-    return _TASK_TYPES[head.task]
-
-
-def _vectors_type(head: EmbeddingHead, hidden_size: int) -> pa.DataType:
-    num_dimensions = head.num_dimensions(hidden_size)
-    size = num_dimensions // 8 if head.dtype == "ubinary" else num_dimensions
-    vector = pa.list_(_VECTOR_ITEM_TYPES[head.dtype], size)
-    return vector if head.level == "sentence" else pa.list_(vector)
-
 
 def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> pa.Schema:
     """Schema of a part: carried columns, those that every row has, then the heads in order."""
@@ -108,14 +35,14 @@ def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> 
     return pa.schema([*carried, *RESERVED_FIELDS, *heads])
 
 
-def sequence_column(source: int) -> str:
-    """Name of the internal column of windows of source number `source` of a job's heads."""
-    return f"{SEQUENCE_PREFIX}{source}"
+def sequence_column(spec: int) -> str:
+    """Name of the internal column of windows of spec number `spec` among those of a job's heads."""
+    return f"{SEQUENCE_PREFIX}{spec}"
 
 
-def context_column(source: int) -> str:
-    """Name of the internal column with what decoding needs of that source beside its windows."""
-    return f"{CONTEXT_PREFIX}{source}"
+def context_column(spec: int) -> str:
+    """Name of the internal column with what decoding needs of that spec beside its windows."""
+    return f"{CONTEXT_PREFIX}{spec}"
 
 
 def is_encoded(name: str) -> bool:
@@ -144,108 +71,3 @@ def equal_but_for_case(names: Iterable[str]) -> list[tuple[str, str]]:
     first: dict[str, str] = {}
     pairs = ((first.setdefault(name.lower(), name), name) for name in names)
     return [(earlier, name) for earlier, name in dict.fromkeys(pairs) if earlier != name]
-
-
-def is_text(type_: pa.DataType) -> bool:
-    """Whether values are strings, or bytes that may be UTF-8, in any encoding."""
-    return plain_type(type_) in (pa.string(), pa.binary())
-
-
-def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:
-    """Type of a column of `file`, or of the field that a dotted path leads to.
-
-    Raises InputError where it is missing, naming the nearest, or there twice.
-    """
-    steps = find_path(schema, column)
-    if steps is None:
-        raise InputError(f"{file}: column {column!r} is missing; {_what_is_there(schema, column)}")
-    num_columns = len(schema.get_all_field_indices(schema.field(steps[0]).name))
-    if num_columns > 1:
-        raise InputError(
-            f"{file}: column {schema.field(steps[0]).name!r} is there {num_columns} times, expected once; "
-            "rename the others in the file"
-        )
-    return path_type(schema, steps)
-
-
-def _what_is_there(schema: pa.Schema, column: str) -> str:
-    """The nearest columns to one that is missing."""
-    paths = list(all_paths(schema))
-    nearest = [path for path in paths if path.casefold() == column.casefold()]
-    nearest = nearest or get_close_matches(column, paths, n=1)
-    guess = f"did you mean {nearest[0]!r}? " if nearest else ""
-    above = nearest_parent(schema, column)
-    if above is None:
-        return f"{guess}The file has: {', '.join(schema.names)}"
-    return f"{guess}{above[0]!r} has type {shorten(str(above[1]), 200, placeholder=' ...>')}"
-
-
-def require_text_column(schema: pa.Schema, column: str, file: str) -> None:
-    """Check that a column holds text: strings or UTF-8 bytes, plain, large, view or dictionary.
-
-    Raises InputError where it is missing or of another type.
-    """
-    found = require_column(schema, column, file)
-    if not is_text(found):
-        raise InputError(
-            f"{file}: column {column!r} has type {found}, expected string (or binary holding "
-            "UTF-8); name another column, or cast it when the file is written"
-        )
-
-
-def require_text_list_column(schema: pa.Schema, column: str, file: str) -> None:
-    """Check that a column holds lists (plain, large, fixed-size or view) of text.
-
-    Raises InputError where it is missing or of another type.
-    """
-    found = require_column(schema, column, file)
-    if not is_list_like(found) or not is_text(found.value_type):
-        raise InputError(
-            f"{file}: column {column!r} has type {found}, expected list<string> (or lists of binary "
-            "holding UTF-8); name another column, or cast it when the file is written"
-        )
-
-
-def require_route_column(schema: pa.Schema, column: str, file: str) -> None:
-    """Check that a column names heads: strings or lists of strings (or nothing but nulls).
-
-    Raises InputError where it is missing or of another type.
-    """
-    found = require_column(schema, column, file)
-    item = plain_type(found.value_type if is_list_like(found) else found)
-    if item not in (pa.string(), pa.null()):
-        raise InputError(
-            f"{file}: column {column!r} has type {found}, expected string or list<string>: the names of the heads "
-            "that the row wants"
-        )
-
-
-def text_values(column: pa.ChunkedArray) -> list[str | UnicodeDecodeError | None]:
-    """The texts of a text column; in the place of a row that is no valid UTF-8, the error.
-
-    Arrow and Parquet do not check the bytes of strings, so strings too can be invalid.
-    """
-    if pa.types.is_dictionary(column.type):
-        return [text for chunk in column.chunks for text in _dictionary_values(chunk)]
-    if plain_type(column.type) == pa.string():
-        try:
-            texts: list[str | UnicodeDecodeError | None] = column.to_pylist()
-            return texts
-        except UnicodeDecodeError:
-            is_large = pa.types.is_large_string(column.type)
-            column = column.cast(pa.large_binary() if is_large else pa.binary())
-    return [_decoded(value) for value in column.to_pylist()]
-
-
-def _dictionary_values(array: pa.DictionaryArray) -> list[str | UnicodeDecodeError | None]:
-    values = text_values(pa.chunked_array([array.dictionary]))
-    return [None if index is None else values[index] for index in array.indices.to_pylist()]
-
-
-def _decoded(value: bytes | None) -> str | UnicodeDecodeError | None:
-    if value is None:
-        return None
-    try:
-        return value.decode()
-    except UnicodeDecodeError as error:
-        return error

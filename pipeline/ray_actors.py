@@ -1,4 +1,4 @@
-"""Starting actors and asking them, with the types that Ray's own signatures lose for classes of ours."""
+"""Start and find Ray actors and get their results, typed: Ray's own signatures lose the types of our classes."""
 
 import atexit
 import os
@@ -17,20 +17,20 @@ _remote: Callable[..., Any] = ray.remote
 
 
 def start_actor(actor_class: type, *args: object, **options: object) -> ActorHandle[Any]:
-    """An actor of `actor_class(*args)`; `options` are those of Ray (num_cpus, …), one or more."""
+    """Start an actor of `actor_class(*args)`; `options` are those of Ray (num_cpus, …), one or more."""
     # The method `options` of a remote class takes no concurrency groups.
     return cast(ActorHandle[Any], _remote(**options)(actor_class).remote(*args))
 
 
 def start_actor_here(actor_class: type, *args: object, name: str) -> ActorHandle[Any]:
-    """An actor without CPUs on the node of the caller, so that the loss of another node does not take it."""
+    """Start an actor that takes no CPU on the caller's node, so that it survives the loss of any other node."""
     node_id = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return start_actor(actor_class, *args, name=name, num_cpus=0, scheduling_strategy=strategy)
 
 
 def unique_name(actor_class: type) -> str:
-    """A name that no other actor of this driver has, not even one that is being killed."""
+    """A name that no other actor of this driver has, also not one that is being killed."""
     return f"{actor_class.__name__}-{uuid4().hex}"
 
 
@@ -39,11 +39,11 @@ def find_actor(name: str) -> ActorHandle[Any]:
     return ray.get_actor(name)
 
 
-def leave_libraries_loaded() -> None:
-    """From now on this process ends when its interpreter would, and nothing that C libraries do at exit is run.
+def skip_exit_handlers() -> None:
+    """Exit via os._exit, skipping native exit handlers, which can hang under Ray.
 
-    In a worker whose actor is gone, what Ray's own library does there has hung, after it had said good-bye to the
-    cluster: nobody would ever have ended that process.
+    In a worker whose actor was gone, Ray's own library has hung in its exit handler after it had left the cluster,
+    so that nothing would ever have ended the process.
     """
     atexit.register(_leave)
 
@@ -55,11 +55,11 @@ def _leave() -> None:
 
 
 def is_retry() -> bool:
-    """Whether Ray runs the present task again: its process died, or what it had made was lost."""
+    """Whether Ray has retried the current task: its process died, or its result was lost."""
     attempt: int = global_worker.core_worker.get_current_task_attempt_number()  # type: ignore[attr-defined]
     return attempt > 0
 
 
-def answer(ref: object, *, timeout_s: float | None = None) -> Any:
-    """What a call returned; raises what it raised, or ray.exceptions.GetTimeoutError."""
+def get_result(ref: object, *, timeout_s: float | None = None) -> Any:
+    """The result of a remote call; raises its error, or ray.exceptions.GetTimeoutError."""
     return _get(ref, timeout=timeout_s)

@@ -1,6 +1,6 @@
 """The path of a row without Ray: plan, read, encode, compute on one shard in this process, decode."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,18 +9,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model import ShardGroup, XLMRobertaXLTokenizer
-from pipeline.batching.fragment_columns import compute_head_columns
+from pipeline.batching.fragment_columns import FragmentColumns, RunBatches, decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from pipeline.stages.blocks import with_keys
 
 
@@ -65,6 +66,25 @@ def encode_in_process(
     return Encoded(encoded, fragment, resolved, tokenizer)
 
 
+def compute_head_columns(
+    table: pa.Table,
+    fragment: Fragment,
+    heads: Sequence[Head],
+    tokenizer: XLMRobertaXLTokenizer,
+    run: RunBatches,
+    *,
+    token_budget: int,
+) -> FragmentColumns:
+    """Batch the sequences of a fragment, run them, and decode what comes back.
+
+    Args:
+        table: the rows of `fragment` as `encode_fragment` leaves them.
+        token_budget: most tokens of a batch.
+    """
+    prepared = prepare(table, fragment, heads, tokenizer)
+    return decode(prepared, run_batches(prepared, run, token_budget=token_budget))
+
+
 def annotate_in_process(
     directory: Path,
     table: pa.Table,
@@ -75,13 +95,13 @@ def annotate_in_process(
     token_budget: int = 2048,
     route: str | None = None,
     dtype: str | None = None,
-) -> tuple[pa.Table, Shard]:
+) -> tuple[pa.Table, ModelRunner]:
     """Annotate a table as a job would. Returns the output and the shard."""
     encoded = encode_in_process(directory, table, heads, model, route=route)
     settings = encoded.settings if dtype is None else replace(encoded.settings, dtype=dtype)
-    shard = Shard(encoded.heads, settings, group or ShardGroup())
+    shard = ModelRunner(encoded.heads, settings, group or ShardGroup())
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(

@@ -3,47 +3,29 @@
 import argparse
 import os
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.annotate.exit_report import DONE, how_to_read, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
-from jobs.annotate.plan_report import describe_increment, print_plan
 from jobs.annotate.submission import refuse_lost_output
-from jobs.terminal.arguments import utf8_text
+from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
-from pipeline.config.local_models import with_local_models
-from pipeline.driver.cluster_address import reachable_cluster
-from pipeline.driver.dataset import annotate_fragments
-from pipeline.driver.identity import run_identity
-from pipeline.driver.ray_connection import deploy, ray_cluster
 from pipeline.errors import ConfigError, InputError, PipelineError
-from pipeline.failures import FailureLog, FragmentFailure
-from pipeline.fragments import Fragment
-from pipeline.heads.finite_weights import require_finite_weights
-from pipeline.heads.preflight import require_runnable
-from pipeline.heads.resolve import Head, resolve_heads
-from pipeline.heads.shared_trunks import share_trunks
-from pipeline.input.planning import Plan, plan_fragments
-from pipeline.monitoring.progress_counter import Counts
-from pipeline.output.lease import held_lease
-from pipeline.output.manifest import Manifest
-from pipeline.output.output_folder import OutputFolder
-from pipeline.output.output_path import open_output
-from pipeline.output.path_limits import require_fitting_names
-from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
-from pipeline.output.run_output import RunOutput
-from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
+
+if TYPE_CHECKING:
+    from pipeline.driver.run import PreparedRun, RunResult
 
 REFUSED, FAILED = 2, 1
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
+    add_version(parser)
     parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
         "--set",
@@ -101,118 +83,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
-    """Plan a job and, unless only the plan is wanted, do what is not done yet; returns the exit code."""
+    """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
     refuse_lost_output(job.output.path, os.environ)
-    output = open_output(job.output.path)
-    if not options.plan:
-        options.address = reachable_cluster(options.address)
-    job = with_local_models(job)
-    resolved = resolve_heads(job)
-    findings = require_runnable(job, resolved)
-    heads = share_trunks(resolved)
-    plan = plan_fragments(job)
-    require_fitting_names(output, plan.fragments)
-    identity = run_identity(job, heads)
-    require_finite_weights(job, resolved)
-    folder = folder_of_run(output, identity, is_restart=options.restart)
-    for warning in findings.warnings:
-        _tell(f"warning: {warning}")
-    if options.retry_failed:
-        _require_earlier_run(folder, without_secret(job.output.path))
+    # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before.
+    from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
+    from pipeline.driver.preview import preview_run  # noqa: PLC0415
+    from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
+
+    run_options = RunOptions(
+        is_restart=options.restart,
+        retry_failed=options.retry_failed,
+        keeps_touched=options.keep_touched,
+        prunes=options.prune_removed,
+    )
     if options.plan:
-        run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
-        failed = FailureLog(folder.filesystem, folder.root).failures()
-        todo = _todo(run.increment.todo, failed, options.retry_failed)
-        print_plan(
-            job,
-            plan,
-            heads,
-            run.increment,
-            todo,
-            unused=findings.unused,
-            prunes=options.prune_removed,
-            kept_token_budget=run.manifest.token_budget(),
-        )
+        prepared = prepare_run(job, run_options, _tell)
+        print_plan(prepared, preview_run(prepared))
         return DONE
-    with held_lease(output, job.output.lease_timeout_s, _tell):
-        folder = begin_run(output, identity, is_restart=options.restart)
-        _tell(unfinished_restart(output, folder))
-        run = RunOutput(folder, plan, identity, keeps_touched=options.keep_touched)
-        code, is_done = _do_remaining(job, plan, heads, run, interruption, options)
-        if is_done and folder != output:
-            replace_output(output)
-    return code
+    address = reachable_cluster(options.address)
+    prepared = prepare_run(job, run_options, _tell)
+    result = execute_run(prepared, address, _tell, interruption.listen)
+    _print_result(prepared, result)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
 
 
-def _do_remaining(
-    job: JobConfig,
-    plan: Plan,
-    heads: list[Head],
-    run: RunOutput,
-    interruption: Interruption,
-    options: argparse.Namespace,
-) -> tuple[int, bool]:
-    """Do what is not done yet; the exit code, and whether now everything is done."""
-    name = without_secret(job.output.path)
-    run.begin(prunes=options.prune_removed)
-    _tell(describe_increment(run.increment, prunes=options.prune_removed))
-    log = FailureLog(run.folder.filesystem, run.folder.root)
-    failed = log.failures()
-    for part_path in failed.keys() - ({f.part_path for f in run.increment.todo} if failed else set()):
-        log.forget(part_path)
-    todo = _todo(run.increment.todo, failed, options.retry_failed)
-    failures: Sequence[FragmentFailure] = ()
-    if todo:
-        started = time.monotonic()
-        counts = _annotate(job, plan, todo, heads, run, interruption, failed, options.address)
-        failures = list(counts.failures.values())
-    is_done = run.end(prunes=options.prune_removed)
-    if todo:
-        seconds = time.monotonic() - started
+def _print_result(run: "PreparedRun", result: "RunResult") -> None:
+    num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
+    if counts is not None:
+        num_skipped = num_fragments - result.num_fragments
+        skipped = f"; {num_skipped} fragments were done before" if num_skipped else ""
         print(
             f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
             f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
-            f"in {seconds:.1f} s with start-up; at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank"
-            + _skipped(plan, todo)
+            f"in {result.seconds:.1f} s with start-up; "
+            f"at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank{skipped}"
         )
-    elif options.retry_failed:
+    elif run.options.retry_failed:
         print(f"nothing to do: no fragment in {name} has failed")
     else:
-        print(f"nothing to do: all {len(plan.fragments)} fragments are in {name}")
-    for line in plan.passed_over.lines:
+        print(f"nothing to do: all {num_fragments} fragments are in {name}")
+    for line in run.plan.passed_over.lines:
         _tell(line)
     print(how_to_read(name))
-    return report_failures(plan.failed_files, failures, name), is_done
-
-
-def _annotate(
-    job: JobConfig,
-    plan: Plan,
-    todo: Sequence[Fragment],
-    heads: list[Head],
-    run: RunOutput,
-    interruption: Interruption,
-    failed: Mapping[str, FragmentFailure],
-    address: str,
-) -> Counts:
-    with ray_cluster(address) as cores:
-        interruption.listen()
-        deployment = deploy(
-            job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
-        )
-        _tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
-        run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
-        return annotate_fragments(
-            job,
-            plan,
-            todo,
-            heads,
-            deployment,
-            folder=run.folder,
-            staged=run.increment.staged,
-            failed_before=failed,
-        )
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
@@ -224,25 +138,6 @@ def _refuse_contradiction(options: argparse.Namespace) -> None:
         )
 
 
-def _require_earlier_run(folder: OutputFolder, name: str) -> None:
-    if Manifest(folder.filesystem, folder.root).identity() is None:
-        raise ConfigError(
-            f"--retry-failed: found no earlier run in {name}, expected an output with fragments that have failed; "
-            "check output.path, or leave the option out"
-        )
-
-
 def _tell(line: str | None) -> None:
     if line is not None:
         print(line, file=sys.stderr, flush=True)
-
-
-def _todo(
-    remaining: Sequence[Fragment], failed: Mapping[str, FragmentFailure], retry_failed: bool
-) -> Sequence[Fragment]:
-    return [f for f in remaining if f.part_path in failed] if retry_failed else remaining
-
-
-def _skipped(plan: Plan, todo: Sequence[Fragment]) -> str:
-    num_skipped = len(plan.fragments) - len(todo)
-    return f"; {num_skipped} fragments were done before" if num_skipped else ""

@@ -1,4 +1,4 @@
-"""What a run says at its end of the files and fragments that it could not do, and how to go on."""
+"""Report the files and fragments that a run could not do, and how to go on."""
 
 import glob
 import json
@@ -31,6 +31,6 @@ def report_failures(files: Sequence[FailedFile], failures: Sequence[FragmentFail
 
 
 def how_to_read(output: str) -> str:
-    """How an output folder is read: Polars takes every file in a folder, also those that are no parts."""
+    """A line on how to read the output: Polars would also take files in the folder that are no parts."""
     parts = json.dumps(f"{glob.escape(output.rstrip('/'))}/**/*.parquet", ensure_ascii=False)
     return f"to read it: pl.read_parquet({parts}) in Polars; other readers take the folder as it is"

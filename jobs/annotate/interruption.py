@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C end a command in order and in seconds: what it holds is given back, what is done stays."""
+"""Handle SIGTERM and Ctrl-C: end in seconds, release what is held, keep what is done."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ class Interruption:
         return self
 
     def listen(self) -> None:
-        """Take the signals back from whoever has taken them, as `ray.init` does."""
+        """Install the handlers again, as `ray.init` replaces them."""
         for number in _SIGNALS:
             signal.signal(number, self._interrupt)
 

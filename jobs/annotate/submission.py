@@ -1,4 +1,4 @@
-"""What becomes of a job's output when `ray job submit` runs the job in a copy of the user's folder."""
+"""Refuse an output inside the copy of the working directory that `ray job submit` makes."""
 
 import json
 from collections.abc import Mapping

@@ -21,15 +21,17 @@ from jobs.benchmark.ranks import rank_cases
 from jobs.benchmark.report import figures, print_cells, print_table
 from jobs.benchmark.scenarios import SCENARIOS, corpus_lengths, draw_lengths
 from jobs.benchmark.timing import Case, measure
-from jobs.benchmark.trunks import build_models, first_batch, head_cases, trunk_cases
+from jobs.benchmark.trunks import Models, build_models, first_batch, head_cases, trunk_cases
+from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
-from model.inference.int8_linear import QUANTIZATIONS
+from model.inference.quantization import QUANTIZATIONS
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line; the geometry is that of XL, cut to four layers."""
     parser = argparse.ArgumentParser(prog="python -m jobs.benchmark", description=__doc__)
+    add_version(parser)
     add = parser.add_argument
     _add_modes(parser)
     add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
@@ -127,8 +129,11 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything that the options ask for, and print it; the figures."""
     config = config_of(options)
     lengths = lengths_of(options)
+    dtype = getattr(torch, options.dtype)
+    models = build_models(config, dtype, options.device, with_plain=True, quantizations=options.quantized)
+    assert models.fused.fused is not None
     with ExitStack() as stack:
-        cases = _cases(options, config, lengths, stack)
+        cases = _cases(options, models, lengths, stack)
         measure(
             cases,
             options.rounds,
@@ -140,7 +145,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             from jobs.benchmark.whole_job import without_start  # noqa: PLC0415  # loads Arrow
 
             cases += without_start(cases)
-        result = figures(cases, options.layers, settings_of(options))
+        result = figures(cases, options.layers, settings_of(options), models.fused.fused.kernel_names())
     print_table(result)
     return result
 
@@ -167,14 +172,13 @@ def lengths_of(options: argparse.Namespace) -> dict[str, list[int]]:
 
 
 def _cases(
-    options: argparse.Namespace, config: XLMRobertaXLConfig, lengths: dict[str, list[int]], stack: ExitStack
+    options: argparse.Namespace, models: Models, lengths: dict[str, list[int]], stack: ExitStack
 ) -> list[Case]:
-    dtype = getattr(torch, options.dtype)
+    config, dtype = models.config, getattr(torch, options.dtype)
     cases = product_cases(config, options.token_budget, dtype, options.device)
     if options.whole_job:
         # The last one is the trunk's own form.
         cases.append(sustained(cases[-1], options.device))
-    models = build_models(config, dtype, options.device, with_plain=True, quantizations=options.quantized)
     batches = {
         name: first_batch(drawn, options.token_budget, config, options.device) for name, drawn in lengths.items()
     }

@@ -9,9 +9,9 @@ from torch import Tensor
 from jobs.benchmark.flops import product_flops, product_shapes
 from jobs.benchmark.timing import PRODUCTS, Case, time_of
 from model.config import XLMRobertaXLConfig
-from model.inference.amx_layer import TILED_SLICE_TOKENS
+from model.inference.amx_layer import AMX_SLICE_TOKENS
 from model.inference.linear import CPU_SLICE_TOKENS, InferenceLinear
-from model.kernels.amx.kernels import AmxLinear, Room
+from model.kernels.amx.kernels import AmxLinear, Workspace
 from model.kernels.amx.library import runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 
@@ -33,7 +33,7 @@ def product_cases(config: XLMRobertaXLConfig, num_tokens: int, dtype: torch.dtyp
     if has_onednn_bf16(weights[0]):
         forms[f"prepacked, {CPU_SLICE_TOKENS} tokens"] = _prepacked(weights, inputs)
     if runs_amx_kernels(weights[0]):
-        forms[f"in tiles, {TILED_SLICE_TOKENS} tokens"] = _in_tiles(weights, num_tokens)
+        forms[f"in tiles, {AMX_SLICE_TOKENS} tokens"] = _in_tiles(weights, num_tokens)
     flops = product_flops(config, num_tokens)
     return [Case(name, run, 0, flops, PRODUCTS) for name, run in forms.items()]
 
@@ -63,10 +63,10 @@ def _prepacked(weights: list[Tensor], inputs: dict[int, Tensor]) -> Callable[[],
 
 
 def _in_tiles(weights: list[Tensor], num_tokens: int) -> Callable[[], None]:
-    room = Room()
+    workspace = Workspace()
     linears = [(*weight.shape, AmxLinear(weight, None)) for weight in weights]
-    size = min(TILED_SLICE_TOKENS, num_tokens)
-    inputs = {width: room.blocks(f"x {width}", size, width) for _, width, _ in linears}
+    size = min(AMX_SLICE_TOKENS, num_tokens)
+    inputs = {width: workspace.blocks(f"x {width}", size, width) for _, width, _ in linears}
     for blocks in inputs.values():
         blocks.data.view(torch.bfloat16).normal_()
 
@@ -76,6 +76,6 @@ def _in_tiles(weights: list[Tensor], num_tokens: int) -> Callable[[], None]:
             for begin in range(0, num_tokens, size):
                 num_rows = min(size, num_tokens - begin)
                 x = inputs[width]._replace(num_rows=num_rows)
-                linear(x, room.rows("y", num_rows, num_outputs))
+                linear(x, workspace.rows("y", num_rows, num_outputs))
 
     return run

@@ -11,7 +11,6 @@ import torch
 
 from jobs.benchmark.timing import Case, limit_of, ratio_to_baseline, utilisation
 from jobs.benchmark.trunks import HEADS
-from model.kernels.hardware import FAST_PATH_CALLS
 
 COLUMNS = ("what", "tokens", "tokens/s", "GFLOP/s", "of the limit", "time to trunk's", "at 36 layers", "spread")
 XL_LAYERS = 36
@@ -23,14 +22,17 @@ def at_depth(ratio: float, num_measured: int, num_layers: int) -> float:
     return 1 + (ratio - 1) * num_measured / num_layers
 
 
-def figures(cases: Sequence[Case], num_layers: int, settings: dict[str, object]) -> dict[str, Any]:
+def figures(
+    cases: Sequence[Case], num_layers: int, settings: dict[str, object], kernels: dict[str, str]
+) -> dict[str, Any]:
     """Everything that was measured, in JSON types.
 
     Args:
         num_layers: of the model that was measured; ratios of heads are also given for `XL_LAYERS`.
+        kernels: which kernels compute the trunk's layers.
 
     Returns:
-        "date", "machine", "settings", "limit" (the fastest matrix product), "fast_paths" (how often each ran),
+        "date", "machine", "settings", "limit" (the fastest matrix product), "kernels",
         and "cases": of each name, group, tokens, seconds of every round, their median and spread, tokens and
         useful operations a second, utilisation (median over the rounds), ratio to the baseline's time.
     """
@@ -47,7 +49,7 @@ def figures(cases: Sequence[Case], num_layers: int, settings: dict[str, object])
         "machine": machine(),
         "settings": settings,
         "limit": {"name": limit.name, "gflops_per_s": limit.flops_per_s / 1e9},
-        "fast_paths": dict(FAST_PATH_CALLS),
+        "kernels": kernels,
         "cases": [
             {
                 "name": case.name,

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from jobs.benchmark.flops import trunk_flops
 from jobs.benchmark.timing import Case
 from model import ShardGroup, XLMRobertaXLConfig
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.batching.token_budget_batches import plan_batches
-from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.device_transfer import PendingOutput
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT
-from pipeline.tasks.all_tasks import EmbeddingHead
+from pipeline.tasks.embedding import TASK, EmbeddingHead
+from pipeline.tasks.requests import HeadRequest
 
 MAX_BATCHES = 16
 
@@ -35,8 +35,10 @@ def shard_cases(
 ) -> list[Case]:
     """Embeddings of sequences of these lengths, of at most `MAX_BATCHES` batches of them; the ids are random."""
     options = EmbeddingHead.model_validate({"task": "embedding", "weights": str(model)})
-    head = Head("vector", options, source_of(options, config.max_num_tokens), str(model), config)
-    shard = Shard([head], ShardSettings(device, dtype, torch.get_num_threads(), config.vocab_size), ShardGroup())
+    head = Head("vector", options, TASK.sequence_spec(options, config.max_num_tokens), str(model), config)
+    runner = ModelRunner(
+        [head], ShardSettings(device, dtype, torch.get_num_threads(), config.vocab_size), ShardGroup()
+    )
     chosen = [np.asarray(lengths)[batch] for batch in plan_batches(np.asarray(lengths), token_budget)]
     batches = [_batch(str(model), drawn, config) for drawn in chosen[:MAX_BATCHES]]
     num_tokens = sum(len(batch.input_ids) for batch in batches)
@@ -46,8 +48,8 @@ def shard_cases(
         f"batches in {dtype}: the next one launched before",
     )
     return [
-        Case(waiting, partial(_run, shard, batches, 1), num_tokens, flops, "shard"),
-        Case(ahead, partial(_run, shard, batches, NUM_BATCHES_IN_FLIGHT), num_tokens, flops, "shard", waiting),
+        Case(waiting, partial(_run, runner, batches, 1), num_tokens, flops, "shard"),
+        Case(ahead, partial(_run, runner, batches, NUM_BATCHES_IN_FLIGHT), num_tokens, flops, "shard", waiting),
     ]
 
 
@@ -57,12 +59,12 @@ def _batch(trunk: str, lengths: NDArray[np.int64], config: XLMRobertaXLConfig) -
     return ShardBatch(trunk, ids, lengths.astype(np.int32), {"vector": request})
 
 
-def _run(shard: Shard, batches: Sequence[ShardBatch], num_in_flight: int) -> None:
+def _run(runner: ModelRunner, batches: Sequence[ShardBatch], num_in_flight: int) -> None:
     """Launch batches, so many at a time, and collect their results in order."""
-    launched = deque[Launched]()
+    launched = deque[PendingOutput]()
     for batch in batches:
         if len(launched) == num_in_flight:
             launched.popleft().results()
-        launched.append(shard.launch(batch))
+        launched.append(runner.launch(batch))
     for each in launched:
         each.results()

@@ -13,7 +13,7 @@ from jobs.benchmark.flops import projection_flops, trunk_flops
 from jobs.benchmark.timing import Case
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
 from model.checkpoints.reader import parameters_of, place_parameter
-from model.inference.int8_linear import Quantization
+from model.inference.quantization import Quantization
 from model.layers.heads import ClassificationHead, LMHead, pool_mean
 from pipeline.batching.token_budget_batches import plan_batches
 
@@ -86,7 +86,7 @@ def first_batch(lengths: list[int], token_budget: int, config: XLMRobertaXLConfi
     """What the pipeline makes of these sequences: the first batch, longest first; the ids are random."""
     ordered = [lengths[i] for i in plan_batches(np.asarray(lengths), token_budget)[0]]
     ids = torch.randint(4, config.vocab_size, (sum(ordered),), generator=torch.Generator().manual_seed(0))
-    return PackedBatch.from_lengths(ids, ordered, pad_token_id=config.pad_token_id, device=device)
+    return PackedBatch.from_lengths(ids, ordered, pad_token_id=config.padding_id, device=device)
 
 
 def trunk_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:

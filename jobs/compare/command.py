@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,14 +22,14 @@ from rich.progress import track
 
 from jobs.compare.differences import Difference, column_differences
 from jobs.compare.report import Comparison, print_comparison, write_json
-from jobs.terminal.arguments import utf8_text
+from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.output.output_folder import OutputFolder
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import retry_transient
 
 DONE, REFUSED = 0, 2
 _MAX_SHOWN = 3
@@ -52,6 +53,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog="python -m jobs.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_version(parser)
     parser.add_argument(
         "expected", type=utf8_text, metavar="EXPECTED", help="output folder, local or s3:// and the like"
     )
@@ -100,7 +102,7 @@ def open_side(field: str, path: str) -> Side:
     filesystem, root = resolve_path(path, field)
     side = Side(field, without_secret(path), OutputFolder(filesystem, root))
     try:
-        kind = retrying(lambda: filesystem.get_file_info(root)).type
+        kind = retry_transient(lambda: filesystem.get_file_info(root)).type
     except OSError as error:
         raise InputError(f"{field}: {side.path} cannot be read: {error}; check the path and the rights") from None
     if kind != fs.FileType.Directory:
@@ -170,8 +172,8 @@ def add_part(comparison: Comparison, part: str, sides: tuple[Side, Side], wanted
 
 def _open_part(stack: ExitStack, side: Side, part: str) -> pq.ParquetFile:
     try:
-        source = stack.enter_context(retrying(lambda: side.open(part)))
-        return retrying(lambda: pq.ParquetFile(source, page_checksum_verification=True))
+        source = stack.enter_context(retry_transient(lambda: side.open(part)))
+        return retry_transient(lambda: pq.ParquetFile(source, page_checksum_verification=True))
     except (pa.ArrowException, OSError) as error:
         raise _unreadable(side, part, error) from None
 
@@ -182,7 +184,7 @@ def _figures(
     columns = []
     for side, file in zip(sides, files, strict=True):
         try:
-            columns.append(retrying(lambda file=file: file.read(columns=[name]).column(name)))
+            columns.append(retry_transient(partial(file.read, columns=[name])).column(name))
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(side, part, error) from None
     try:

@@ -1,6 +1,12 @@
-"""Arguments of the command line as text."""
+"""What the command lines share: `--version`, and arguments as text."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
+from importlib.metadata import version
+
+
+def add_version(parser: ArgumentParser) -> None:
+    """The option `--version`."""
+    parser.add_argument("--version", action="version", version=f"xlmr-ray {version('xlmr-ray')}")
 
 
 def utf8_text(argument: str) -> str:

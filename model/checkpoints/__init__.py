@@ -1,1 +1,1 @@
-"""Checkpoints on disk and from the hub: read (each rank its own slice) and written."""
+"""Checkpoints: download from the hub, read (each rank its own slice), write."""

@@ -1,7 +1,7 @@
-"""Directories of checkpoints: local ones, and repositories of the Hugging Face hub by their id.
+"""Find the directory of a checkpoint: a local path, or the cached files of a Hugging Face hub id.
 
-Files of the hub come through `huggingface_hub` (the optional extra `hub`), which keeps them in its local cache and
-finds them there without a network (`HF_HUB_OFFLINE=1`).
+Files of the hub are downloaded by `huggingface_hub` (the optional extra `hub`), which caches them and finds them
+there without a network (`HF_HUB_OFFLINE=1`).
 """
 
 import re
@@ -27,15 +27,15 @@ _HUB_ID = re.compile(r"(?:[A-Za-z0-9][\w.-]*/)?[A-Za-z0-9][\w.-]*")
 
 @dataclass(frozen=True)
 class HubOptions:
-    """How the files of a hub id are found, by the names of `from_pretrained`. Never written anywhere.
+    """Options of `from_pretrained` for downloads. They are never stored, since `token` is a secret.
 
     Attributes:
         cache_dir: where downloads are kept; default the hub's own cache.
         force_download: download again what the cache holds.
-        local_files_only: ask the cache alone.
-        token: for private repositories; True is the one that was stored by logging in.
+        local_files_only: use the cache only.
+        token: for private repositories; True for the token stored by logging in.
         revision: branch, tag or commit.
-        subfolder: the folder that holds the files; of a local directory too.
+        subfolder: the folder that holds the files, also within a local directory.
     """
 
     cache_dir: str | Path | None = None
@@ -46,7 +46,7 @@ class HubOptions:
     subfolder: str = ""
 
     def at_commit_of(self, directory: Path) -> "HubOptions":
-        """The same for the commit that a cached directory belongs to: directories are named by it."""
+        """The same options for the commit of a cached directory, which is named by its commit."""
         depth = len(Path(self.subfolder).parts)
         return replace(self, revision=[directory, *directory.parents][depth].name)
 
@@ -55,36 +55,36 @@ DEFAULT_HUB_OPTIONS = HubOptions()
 
 
 def split_hub_options(options: Mapping[str, Any]) -> tuple[HubOptions, dict[str, Any]]:
-    """Those of the options that are the hub's, and the others."""
+    """Separate the options of the hub from the others."""
     names = {entry.name for entry in fields(HubOptions)}
     others = {name: value for name, value in options.items() if name not in names}
     return HubOptions(**{name: value for name, value in options.items() if name in names}), others
 
 
 def is_hub_id(path: str | Path) -> bool:
-    """Whether this names a repository of the hub: it is no existing path, and has the form of an id."""
+    """Whether this is a hub id: it has the form of one, and is not an existing path."""
     return isinstance(path, str) and not Path(path).exists() and _HUB_ID.fullmatch(path) is not None
 
 
 def config_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
-    """The directory itself, or the cached one of a hub id, with `config.json` in it.
+    """A local directory as it is, or the cached directory of a hub id with `config.json`.
 
     Raises:
-        CheckpointError: the hub id cannot be resolved; the message tells why.
+        CheckpointError: the hub id cannot be resolved; the message says why.
     """
     return _directory(path, (CONFIG_FILE,), options)
 
 
 def checkpoint_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
-    """The directory itself, or the cached one of a hub id, with `config.json` and all weight files in it.
+    """A local directory as it is, or the cached directory of a hub id with `config.json` and all weight files.
 
     Raises:
-        CheckpointError: the hub id cannot be resolved; the message tells why.
+        CheckpointError: the hub id cannot be resolved; the message says why.
     """
     directory = config_directory(path, options)
     if not is_hub_id(path):
         return directory
-    # All files are then of the same commit.
+    # So that all files are of the same commit.
     repository, commit = str(path), options.at_commit_of(directory)
     for name in WEIGHT_FILES:
         downloaded = _download(repository, name, commit)
@@ -101,10 +101,10 @@ def checkpoint_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPT
 
 
 def tokenizer_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
-    """The directory itself, or the cached one of a hub id, with those files of a tokenizer in it that there are.
+    """A local directory as it is, or the cached directory of a hub id with the tokenizer files that exist.
 
     Raises:
-        CheckpointError: the hub id cannot be resolved; the message tells why.
+        CheckpointError: the hub id cannot be resolved; the message says why.
     """
     directory = _directory(path, (TOKENIZER_FILES[0], CONFIG_FILE), options)
     if is_hub_id(path):
@@ -114,7 +114,7 @@ def tokenizer_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTI
 
 
 def _directory(path: str | Path, files: tuple[str, ...], options: HubOptions) -> Path:
-    """The directory itself, or the cached one of a hub id, with one of these files in it."""
+    """A local directory as it is, or the cached directory of a hub id with one of these files."""
     if not is_hub_id(path):
         return Path(path) / options.subfolder
     for file in files:
@@ -125,7 +125,7 @@ def _directory(path: str | Path, files: tuple[str, ...], options: HubOptions) ->
 
 
 def _download(repository: str, file: str, options: HubOptions) -> Path | None:
-    """The cached file; None where neither the hub nor the cache holds it."""
+    """The cached file, downloaded if need be; None if neither the hub nor the cache has it."""
     try:
         from huggingface_hub import errors, hf_hub_download  # noqa: PLC0415  # an optional extra
     except ImportError as error:
@@ -134,7 +134,7 @@ def _download(repository: str, file: str, options: HubOptions) -> Path | None:
         ) from error
     try:
         return Path(hf_hub_download(repository, file, **vars(options)))
-    except errors.EntryNotFoundError:  # also what is raised offline for a file that the cache lacks
+    except errors.EntryNotFoundError:  # also raised offline for a file that is not cached
         return None
     except (errors.HfHubHTTPError, errors.HFValidationError, OSError) as error:
         raise CheckpointError(

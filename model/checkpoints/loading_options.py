@@ -1,10 +1,10 @@
-"""Options of Transformers' `from_pretrained` methods that mean nothing here, or cannot be obeyed."""
+"""Options of Transformers' `from_pretrained` that have no meaning here, or cannot be obeyed."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# Loading never holds more than the weights and one tensor, downloads always go on where they broke off, and there
-# is no code of a checkpoint that could be trusted or not.
+# Loading always holds at most the weights and one more tensor, downloads are always resumed, and no code of a
+# checkpoint is ever run.
 ALWAYS_SO = ("low_cpu_mem_usage", "resume_download", "trust_remote_code")
 REMEDIES = {
     "device_map": "device= says where the weights go, and group= splits them over ranks",
@@ -22,11 +22,11 @@ REMEDIES = {
 
 
 def without_neutral_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that are left when those are taken away that ask for nothing, such as `device_map=None`.
+    """Drop the options that ask for nothing, such as `device_map=None`; returns the others.
 
     Raises:
-        ValueError: one of them asks for something; the message names it and the remedy, and not its value, which
-            may be a secret.
+        ValueError: one of them asks for something. The message names the option and a remedy, but not the value,
+            which may be a secret.
     """
     for name, remedy in REMEDIES.items():
         value = options.get(name)

@@ -1,4 +1,4 @@
-"""Reading checkpoints in Hugging Face layout: each rank reads its own slices, and everything is accounted for."""
+"""Read checkpoints in Hugging Face layout, each rank its own slices; report missing and unused tensors."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model.checkpoints.tensor_files import CheckpointError, TensorFile, open_tensor_file, read_index
 from model.checkpoints.weight_files import find_weights
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 __all__ = [
     "Checkpoint",
@@ -23,19 +23,19 @@ __all__ = [
     "place_parameter",
 ]
 
-# Buffers that some versions of Transformers wrote; they hold no weights.
+# Buffers without weights that some versions of Transformers wrote.
 _BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")
 
 
 class Checkpoint:
     """The tensors of a directory with `model.safetensors` or `pytorch_model.bin`, or a sharded index of either.
 
-    Names are compared without the prefix `roberta.`, so that the trunk alone and a trunk within a task's
-    model read each other's files. `weight_files` says which files are read and which are passed over, `unused`
-    names what nobody has read.
+    Names are compared without the prefix `roberta.`, so that a trunk can be loaded from a task model's files and
+    the other way round. `weight_files` says which files are read and which are ignored; `unused` names the tensors
+    that were not read.
 
     Raises:
-        CheckpointError: no weights there, a damaged file, or an index that names a path outside the directory.
+        CheckpointError: no weights, a damaged file, or an index that names a path outside the directory.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -46,7 +46,7 @@ class Checkpoint:
         self._files = self._by_canonical_name(self._locate())
 
     def _by_canonical_name(self, located: dict[str, Path]) -> dict[str, tuple[str, Path]]:
-        """Stored name and file of every tensor by its name without prefix."""
+        """Map the name without prefix to the stored name and the file of each tensor."""
         files: dict[str, tuple[str, Path]] = {}
         for name, file in located.items():
             if canonical(name) in files:
@@ -55,7 +55,7 @@ class Checkpoint:
         return files
 
     def _locate(self) -> dict[str, Path]:
-        """Stored name of every tensor, and the file that holds it."""
+        """Map the stored name of each tensor to the file that holds it."""
         path = self.weight_files.path
         if self.weight_files.is_index:
             return self._read_index(path)
@@ -87,11 +87,11 @@ class Checkpoint:
         return sorted(name for name in names if not _BUFFERS.search(name))
 
     def mark_used(self, names: Iterable[str]) -> None:
-        """Count these tensors as read: they are other names of one that was."""
+        """Count these tensors as read: they are other names of a tensor that was."""
         self._used.update(canonical(name) for name in names)
 
     def leave_out(self, names: Iterable[str]) -> None:
-        """From here on these tensors are not there: not read, and not unused either."""
+        """Ignore these tensors from here on: they are neither found nor reported as unused."""
         for name in names:
             del self._files[canonical(name)]
 
@@ -143,10 +143,10 @@ class LoadReport:
     """What loading found.
 
     Attributes:
-        new: parameters that the checkpoint does not hold; they are initialised.
-        unused: tensors of the checkpoint that the model has no place for.
-        mismatched: with `ignore_mismatched_sizes`, tensors of another shape, the stored shape, and that of the
-            parameter, which is initialised.
+        new: parameters that are missing in the checkpoint; they are initialised.
+        unused: tensors of the checkpoint that the model does not have.
+        mismatched: with `ignore_mismatched_sizes`, name, stored shape and expected shape of the tensors of another
+            shape; they are initialised.
     """
 
     new: list[str] = field(default_factory=list)
@@ -156,7 +156,7 @@ class LoadReport:
 
 @dataclass
 class StoredParameter:
-    """A parameter, every place where it hangs (tied weights have several), and its slice."""
+    """A parameter, all modules and attributes that refer to it (several if it is tied), and its slice."""
 
     parameter: nn.Parameter
     places: list[tuple[nn.Module, str, str]]
@@ -169,8 +169,10 @@ class StoredParameter:
 
     @property
     def stored_names(self) -> list[str]:
-        """Names to write it under: the first, and the one under which Transformers looks for the bias of the
-        LM head (it loses `lm_head.bias` on loading)."""
+        """The names to write it under: the first, and where Transformers looks for the bias of the LM head.
+
+        Transformers loses `lm_head.bias` on loading.
+        """
         return [name for i, name in enumerate(self.names) if i == 0 or name == "lm_head.decoder.bias"]
 
     def stored_name(self, checkpoint: Checkpoint) -> str | None:
@@ -191,7 +193,7 @@ class StoredParameter:
 
 
 def parameters_of(module: nn.Module, prefix: str = "") -> list[StoredParameter]:
-    """The distinct parameters of a module, tied ones once, in the order of the modules."""
+    """The distinct parameters of a module in the order of its modules; tied parameters once."""
     found: dict[int, StoredParameter] = {}
     for module_name, child in module.named_modules(prefix=prefix):
         shards: dict[str, Shard] = getattr(child, "shards", {})
@@ -213,15 +215,15 @@ def load_parameters(
 ) -> list[str]:
     """Replace the parameters of `module` (made on the meta device) by this rank's slices of the checkpoint.
 
-    One tensor at a time goes from the file to `device` in `dtype`, so that no rank ever holds more than its
-    shard and one tensor.
+    Tensors are copied to `device` in `dtype` one at a time, so that a rank never holds more than its shard and one
+    tensor.
 
     Args:
         prefix: the module's name in the checkpoint ("classifier", "lm_head").
 
     Returns:
-        names of parameters that the checkpoint does not hold; they stay where they are. A parameter that is not
-        on the meta device and not in the checkpoint is taken to be tied to one that is loaded already.
+        the names of parameters that are missing in the checkpoint, which are left alone. A missing parameter that
+        is not on the meta device is assumed to be tied to one that is loaded already.
     """
     missing = []
     for entry in parameters_of(module, prefix):
@@ -237,14 +239,14 @@ def load_parameters(
         if not entry.parameter.is_meta:
             continue
         tensor = checkpoint.read(name, entry.shard)
-        # What was read is a view of the mapped file: a copy outlives the file, and is no wider than the slice.
+        # Copy, since what was read is a view of the mapped file.
         copied = tensor.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
         place_parameter(entry, copied)
     return missing
 
 
 def place_parameter(entry: StoredParameter, tensor: Tensor) -> None:
-    """Put `tensor` wherever the parameter hangs, keeping ties."""
+    """Replace the parameter by `tensor` in all modules that refer to it, which keeps ties."""
     parameter = nn.Parameter(tensor, requires_grad=entry.parameter.requires_grad)
     for module, attribute, _ in entry.places:
         setattr(module, attribute, parameter)

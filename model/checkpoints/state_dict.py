@@ -1,4 +1,4 @@
-"""Weights that are in memory already, in place of a checkpoint's files."""
+"""A state dict in memory in place of checkpoint files."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,10 +12,10 @@ _NAME = Path("state_dict")
 
 
 class StateDictCheckpoint(Checkpoint):
-    """The tensors of a state dict; each rank cuts its slices from whole ones.
+    """The tensors of a state dict; each rank slices the full tensors.
 
     Raises:
-        CheckpointError: two names for one tensor, with the prefix `roberta.` and without it.
+        CheckpointError: a tensor is there with and without the prefix `roberta.`.
     """
 
     def __init__(self, state_dict: Mapping[str, Tensor]) -> None:

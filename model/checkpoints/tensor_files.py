@@ -1,6 +1,6 @@
-"""Files that hold named tensors: safetensors, and the pickled `.bin` files of older checkpoints.
+"""Files of named tensors: safetensors, and the pickled `.bin` files of older checkpoints.
 
-Both are mapped into memory: what is read is a view, and only the pages that are copied from are touched.
+Both are mapped into memory: tensors are views, and only pages that are copied from are read.
 """
 
 import json
@@ -14,15 +14,15 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
 PICKLED_FILE = "pytorch_model.bin"
 PICKLED_INDEX_FILE = "pytorch_model.bin.index.json"
 
-# Pages of a mapped file that were read count as the process's memory until it is closed: after this many bytes
-# it is mapped anew, and the old mapping goes with the last view of it.
+# The pages of a mapped file that were read count as resident memory of the process. So the file is mapped anew
+# after this many bytes; the old mapping is freed with the last view of it.
 MAX_MAPPED_BYTES = 2**28
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
@@ -49,7 +49,7 @@ class TensorFile(Protocol):
         ...
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         ...
 
 
@@ -88,7 +88,7 @@ class SafetensorsFile:
         return _DTYPE_NAMES.get(dtype, dtype)
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         if self._num_read_bytes > MAX_MAPPED_BYTES:
             self._file, self._num_read_bytes = self._open(), 0
         stored = self._file.get_slice(name)
@@ -101,7 +101,7 @@ class SafetensorsFile:
 
 
 class PickledFile:
-    """A `.bin` file of `torch.save`, of which nothing but tensors is accepted.
+    """A `.bin` file of `torch.save`; only tensors are accepted.
 
     Raises:
         CheckpointError: it cannot be read, or holds anything but named tensors.
@@ -127,16 +127,16 @@ class PickledFile:
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor, or a rank's slice of it, in the stored dtype: a view of the mapped file."""
+        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)
 
 
 def open_tensor_file(path: Path) -> TensorFile:
-    """Open a file by its suffix: `.safetensors`, else pickled.
+    """Open a `.safetensors` file, or a pickled one with any other suffix.
 
     Raises:
-        CheckpointError: it cannot be read; a pointer of Git LFS is named as one.
+        CheckpointError: it cannot be read; the message says if it is a Git LFS pointer.
     """
     try:
         return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
@@ -149,14 +149,14 @@ def open_tensor_file(path: Path) -> TensorFile:
 
 
 def _is_lfs_pointer(path: Path) -> bool:
-    """Whether a repository was cloned without Git LFS, which leaves a small text in the place of a file."""
+    """Whether this is the small text file that cloning without Git LFS leaves in place of a large file."""
     with suppress(OSError), path.open("rb") as file:
         return file.read(len(_LFS_POINTER)) == _LFS_POINTER
     return False
 
 
 def read_index(index: Path) -> dict[str, str]:
-    """By name of the tensor, the file that an index places it in: always one beside the index.
+    """Map each tensor name of an index to its file, which must be beside the index.
 
     Raises:
         CheckpointError: the index is damaged, or names a path outside its directory.
@@ -173,13 +173,13 @@ def read_index(index: Path) -> dict[str, str]:
 
 
 def load_pickle(path: Path) -> Any:
-    """What `torch.save` wrote, without running any code of the file; tensors are mapped, not read.
+    """Load a file of `torch.save` without running code from it; tensors are mapped, not read.
 
     Raises:
-        CheckpointError: the file is damaged, or needs code to be run.
+        CheckpointError: the file is damaged, or loading it would run code.
     """
     try:
-        # Files of torch < 1.6 are no zip archives, and cannot be mapped.
+        # Files of torch < 1.6 are not zip archives and cannot be mapped.
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
         raise CheckpointError(

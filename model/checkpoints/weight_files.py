@@ -1,4 +1,4 @@
-"""Which files of a directory hold its weights: the order of Transformers, and what to do where there are none."""
+"""Choose the weight files of a directory in the order of Transformers, or say what is there instead."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +11,8 @@ from model.checkpoints.tensor_files import (
     CheckpointError,
 )
 
-# The first that is there is read. Transformers saves over a checkpoint without removing an index of earlier files,
-# so a single file goes before an index.
+# The first that exists is read. A single file precedes an index, since Transformers may leave the index of an
+# earlier checkpoint behind.
 WEIGHT_FILES = (SINGLE_FILE, INDEX_FILE, PICKLED_FILE, PICKLED_INDEX_FILE)
 INDEX_FILES = (INDEX_FILE, PICKLED_INDEX_FILE)
 _ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
@@ -22,11 +22,11 @@ _MAX_SHOWN = 8
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """What is read of a directory.
+    """The weight files of a directory.
 
     Attributes:
         path: the single file, or the index of several.
-        passed_over: names of other weight files of the directory that are not read.
+        passed_over: names of other weight files, which are not read.
     """
 
     path: Path
@@ -39,7 +39,7 @@ class WeightFiles:
 
     @property
     def notice(self) -> str | None:
-        """A line for people about files that were passed over; None if there are none."""
+        """A message about weight files that are not read; None if there are none."""
         if not self.passed_over:
             return None
         return f"weights are read from {self.path.name}; passed over: {', '.join(self.passed_over)}"
@@ -49,7 +49,7 @@ def find_weights(directory: Path) -> WeightFiles:
     """The files to read, in the order of `modeling_utils.from_pretrained` of Transformers 4.46.
 
     Raises:
-        CheckpointError: there are none; the message says what is there instead.
+        CheckpointError: there are no weight files; the message says what is there instead.
     """
     found = [name for name in WEIGHT_FILES if (directory / name).is_file()]
     if not found:
@@ -62,7 +62,7 @@ def find_weights(directory: Path) -> WeightFiles:
 
 
 def describe_contents(directory: Path) -> str:
-    """What is in a directory that holds no checkpoint, with the remedy where it is a known kind of directory."""
+    """Describe a directory without a checkpoint, with a remedy for known kinds of directories."""
     if not directory.is_dir():
         return "found no such directory"
     names = sorted(path.name for path in directory.iterdir())

@@ -1,4 +1,4 @@
-"""Writing checkpoints in Hugging Face layout: one tensor in memory at a time, in one file or several."""
+"""Write checkpoints in Hugging Face layout, in one file or several, with one tensor in memory at a time."""
 
 import json
 import re
@@ -29,7 +29,7 @@ _SHARD_FILE = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """What a tensor will be in the file."""
+    """Name, shape and dtype of a tensor to write."""
 
     name: str
     shape: tuple[int, ...]
@@ -51,12 +51,12 @@ def write_checkpoint(
 ) -> None:
     """Write `model.safetensors`, or several files and `model.safetensors.index.json`.
 
-    Files are written apart and then put in place; those of an earlier checkpoint are removed.
+    Files are written under temporary names and then renamed; files of an earlier checkpoint are removed.
 
     Args:
-        read: gives a tensor by name when its turn comes; it is converted to the dtype of its spec.
-        max_shard_size: most bytes in a file, as a number or as "500MB"; a larger tensor has a file of its own.
-        is_writer: False on the ranks that take part in `read` and write nothing.
+        read: returns a tensor by name, just before it is written; it is converted to the dtype of its spec.
+        max_shard_size: maximum bytes per file, as a number or as "500MB"; a larger tensor gets its own file.
+        is_writer: False on ranks that take part in `read` but do not write.
 
     Raises:
         ValueError: a size that cannot be understood.
@@ -88,7 +88,7 @@ def write_checkpoint(
 
 
 def plan_files(specs: list[TensorSpec], max_bytes: int) -> dict[str, list[TensorSpec]]:
-    """Which tensors go into which file, in order."""
+    """Assign tensors to files, in order."""
     groups: list[list[TensorSpec]] = [[]]
     num_bytes = 0
     for spec in specs:
@@ -125,7 +125,7 @@ def write_safetensors(path: Path, specs: list[TensorSpec], tensors: Iterable[Ten
 
 
 def parse_size(size: int | str) -> int:
-    """Bytes: a number, or a number with B, KB, MB, GB, TB, KiB, MiB or GiB."""
+    """Parse a number of bytes, optionally with a unit: B, KB, MB, GB, TB, KiB, MiB or GiB."""
     if isinstance(size, str):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", size.strip())
         if match is None or match[2].upper() not in _UNITS:

@@ -1,1 +1,1 @@
-"""What a configuration is made of: attributes that all models of Transformers have, checks, `config.json`."""
+"""Parts of the configuration: inherited attributes, validation, parsing, and the file `config.json`."""

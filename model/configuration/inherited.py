@@ -1,10 +1,10 @@
-"""Attributes that every configuration of Transformers has, and what `config.json` leaves out because of them."""
+"""The attributes that every configuration of Transformers inherits, and which of them `config.json` omits."""
 
 from collections.abc import Mapping
 from typing import Any
 
-# `PretrainedConfig()` of Transformers 4.46. Those that this architecture has no use for, and those of text
-# generation, are kept and written, and nothing here obeys them.
+# `PretrainedConfig()` of Transformers 4.46. Those that this architecture does not use, and those of text
+# generation, are kept and written, but have no effect.
 INHERITED_DEFAULTS: Mapping[str, Any] = {
     "_name_or_path": "",
     "add_cross_attention": False,
@@ -64,11 +64,11 @@ INHERITED_DEFAULTS: Mapping[str, Any] = {
 
 
 def without_defaults(values: Mapping[str, Any], class_defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """What `config.json` holds: the values of the architecture, and inherited ones that differ from a default.
+    """The contents of `config.json`: the values of the architecture, and inherited ones that are not defaults.
 
     Args:
-        values: all of a configuration.
-        class_defaults: those of a configuration without arguments.
+        values: all values of a configuration.
+        class_defaults: the values of a configuration without arguments.
     """
     return {
         name: value
@@ -77,3 +77,17 @@ def without_defaults(values: Mapping[str, Any], class_defaults: Mapping[str, Any
         or value != INHERITED_DEFAULTS[name]
         or (name in class_defaults and value != class_defaults[name])
     }
+
+
+def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
+    """Drop the label names if another number of labels is asked for without new names.
+
+    Raises:
+        ValueError: the number differs from that of the new names.
+    """
+    names = values.get("id2label")
+    if num_labels is None or names is None or len(names) == num_labels:
+        return values
+    if has_names:
+        raise ValueError(f"num_labels must be the length of id2label, {len(names)}, found {num_labels}")
+    return {name: value for name, value in values.items() if name not in ("id2label", "label2id")}

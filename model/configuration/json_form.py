@@ -1,4 +1,4 @@
-"""`config.json` as a file."""
+"""Find and read `config.json`."""
 
 import json
 import logging
@@ -8,14 +8,14 @@ from typing import Any
 from model.checkpoints.hub import CONFIG_FILE, HubOptions, config_directory
 from model.checkpoints.weight_files import describe_contents
 
-# Options of from_pretrained that must not be kept: files that hold them were written by mistake.
+# Secret options of from_pretrained, which some files contain by mistake.
 SECRETS = ("token", "use_auth_token")
 
 logger = logging.getLogger(__name__)
 
 
 def find_config_file(path: str | Path, options: HubOptions) -> Path:
-    """The `config.json` of a directory or hub id; a path of a file is taken as it is."""
+    """The `config.json` of a directory or hub id; the path of a file is returned as it is."""
     file = Path(path)
     return file if file.is_file() else config_directory(path, options) / CONFIG_FILE
 
@@ -24,7 +24,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
     """The object in a `config.json`, without secrets.
 
     Raises:
-        ValueError: it is not there, or holds something else.
+        ValueError: the file does not exist, or is not a JSON object.
     """
     if not file.is_file():
         raise ValueError(

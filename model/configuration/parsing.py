@@ -1,4 +1,4 @@
-"""Values of a configuration that are given as text."""
+"""Parse values of a configuration that are given as text."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 
 
 def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """`torch.bfloat16`, "torch.bfloat16" and "bfloat16" are one thing; "auto" and None say nothing."""
+    """Parse `torch.bfloat16`, "torch.bfloat16" or "bfloat16"; None for "auto" and None."""
     if dtype is None or dtype == "auto":
         return None
     found = getattr(torch, str(dtype).removeprefix("torch."), None)
@@ -16,11 +16,11 @@ def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
 
 
 def parse_changes(text: str, current: Any) -> dict[str, Any]:
-    """`"hidden_size=64,is_decoder=true"` as values of the types that the attributes of `current` have.
+    """Parse `"hidden_size=64,is_decoder=true"` into values of the types of the attributes of `current`.
 
     Raises:
-        ValueError: no such attribute, or text that is none of its type's.
-        TypeError: an attribute that is neither a boolean, a number nor a string.
+        ValueError: an unknown attribute, or text that cannot be parsed as its type.
+        TypeError: an attribute that is not a boolean, number or string.
     """
     changes = {}
     for change in text.split(","):
@@ -39,17 +39,3 @@ def _parse(name: str, text: str, old: Any) -> Any:
     if not isinstance(old, int | float | str):
         raise TypeError(f"{name} is a {type(old).__name__}, which cannot be given as text")
     return type(old)(text)
-
-
-def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
-    """The values without names of labels, if another number is wanted and no new names are given for it.
-
-    Raises:
-        ValueError: another number than that of the new names.
-    """
-    names = values.get("id2label")
-    if num_labels is None or names is None or len(names) == num_labels:
-        return values
-    if has_names:
-        raise ValueError(f"num_labels must be the length of id2label, {len(names)}, found {num_labels}")
-    return {name: value for name, value in values.items() if name not in ("id2label", "label2id")}

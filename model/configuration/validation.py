@@ -1,4 +1,4 @@
-"""Checks of a configuration's values: what no model can be built from."""
+"""Validate a configuration: refuse values that no model can be built from."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -68,7 +68,7 @@ def _refuse_wrong_pruned_heads(values: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"config.pruned_heads must name heads in [0, {num_heads}), found {wrong[0]} in layer {layer}"
             )
-        # Layer -1 is the last, which may be named by its number too.
+        # Layer -1 is the last, which may also be given by its index.
         same = (i for i in values["pruned_heads"] if (i - layer) % num_layers == 0)
         if len({head for i in same for head in values["pruned_heads"][i]}) >= num_heads:
             raise ValueError(f"config.pruned_heads must leave a head in every layer, found none in {layer}")

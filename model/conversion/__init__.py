@@ -1,1 +1,1 @@
-"""Checkpoints of other projects, converted to the layout of this one."""
+"""Convert checkpoints of other projects (fairseq) to Hugging Face layout."""

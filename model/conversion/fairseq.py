@@ -1,7 +1,7 @@
-"""Checkpoints of fairseq (`model.pt` of XLM-R XL and XXL), read as if they were in Hugging Face layout.
+"""Read fairseq checkpoints (`model.pt` of XLM-R XL and XXL) under their Hugging Face names.
 
-A trap of that format: the LayerNorm behind the last layer is always part of XL and XXL, while fairseq itself drops
-it on loading where the key `version` is absent.
+Beware: XL and XXL always have the LayerNorm after the last layer, although fairseq itself drops it on loading if
+the key `version` is missing.
 """
 
 import re
@@ -21,7 +21,7 @@ POSITIONS = "roberta.embeddings.position_embeddings.weight"
 TOKEN_TYPES = "roberta.embeddings.token_type_embeddings.weight"
 FIRST_FC1 = "roberta.encoder.layer.0.intermediate.dense.weight"
 PROJECTION = "lm_head.decoder.weight"
-# Both released models have 32 heads, of width 80 (XL) and 128 (XXL); no tensor tells.
+# Both released models have 32 heads, of size 80 (XL) and 128 (XXL); the tensors do not say so.
 _RELEASED_HEADS = {2560: 32, 4096: 32}
 
 _ENCODER = r"^(?:encoder|decoder)\.sentence_encoder\."
@@ -60,12 +60,12 @@ class FairseqCheckpoint:
 
     Args:
         path: the file.
-        head: name of the classification head to take; default the only one, if there is one.
-        num_attention_heads: where the file does not tell; default that of the released models.
+        head: name of the classification head to convert; default the only one, if there is one.
+        num_attention_heads: if the file does not say; default that of the released models.
 
     Attributes:
         config: geometry, stored dtype, number of labels.
-        head: name of the classification head that was taken, or None.
+        head: name of the converted classification head, or None.
         heads: names of all classification heads.
 
     Raises:
@@ -134,12 +134,12 @@ class FairseqCheckpoint:
         raise CheckpointError(f"{self.path} holds a tensor that no XLM-R XL or XXL has: {name}")
 
     def _add_token_types(self) -> None:
-        """fairseq has no token types: zeros change nothing."""
+        """Add token type embeddings of zeros, since fairseq has none."""
         words = self._tensors[WORDS]
         self._tensors[TOKEN_TYPES] = torch.zeros(1, words.shape[1], dtype=words.dtype)
 
     def _drop_tied_projection(self) -> bool:
-        """Remove the projection of the LM head if it is the word embeddings; whether it is."""
+        """Remove the projection of the LM head if it equals the word embeddings; returns whether it does."""
         words, projection = self._tensors[WORDS], self._tensors.get(PROJECTION)
         if projection is not None and not torch.equal(projection, words):
             return False

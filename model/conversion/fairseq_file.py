@@ -1,6 +1,6 @@
-"""Reading the file that fairseq writes: tensors, and the training configuration as Python objects.
+"""Read a file of fairseq: tensors, and the training configuration as pickled Python objects.
 
-Of these objects stand-ins without any behaviour are made: nothing of the file is run.
+These objects are replaced by stand-ins without behaviour, so that no code of the file is run.
 """
 
 import pickletools
@@ -14,12 +14,12 @@ import torch
 
 from model.checkpoints.tensor_files import CheckpointError, load_pickle
 
-# Classes whose objects hold the training configuration.
+# The classes of the training configuration.
 _CONFIGURATION = re.compile(r"^(?:argparse\.Namespace$|omegaconf\.|fairseq\.)")
 
 
 class _StandIn:
-    """Takes the place of a class of the file: keeps what it was given, and does nothing."""
+    """Stands in for a class of the file: stores its arguments and state, and does nothing."""
 
     state: object = None
 
@@ -34,7 +34,7 @@ def load_fairseq_file(path: Path) -> Any:
     """The contents of a `model.pt`, with stand-ins for the objects of its training configuration.
 
     Raises:
-        CheckpointError: the file is damaged, or holds objects of other classes.
+        CheckpointError: the file is damaged, or contains objects of other classes.
     """
     try:
         names = sorted(name for name in _pickled_classes(path) if _CONFIGURATION.match(name))
@@ -45,7 +45,7 @@ def load_fairseq_file(path: Path) -> Any:
 
 
 def _pickled_classes(path: Path) -> Iterator[str]:
-    """Full names of the classes and functions that a file refers to; nothing of it is run."""
+    """Full names of the classes and functions that a pickle refers to, without running it."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():

@@ -1,4 +1,4 @@
-"""Beam search with the scoring of Transformers: log-probabilities over a power of the number of new tokens.
+"""Beam search, scored as in Transformers: log-probability divided by a power of the number of new tokens.
 
 Shape suffixes: P prompts, K beams, V vocabulary; rows are prompts times beams.
 """
@@ -10,17 +10,17 @@ from torch import Tensor
 from model.generation.incremental_decoder import Decoder
 from model.generation.options import GenerationOptions
 
-# Beams that must not be chosen at the first step, where all of a prompt are alike.
+# Score of all beams but the first at the first step, where the beams of a prompt are equal.
 _NEVER = -1e9
 
 
 @dataclass
 class PromptBeams:
-    """The open continuations of one prompt, and the best of those that have ended.
+    """The open beams of one prompt, and its best finished continuations.
 
     Attributes:
-        beams: log-probability and tokens of each open continuation.
-        ended: score and tokens (their end included) of at most `num_beams` continuations.
+        beams: log-probability and tokens of each open beam.
+        ended: score and tokens (with the end token) of at most `num_beams` finished continuations.
     """
 
     options: GenerationOptions
@@ -36,14 +36,14 @@ class PromptBeams:
 
     @property
     def num_candidates(self) -> int:
-        """Enough that every beam can go on even if ends are the best."""
+        """Enough candidates to continue all beams even if the best ones are end tokens."""
         return max(2, 1 + len(self.ends)) * self.options.num_beams
 
     def advance(self, candidates: list[tuple[float, int, int]]) -> list[tuple[int, int]]:
-        """Choose among (log-probability, beam, token), best first.
+        """Choose among candidates (log-probability, beam, token), best first.
 
         Returns:
-            for each beam that goes on, which beam it continues and with which token.
+            for each open beam, the beam that it continues and the next token.
         """
         num_beams = self.options.num_beams
         if self.is_done:
@@ -63,7 +63,7 @@ class PromptBeams:
         return moves
 
     def best(self) -> list[list[int]]:
-        """The `num_return_sequences` best continuations, best first; open ones count as they are."""
+        """The `num_return_sequences` best continuations, best first, including open beams if not done."""
         if not self.is_done:
             for log_prob, tokens in self.beams:
                 self._keep(log_prob, tokens)
@@ -76,7 +76,7 @@ class PromptBeams:
             self.ended.remove(min(self.ended, key=lambda entry: entry[0]))
 
     def _cannot_improve(self, best_log_prob: float, length: int) -> bool:
-        """Whether no open continuation can (or, by the heuristic, will) be better than the worst one kept."""
+        """Whether no open beam can (or, by the heuristic, will) beat the worst finished continuation."""
         options = self.options
         if len(self.ended) < options.num_beams:
             return False
@@ -92,7 +92,7 @@ def beam_search(decoder: Decoder, prompt_ids: Tensor, options: GenerationOptions
     """The best continuations of each prompt, `[P * num_return_sequences, up to num_new_tokens]`.
 
     Args:
-        prompt_ids: `[P * K, length]`, each prompt once for every beam.
+        prompt_ids: `[P * K, length]`, each prompt repeated for every beam.
     """
     config, num_beams = decoder.model.config, options.num_beams
     padding = options.padding(config)
@@ -116,7 +116,7 @@ def beam_search(decoder: Decoder, prompt_ids: Tensor, options: GenerationOptions
 
 
 def _best_candidates(log_probs_rows_V: Tensor, prompts: list[PromptBeams]) -> list[list[tuple[float, int, int]]]:
-    """For each prompt (log-probability, beam, token) of the best ways to go on, best first."""
+    """For each prompt the best candidates (log-probability, beam, token), best first."""
     vocab_size = log_probs_rows_V.shape[-1]
     scores_PK = log_probs_rows_V.new_tensor([[score for score, _ in p.beams] for p in prompts])
     totals_PKV = log_probs_rows_V.view(*scores_PK.shape, vocab_size) + scores_PK[..., None]

@@ -1,21 +1,16 @@
-"""Text generation with the causal model: greedy, sampling, beam search; cached, over batches of any padding."""
-
-from typing import TYPE_CHECKING
+"""Generate text with a causal model: greedily, by sampling or by beam search."""
 
 import torch
 from torch import Tensor
 
 from model.generation.beam_search import beam_search
-from model.generation.incremental_decoder import Decoder, LogitsProcessor
+from model.generation.incremental_decoder import CausalModel, Decoder, LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.generation.sampling import continue_rows
 
-if TYPE_CHECKING:
-    from model.modeling.language_models import XLMRobertaXLForCausalLM
-
 
 def generate(
-    model: "XLMRobertaXLForCausalLM",
+    model: CausalModel,
     input_ids: Tensor,
     attention_mask: Tensor,
     options: GenerationOptions,
@@ -28,7 +23,7 @@ def generate(
     """Prompts and their continuations; see `XLMRobertaXLForCausalLM.generate`."""
     num_new_tokens = options.num_new_tokens(model.config, attention_mask)
     ids, mask = align_right(input_ids, attention_mask)
-    # Beams begin with the same prompt, and so do several samples of it.
+    # Every beam, and every sample, of a prompt starts with the same tokens.
     num_copies = max(options.num_beams, options.num_return_sequences)
     encoder_hidden, encoder_mask = (
         None if x is None else x.repeat_interleave(num_copies, dim=0)
@@ -45,7 +40,7 @@ def generate(
 
 
 def align_right(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Move what the mask leaves out to the left, so that every row ends with its last token.
+    """Move masked tokens to the left, so that every row ends with its last token.
 
     Raises:
         ValueError: a row without any token.

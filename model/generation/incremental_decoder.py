@@ -1,27 +1,61 @@
-"""The causal model fed token by token."""
+"""Feed a causal model token by token, with a cache of keys and values."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from model.config import XLMRobertaXLConfig
 from model.generation.options import GenerationOptions
-from model.outputs import Cache
-
-if TYPE_CHECKING:
-    from model.modeling.language_models import XLMRobertaXLForCausalLM
+from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, Cache
+from model.parallel.group import ShardGroup
 
 LogitsProcessor = Callable[[Tensor], Tensor]
-"""Applied to the logits fp32 `[B, V]` of each step before a token is chosen; ids that must not be have -inf."""
+"""Maps the fp32 logits `[B, V]` of each step to those that the next token is chosen by; -inf forbids an id."""
+
+
+class Projection(Protocol):
+    """A projection onto a vocabulary that is split over the ranks."""
+
+    def local_logits(self, hidden: Tensor) -> Tensor:
+        """This rank's columns of the logits."""
+        ...
+
+    def full_logits(self, local_logits: Tensor) -> Tensor:
+        """The columns of all ranks."""
+        ...
+
+
+class CausalModel(Protocol):
+    """What generation needs of a model; `XLMRobertaXLForCausalLM` has it."""
+
+    config: XLMRobertaXLConfig
+    group: ShardGroup
+    training: bool
+
+    @property
+    def roberta(self) -> Callable[..., BaseModelOutputWithPoolingAndCrossAttentions]:
+        """The trunk, called as `XLMRobertaXLModel.forward`."""
+        ...
+
+    @property
+    def lm_head(self) -> Projection:
+        """The projection onto the vocabulary."""
+        ...
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether layers are recomputed in the backward pass, which rules out a cache."""
+        ...
 
 
 class Decoder:
-    """Feeds tokens to the model, and keeps its cache, the mask and what cross-attention attends to."""
+    """Feeds tokens to the model, and keeps the cache, the mask and the states of cross-attention."""
 
     def __init__(
         self,
-        model: "XLMRobertaXLForCausalLM",
+        model: CausalModel,
         mask_BS: Tensor,
         options: GenerationOptions,
         encoder_hidden: Tensor | None = None,
@@ -39,9 +73,9 @@ class Decoder:
         self._encoder_mask = encoder_mask
 
     def next_logits(self, new_ids: Tensor) -> Tensor:
-        """fp32 `[B, V]` of the token behind `new_ids` `[B, n]`, which follow what was fed before.
+        """Feed `new_ids` `[B, n]` after the tokens so far; returns the fp32 logits `[B, V]` of the next token.
 
-        The first call feeds the prompt; ids that must not be chosen have -inf.
+        The first call feeds the prompt. Ids that must not be chosen have -inf.
         """
         if self._fed is None:
             self._fed = new_ids
@@ -49,7 +83,7 @@ class Decoder:
             self._mask = torch.cat([self._mask, self._mask.new_ones(new_ids.shape)], dim=1)
             self._fed = torch.cat([self._fed, new_ids], dim=1)
             new_ids = new_ids if self._uses_cache else self._fed
-        # As in the forward pass by default: a padding token has no place of its own, even where one was chosen.
+        # As in the default of the forward pass: padding tokens have no position, even if one was generated.
         pad_token_id = self.model.config.padding_id
         is_token = self._mask * self._fed.ne(pad_token_id)
         position_ids = is_token.cumsum(dim=1) * is_token + pad_token_id
@@ -72,7 +106,7 @@ class Decoder:
         return logits_BV if self._process_logits is None else self._process_logits(logits_BV)
 
     def select(self, rows: Tensor) -> None:
-        """Go on with these rows only, in this order; a row may go on several times."""
+        """Continue with these rows, in this order; rows may be repeated."""
         assert self._fed is not None
         self._fed, self._mask = self._fed[rows], self._mask[rows]
         if self._cache is not None:

@@ -7,32 +7,31 @@ from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
 
-# Transformers' default where neither max_length nor max_new_tokens is given.
+# The default of Transformers if neither max_length nor max_new_tokens is given.
 DEFAULT_MAX_LENGTH = 20
-# The released vocabulary has 250002 tokens; the embeddings were padded to 250880 rows that no text maps to.
+# The released vocabulary has 250002 tokens; the embeddings were padded to 250880 rows.
 RELEASED_NUM_TOKENS = 250002
 RELEASED_VOCAB_SIZE = 250880
 
 
 @dataclass(frozen=True)
 class GenerationOptions:
-    """How to go on; the names and defaults are those of Transformers' `generate`.
+    """Options of `generate`, with the names and defaults of Transformers.
 
     Attributes:
-        max_new_tokens: tokens to add at most; default what is left of `max_length`.
-        max_length: tokens of prompt (padding included) and continuation at most; default 20.
-        do_sample: draw from the distribution, instead of the most probable token.
-        temperature, top_k, top_p: shape the distribution, in this order; `top_k=None` or 0 and `top_p=1` keep all.
-        num_beams: beam search over so many continuations.
-        num_return_sequences: continuations of each prompt; not more than the beams, and one for greedy search.
-        length_penalty: scores of beams are divided by length to this power; above 0 favours long ones.
-        early_stopping: stop a prompt when `num_beams` continuations have ended (True), when a better one is
+        max_new_tokens: maximum number of new tokens; default what is left of `max_length`. max_length: maximum
+        length of prompt (with padding) and continuation; default 20. do_sample: sample the next token instead of
+        taking the most probable one. temperature, top_k, top_p: applied in this order when sampling; `top_k=None`
+        or 0 and `top_p=1` keep all ids. num_beams: number of beams; 1 for no beam search. num_return_sequences:
+        continuations per prompt; at most `num_beams`, unless sampling. length_penalty: beam scores are divided by
+        length to this power; values above 0 favour long ones. early_stopping: stop a prompt when `num_beams`
+        continuations have ended (True), when a better one is
             unlikely (False), or when it is impossible ("never").
         eos_token_id: one or several ids that end a continuation; default that of the configuration.
-        pad_token_id: what follows the end; default that of the configuration.
+        pad_token_id: id of the padding after the end; default that of the configuration.
         num_usable_tokens: ids from here on are never chosen; default 250002 for the released vocabulary of
             250880 rows, else all rows.
-        use_cache: keep keys and values instead of computing the whole sequence for every token.
+        use_cache: cache keys and values instead of recomputing the whole sequence for every token.
     """
 
     max_new_tokens: int | None = None
@@ -71,18 +70,18 @@ class GenerationOptions:
             raise ValueError(f"early_stopping must be True, False or 'never', found {self.early_stopping!r}")
 
     def ends(self, config: XLMRobertaXLConfig) -> list[int]:
-        """The ids that end a continuation; where there are none, each is as long as may be."""
+        """The ids that end a continuation; if there are none, all continuations get the maximum length."""
         eos = config.eos_token_id if self.eos_token_id is None else self.eos_token_id
         if eos is None:
             return []
         return [eos] if isinstance(eos, int) else list(eos)
 
     def padding(self, config: XLMRobertaXLConfig) -> int:
-        """What follows the end."""
+        """The id of the padding after the end."""
         return config.padding_id if self.pad_token_id is None else self.pad_token_id
 
     def num_usable(self, config: XLMRobertaXLConfig) -> int:
-        """How many ids may be chosen."""
+        """Number of ids that may be chosen."""
         if self.num_usable_tokens is None:
             return RELEASED_NUM_TOKENS if config.vocab_size == RELEASED_VOCAB_SIZE else config.vocab_size
         if not 0 < self.num_usable_tokens <= config.vocab_size:
@@ -93,7 +92,7 @@ class GenerationOptions:
         return self.num_usable_tokens
 
     def num_new_tokens(self, config: XLMRobertaXLConfig, mask_BS: Tensor) -> int:
-        """How many tokens to add at most, which have to fit the position embeddings."""
+        """Maximum number of new tokens; prompt and continuation must fit the position embeddings."""
         prompt_length = mask_BS.shape[1]
         if self.max_new_tokens is not None:
             num_new = self.max_new_tokens

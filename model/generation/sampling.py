@@ -1,4 +1,4 @@
-"""Greedy search, and sampling from a distribution over the vocabulary that is shaped first.
+"""Greedy search, and sampling with temperature, top-k and nucleus filtering.
 
 Shape suffixes: B rows, S prompt length, V vocabulary.
 """
@@ -17,7 +17,7 @@ def continue_rows(
     num_new_tokens: int,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Greedy search or sampling: `[B, up to num_new_tokens]`, padded behind the end of a row."""
+    """Greedy search or sampling; returns `[B, up to num_new_tokens]`, padded after the end of each row."""
     config, group = decoder.model.config, decoder.model.group
     ends = torch.tensor(options.ends(config), dtype=torch.long, device=prompt_BS.device)
     finished_B = torch.zeros(len(prompt_BS), dtype=torch.bool, device=prompt_BS.device)
@@ -39,7 +39,7 @@ def continue_rows(
 
 
 def draw(logits_BV: Tensor, generator: torch.Generator | None) -> Tensor:
-    """One id a row, with the probabilities of the softmax, on the generator's device."""
+    """Sample one id per row from the softmax, on the device of the generator."""
     probs_BV = logits_BV.softmax(dim=-1)
     if generator is not None:
         probs_BV = probs_BV.to(generator.device)
@@ -47,7 +47,7 @@ def draw(logits_BV: Tensor, generator: torch.Generator | None) -> Tensor:
 
 
 def filter_logits(logits_BV: Tensor, temperature: float, top_k: int | None, top_p: float) -> Tensor:
-    """Divide by the temperature, then keep the `top_k` best, then of these the nucleus; others become -inf."""
+    """Divide by the temperature, keep the `top_k` best ids and of these the nucleus; set others to -inf."""
     logits_BV = logits_BV / temperature
     if top_k:
         logits_BV = keep_top_k(logits_BV, top_k)
@@ -57,13 +57,13 @@ def filter_logits(logits_BV: Tensor, temperature: float, top_k: int | None, top_
 
 
 def keep_top_k(logits_BV: Tensor, top_k: int) -> Tensor:
-    """Keep the `top_k` best of each row, and what equals the last of them."""
+    """Keep the `top_k` best ids of each row, and those that tie with the last of them."""
     worst_kept_B1 = logits_BV.topk(min(top_k, logits_BV.shape[-1]), dim=-1).values[:, -1:]
     return logits_BV.masked_fill(logits_BV < worst_kept_B1, -torch.inf)
 
 
 def keep_nucleus(logits_BV: Tensor, top_p: float) -> Tensor:
-    """Keep the most probable ids whose probabilities first add up to `top_p`; at least one.
+    """Keep the fewest most probable ids whose probabilities add up to `top_p`; at least one.
 
     Holtzman et al. 2020, The Curious Case of Neural Text Degeneration (https://arxiv.org/abs/1904.09751).
     """

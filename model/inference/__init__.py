@@ -1,1 +1,1 @@
-"""The encoder for inference: fused, quantized and AMX layers, and the memory they take."""
+"""The encoder for inference: fused, quantized and AMX layers, and the memory that they take."""

@@ -1,10 +1,9 @@
-"""A layer in the form in which a shard computes with it: fused, prepacked, without gradient.
+"""The encoder for inference on packed batches, without gradient: fused, prepacked, optionally quantized.
 
-Query, key and value are one matrix, and the residual is added in place: on a GPU in the kernel of the LayerNorm
-that follows (see `model.kernels.norm_triton`). On a CPU in bf16 the weights are laid out once as oneDNN wants them
-(which otherwise happens in every call), with GELU in the product itself. The products can be quantized (see
-`model.inference.int8_linear` and `model.inference.float8_linear`). CPUs with AMX have layers of their own (see
-`model.kernels.amx`).
+Query, key and value are one product, and the residual is added in place: on a GPU by the kernel of the LayerNorm
+that follows (`model.kernels.norm_triton`). On a CPU in bf16, weights are converted to oneDNN's layout once instead
+of in every call, and GELU is part of the product. Products can be quantized (`model.inference.int8_linear`,
+`model.inference.float8_linear`). CPUs with AMX use `model.inference.amx_layer` instead.
 
 Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, N heads, K head size.
 """
@@ -16,31 +15,32 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Activation, XLMRobertaXLConfig
-from model.inference.amx_layer import TILED_SLICE_TOKENS, TiledLayer, all_ranks_fit_tiles, embed_, normalise_
-from model.inference.float8_linear import Codes, Float8Linear
-from model.inference.int8_linear import Int8Linear, Quantization
+from model.inference.amx_layer import AMX_SLICE_TOKENS, AmxLayer, all_ranks_fit_amx, embed_, normalise_
+from model.inference.float8_linear import Float8Linear
+from model.inference.int8_linear import Int8Linear
 from model.inference.linear import (
     CPU_SLICE_MULTIPLE,
     CPU_SLICE_TOKENS,
-    FusedRowParallel,
     InferenceLinear,
+    InferenceRowParallel,
     qkv_projection,
 )
-from model.kernels.amx.kernels import Room
+from model.inference.quantization import Quantization
+from model.kernels.amx.kernels import Workspace
+from model.kernels.float8 import Codes
 from model.kernels.hardware import runs_triton
-from model.layers.attention import packed_attention
+from model.kernels.packed_attention import attention_kernel, packed_attention
 from model.layers.encoder import Embeddings, Encoder, Layer
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 
 Linear = InferenceLinear | Int8Linear | Float8Linear
 AddNorm = Callable[[Tensor, Tensor | None, nn.LayerNorm], Tensor | Codes]
-"""`norm(hidden + added)`, where `hidden` `[T, D]` is overwritten, by the sum if a residual is to go on, and there
-may be nothing to add."""
+"""`norm(hidden + added)`; `added` may be None, `hidden` `[T, D]` is overwritten (by the sum within layers)."""
 
 
-def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
-    """`AddNorm` by torch's own calls."""
+def torch_add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
+    """`AddNorm` by torch calls."""
     if added_TD is not None:
         hidden_TD += added_TD
     return norm(hidden_TD)
@@ -49,16 +49,17 @@ def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> 
 def add_norms(
     device: torch.device, dtype: torch.dtype, quantization: Quantization | None
 ) -> tuple[AddNorm, AddNorm]:
-    """For the input of a product, and for the states that leave the last layer."""
-    # The kernel computes in fp32, which is too little for float64.
+    """The `AddNorm`s within layers, whose results are the inputs of products, and after the last layer."""
+    # The Triton kernel computes in fp32, which is not enough for float64.
     if dtype == torch.float64 or not runs_triton(device):
-        return add_norm, add_norm
-    from model.kernels import norm_triton  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+        return torch_add_norm, torch_add_norm
+    from model.kernels import norm_triton  # noqa: PLC0415  # needs Triton, which CPU builds of torch lack
 
-    return norm_triton.add_norm_codes if quantization == "float8" else norm_triton.add_norm, norm_triton.add_norm
+    for_products = norm_triton.add_norm_codes if quantization == "float8" else norm_triton.triton_add_norm
+    return for_products, norm_triton.triton_add_norm
 
 
-class FusedLayer(nn.Module):
+class InferenceLayer(nn.Module):
     """The self-attention and feed-forward blocks of a `Layer`, for packed batches only."""
 
     def __init__(
@@ -73,19 +74,19 @@ class FusedLayer(nn.Module):
         self.norm = layer.LayerNorm
         linear, activated, linear_of_activated = _linears(quantization, layer.intermediate.activation)
         self.qkv = linear(*qkv_projection(attention))
-        self.attention_output = FusedRowParallel(layer.attention.output.dense, linear)
+        self.attention_output = InferenceRowParallel(layer.attention.output.dense, linear)
         self.up = activated(up.weight, up.bias)
-        self.down = FusedRowParallel(down, linear_of_activated)
+        self.down = InferenceRowParallel(down, linear_of_activated)
 
     def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
-        """Both blocks.
+        """Run both blocks.
 
         Args:
-            hidden_TD: the residual, without what the layer before has yet to add to it; it is overwritten.
-            added_TD: that, if there was a layer before.
+            hidden_TD: the residual without the output of the previous layer; it is overwritten.
+            added_TD: the output of the previous layer, which is added to the residual; None for the first layer.
 
         Returns:
-            what this layer adds to the residual, `[T, D]`.
+            the output of this layer, still to be added to the residual, `[T, D]`.
         """
         normed = self.add_norm(hidden_TD, added_TD, self.attention_norm)
         q_TNK, k_TNK, v_TNK = self.qkv(normed).unflatten(-1, (3, -1, self.head_size)).unbind(1)
@@ -100,8 +101,10 @@ MakeLinear = Callable[[Tensor, Tensor | None], Linear]
 def _linears(
     quantization: Quantization | None, activation: Activation
 ) -> tuple[MakeLinear, MakeLinear, MakeLinear]:
-    """What computes a product, one that is activated, and one of what was activated: the activation belongs to
-    the former on a CPU, and in float8 to the latter's codes."""
+    """Constructors of linear layers: a plain one, the one before the activation, and the one after it.
+
+    The layer before it applies the activation, but in float8 the layer after it does, as it quantizes its input.
+    """
     match quantization:
         case "float8":
             return Float8Linear, Float8Linear, partial(Float8Linear, before=activation)
@@ -110,12 +113,12 @@ def _linears(
     return InferenceLinear, partial(InferenceLinear, activation=activation), InferenceLinear
 
 
-class FusedEncoder(nn.Module):
-    """The layers of an `Encoder`, which loses them one by one, so that no two forms of all are held at once.
+class InferenceEncoder(nn.Module):
+    """The layers of an `Encoder`, which are converted and removed from it one by one to save memory.
 
     Attributes:
-        is_tiled: whether the layers are in tiles.
-        slice_tokens: about how many tokens `fill_` takes best on a CPU.
+        uses_amx: whether the layers are `AmxLayer`s.
+        slice_tokens: about how many tokens to pass to `fill_` at a time on a CPU.
     """
 
     def __init__(
@@ -129,14 +132,14 @@ class FusedEncoder(nn.Module):
         weight, is_causal = encoder.LayerNorm.weight, config.is_decoder
         layer_add_norm, self.add_norm = add_norms(weight.device, weight.dtype, quantization)
         layers = encoder.layers
-        fuse: Callable[[Layer], FusedLayer | TiledLayer]
-        self.is_tiled = all_ranks_fit_tiles(config, quantization, weight, group)
-        if self.is_tiled:
-            self.slice_tokens, self.add_norm = TILED_SLICE_TOKENS, normalise_
-            fuse = partial(TiledLayer, quantization=quantization, room=Room(), is_causal=is_causal)
+        fuse: Callable[[Layer], InferenceLayer | AmxLayer]
+        self.uses_amx = all_ranks_fit_amx(config, quantization, weight, group)
+        if self.uses_amx:
+            self.slice_tokens, self.add_norm = AMX_SLICE_TOKENS, normalise_
+            fuse = partial(AmxLayer, quantization=quantization, workspace=Workspace(), is_causal=is_causal)
         else:
             self.slice_tokens = CPU_SLICE_TOKENS
-            fuse = partial(FusedLayer, quantization=quantization, add_norm=layer_add_norm, is_causal=is_causal)
+            fuse = partial(InferenceLayer, quantization=quantization, add_norm=layer_add_norm, is_causal=is_causal)
         self.layer = nn.ModuleList()
         encoder.layer = nn.ModuleList()
         for _ in range(len(layers)):
@@ -144,11 +147,25 @@ class FusedEncoder(nn.Module):
         self.LayerNorm = encoder.LayerNorm
 
     @torch.no_grad()
+    def kernel_names(self) -> dict[str, str]:
+        """The kernels of the linear layers, of attention, and of the residual sum with LayerNorm."""
+        layer = self.layer[0]
+        if isinstance(layer, AmxLayer):
+            attention: str = "amx"
+        else:
+            assert isinstance(layer, InferenceLayer)
+            queries_TNK = self.LayerNorm.weight.new_empty(0, 1, layer.head_size)
+            attention = attention_kernel(queries_TNK, is_causal=layer.is_causal)
+        is_prepacked = isinstance(layer.qkv, InferenceLinear) and layer.qkv.is_prepacked
+        linear = "prepacked" if is_prepacked else type(layer.qkv).__name__
+        return {"linear": linear, "attention": attention, "norm": self.add_norm.__name__}
+
+    @torch.no_grad()
     def forward_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
-        """Embeddings `[T, D]`, which are overwritten, to normalised states; in tiles these take their place."""
+        """Embeddings `[T, D]` to normalised states; embeddings are overwritten (with AMX by the states)."""
         added_TD: Tensor | None = None
         for layer in self.layer:
-            assert isinstance(layer, FusedLayer | TiledLayer)
+            assert isinstance(layer, InferenceLayer | AmxLayer)
             added_TD = layer.forward_(hidden_TD, added_TD, batch)
         states_TD = self.add_norm(hidden_TD, added_TD, self.LayerNorm)
         assert isinstance(states_TD, Tensor)
@@ -156,11 +173,11 @@ class FusedEncoder(nn.Module):
 
     @torch.no_grad()
     def fill_(self, states_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
-        """Normalised states of a packed batch on a CPU, from its token ids, into `states`."""
-        if self.is_tiled:
+        """Compute the normalised states of a packed batch on a CPU, from its token ids, into `states`."""
+        if self.uses_amx:
             embed_(states_TD, embeddings, batch)
             self.forward_(states_TD, batch)
             return
         assert embeddings.pad_token_id is not None, "packed batches count positions from it"
-        filled = batch.filled_up(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
+        filled = batch.padded_to_multiple(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
         states_TD.copy_(self.forward_(embeddings.forward_packed(filled), filled)[: len(states_TD)])

@@ -1,4 +1,4 @@
-"""Linear layers of the fused form: without gradient, and on a CPU in bf16 prepacked for oneDNN.
+"""Linear layers for inference: without gradient, and prepacked for oneDNN on a CPU in bf16.
 
 Shape suffixes: see `model.inference.encoder`.
 """
@@ -11,23 +11,23 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import Activation
-from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
+from model.kernels.hardware import has_onednn_bf16
 from model.layers.attention import SelfAttention
 from model.parallel.layers import RowParallelLinear
 
-# About as many tokens pass all layers at a time on a CPU: what a layer makes of them stays in its cache, and the
-# memory for it is used again, where the pages of larger tensors are asked of the system and zeroed every time.
+# About how many tokens pass through all layers at a time on a CPU: activations stay in cache, and their memory is
+# reused, where larger tensors would be allocated from the system and zeroed every time.
 CPU_SLICE_TOKENS = 1280
-# Their number is brought to a multiple of this: oneDNN compiles a kernel for every shape (0.7 MB and 3 ms each),
-# and keeps a thousand of them.
+# The number is padded to a multiple of this: oneDNN compiles a kernel for every shape (0.7 MB and 3 ms each), and
+# caches about a thousand of them.
 CPU_SLICE_MULTIPLE = 16
 
 
 class InferenceLinear(nn.Module):
-    """`activation(x W^T + b)`. On a CPU in bf16, and where oneDNN has it, the weights are kept prepacked.
+    """`activation(x W^T + b)`. On a CPU in bf16 the weights are prepacked, if oneDNN supports it.
 
     Args:
-        activation: GELU is part of the prepacked product; others follow it.
+        activation: GELU is part of the prepacked product, others follow it.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, activation: Activation | None = None) -> None:
@@ -37,7 +37,7 @@ class InferenceLinear(nn.Module):
         self.is_prepacked = has_onednn_bf16(weight)
         self.weight: Tensor
         if self.is_prepacked:
-            # No view of it can be made: it is no parameter.
+            # Not a parameter, since its layout allows no views.
             self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), CPU_SLICE_TOKENS)
         else:
             self.weight = nn.Parameter(weight.detach(), requires_grad=False)
@@ -47,7 +47,6 @@ class InferenceLinear(nn.Module):
         if not self.is_prepacked:
             y = F.linear(x, self.weight, self.bias)
             return y if self.activation is None else self.activation(y)
-        FAST_PATH_CALLS["prepacked linear"] += 1
         multiply: Callable[..., Tensor] = torch.ops.mkldnn._linear_pointwise
         if self.activation is F.gelu:
             return multiply(x, self.weight, self.bias, "gelu", [], "none")
@@ -56,7 +55,7 @@ class InferenceLinear(nn.Module):
 
 
 def qkv_projection(attention: SelfAttention) -> tuple[Tensor, Tensor]:
-    """Weights `[3 A, D]` and bias `[3 A]` of query, key and value as one."""
+    """Concatenated weights `[3 A, D]` and biases `[3 A]` of query, key and value."""
     projections = (attention.query, attention.key, attention.value)
     weight, bias = (
         torch.cat([projection.get_parameter(name).detach() for projection in projections])
@@ -65,8 +64,8 @@ def qkv_projection(attention: SelfAttention) -> tuple[Tensor, Tensor]:
     return weight, bias
 
 
-class FusedRowParallel(nn.Module):
-    """A `RowParallelLinear`: the bias belongs to the product on one rank, and follows the sum over several."""
+class InferenceRowParallel(nn.Module):
+    """A `RowParallelLinear` for inference: one rank adds the bias in the product, several after the sum."""
 
     def __init__(self, dense: RowParallelLinear, linear: Callable[[Tensor, Tensor | None], nn.Module]) -> None:
         super().__init__()
@@ -76,7 +75,7 @@ class FusedRowParallel(nn.Module):
         self.late_bias = None if is_alone else nn.Parameter(dense.bias.detach(), requires_grad=False)
 
     def forward(self, *inputs: Any) -> Tensor:
-        """What `linear` makes of its inputs, summed over the ranks."""
+        """The results of `linear`, summed over the ranks."""
         y: Tensor = self.linear(*inputs)
         if self.late_bias is not None:
             self.group.all_reduce_(y).add_(self.late_bias)

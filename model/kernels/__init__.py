@@ -1,1 +1,1 @@
-"""Faster ways to compute known things; each has a plain oracle."""
+"""Optimized kernels; each is tested against a plain reference."""

@@ -1,8 +1,8 @@
-"""Attention of packed sequences in rows: how a CPU with AMX does it fastest by torch, for layers that are not in
-tiles (see `model.kernels.amx`).
+"""Attention of packed sequences on padded rows: torch's fastest way on CPUs with AMX.
 
-torch's kernel multiplies tiles of 16 by 16 there. Where a length is no multiple of that it takes up to twice as
-long, so a sequence lies in a row of the next multiple, and a mask hides the places that are left over.
+For layers that the kernels of `model.kernels.amx` do not support. torch's kernel multiplies tiles of 16 x 16 on
+such CPUs. For lengths that are not multiples of 16 it takes up to twice as long, so each sequence is padded to the
+next multiple, and a mask hides the padding.
 
 Shape suffixes: T packed tokens, R rows, F places of a row, N heads of this rank, K head size.
 """
@@ -17,22 +17,20 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.kernels.hardware import FAST_PATH_CALLS
-
 TILE_SIZE = 16
-# Shorter sequences lie in rows of their own length: to copy them would cost more than it saves.
+# Shorter sequences are not padded: copying them would cost more than it saves.
 MIN_FILLED_LENGTH = 32
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Neighbouring sequences in rows of one length, and the run of packed tokens that they are.
+    """Consecutive sequences in rows of one length.
 
     Attributes:
-        tokens: the run, in the packed axis.
-        token_of_place: of each place `[R * F]`, the token that it holds; None where they are the same.
-        place_of_token: of each token of the run, its place; None where they are the same.
-        mask: what is added to the scores, bf16 `[R, 1, 1, F]`; None where rows are full.
+        tokens: their range in the packed axis.
+        token_of_place: for each place of the rows `[R * F]`, the index of its token; None without padding.
+        place_of_token: for each token of the range, the index of its place; None without padding.
+        mask: added to the scores, bf16 `[R, 1, 1, F]`; None without padding.
     """
 
     tokens: slice
@@ -43,11 +41,10 @@ class RowGroup:
     mask: Tensor | None
 
 
-def attention_in_rows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
-    """Softmax attention of each sequence to itself, `[T, N, K]`, for bf16 on a CPU and without gradient."""
+def rows_attention(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
+    """Softmax attention within each sequence, `[T, N, K]`, in bf16 on a CPU and without gradient."""
     context_TNK = torch.empty(q_TNK.shape, dtype=q_TNK.dtype)
     for group in row_groups(lengths):
-        FAST_PATH_CALLS["attention in rows"] += 1
         q_RNFK, k_RNFK, v_RNFK = (_in_rows(x_TNK, group) for x_TNK in (q_TNK, k_TNK, v_TNK))
         rows_RNFK = F.scaled_dot_product_attention(q_RNFK, k_RNFK, v_RNFK, attn_mask=group.mask)
         places = rows_RNFK.transpose(1, 2).flatten(0, 1)
@@ -65,7 +62,7 @@ def _in_rows(x_TNK: Tensor, group: RowGroup) -> Tensor:
 
 @lru_cache(maxsize=1)
 def row_groups(lengths: tuple[int, ...]) -> tuple[RowGroup, ...]:
-    """How sequences of these lengths lie in rows. Every layer asks for the same."""
+    """Arrange sequences of these lengths in rows; cached, since every layer of a batch asks for the same."""
     groups = []
     begin = 0
     for row_length, run in groupby(lengths, key=_row_length):
@@ -80,14 +77,14 @@ def _row_length(length: int) -> int:
 
 
 def _group(begin: int, row_length: int, lengths_R: NDArray[np.int64]) -> RowGroup:
-    """Rows of one length that hold the tokens from `begin` on."""
+    """A group of rows of one length for the tokens from `begin` on."""
     tokens = slice(begin, begin + int(lengths_R.sum()))
     place_RF = np.arange(row_length)
     is_taken_RF = place_RF < lengths_R[:, None]
     if is_taken_RF.all():
         return RowGroup(tokens, len(lengths_R), row_length, None, None, None)
     first_R = begin + lengths_R.cumsum() - lengths_R
-    # A place that is left over holds the sequence's last token, which is as finite as the sequence.
+    # Padding repeats the last token of the sequence, so that it is finite if the sequence is.
     token_RF = first_R[:, None] + np.minimum(place_RF, lengths_R[:, None] - 1)
     mask_RF = torch.where(torch.from_numpy(is_taken_RF), 0.0, -torch.inf).to(torch.bfloat16)
     return RowGroup(

@@ -1,8 +1,8 @@
-"""Attention of full windows on a GPU: by cuDNN, whose kernel takes sequences of one length only.
+"""Attention of full windows on a GPU by cuDNN, whose kernel needs sequences of equal length.
 
-Where that is 512, as many tokens as XL takes, it needs two thirds of the time of our tiles (measured on an H100,
-heads of 80 and of 128). It plans every number of sequences anew, which takes a twentieth of a second each: runs
-are cut into powers of two.
+For windows of 512 tokens, the maximum of XL, it takes two thirds of the time of the Triton kernel (measured on an
+H100, head sizes 80 and 128). cuDNN builds a plan for each number of sequences, which takes 50 ms, so runs of
+windows are split into powers of two.
 
 Shape suffixes: see `model.layers.attention`.
 """
@@ -15,15 +15,13 @@ from torch import Tensor
 from torch.backends.cuda import SDPAParams, can_use_cudnn_attention
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from model.kernels.hardware import FAST_PATH_CALLS
-
 WINDOW_LENGTH = 512
-# Hopper, on which it was measured.
+# Hopper; not measured on older GPUs.
 MIN_CAPABILITY = (9, 0)
 
 
-def takes_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> bool:
-    """Whether cuDNN computes windows on this GPU, in this dtype, with heads of this size."""
+def supports_cudnn(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> bool:
+    """Whether cuDNN supports this GPU, dtype and head size."""
     if torch.cuda.get_device_capability(q_TNK.device) < MIN_CAPABILITY:
         return False
     q_BNSK, k_BNSK, v_BNSK = (x.unsqueeze(0).transpose(1, 2) for x in (q_TNK, k_TNK, v_TNK))
@@ -32,7 +30,7 @@ def takes_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> bool:
 
 @lru_cache(maxsize=1)
 def window_runs(lengths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
-    """Neighbouring windows that share a call: their first token, and how many they are, a power of two."""
+    """The first token and the number of windows of each call; the number is a power of two."""
     runs = []
     first_token = num_windows = 0
     for length in (*lengths, 0):
@@ -48,12 +46,12 @@ def window_runs(lengths: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     return tuple(runs)
 
 
-def attention_in_windows(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> Tensor:
-    """Softmax attention of each window to itself, `[T, N, K]`, without gradient.
+def cudnn_attention(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor) -> Tensor:
+    """Softmax attention within each window, `[T, N, K]`, without gradient.
 
-    A window's result does not depend on how many there are. The switch that chooses cuDNN is the process's own.
+    The result of a window does not depend on the number of windows. cuDNN is selected for the whole process
+    meanwhile.
     """
-    FAST_PATH_CALLS["attention in windows"] += 1
     q_BNSK, k_BNSK, v_BNSK = (x.unflatten(0, (-1, WINDOW_LENGTH)).transpose(1, 2) for x in (q_TNK, k_TNK, v_TNK))
     with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
         context_BNSK = F.scaled_dot_product_attention(q_BNSK, k_BNSK, v_BNSK)

@@ -1,6 +1,6 @@
-"""Attention of packed sequences on a GPU in half precision: in windows, in tiles, or by torch's kernel.
+"""Attention of packed sequences on a GPU in half precision: by Triton and cuDNN, or by torch's varlen kernel.
 
-Which one computes a sequence, and its result, do not depend on its neighbours.
+Neither the kernel that computes a sequence nor its result depends on the other sequences of the batch.
 
 Shape suffixes: see `model.layers.attention`.
 """
@@ -13,25 +13,20 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from model.kernels.attention_cudnn import WINDOW_LENGTH, attention_in_windows, takes_windows, window_runs
-from model.kernels.hardware import FAST_PATH_CALLS, runs_triton
+from model.kernels.attention_cudnn import WINDOW_LENGTH, cudnn_attention, supports_cudnn, window_runs
 from model.kernels.not_finite import keep_not_finite_
 from model.packing import PackedBatch
 
-# What a tile holds.
+# The head sizes that the Triton kernel supports.
 TILED_HEAD_SIZES = range(16, 129)
 
 
-def half_precision_on_gpu(
+def varlen_attention(
     q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, batch: PackedBatch, *, is_causal: bool
 ) -> Tensor:
-    """`attention_in_pieces` without gradient and to all tokens; otherwise torch's kernel of variable length."""
-    is_fast = not is_causal and not torch.is_grad_enabled() and q_TNK.shape[2] in TILED_HEAD_SIZES
-    if is_fast and runs_triton(q_TNK.device):
-        return attention_in_pieces(q_TNK, k_TNK, v_TNK, batch.lengths)
-    FAST_PATH_CALLS["varlen attention"] += 1
-    context_TNK = varlen_attention()(
-        # Views of one matrix: the kernel asks for no more than neighbouring elements of a head.
+    """Attention by torch's kernel for sequences of any length, `[T, N, K]`; differentiable."""
+    context_TNK = torch_varlen_attention()(
+        # Views of one matrix are fine: only the elements of a head must be next to each other.
         q_TNK,
         k_TNK,
         v_TNK,
@@ -41,36 +36,36 @@ def half_precision_on_gpu(
         batch.max_seqlen,
         window_size=(-1, 0) if is_causal else (-1, -1),
     )
-    # bf16 reaches as far as fp32; and what a gradient is to be made of is not to be written to.
+    # bf16 has the range of fp32. Under autograd the result must not be written to.
     if is_causal and q_TNK.dtype == torch.float16 and not torch.is_grad_enabled():
         keep_not_finite_(context_TNK, q_TNK, k_TNK)
     return context_TNK
 
 
-def attention_in_pieces(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
-    """Windows by cuDNN, where there is one for them, and all else in tiles; `[T, N, K]`."""
-    from model.kernels.attention_triton import attention_in_tiles_  # noqa: PLC0415  # Triton, which CPU builds of torch lack
+def gpu_attention(q_TNK: Tensor, k_TNK: Tensor, v_TNK: Tensor, lengths: tuple[int, ...]) -> Tensor:
+    """Full windows by cuDNN where it supports them, everything else by the Triton kernel; `[T, N, K]`."""
+    from model.kernels.attention_triton import triton_attention_  # noqa: PLC0415  # needs Triton, which CPU builds of torch lack
 
     runs = window_runs(lengths)
-    if not runs or not takes_windows(q_TNK, k_TNK, v_TNK):
+    if not runs or not supports_cudnn(q_TNK, k_TNK, v_TNK):
         runs = ()
     if runs == ((0, len(lengths)),):
-        return attention_in_windows(q_TNK, k_TNK, v_TNK)
+        return cudnn_attention(q_TNK, k_TNK, v_TNK)
     context_TNK = torch.empty(q_TNK.shape, dtype=q_TNK.dtype, device=q_TNK.device)
-    attention_in_tiles_(context_TNK, q_TNK, k_TNK, v_TNK, lengths, skipped_length=WINDOW_LENGTH if runs else 0)
+    triton_attention_(context_TNK, q_TNK, k_TNK, v_TNK, lengths, skipped_length=WINDOW_LENGTH if runs else 0)
     for first_token, num_windows in runs:
         tokens = slice(first_token, first_token + num_windows * WINDOW_LENGTH)
-        context_TNK[tokens] = attention_in_windows(q_TNK[tokens], k_TNK[tokens], v_TNK[tokens])
+        context_TNK[tokens] = cudnn_attention(q_TNK[tokens], k_TNK[tokens], v_TNK[tokens])
     return context_TNK
 
 
 @cache
-def varlen_attention() -> Callable[..., Tensor]:
-    """torch's attention of variable length without split-KV, which would make a result depend on its neighbours.
+def torch_varlen_attention() -> Callable[..., Tensor]:
+    """torch's varlen attention without split-KV, which would make a sequence's result depend on its neighbours.
 
-    Before torch 2.12 it has no such argument, and splits only where heads share their keys.
+    Before torch 2.12 there is no such argument, and it splits only where heads share keys.
     """
-    # Loads torch's compiler, whose time processes without a GPU need not spend.
+    # Imported here since it loads torch's compiler, which processes without a GPU do not need.
     from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
 
     can_split = "num_splits" in signature(varlen_attn).parameters

@@ -1,10 +1,9 @@
-"""Attention of packed sequences on a GPU: one kernel whose tiles are as long as the sequences.
+"""Attention of packed sequences on a GPU, in Triton, with tile sizes that fit the lengths of the sequences.
 
-torch's kernel for sequences of any length takes tiles of 128 queries, of which a short sequence fills a few, and
-starts as many for each sequence as the longest one has. Here every tile belongs to a sequence, and starts where
-that is read: a result depends on nothing but the sequence. The algorithm is that of flash attention (Dao 2023,
-https://arxiv.org/abs/2307.08691), written in Triton (https://triton-lang.org), which CUDA builds of torch
-come with.
+torch's varlen kernel uses tiles of 128 queries, most of which a short sequence leaves empty, and starts as many
+tiles for each sequence as the longest one needs. Here each tile belongs to one sequence, so that the result of a
+sequence depends on nothing else. The algorithm is that of FlashAttention-2 (Dao 2023,
+https://arxiv.org/abs/2307.08691). Triton (https://triton-lang.org) comes with CUDA builds of torch.
 
 Shape suffixes: T packed tokens, N heads of this rank, K head size.
 """
@@ -17,11 +16,10 @@ import triton.language as tl
 from torch import Tensor
 
 from model.kernels.attention_triton_tiles import tile_groups
-from model.kernels.hardware import FAST_PATH_CALLS
 from model.kernels.norm_triton import two_pieces
 
 
-def attention_in_tiles_(
+def triton_attention_(
     context_TNK: Tensor,
     q_TNK: Tensor,
     k_TNK: Tensor,
@@ -30,11 +28,11 @@ def attention_in_tiles_(
     *,
     skipped_length: int = 0,
 ) -> None:
-    """Softmax attention of each sequence to itself, in half precision and without gradient, into `context`.
+    """Write the softmax attention within each sequence, in half precision and without gradient, into `context`.
 
     Args:
-        q_TNK, k_TNK, v_TNK: of the same strides, neighbouring elements of a head next to each other.
-        skipped_length: sequences as long as this are left out.
+        q_TNK, k_TNK, v_TNK: of equal strides; the elements of a head are contiguous.
+        skipped_length: skip sequences of exactly this length.
     """
     num_heads, head_size = q_TNK.shape[1:]
     token_stride, head_stride, element_stride = q_TNK.stride()
@@ -43,9 +41,8 @@ def attention_in_tiles_(
     assert context_TNK.is_contiguous()
     with torch.cuda.device_of(q_TNK):
         for group in tile_groups(lengths, head_size, q_TNK.device, skipped_length):
-            FAST_PATH_CALLS["attention in tiles"] += 1
             shape = group.shape
-            # Triton 3.6 and 3.7 get Hopper's instructions wrong for some pieces of fewer than 64 numbers
+            # Triton 3.6 and 3.7 miscompile Hopper's instructions for some pieces of fewer than 64 numbers
             # (https://github.com/triton-lang/triton/issues/11366).
             in_one_piece = triton.next_power_of_2(head_size), 0
             size, rest_size = in_one_piece if shape.is_of_hopper else two_pieces(head_size)
@@ -55,7 +52,7 @@ def attention_in_tiles_(
                 v_TNK,
                 context_TNK,
                 group.tiles,
-                # Powers of two are cheaper than those of e.
+                # exp2 is cheaper than exp.
                 math.log2(math.e) / math.sqrt(head_size),
                 token_stride,
                 head_stride,
@@ -87,8 +84,8 @@ def _attention_kernel(
     NUM_QUERIES: tl.constexpr,
     NUM_KEYS: tl.constexpr,
 ):
-    """A tile of one head. The head's elements are one piece that is filled up, or two without a gap."""
-    # Heads of a tile are neighbours, as they are in memory.
+    """One tile of one head. The elements of the head are one padded piece, or two pieces without padding."""
+    # Programs of one tile are consecutive, as its heads are in memory.
     head = tl.program_id(0) % num_heads
     tile = tiles + 3 * (tl.program_id(0) // num_heads)
     first_token = tl.load(tile).to(tl.int64)

@@ -1,4 +1,4 @@
-"""Which tiles the attention of packed sequences is computed in on a GPU (see `model.kernels.attention_triton`)."""
+"""Split packed sequences into the tiles of the Triton attention kernel (`model.kernels.attention_triton`)."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,12 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TileShape:
-    """How the kernel runs.
+    """Launch parameters of the kernel.
 
     Attributes:
-        num_queries, num_keys: tokens of a tile.
-        num_warps: of 32 threads each, for a tile.
-        num_stages: loads of keys and values that are under way at a time.
+        num_queries, num_keys: tokens per tile.
+        num_warps: warps of 32 threads per tile.
+        num_stages: depth of the software pipeline that loads keys and values.
     """
 
     num_queries: int
@@ -25,11 +25,11 @@ class TileShape:
 
     @property
     def is_of_hopper(self) -> bool:
-        """Whether Hopper multiplies by its own instructions, which it does with four warps together."""
+        """Whether Hopper uses its warp-group matrix instructions, which need four warps."""
         return self.num_warps >= 4
 
 
-# By the longest sequence that a shape is for, as measured on an H100 and an H200 for heads of 80 and of 128.
+# The longest sequence that each shape is for, measured on an H100 and an H200 for head sizes 80 and 128.
 _LONGEST_OF_SHAPES = (16, 32, 2**31)
 _SHAPES = (TileShape(16, 16, 1, 1), TileShape(32, 32, 2, 1), TileShape(64, 32, 2, 2))
 _SHAPES_OF_WIDE_HEADS = (*_SHAPES[:2], TileShape(64, 64, 4, 3))
@@ -41,7 +41,7 @@ class TileGroup:
     """Tiles of one shape.
 
     Attributes:
-        tiles: int32 `[num_tiles, 3]`: the sequence's first token, its length, the tile's first query in it.
+        tiles: int32 `[num_tiles, 3]`: first token and length of the sequence, first query of the tile in it.
     """
 
     shape: TileShape
@@ -52,10 +52,10 @@ class TileGroup:
 def tile_groups(
     lengths: tuple[int, ...], head_size: int, device: torch.device, skipped_length: int = 0
 ) -> tuple[TileGroup, ...]:
-    """The tiles of sequences of these lengths; every layer asks for the same.
+    """The tiles of sequences of these lengths; cached, since every layer of a batch asks for the same.
 
     Args:
-        skipped_length: sequences as long as this have none.
+        skipped_length: sequences of exactly this length get no tiles.
     """
     shapes = _SHAPES if head_size < _MIN_WIDE_HEAD_SIZE else _SHAPES_OF_WIDE_HEADS
     length_of = np.array(lengths, np.int64)
@@ -70,7 +70,7 @@ def tile_groups(
         first_query = tile_in_sequence * shape.num_queries
         tiles.append(np.stack([first_token_of[sequence], length_of[sequence], first_query], axis=1))
     on_host = torch.from_numpy(np.concatenate(tiles).astype(np.int32))
-    # Pinned, so that the copy does not wait for kernels that were queued before.
+    # Pinned, so that the copy does not wait for queued kernels.
     on_device = on_host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else on_host
     parts = on_device.split([len(part) for part in tiles])
     return tuple(TileGroup(*group) for group in zip(shapes, parts, strict=True) if len(group[1]))

@@ -1,8 +1,7 @@
-"""Which of several ways to compute the same thing was taken: rules, counts, and one switch of oneDNN."""
+"""What the hardware and the installed compilers support, and one process-wide switch of oneDNN."""
 
 import importlib.util
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -11,9 +10,6 @@ import torch
 from torch import Tensor
 
 from model.kernels.precision import without_autocast
-
-FAST_PATH_CALLS: Counter[str] = Counter()
-"""How often each fast path ran in this process; tests and benchmarks read it, nothing depends on it."""
 
 
 def has_onednn_bf16(tensor: Tensor) -> bool:
@@ -27,30 +23,30 @@ def has_onednn_bf16(tensor: Tensor) -> bool:
 
 
 def has_amx() -> bool:
-    """Whether this CPU multiplies tiles in hardware, which makes products twice as fast as AVX-512 does."""
+    """Whether this CPU has AMX tiles, with which products take half the time of AVX-512."""
     return bool(torch.cpu._is_amx_tile_supported())
 
 
 @cache
 def has_triton() -> bool:
-    """Whether kernels in Triton can be built: CUDA builds of torch bring it, and it asks for a C compiler."""
+    """Whether Triton kernels can be built: Triton comes with CUDA builds of torch and needs a C compiler."""
     has_compiler = shutil.which("gcc") is not None or shutil.which("clang") is not None
     return has_compiler and importlib.util.find_spec("triton") is not None
 
 
 def runs_triton(device: torch.device) -> bool:
-    """Whether this package's own GPU kernels run on a device; where they do not, torch's calls do the same."""
+    """Whether the Triton kernels of this package run on a device; elsewhere torch calls do the same."""
     return device.type == "cuda" and has_triton()
 
 
 @contextmanager
 def exact_bf16_products() -> Iterator[None]:
-    """Within, oneDNN multiplies fp32 matrices on the CPU, and may take their elements for bf16.
+    """Let oneDNN convert fp32 operands of products on the CPU to bf16 within this context.
 
-    For operands that came from bf16 and are fp32 to get an fp32 result: no bit of them is lost, a product of
-    two has at most 16 bits and is exact in fp32, and sums are kept in fp32. CPUs with AMX then use it; others
-    take oneDNN's fp32 kernel. The switch is the process's own: nothing else may multiply meanwhile.
-    Autocast is off within: it would round the result to bf16.
+    For operands that were converted from bf16 to get an fp32 result. Nothing is lost: a product of two bf16
+    numbers has at most 16 bits, and sums are in fp32. CPUs with AMX use it; on others oneDNN takes its fp32
+    kernel. The switch is process-wide, so no other thread may multiply meanwhile. Autocast, which would round the
+    result to bf16, is off.
     """
     matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # the module is replaced by an object
     before = matmul.fp32_precision

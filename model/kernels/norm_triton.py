@@ -1,7 +1,7 @@
-"""Kernels over the rows of a matrix on a GPU: a program takes a row, reads it once and keeps it in registers.
+"""Fused row kernels in Triton: residual sum with LayerNorm, GELU, and float8 quantization.
 
-torch's own calls pass several times over the same rows for this: addition, LayerNorm, and for float8 the largest
-number and the codes. Written in Triton (https://triton-lang.org), which CUDA builds of torch come with.
+A program reads one row once and keeps it in registers, where torch calls would pass several times over it. Triton
+(https://triton-lang.org) comes with CUDA builds of torch.
 
 Shape suffixes: T packed tokens, D hidden, I input features.
 """
@@ -11,30 +11,28 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from model.inference.float8_linear import MAX_FLOAT8, MIN_SCALE, Codes
-from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.float8 import MAX_FLOAT8, MIN_SCALE, Codes
 
-# Of a row, 32 for each of its threads (measured).
+# 32 numbers of a row per thread (measured).
 _NUMBERS_PER_WARP = 32 * 32
 
 
-def add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
-    """`norm(hidden + added)`, `[T, D]`; the sum stays in `hidden`."""
+def triton_add_norm(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Tensor:
+    """`norm(hidden + added)`, `[T, D]`; `hidden` is overwritten by the sum."""
     normed_TD = torch.empty_like(hidden_TD)
     _add_norm(hidden_TD, added_TD, norm, normed_TD, None)
     return normed_TD
 
 
 def add_norm_codes(hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm) -> Codes:
-    """Float8 codes of `norm(hidden + added)`; the sum stays in `hidden`."""
+    """float8 codes of `norm(hidden + added)`; `hidden` is overwritten by the sum."""
     codes = _empty_codes(hidden_TD)
     _add_norm(hidden_TD, added_TD, norm, codes.rows, codes.scale)
     return codes
 
 
 def float8_codes(x_TI: Tensor, *, is_gelu: bool = False) -> Codes:
-    """Float8 codes of `x`, or of GELU (by erf) of `x`. A row that is not finite has codes that are not."""
-    FAST_PATH_CALLS["float8 codes in one kernel"] += 1
+    """float8 codes of `x`, or of its GELU (by erf). Rows that are not finite have codes that are not."""
     assert x_TI.is_contiguous()
     num_rows, width = x_TI.shape
     pieces = two_pieces(width)
@@ -57,7 +55,6 @@ def float8_codes(x_TI: Tensor, *, is_gelu: bool = False) -> Codes:
 def _add_norm(
     hidden_TD: Tensor, added_TD: Tensor | None, norm: nn.LayerNorm, out_TD: Tensor, scale_T1: Tensor | None
 ) -> None:
-    FAST_PATH_CALLS["residual and norm in one kernel"] += 1
     assert hidden_TD.is_contiguous()
     assert added_TD is None or added_TD.is_contiguous()
     num_rows, width = hidden_TD.shape
@@ -89,7 +86,7 @@ def _empty_codes(x_TI: Tensor) -> Codes:
 
 
 def two_pieces(width: int) -> tuple[int, int]:
-    """The largest power of two in a width, and the power of two that holds the rest, or 0: sizes of blocks."""
+    """Block sizes for a width: its largest power of two, and the power of two that covers the rest, or 0."""
     size = 1 << (width.bit_length() - 1)
     return size, 0 if size == width else max(16, triton.next_power_of_2(width - size))
 
@@ -121,7 +118,7 @@ def _add_norm_kernel(
     x = tl.load(hidden + place, mask=is_in, other=0.0).to(tl.float32)
     if HAS_ADDED:
         x += tl.load(added + place, mask=is_in, other=0.0).to(tl.float32)
-        # The norm is that of what is kept.
+        # Normalise the rounded sum, which is what is stored.
         rounded = x.to(hidden.dtype.element_ty)
         tl.store(hidden + place, rounded, mask=is_in)
         x = rounded.to(tl.float32)
@@ -132,7 +129,7 @@ def _add_norm_kernel(
     b = tl.load(bias + column, mask=is_in, other=0.0).to(tl.float32)
     normed = centred * tl.rsqrt(variance + eps) * w + b
     if MAKES_CODES:
-        # Places beside the row hold zeros.
+        # Padding holds zeros.
         size = tl.maximum(tl.max(tl.abs(normed), axis=0) / max_code, min_scale)
         tl.store(scale + row, size)
         tl.store(out + place, (normed * (1.0 / size)).to(tl.float8e4nv), mask=is_in)
@@ -152,7 +149,7 @@ def _codes_kernel(
     REST_SIZE: tl.constexpr,
     IS_GELU: tl.constexpr,
 ):
-    """In two pieces, the second of which may be empty: places beside the row would cost a GELU as well."""
+    """In two pieces, the second possibly empty, since padding would cost a GELU as well."""
     row = tl.program_id(0).to(tl.int64) * WIDTH
     place = row + tl.arange(0, SIZE)
     x = _activated(tl.load(x_rows + place), IS_GELU)
@@ -172,15 +169,15 @@ def _codes_kernel(
 
 @triton.jit
 def _activated(x, IS_GELU: tl.constexpr):
-    """GELU, `max(x, 0) - |x| / 2 erfc(|x| / sqrt(2))`, to 3e-7, which is far below a code's last bit.
+    """GELU as `max(x, 0) - |x| / 2 erfc(|x| / sqrt(2))`, with an error of 3e-7, far below the last bit of a code.
 
-    The polynomial is log2 of erfc over |x|, fitted by us up to 6. With an erf to fp32's last bit the kernel takes
-    half as long again (H100, rows of 10,240).
+    The polynomial approximates log2 of erfc over |x|, fitted up to 6. With an erf exact in fp32 the kernel would
+    take 1.5 times as long (H100, rows of 10,240).
     """
     x = x.to(tl.float32)
     if IS_GELU:
         size = tl.abs(x)
-        # Up to 9 it falls, where erfc is next to nothing, and further out it would grow again.
+        # The polynomial falls up to 9, where erfc is about 0, and would grow again beyond.
         within = tl.minimum(size, 9.0)
         power = within * 3.176158497808501e-05 - 0.0007532337331213057
         power = within * power + 0.008012969978153706

@@ -1,4 +1,4 @@
-"""What has to be exact is computed in fp32 at least: in float64 for a float64 model, and outside of autocast."""
+"""At least fp32 where precision matters: float64 for a float64 model, and without autocast."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -12,12 +12,12 @@ def wide_dtype(dtype: torch.dtype) -> torch.dtype:
 
 
 def widened(x: Tensor) -> Tensor:
-    """The same numbers in their `wide_dtype`."""
+    """Convert to `wide_dtype`."""
     return x.to(wide_dtype(x.dtype))
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[None]:
-    """Within, products on this device keep the dtype of their operands even where the caller has autocast on."""
+    """A context without autocast on this device, so that products keep the dtype of their operands."""
     kind = device.type
     is_on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if is_on else nullcontext()

@@ -1,1 +1,1 @@
-"""The network's layers: encoder, attention, heads, loss, dropout."""
+"""Layers of the network: embeddings, attention, encoder, heads, losses, dropout."""

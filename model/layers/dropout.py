@@ -1,9 +1,9 @@
-"""Dropout whose masks follow from a seed that is passed in, and from nothing else.
+"""Dropout with masks that depend on a seed only, so that they are the same on any number of ranks.
 
-A forward pass in `train()` takes one number from torch's default generator (of rank 0) and derives the seed of
-every mask from it and from the mask's place. Therefore the ranks of a group drop the same elements of what they
-all hold, each attention head has a mask of its own wherever it lives, a layer that is recomputed for its gradient
-finds the masks of the first time, and the number of ranks changes nothing.
+A forward pass in `train()` draws one number from torch's default generator (on rank 0). The seed of each mask is
+derived from that number and the position of the mask in the model. So all ranks drop the same elements of
+replicated tensors, each attention head has its own mask on whatever rank it is, and a layer that is recomputed for
+its gradient gets the same masks again.
 """
 
 import hashlib
@@ -15,12 +15,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class DropoutSeed:
-    """What the masks of a region of the model follow from."""
+    """The seed of a region of the model, from which the seeds of its masks are derived."""
 
     value: int
 
     def child(self, key: int | str) -> "DropoutSeed":
-        """The seed of a place within this region."""
+        """The seed of a region within this one."""
         digest = hashlib.blake2b(f"{self.value}/{key}".encode(), digest_size=4).digest()
         return DropoutSeed(int.from_bytes(digest, "little"))
 
@@ -32,14 +32,14 @@ class DropoutSeed:
 
 
 def dropout(x: Tensor, probability: float, seed: DropoutSeed | None) -> Tensor:
-    """Drop elements of what every rank holds whole; without a seed, `x` itself."""
+    """Drop elements of a replicated tensor; without a seed, returns `x` itself."""
     if seed is None or probability == 0:
         return x
     return x * seed.mask(x.shape, probability, x)
 
 
 def dropout_heads(x_BN: Tensor, probability: float, seed: DropoutSeed | None, heads: list[int]) -> Tensor:
-    """Drop elements of `[batch, heads of this rank, ...]`; `heads` are their numbers in the whole model."""
+    """Drop elements of `[batch, heads of this rank, ...]`; `heads` are their indices in the whole model."""
     if seed is None or probability == 0 or not heads:
         return x_BN
     shape = x_BN[:, 0].shape

@@ -1,4 +1,4 @@
-"""Embeddings, pre-LayerNorm layers, encoder, pooler. Module names are those of the checkpoint.
+"""Embeddings, pre-LayerNorm layers, encoder and pooler, with the module names of the checkpoint.
 
 Shape suffixes: T packed tokens, B batch, S sequence, R keys, D hidden, A this rank's heads times head size.
 """
@@ -36,7 +36,7 @@ class Embeddings(nn.Module):
         super().__init__()
         size, pad = config.hidden_size, config.pad_token_id
         self.pad_token_id = pad
-        # Without a padding id no position can be counted.
+        # Positions are counted from the padding id.
         self.max_num_tokens = 0 if pad is None else config.max_num_tokens
         self.is_absolute = config.position_embedding_type == "absolute"
         self.word_embeddings = VocabParallelEmbedding(config.vocab_size, size, group, padding_idx=pad)
@@ -60,7 +60,7 @@ class Embeddings(nn.Module):
         num_cached: int = 0,
         seed: DropoutSeed | None = None,
     ) -> Tensor:
-        """Embeddings `[B, S, D]`; `num_cached` tokens came before these."""
+        """Embeddings `[B, S, D]` of tokens that follow `num_cached` earlier ones."""
         if inputs_embeds is None:
             assert input_ids is not None
             inputs_embeds = self.word_embeddings(input_ids)
@@ -87,7 +87,7 @@ class Embeddings(nn.Module):
         else:
             is_token = input_ids.ne(self.pad_token_id).long()
             counts = (is_token.cumsum(dim=1) + num_cached) * is_token
-        # The maximum is asked for only where it can matter: on a GPU it is waited for. A trace holds no branches.
+        # Look at the maximum only if needed, since it synchronizes a GPU. Traces must not branch.
         is_long = not torch.jit.is_tracing() and length > self.max_num_tokens
         if is_long and (num_tokens := int(counts.max())) > self.max_num_tokens:
             raise ValueError(f"a sequence must hold at most {self.max_num_tokens} tokens, found {num_tokens}")
@@ -169,7 +169,7 @@ class Output(nn.Module):
 
 @dataclass
 class LayerOutput:
-    """What one layer returns: states, attention weights (self and cross), cache entries."""
+    """The output of one layer: states, attention weights (self and cross), cache entries."""
 
     hidden: Tensor
     probs: Tensor
@@ -178,9 +178,9 @@ class LayerOutput:
 
 
 class Layer(nn.Module):
-    """One pre-LayerNorm transformer layer, with cross-attention for decoders that ask for it.
+    """One pre-LayerNorm transformer layer, with cross-attention where the configuration asks for it.
 
-    Pruning heads concerns self-attention only, as in Transformers.
+    Only heads of self-attention can be pruned, as in Transformers.
     """
 
     def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup, index: int) -> None:
@@ -228,7 +228,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The layers and the final LayerNorm, whose output is the last of the hidden states."""
+    """The layers and the final LayerNorm, which gives the last hidden state."""
 
     def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup) -> None:
         super().__init__()

@@ -1,14 +1,14 @@
-"""The task modules on the trunk. Shape suffixes: N positions or sequences, D hidden, V vocabulary, L labels."""
+"""Heads of the tasks, and pooling. Shape suffixes: N positions or sequences, D hidden, V vocabulary, L labels."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
-from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import widened
 from model.layers.dropout import DropoutSeed, dropout
-from model.layers.loss import linear_fp32, vocab_parallel_nll
+from model.layers.loss import vocab_parallel_nll
 from model.packing import PackedBatch
 from model.parallel.group import ShardGroup, copy_to_shards, gather_from_shards
 from model.parallel.layers import ColumnParallelLinear, VocabParallelEmbedding
@@ -18,7 +18,7 @@ class LMHead(nn.Module):
     """Dense, GELU, LayerNorm, and a projection onto the vocabulary that is split over the ranks.
 
     Args:
-        embedding: word embeddings whose weights the projection shares, where the configuration ties them.
+        embedding: the word embeddings, if the projection shares their weights.
     """
 
     def __init__(
@@ -34,11 +34,11 @@ class LMHead(nn.Module):
         self.decoder = ColumnParallelLinear(config.hidden_size, config.vocab_size, group)
         if embedding is not None:
             self.decoder.weight = embedding.weight
-        # Checkpoints hold the bias under either name, or both.
+        # Checkpoints have the bias under either name or both.
         self.bias = self.decoder.bias
 
     def transform(self, hidden: Tensor) -> Tensor:
-        """What the projection is applied to, `[..., D]`."""
+        """The input of the projection, `[..., D]`."""
         return self.layer_norm(F.gelu(self.dense(hidden)))
 
     def local_logits(self, hidden: Tensor) -> Tensor:
@@ -106,8 +106,7 @@ def pool_max(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor) -> Tens
 
 
 def _pool_in_one_call(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor, reduction: str) -> Tensor:
-    """On a GPU, where a call a sequence would keep the device waiting for the host."""
-    FAST_PATH_CALLS["pooling in one call"] += 1
-    # Looking at the offsets, which are the batch's own, would wait for the device.
+    """Pool all sequences in one call, for GPUs, which would wait for one call per sequence."""
+    # Checking the offsets would synchronize the device; those of a batch are right.
     pooled_ND = torch.segment_reduce(widened(hidden_TD), reduction, offsets=batch.cu_seqlens, axis=0, unsafe=True)
     return pooled_ND[sequences_N]

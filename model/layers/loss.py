@@ -1,7 +1,7 @@
-"""Losses: cross entropy over a vocabulary that is split over the ranks, and the tasks' losses.
+"""Losses: cross entropy over a vocabulary that is split over the ranks, and the losses of the tasks.
 
-The vocabulary-parallel form is Megatron-LM's (https://arxiv.org/abs/1909.08053, section 3): a rank sees only
-its own columns of the logits; the maximum, the sum of exponentials and the label's logit are reduced.
+The vocabulary-parallel form is that of Megatron-LM (https://arxiv.org/abs/1909.08053, section 3): each rank
+computes its own columns of the logits, and the maximum, the sum of exponentials and the label's logit are reduced.
 
 Shape suffixes: N labelled positions, D hidden, V this rank's vocabulary rows.
 """
@@ -11,23 +11,23 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from model.kernels.amx.vocabulary import fits_vocabulary_tiles, vocabulary_sums_in_tiles
-from model.kernels.hardware import FAST_PATH_CALLS, exact_bf16_products, has_onednn_bf16
-from model.kernels.precision import wide_dtype, without_autocast
+from model.kernels.amx.vocabulary import amx_vocabulary_sums, fits_amx_vocabulary
+from model.kernels.linear_fp32 import linear_fp32
+from model.kernels.precision import wide_dtype
 from model.parallel.group import ShardGroup, reduce_from_shards
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 IGNORE_INDEX = -100
-# Vocabulary rows that are projected at a time where no gradient is wanted, on a GPU.
+# Vocabulary rows to project at a time without gradient, on a GPU.
 GPU_VOCAB_BLOCK_SIZE = 8192
-# The same on a CPU: a block of weights, and the block's logits up to this number, stay in cache.
+# The same on a CPU, where a block of weights and its logits (up to this number) should stay in cache.
 CPU_VOCAB_BLOCK_SIZE = 2048
 MIN_VOCAB_BLOCK_SIZE = 256
 _MAX_BLOCK_LOGITS = 2**22
 
 
 def vocab_block_size(num_positions: int, device: str) -> int:
-    """Vocabulary rows that are projected at a time: the fewer, the more positions there are.
+    """Vocabulary rows to project at a time: the more positions, the fewer rows.
 
     Bounds memory at `block_size * (positions + hidden size)` fp32 numbers.
     """
@@ -36,38 +36,15 @@ def vocab_block_size(num_positions: int, device: str) -> int:
     return max(MIN_VOCAB_BLOCK_SIZE, min(CPU_VOCAB_BLOCK_SIZE, _MAX_BLOCK_LOGITS // max(1, num_positions)))
 
 
-def linear_fp32(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """`x W^T + b` with fp32 result (float64 of float64): bf16 logits near 58 would be a quarter apart.
-
-    Autocast does not change that. Without gradient, half precision on a GPU and bf16 on a CPU have kernels of
-    their own that give it. A trace takes the general way, which is right with and without gradient.
-    """
-    dtype = wide_dtype(x.dtype)
-    wide_bias = None if bias is None else bias.to(dtype)
-    is_general = torch.is_grad_enabled() or torch.jit.is_tracing()
-    is_half = x.dtype == weight.dtype and x.dtype in (torch.bfloat16, torch.float16)
-    with without_autocast(x.device):
-        if is_general or not is_half or not (x.is_cuda or has_onednn_bf16(x)):
-            return F.linear(x.to(dtype), weight.to(dtype), wide_bias)
-        if x.is_cuda:
-            y = torch.mm(x.flatten(0, -2), weight.t(), out_dtype=dtype)
-        else:
-            FAST_PATH_CALLS["fp32 result of bf16"] += 1
-            with exact_bf16_products():
-                y = torch.mm(x.flatten(0, -2).to(dtype), weight.to(dtype).t())
-    y = y.unflatten(0, x.shape[:-1])
-    return y if wide_bias is None else y.add_(wide_bias)
-
-
 def refuse_wrong_labels(labels_N: Tensor, num_positions: int, num_classes: int) -> None:
-    """Raise what torch's losses raise: for a label that is no class and not -100, and for a wrong number of them.
+    """Raise as torch's losses do for labels that are neither a class nor -100, and for a wrong number of labels.
 
-    The check is torch's own, over logits that take no memory: on a GPU an assertion on the device, for which the
-    host does not wait. Every rank of a group holds all labels, so that all raise, and none waits for the others.
+    This calls torch's own check on logits without memory. On a GPU it is a device-side assertion, for which the
+    host does not wait. Every rank has all labels, so all ranks raise and none waits for the others.
 
     Raises:
         IndexError: "Target 70 is out of bounds."
-        ValueError: not one label a position.
+        ValueError: the numbers of labels and positions differ.
     """
     logits_NV = torch.zeros((), dtype=torch.float32, device=labels_N.device).expand(num_positions, num_classes)
     F.nll_loss(logits_NV, labels_N, ignore_index=IGNORE_INDEX, reduction="none")
@@ -81,19 +58,20 @@ def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: Sha
         labels_N: ids in the full vocabulary, or -100.
 
     Raises:
-        IndexError: other labels; on a GPU the device asserts.
+        IndexError: other labels; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(logits_NV), shard.full_size)
     maximum_N = group.all_reduce_(logits_NV.detach().amax(dim=-1), op=dist.ReduceOp.MAX)
     sum_exp_N = reduce_from_shards((logits_NV - maximum_N[:, None]).exp().sum(dim=-1), group)
     label_logit_N = reduce_from_shards(_label_logits(logits_NV, labels_N, shard.start), group)
-    # The difference of two near logits is exact; log + maximum would round it away where logits are large.
+    # Subtract first: the difference of two near logits is exact, where log + maximum would round if logits are
+    # large.
     nll_N = sum_exp_N.log() + (maximum_N - label_logit_N)
     return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
 
 
 def _label_logits(logits_NV: Tensor, labels_N: Tensor, start: int) -> Tensor:
-    """The label's logit where this rank holds its column, else 0."""
+    """The logit of the label if this rank has its column, else 0."""
     is_here = (labels_N >= start) & (labels_N < start + logits_NV.shape[-1])
     columns = (labels_N.long() - start).masked_fill(~is_here, 0)
     return logits_NV.gather(-1, columns[:, None]).squeeze(-1).masked_fill(~is_here, 0.0)
@@ -110,21 +88,21 @@ def vocab_parallel_nll(
     *,
     block_size: int | None = None,
 ) -> Tensor:
-    """Projection and cross entropy in one, block by block of the vocabulary: no `[N, V]` tensor is made.
+    """Projection and cross entropy together, one block of the vocabulary at a time, without an `[N, V]` tensor.
 
     The running maximum and sum are those of online softmax (Milakov and Gimelshein 2018,
     https://arxiv.org/abs/1805.02867). Same result as `vocab_parallel_cross_entropy` on the full logits.
-    CPUs with AMX do it in tiles (see `model.kernels.amx.vocabulary`) where no block size is asked for.
+    Without a given block size, CPUs with AMX use `model.kernels.amx.vocabulary`.
 
     Returns:
         fp32 `[N]`; 0 where the label is -100.
 
     Raises:
-        IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
+        IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(hidden_ND), shard.full_size)
-    if block_size is None and fits_vocabulary_tiles(hidden_ND, weight_VD, bias_V):
-        sums = vocabulary_sums_in_tiles(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
+    if block_size is None and fits_amx_vocabulary(hidden_ND, weight_VD, bias_V):
+        sums = amx_vocabulary_sums(hidden_ND, weight_VD, bias_V, labels_N - shard.start)
     else:
         block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
         sums = _vocabulary_sums(hidden_ND, weight_VD, bias_V, labels_N - shard.start, block_size)
@@ -139,7 +117,7 @@ def vocab_parallel_nll(
 def _vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor, block_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """`vocabulary_sums_in_tiles` by torch's own calls, a block of the vocabulary at a time."""
+    """`amx_vocabulary_sums` by torch calls, one block of the vocabulary at a time."""
     dtype = wide_dtype(hidden_ND.dtype)
     maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=dtype, device=hidden_ND.device)
     sum_exp_N = torch.zeros_like(maximum_N)
@@ -156,7 +134,7 @@ def _vocabulary_sums(
 
 
 def mean_over_labels(nll_N: Tensor, labels_N: Tensor) -> Tensor:
-    """Mean over the positions that have a label; NaN where none has, as `torch.nn.CrossEntropyLoss`."""
+    """Mean over the labelled positions; NaN if there are none, as in `torch.nn.CrossEntropyLoss`."""
     return nll_N.sum() / (labels_N != IGNORE_INDEX).sum()
 
 

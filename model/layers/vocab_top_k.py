@@ -1,4 +1,4 @@
-"""The likeliest tokens of a vocabulary that is split over the ranks, without a `[N, V]` tensor of logits.
+"""Top-k tokens of a vocabulary that is split over the ranks, without an `[N, V]` tensor of logits.
 
 Shape suffixes: N positions, D hidden, V this rank's vocabulary rows, K tokens asked for.
 """
@@ -7,10 +7,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import wide_dtype
-from model.layers.loss import linear_fp32, vocab_block_size
+from model.layers.loss import vocab_block_size
 from model.parallel.group import ShardGroup
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 
 @torch.no_grad()
@@ -25,9 +26,9 @@ def vocab_parallel_top_k(
     num_usable: int,
     block_size: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The k likeliest of the first `num_usable` tokens, likeliest first; of equals, the lower id.
+    """The k most probable of the first `num_usable` tokens, best first; ties go to the lower id.
 
-    Rows of the vocabulary beyond the tokenizer's take part in the softmax, and are never chosen.
+    Vocabulary rows beyond the tokenizer take part in the softmax, but are never chosen.
 
     Returns:
         token ids int64 `[N, K]` and their log probabilities `[N, K]`, fp32 (float64 of float64 states); K is
@@ -64,9 +65,9 @@ def _merge(best: Tensor, ids: Tensor, logits: Tensor, logit_ids: Tensor, k: int)
     values = torch.cat([best, logits], dim=-1)
     candidates = torch.cat([ids, logit_ids], dim=-1)
     if values.shape[1] > 4 * k:
-        # A stable sort of few candidates in place of many; those that tie with the last are kept with it.
+        # Reduce to few candidates before the stable sort, keeping those that tie with the last.
         threshold = values.topk(k, dim=-1).values[:, -1:]
-        # NaN is not as good as itself: a row that holds it would keep fewer than k.
+        # NaN does not equal itself: rows with NaN would keep fewer than k.
         num_kept = max(k, int((values >= threshold).sum(dim=-1).max()))
         kept = (values >= threshold).byte().sort(dim=-1, descending=True, stable=True).indices[:, :num_kept]
         values, candidates = values.gather(-1, kept), candidates.gather(-1, kept)

@@ -1,4 +1,4 @@
-"""Whether the tensors of a checkpoint have the shapes that its `config.json` says: headers are read, no values."""
+"""Check the shapes of a checkpoint's tensors against its `config.json`, from the headers of the files."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from model.checkpoints.reader import canonical, parameters_of
 from model.checkpoints.tensor_files import CheckpointError
 from model.config import XLMRobertaXLConfig
 
-# By tensor, the option of the configuration that gives the size of each axis; of others it is hidden_size.
+# Patterns of tensor names, and the option that gives the size of each axis; hidden_size for all others.
 _OPTIONS = {
     r"embeddings\.word_embeddings\.weight|lm_head\.decoder\.weight": ("vocab_size", "hidden_size"),
     r"lm_head\.(decoder\.)?bias": ("vocab_size",),
@@ -27,7 +27,7 @@ _REMEDY = "correct config.json, or name the checkpoint that it belongs to"
 
 
 class StoredTensors(Protocol):
-    """Named tensors and their shapes, whatever the layout."""
+    """Names and shapes of stored tensors, in any file format."""
 
     @property
     def names(self) -> list[str]:
@@ -40,18 +40,18 @@ class StoredTensors(Protocol):
 
 
 def shapes_of(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
-    """Full shape of every parameter of a module (on the meta device), by each name that it may be stored under."""
+    """Map every name that a parameter of the module may be stored under to the full shape."""
     return {name: list(entry.full_shape) for entry in parameters_of(module, prefix) for name in entry.names}
 
 
 def refuse_misfit(config: XLMRobertaXLConfig, expected: Mapping[str, list[int]], stored: StoredTensors) -> None:
-    """Compare shapes; tensors that are not stored are none of this function's business.
+    """Compare shapes; missing tensors are not checked here.
 
     Args:
         expected: shapes by name, see `shapes_of`.
 
     Raises:
-        CheckpointError: a tensor has another shape; names it and the options of the configuration that say so.
+        CheckpointError: a tensor has another shape; the message names it and the options that determine its shape.
     """
     stored_names = {canonical(name): name for name in stored.names}
     misfits = [
@@ -66,7 +66,7 @@ def refuse_misfit(config: XLMRobertaXLConfig, expected: Mapping[str, list[int]],
         for option, reason in _reasons(config, *misfit):
             reasons.setdefault(option, reason)
     if "hidden_size" in reasons:
-        # The width of a head follows from it.
+        # The head size follows from it.
         reasons.pop("pruned_heads", None)
     name, shape, found = misfits[0]
     told = f": {'; '.join(reasons.values())}" if reasons else ""
@@ -76,7 +76,7 @@ def refuse_misfit(config: XLMRobertaXLConfig, expected: Mapping[str, list[int]],
 def _reasons(
     config: XLMRobertaXLConfig, name: str, expected: Sequence[int], found: Sequence[int]
 ) -> Iterator[tuple[str, str]]:
-    """The options that give the sizes that differ, each with what it is on both sides."""
+    """For each size that differs, the option that determines it and a description of both values."""
     options = next((o for pattern, o in _OPTIONS.items() if re.fullmatch(pattern, canonical(name))), None)
     for option, wanted, size in zip(options or ("hidden_size",) * 2, expected, found, strict=False):
         if wanted == size:
@@ -89,11 +89,12 @@ def _reasons(
 
 
 def refuse_other_layers(config: XLMRobertaXLConfig, names: Sequence[str]) -> None:
-    """Refuse an encoder that is stored with more or fewer layers than the configuration says.
+    """Refuse an encoder whose number of stored layers differs from the configuration.
 
     Raises:
-        CheckpointError: names `num_hidden_layers`, or `position_embedding_type` where embeddings of relative
-            positions would not be read. That there are no layers at all is for others to say.
+        CheckpointError: names `num_hidden_layers`, or `position_embedding_type` if embeddings of relative
+        positions
+            would not be read. A checkpoint without any layers is not refused here.
     """
     layers = {int(match[1]) for name in names if (match := _LAYER.match(canonical(name)))}
     if layers and max(layers) + 1 != config.num_hidden_layers:

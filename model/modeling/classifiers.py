@@ -10,8 +10,7 @@ from model.config import XLMRobertaXLConfig
 from model.layers.dropout import dropout
 from model.layers.heads import ClassificationHead, LabelHead
 from model.layers.loss import IGNORE_INDEX, classification_loss, infer_problem_type
-from model.modeling.language_models import as_tuple
-from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.task_model import TaskModel
 from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import (
     MultipleChoiceModelOutput,
@@ -23,7 +22,7 @@ from model.packing import PackedBatch
 from model.parallel.group import ShardGroup
 
 
-class XLMRobertaXLForSequenceClassification(XLMRobertaXLPreTrainedModel):
+class XLMRobertaXLForSequenceClassification(TaskModel):
     """The trunk with a classification or regression head on `<s>`."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
@@ -52,41 +51,31 @@ class XLMRobertaXLForSequenceClassification(XLMRobertaXLPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Logits of every sequence, and the loss where there are labels.
+        """Logits of every sequence, and the loss if labels are given.
 
         Args:
             labels: `[batch]` class ids or values, or `[batch, num_labels]` 0 and 1 (float) for several labels.
-                `config.problem_type` chooses mean square, cross entropy or binary cross entropy; where it is
-                not set, it is inferred from the first labels seen, as in Transformers.
+                `config.problem_type` chooses mean squared error, cross entropy or binary cross entropy; if it is
+                None, it is inferred from the first labels and set, as in Transformers.
 
         Returns:
             SequenceClassifierOutput with fp32 loss and logits `[batch, num_labels]`, or a tuple.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         logits = self.classifier(outputs[0][:, 0], self.dropout_seed())
         loss = None
         if labels is not None:
             if self.config.problem_type is None:
                 self.config.problem_type = infer_problem_type(labels, self.config.num_labels)
             loss = classification_loss(logits, labels, self.config.problem_type)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return SequenceClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+        return self._output(SequenceClassifierOutput, outputs, return_dict, loss=loss, logits=logits)
 
 
-class XLMRobertaXLForMultipleChoice(XLMRobertaXLPreTrainedModel):
-    """The trunk (with pooler) and one score a choice."""
+class XLMRobertaXLForMultipleChoice(TaskModel):
+    """The trunk (with pooler) and one score per choice."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
@@ -117,7 +106,6 @@ class XLMRobertaXLForMultipleChoice(XLMRobertaXLPreTrainedModel):
         Returns:
             MultipleChoiceModelOutput with fp32 loss and logits `[batch, num_choices]`, or a tuple.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         source = input_ids if input_ids is not None else inputs_embeds
         if source is None:
             raise ValueError("exactly one of input_ids and inputs_embeds must be given")
@@ -127,26 +115,17 @@ class XLMRobertaXLForMultipleChoice(XLMRobertaXLPreTrainedModel):
             for x in (input_ids, token_type_ids, attention_mask, position_ids, inputs_embeds)
         )
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         pooled = dropout(outputs[1], self.config.hidden_dropout_prob, self.dropout_seed())
         logits = self.classifier(pooled).view(-1, num_choices)
         loss = None if labels is None else F.cross_entropy(logits, labels)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return MultipleChoiceModelOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+        return self._output(MultipleChoiceModelOutput, outputs, return_dict, loss=loss, logits=logits)
 
 
-class XLMRobertaXLForTokenClassification(XLMRobertaXLPreTrainedModel):
-    """The trunk with one label a token."""
+class XLMRobertaXLForTokenClassification(TaskModel):
+    """The trunk with one label per token."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
@@ -168,7 +147,7 @@ class XLMRobertaXLForTokenClassification(XLMRobertaXLPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Logits of every token, and the loss over tokens with a label that the mask attends to.
+        """Logits of every token, and the loss over the labelled tokens that the mask keeps.
 
         Args:
             labels: `[batch, length]`, class ids or -100.
@@ -176,30 +155,20 @@ class XLMRobertaXLForTokenClassification(XLMRobertaXLPreTrainedModel):
         Returns:
             TokenClassifierOutput with fp32 loss and logits `[batch, length, num_labels]`, or a tuple.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         logits = self.classifier(dropout(outputs[0], self.config.head_dropout_prob, self.dropout_seed()))
         loss = None
         if labels is not None:
             if attention_mask is not None and attention_mask.shape == labels.shape:
                 labels = labels.masked_fill(attention_mask != 1, IGNORE_INDEX)
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORE_INDEX)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return TokenClassifierOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+        return self._output(TokenClassifierOutput, outputs, return_dict, loss=loss, logits=logits)
 
 
-class XLMRobertaXLForQuestionAnswering(XLMRobertaXLPreTrainedModel):
+class XLMRobertaXLForQuestionAnswering(TaskModel):
     """The trunk with start and end scores of an answer span."""
 
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
@@ -223,7 +192,7 @@ class XLMRobertaXLForQuestionAnswering(XLMRobertaXLPreTrainedModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Start and end scores of every token, and the mean of both losses where positions are given.
+        """Start and end scores of every token, and the mean of both losses if positions are given.
 
         Args:
             start_positions, end_positions: `[batch]`, token indices; those outside the sequence are ignored.
@@ -231,27 +200,18 @@ class XLMRobertaXLForQuestionAnswering(XLMRobertaXLPreTrainedModel):
         Returns:
             QuestionAnsweringModelOutput with fp32 loss and scores `[batch, length]`, or a tuple.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         start_logits, end_logits = (x.squeeze(-1).contiguous() for x in self.qa_outputs(outputs[0]).split(1, -1))
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = (_span_loss(start_logits, start_positions) + _span_loss(end_logits, end_positions)) / 2
-        if not return_dict:
-            return as_tuple(loss, start_logits, end_logits, *outputs[2:])
-        return QuestionAnsweringModelOutput(
-            loss, start_logits, end_logits, outputs.hidden_states, outputs.attentions
-        )
+        return self._output(
+            QuestionAnsweringModelOutput, outputs, return_dict,
+            loss=loss, start_logits=start_logits, end_logits=end_logits,
+        )  # fmt: skip
 
 
 def _span_loss(logits: Tensor, positions: Tensor) -> Tensor:

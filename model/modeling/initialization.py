@@ -1,4 +1,4 @@
-"""Random initialisation: the same numbers for a seed whatever the number of ranks."""
+"""Random initialisation, which depends on the seed but not on the number of ranks."""
 
 import zlib
 
@@ -17,10 +17,10 @@ def initialize_parameters(
     dtype: torch.dtype | None = None,
     device: str = "cpu",
 ) -> list[str]:
-    """Give every parameter that is on the meta device its initial value: normal weights, zero biases.
+    """Initialise every parameter on the meta device: normal weights, zero biases.
 
-    Each tensor is drawn whole from a generator of its own, seeded by the tensor's name and a number that rank 0
-    takes from torch's default generator, and then cut: the ranks hold slices of one model.
+    Each full tensor is drawn from its own generator and then sliced, so that the ranks hold slices of one model.
+    The seed is made of the tensor's name and a number that rank 0 draws from torch's default generator.
 
     Returns:
         names of the parameters that were initialised.
@@ -44,7 +44,7 @@ def initialize_parameters(
 def _initial_value(
     owner: nn.Module, attribute: str, shape: torch.Size, std: float, generator: torch.Generator
 ) -> Tensor:
-    """On the CPU whatever the default device, so that a seed means the same numbers everywhere."""
+    """Drawn on the CPU, so that a seed gives the same numbers on every device."""
     if attribute == "bias":
         return torch.zeros(shape, device="cpu")
     if isinstance(owner, nn.LayerNorm):

@@ -11,8 +11,8 @@ from model.generation.incremental_decoder import LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
 from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
-from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
 from model.modeling.resizing import resize_lm_head
+from model.modeling.task_model import TaskModel
 from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
@@ -20,7 +20,7 @@ from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear
 
 
-class _LanguageModel(XLMRobertaXLPreTrainedModel):
+class _LanguageModel(TaskModel):
     def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
         super().__init__(config, group)
         with torch.device("meta"):
@@ -30,7 +30,7 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
         self.initialize()
 
     def tie_weights(self) -> None:
-        """Let the projection share the word embeddings, where the configuration ties them."""
+        """Make the projection share the word embeddings, if the configuration ties them."""
         if self.config.tie_word_embeddings:
             self.lm_head.decoder.weight = self.get_input_embeddings().weight
 
@@ -39,12 +39,11 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
         return self.lm_head.decoder
 
     def set_output_embeddings(self, new_embeddings: ColumnParallelLinear | nn.Linear) -> None:
-        """Replace the projection onto the vocabulary, bias included; its tie ends until `tie_weights`.
+        """Replace the projection onto the vocabulary with its bias; it is untied until `tie_weights`.
 
         Args:
-            new_embeddings: this rank's rows, or a whole `torch.nn.Linear`, of which a group of one takes the
-                parameters themselves and a larger group a copy of each rank's rows. Without a bias it gets one of
-                zeros.
+            new_embeddings: this rank's rows, or a whole `torch.nn.Linear`. A group of one uses its parameters
+                themselves, each rank of a larger group a copy of its rows. A missing bias becomes zeros.
 
         Raises:
             ValueError: not `[vocab_size, hidden_size]`; to change that, see `resize_token_embeddings`.
@@ -62,7 +61,7 @@ class _LanguageModel(XLMRobertaXLPreTrainedModel):
         self.lm_head.bias = new_embeddings.bias
 
     def resize_output_embeddings(self, num_tokens: int) -> None:
-        """Follow a new size of the vocabulary; new biases are 0."""
+        """Resize the projection with the vocabulary; new biases are 0."""
         tied = self.get_input_embeddings() if self.config.tie_word_embeddings else None
         resize_lm_head(self.lm_head, num_tokens, std=self.config.initializer_range, tied=tied)
 
@@ -84,14 +83,14 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
         """Mean loss over the labelled positions of packed sequences; only those are projected.
 
         Args:
-            labels: int64 `[num_tokens]`, -100 where there is nothing to predict.
+            labels: int64 `[num_tokens]`, -100 for tokens without a label.
 
         Returns:
             fp32 scalar, differentiable.
 
         Raises:
-            IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
-            ValueError: not one label a token.
+            IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
+            ValueError: the numbers of labels and tokens differ.
         """
         if labels.shape != batch.input_ids.shape:
             raise ValueError(f"labels must be {list(batch.input_ids.shape)}, found {list(labels.shape)}")
@@ -114,7 +113,7 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Logits of every position, and the loss where there are labels.
+        """Logits of every position, and the loss if labels are given.
 
         Args:
             labels: `[batch, length]`, ids in the vocabulary or -100; the others are those of
@@ -124,28 +123,17 @@ class XLMRobertaXLForMaskedLM(_LanguageModel):
             MaskedLMOutput with fp32 loss and logits `[batch, length, vocab_size]`, or a tuple.
 
         Raises:
-            IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
+            IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            encoder_hidden_states,
-            encoder_attention_mask,
-            output_attentions=output_attentions,
-            output_hidden_states=output_hidden_states,
-            return_dict=return_dict,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            encoder_hidden_states, encoder_attention_mask,
+            output_attentions=output_attentions, output_hidden_states=output_hidden_states, return_dict=True,
+        )  # fmt: skip
         local_logits = self.lm_head.local_logits(outputs[0])
         loss = None if labels is None else self._loss(local_logits, labels)
         logits = self.lm_head.full_logits(local_logits)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return MaskedLMOutput(loss, logits, outputs.hidden_states, outputs.attentions)
+        return self._output(MaskedLMOutput, outputs, return_dict, loss=loss, logits=logits)
 
 
 class XLMRobertaXLForCausalLM(_LanguageModel):
@@ -168,7 +156,7 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
         output_hidden_states: bool | None = None,
         return_dict: bool | None = None,
     ) -> Any:
-        """Logits of every position, and the loss of predicting each label from the tokens before it.
+        """Logits of every position, and the loss of predicting each label from the tokens before.
 
         Args:
             labels: `[batch, length]`, ids in the vocabulary or -100, shifted here; with labels no cache is
@@ -178,37 +166,17 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             CausalLMOutputWithCrossAttentions with fp32 loss and logits `[batch, length, vocab_size]`, or a tuple.
 
         Raises:
-            IndexError: a label that is none of the vocabulary and not -100; on a GPU the device asserts.
+            IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
         """
-        return_dict = self.config.use_return_dict if return_dict is None else return_dict
         outputs = self.roberta(
-            input_ids,
-            attention_mask,
-            token_type_ids,
-            position_ids,
-            head_mask,
-            inputs_embeds,
-            encoder_hidden_states,
-            encoder_attention_mask,
-            past_key_values,
-            use_cache if labels is None else False,
-            output_attentions,
-            output_hidden_states,
-            return_dict,
-        )
+            input_ids, attention_mask, token_type_ids, position_ids, head_mask, inputs_embeds,
+            encoder_hidden_states, encoder_attention_mask, past_key_values, use_cache if labels is None else False,
+            output_attentions, output_hidden_states, return_dict=True,
+        )  # fmt: skip
         local_logits = self.lm_head.local_logits(outputs[0])
         loss = None if labels is None else self._loss(local_logits[:, :-1], labels[:, 1:])
         logits = self.lm_head.full_logits(local_logits)
-        if not return_dict:
-            return as_tuple(loss, logits, *outputs[2:])
-        return CausalLMOutputWithCrossAttentions(
-            loss,
-            logits,
-            outputs.past_key_values,
-            outputs.hidden_states,
-            outputs.attentions,
-            outputs.cross_attentions,
-        )
+        return self._output(CausalLMOutputWithCrossAttentions, outputs, return_dict, loss=loss, logits=logits)
 
     @torch.no_grad()
     def generate(
@@ -225,25 +193,25 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
     ) -> Tensor:
         """Continue prompts: greedily, by sampling (`do_sample=True`) or by beam search (`num_beams=4`).
 
-        A row's continuation is that of the row alone: padding may stand left, right or in between.
+        A row gets the same continuation as alone; padding may be left, right or in between.
 
         Args:
             input_ids: `[batch, length]`.
-            attention_mask: `[batch, length]`, 0 for padding; default where the padding token is not.
-            encoder_hidden_states, encoder_attention_mask: for cross-attention, one row a prompt.
-            generator: where sampling takes its numbers; default torch's own (under tensor parallelism rank 0's).
-            seed: in place of a generator.
-            process_logits: is given the fp32 logits of each step `[rows, vocab_size]`, a row a beam, and returns
-                those that the next token is chosen by.
+            attention_mask: `[batch, length]`, 0 for padding; default 0 for padding tokens.
+            encoder_hidden_states, encoder_attention_mask: for cross-attention, one row per prompt.
+            generator: random generator of sampling; default torch's own (on rank 0).
+            seed: alternative to a generator.
+            process_logits: maps the fp32 logits of each step `[rows, vocab_size]`, one row per beam, to those that
+                the next token is chosen by.
             options: see `model.generation.options.GenerationOptions`.
 
         Returns:
-            `[batch * num_return_sequences, length + up to max_new_tokens]`: the prompt as it was given, then the
-            continuation with its end token, then padding. In a group every rank gets the same.
+            `[batch * num_return_sequences, length + up to max_new_tokens]`: the prompt as given, the continuation
+            with its end token, then padding; the same on all ranks.
 
         Raises:
-            ValueError: `config.is_decoder` is False, `config.pad_token_id` is None, options that make no sense, an
-                empty prompt, or more tokens than the position embeddings reach.
+            ValueError: `config.is_decoder` is False, `config.pad_token_id` is None, invalid options, an
+                empty prompt, or more tokens than position embeddings.
         """
         if not self.config.is_decoder:
             raise ValueError("generate needs config.is_decoder = True, found False")
@@ -261,8 +229,3 @@ class XLMRobertaXLForCausalLM(_LanguageModel):
             generator=generator,
             process_logits=process_logits,
         )
-
-
-def as_tuple(loss: Tensor | None, *outputs: Any) -> tuple[Any, ...]:
-    """The plain form of an output: the loss first, where there is one."""
-    return outputs if loss is None else (loss, *outputs)

@@ -1,9 +1,9 @@
-"""What `from_pretrained` does with a checkpoint: its configuration, its weights, and what is said about both."""
+"""The steps of `from_pretrained`: read the configuration, load the weights, report what did not match."""
 
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -18,9 +18,7 @@ from model.checkpoints.reader import (
 )
 from model.config import XLMRobertaXLConfig
 from model.modeling.initialization import initialize_parameters
-
-if TYPE_CHECKING:
-    from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
+from model.modeling.model_facts import ModelFacts
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +31,10 @@ def configuration_of(
     options: HubOptions,
     changes: Mapping[str, Any],
 ) -> tuple[XLMRobertaXLConfig, dict[str, Any]]:
-    """The configuration of a model to load, and those of `changes` that are no attributes of it.
+    """The configuration of a model to load, and the `changes` that are not its attributes.
 
     Args:
-        config: itself, which is left as it is, or the path or hub id of one; default that of `directory`.
+        config: a configuration, which is copied, or the path or hub id of one; default that of `directory`.
     """
     if isinstance(config, XLMRobertaXLConfig):
         values = vars(config.copy())
@@ -48,7 +46,7 @@ def configuration_of(
 
 
 def open_checkpoint(directory: str) -> Checkpoint:
-    """The checkpoint in a directory; a warning names the weight files that are passed over."""
+    """Open the checkpoint in a directory; warn about weight files that are not read."""
     checkpoint = Checkpoint(directory)
     if checkpoint.weight_files.notice:
         logger.warning("%s: %s", directory, checkpoint.weight_files.notice)
@@ -56,17 +54,16 @@ def open_checkpoint(directory: str) -> Checkpoint:
 
 
 def load_weights(
-    model: "XLMRobertaXLPreTrainedModel",
+    model: ModelFacts,
     checkpoint: Checkpoint,
     *,
     device: torch.device | str,
     ignore_mismatched_sizes: bool,
 ) -> LoadReport:
-    """Give a model on the meta device the weights of a checkpoint, in the dtype of its configuration, and
-    initialise those of its heads that the checkpoint does not hold.
+    """Load a model on the meta device in the dtype of its configuration; initialise heads that are missing.
 
     Raises:
-        CheckpointError: a tensor of the trunk is missing, or one of another shape is not to be ignored.
+        CheckpointError: a tensor of the trunk is missing, or has another shape that is not to be ignored.
     """
     dtype = model.config.dtype
     assert dtype is not None
@@ -89,9 +86,9 @@ def load_weights(
 
 
 def _mismatched_tensors(
-    model: "XLMRobertaXLPreTrainedModel", checkpoint: Checkpoint
+    model: ModelFacts, checkpoint: Checkpoint
 ) -> dict[str, list[tuple[str, torch.Size, torch.Size]]]:
-    """By parameter, the stored tensors of another shape: name, its shape, and that of the parameter."""
+    """By parameter, the stored tensors of another shape: name, stored shape, shape of the parameter."""
     stored_names = {name.removeprefix(PREFIX): name for name in checkpoint.names}
     mismatched = {}
     for entry in parameters_of(model):
@@ -106,7 +103,7 @@ def _mismatched_tensors(
 
 
 def refuse_missing_trunk(missing: list[str], checkpoint: Checkpoint) -> None:
-    """Raise CheckpointError if embeddings or encoder are not complete; heads and pooler may be new."""
+    """Raise CheckpointError if embeddings or encoder are incomplete; heads and pooler may be missing."""
     trunk = [name for name in missing if is_of_trunk(name)]
     if trunk:
         shown = ", ".join(trunk[:5]) + (f" and {len(trunk) - 5} more" if len(trunk) > 5 else "")
@@ -119,12 +116,12 @@ def refuse_missing_trunk(missing: list[str], checkpoint: Checkpoint) -> None:
 
 
 def is_of_trunk(name: str) -> bool:
-    """Whether a tensor belongs to the embeddings or the encoder; heads and the pooler are no part of the trunk."""
+    """Whether a tensor belongs to the embeddings or the encoder, and not to a head or the pooler."""
     return canonical(name).startswith(("embeddings.", "encoder."))
 
 
 def warn_of(report: LoadReport, source: str | Path | None, class_name: str) -> None:
-    """Log what was initialised and what was not used."""
+    """Log a warning of initialised parameters and unused tensors."""
     if report.new:
         logger.warning("%s: not in the checkpoint, newly initialised: %s", source, ", ".join(report.new))
     if report.mismatched:
@@ -134,15 +131,13 @@ def warn_of(report: LoadReport, source: str | Path | None, class_name: str) -> N
         logger.warning("%s: not used by %s: %s", source, class_name, ", ".join(report.unused))
 
 
-def loading_info(
-    model: "XLMRobertaXLPreTrainedModel", checkpoint: Checkpoint, report: LoadReport
-) -> dict[str, list[Any]]:
-    """The dictionary of `output_loading_info`, with the names that the tensors have in the checkpoint."""
+def loading_info(model: ModelFacts, checkpoint: Checkpoint, report: LoadReport) -> dict[str, list[Any]]:
+    """The dictionary of `output_loading_info`, with tensor names as in the checkpoint."""
     new = set(report.new)
     missing = [name for entry in parameters_of(model) if entry.names[0] in new for name in entry.names]
     if not any(name.startswith(PREFIX) for name in checkpoint.names):
         missing = [name.removeprefix(PREFIX) for name in missing]
-    elif model.base_model is model:
+    elif not hasattr(model, model.base_model_prefix):  # a trunk
         missing = [PREFIX + name for name in missing]
     return {
         "missing_keys": sorted(missing),

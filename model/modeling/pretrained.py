@@ -1,8 +1,8 @@
-"""What all model classes share: building, loading, saving, resizing, pruning, gradient checkpointing."""
+"""The base of all model classes: building, loading, saving, resizing, pruning, gradient checkpointing."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+from typing import Any, Literal, Self, overload
 
 import torch
 from torch import Tensor, nn
@@ -24,19 +24,16 @@ from model.modeling.saving import given_tensors, own_tensors
 from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear, VocabParallelEmbedding
 
-if TYPE_CHECKING:
-    from model.modeling.trunk import XLMRobertaXLModel
-
 
 class XLMRobertaXLPreTrainedModel(ModelFacts):
     """Base of `XLMRobertaXLModel` and the task models.
 
     Attributes:
         config: geometry and options.
-        group: the ranks that share this model; every rank holds its own slice of the weights.
+        group: the ranks that share this model; each holds its own slice of the weights.
         load_report: after `from_pretrained`, which parameters are new and which stored tensors were unused.
 
-    What is said to be fp32 (logits, losses) is so under autocast too, and float64 for a float64 model.
+    Logits and losses are fp32 under autocast too, and float64 for a float64 model.
     """
 
     def __init__(self, config: XLMRobertaXLConfig, group: ShardGroup | None = None) -> None:
@@ -48,11 +45,6 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         self._require_grads_hook: RemovableHandle | None = None
         refuse_few_heads(config, self.group)
 
-    @property
-    def base_model(self) -> "XLMRobertaXLModel":
-        """The trunk: of a task model `roberta`, of the trunk itself."""
-        return cast("XLMRobertaXLModel", getattr(self, self.base_model_prefix, self))
-
     def get_input_embeddings(self) -> VocabParallelEmbedding:
         """The word embeddings (this rank's rows)."""
         return self.base_model.embeddings.word_embeddings
@@ -61,8 +53,8 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         """Replace the word embeddings; a tied projection follows.
 
         Args:
-            value: this rank's rows, or a whole `torch.nn.Embedding`, of which a group of one takes the weights
-                themselves and a larger group a copy of each rank's rows.
+            value: this rank's rows, or a whole `torch.nn.Embedding`. A group of one uses its weights themselves,
+                each rank of a larger group a copy of its rows.
 
         Raises:
             ValueError: not `[vocab_size, hidden_size]`; to change that, see `resize_token_embeddings`.
@@ -84,42 +76,42 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         return None
 
     def tie_weights(self) -> None:
-        """Let what shares the word embeddings share them again; language models override this."""
+        """Tie the weights that share the word embeddings again; language models override this."""
 
     def resize_token_embeddings(
         self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None
     ) -> VocabParallelEmbedding:
-        """Cut the vocabulary, or add tokens behind it, drawn from a normal distribution (`initializer_range`).
+        """Shrink the vocabulary, or append tokens with normal random embeddings (`initializer_range`).
 
         Changes `config.vocab_size`, and the projection of a language model too. All ranks call this together.
 
         Args:
-            new_num_tokens: size of the vocabulary; default as it is.
-            pad_to_multiple_of: rounds it up.
+            new_num_tokens: size of the vocabulary; default unchanged.
+            pad_to_multiple_of: round the size up to a multiple of this.
 
         Returns:
             the word embeddings.
 
         Raises:
-            ValueError: a number that is not positive or leaves no padding token.
+            ValueError: the size is not positive, or leaves no padding token.
         """
         num_tokens = self.config.vocab_size if new_num_tokens is None else new_num_tokens
         if pad_to_multiple_of is not None:
             num_tokens = -(-num_tokens // pad_to_multiple_of) * pad_to_multiple_of
         if num_tokens != self.config.vocab_size:
-            self.config.copy(vocab_size=num_tokens)  # refuses what no model can have
+            self.config.copy(vocab_size=num_tokens)  # refuses invalid sizes
             self.config.vocab_size = num_tokens
             resize_embedding(self.get_input_embeddings(), num_tokens, std=self.config.initializer_range)
             self.resize_output_embeddings(num_tokens)
         return self.get_input_embeddings()
 
     def resize_output_embeddings(self, num_tokens: int) -> None:
-        """Follow a new size of the vocabulary; language models override this."""
+        """Resize the projection with the vocabulary; language models override this."""
 
     def prune_heads(self, heads_to_prune: Mapping[int, Iterable[int]]) -> None:
-        """Remove attention heads for good: the projections get smaller, `config.pruned_heads` says which are gone.
+        """Remove attention heads from the projections, and add them to `config.pruned_heads`.
 
-        Heads are counted as in the whole model, whatever was pruned before. All ranks call this together.
+        Indices are those of the unpruned model. All ranks call this together.
 
         Args:
             heads_to_prune: by layer, the heads to remove; layer -1 is the last.
@@ -137,7 +129,7 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
             prune_attention(layer_module.attention, self.config.kept_heads(index))
 
     def enable_input_require_grads(self) -> None:
-        """Have the word embeddings' output require gradients, for adapters on frozen weights."""
+        """Make the output of the word embeddings require gradients, for adapters on frozen weights."""
 
         def require_grads(module: nn.Module, args: Any, output: Tensor) -> None:
             output.requires_grad_(True)
@@ -150,7 +142,7 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
             self._require_grads_hook.remove()
 
     def gradient_checkpointing_enable(self) -> None:
-        """In `train()`, keep only the input of each layer and compute the layer again for its gradient."""
+        """In `train()`, keep only the input of each layer and recompute the layer in the backward pass."""
         self.base_model.encoder.gradient_checkpointing = True
 
     def gradient_checkpointing_disable(self) -> None:
@@ -171,10 +163,11 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         return DropoutSeed(self.group.common_seed())
 
     def initialize(self) -> None:
-        """Draw initial weights on the default device, unless that is the meta device.
+        """Initialise the weights on the default device, unless that is the meta device.
 
-        Classes build their modules under `torch.device("meta")` and call this behind it, so that nothing is
-        allocated twice; a model within a model is left to the outer one, and all of it to `from_pretrained`.
+        Classes build their modules under `torch.device("meta")` and call this afterwards, so that nothing is
+        allocated twice. A trunk within a task model is initialised by the task model; under `from_pretrained` the
+        default device is the meta device.
         """
         device = torch.get_default_device()
         if device.type != "meta":
@@ -222,21 +215,21 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         Args:
             pretrained_model_name_or_path: directory with `config.json` and `model.safetensors` or
                 `pytorch_model.bin` (or a sharded index of either), or an id such as "facebook/xlm-roberta-xl". Of
-                several, the one that Transformers reads is read, and a warning of the logger names the others.
+                several, the one that Transformers would read is read, and a warning names the others.
             model_args, kwargs: changes to the configuration (`num_labels=3`, `problem_type=…`) and arguments of
                 the class (`add_pooling_layer=False`).
-            config: in place of the directory's; also the path or hub id of one.
+            config: replaces that of the directory; also the path or hub id of one.
             cache_dir, force_download, local_files_only, token, revision, subfolder: see
-                `model.checkpoints.hub.HubOptions`; nothing of them is kept.
-            ignore_mismatched_sizes: initialise what has another shape in the checkpoint.
-            state_dict: whole tensors by name, in place of the files.
-            output_loading_info: also return the names of missing, unexpected and mismatched tensors.
-            torch_dtype, dtype: of the weights, two names for one thing; default as stored in `config.json`, else
-                float32; "auto" is the default.
+                `model.checkpoints.hub.HubOptions`; they are not stored.
+            ignore_mismatched_sizes: initialise parameters that have another shape in the checkpoint. state_dict:
+            full tensors by name, instead of files. output_loading_info: also return the names of missing,
+            unexpected and mismatched tensors. torch_dtype, dtype: two names for the dtype of the weights; default
+            ("auto") that of `config.json`, else
+                float32.
 
         Returns:
-            the model in `eval()` mode. Heads that the checkpoint does not hold are initialised, and a warning
-            of the logger names them and the stored tensors that were not used; see `load_report`.
+            the model in `eval()` mode. Heads that are missing in the checkpoint are initialised; a warning names
+            them and the unused tensors, see `load_report`.
 
         Raises:
             CheckpointError: a tensor of the trunk is missing, or a tensor has another shape.
@@ -279,21 +272,21 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         safe_serialization: bool = True,
         variant: str | None = None,
     ) -> None:
-        """Write `config.json` and `model.safetensors`, or several files with an index; Transformers loads them.
+        """Write `config.json` and `model.safetensors`, or several files with an index; Transformers can load them.
 
         Under tensor parallelism all ranks call this together: tensors are gathered one at a time, and rank 0
         writes. An earlier checkpoint in the directory is replaced.
 
         Args:
             is_main_process: whether this process writes (under tensor parallelism: if it is rank 0).
-            state_dict: whole tensors by name, to be written in place of the model's own.
-            save_function: not called; it writes the pickles of Transformers, and pickles are not written.
-            push_to_hub, safe_serialization, variant: taken for the sake of code written for Transformers.
-            max_shard_size: most bytes in a file, as a number or as "500MB".
+            state_dict: full tensors by name, to write instead of those of the model.
+            save_function: ignored; in Transformers it writes pickles, which are not written here.
+            push_to_hub, safe_serialization, variant: for compatibility; only their defaults are accepted.
+            max_shard_size: maximum bytes per file, as a number or as "500MB".
 
         Raises:
-            ValueError: `config.hidden_act` is a callable, the size cannot be understood, the trunk was fused, or
-                an upload, a pickle or a variant is wanted.
+            ValueError: `config.hidden_act` is a callable, the size cannot be parsed, the trunk was fused, or an
+                upload, a pickle or a variant is asked for.
         """
         if self.base_model.fused is not None:
             raise ValueError("a trunk that was fused cannot be saved; load it again")

@@ -1,6 +1,6 @@
-"""Changing the size of a model that is there: vocabulary rows and attention heads.
+"""Resize an existing model: vocabulary rows and attention heads.
 
-Under tensor parallelism a changed tensor is gathered, changed and cut anew, so that the ranks stay balanced.
+Under tensor parallelism a tensor is gathered, changed and sliced again, so that the ranks stay balanced.
 """
 
 import torch
@@ -9,19 +9,20 @@ from torch import Tensor, nn
 from model.layers.encoder import Attention
 from model.layers.heads import LMHead
 from model.parallel.group import ShardGroup
-from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
+from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
+from model.parallel.shard import Shard
 
 _Parallel = ColumnParallelLinear | RowParallelLinear | VocabParallelEmbedding
 
 
 def resize_embedding(embedding: VocabParallelEmbedding, num_rows: int, *, std: float) -> None:
-    """Keep the first rows, or add rows drawn from a normal distribution with mean 0."""
+    """Keep the first rows, or append rows from a normal distribution with mean 0."""
     _replace(embedding, "weight", _with_rows(_full(embedding, "weight"), num_rows, std, embedding.group))
     embedding.num_embeddings = num_rows
 
 
 def resize_lm_head(head: LMHead, num_rows: int, *, std: float, tied: VocabParallelEmbedding | None) -> None:
-    """The same for the projection onto the vocabulary; `tied` has been resized before. New biases are 0."""
+    """Resize the projection onto the vocabulary, after the embeddings if `tied`; new biases are 0."""
     decoder = head.decoder
     if tied is None:
         _replace(decoder, "weight", _with_rows(_full(decoder, "weight"), num_rows, std, head.group))
@@ -34,7 +35,7 @@ def resize_lm_head(head: LMHead, num_rows: int, *, std: float, tied: VocabParall
 
 
 def prune_attention(attention: Attention, kept_heads: list[int]) -> None:
-    """Remove the heads that are not in `kept_heads` (numbers in the unpruned model) from all projections."""
+    """Remove the heads that are not in `kept_heads` (indices in the unpruned model) from all projections."""
     module = attention.self
     if kept_heads == module.heads:
         return
@@ -55,7 +56,7 @@ def _full(module: _Parallel, name: str) -> Tensor:
 
 
 def _replace(module: _Parallel, name: str, full: Tensor) -> None:
-    """Put this rank's part of a full tensor in the place of a parameter."""
+    """Replace a parameter by this rank's slice of a full tensor."""
     before, old = module.shards[name], module.get_parameter(name)
     shard = Shard.of(module.group, before.dim, full.shape[before.dim], before.unit_size)
     module.shards[name] = shard

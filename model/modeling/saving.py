@@ -1,4 +1,4 @@
-"""Which tensors `save_pretrained` writes, and where each comes from."""
+"""The tensors that `save_pretrained` writes, and the functions that read them."""
 
 from collections.abc import Callable, Mapping
 
@@ -10,7 +10,7 @@ from model.parallel.group import ShardGroup
 
 
 def own_tensors(model: nn.Module, group: ShardGroup) -> tuple[list[TensorSpec], Callable[[str], Tensor]]:
-    """The parameters of a model: tied ones once, and whole, gathered from the ranks when their turn comes."""
+    """The full parameters of a model, tied ones once; each is gathered from the ranks when it is read."""
     entries = {name: entry for entry in parameters_of(model) for name in entry.stored_names}
 
     def read(name: str) -> Tensor:
@@ -24,7 +24,7 @@ def own_tensors(model: nn.Module, group: ShardGroup) -> tuple[list[TensorSpec], 
 def given_tensors(
     model: nn.Module, state_dict: Mapping[str, Tensor]
 ) -> tuple[list[TensorSpec], Callable[[str], Tensor]]:
-    """The tensors of a state dict without those that are a tied parameter's once more."""
+    """The tensors of a state dict without repetitions of tied parameters."""
     first_names = {name: entry.names[0] for entry in parameters_of(model) for name in entry.names}
     written = {name for entry in parameters_of(model) for name in entry.stored_names}
 

@@ -1,4 +1,4 @@
-"""XLMRobertaXLModel: embeddings, encoder and optional pooler, over packed or padded sequences."""
+"""XLMRobertaXLModel: embeddings, encoder and optional pooler, for packed or padded batches."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
-from model.inference.encoder import FusedEncoder
-from model.inference.int8_linear import Quantization, refuse_quantization
-from model.kernels.hardware import FAST_PATH_CALLS
+from model.inference.encoder import InferenceEncoder
+from model.inference.quantization import Quantization, refuse_quantization
 from model.layers.dropout import DropoutSeed
 from model.layers.encoder import Embeddings, Encoder, Pooler
 from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
@@ -19,7 +18,7 @@ from model.parallel.group import ShardGroup
 
 
 class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
-    """The trunk without a head; an encoder, or a decoder where `config.is_decoder` says so.
+    """The trunk without a head: an encoder, or a decoder if `config.is_decoder`.
 
     Args:
         config: geometry and options.
@@ -39,29 +38,29 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             self.embeddings = Embeddings(config, self.group)
             self.encoder = Encoder(config, self.group)
             self.pooler = Pooler(config) if add_pooling_layer else None
-        self.fused: FusedEncoder | None = None
+        self.fused: InferenceEncoder | None = None
         self.initialize()
 
     def fuse(self, quantization: Quantization | None = None) -> None:
-        """Bring loaded layers into the form in which packed batches are computed fastest.
+        """Convert the loaded layers to the fastest form for packed batches (`model.inference.encoder`).
 
-        See `model.inference.encoder`. From here on the trunk has no gradient, no padded forward and no state to
-        save. Layers are converted one at a time: at most one of them is held twice.
+        Afterwards the trunk has no gradient and no padded forward, and cannot be saved. Layers are converted one
+        at a time, so that at most one of them is in memory twice.
 
         Args:
-            quantization: products in eight bits, of a trunk in bf16 (see `model.inference.int8_linear`).
+            quantization: quantize the products of the layers to eight bits; the trunk must be in bf16.
 
         Raises:
-            ValueError: this device, dtype or layer cannot be quantized so.
+            ValueError: this device, dtype or layer cannot be quantized in this way.
         """
         if quantization is not None:
             matrices = [p for p in self.encoder.layer.parameters() if p.dim() == 2]
             refuse_quantization(quantization, self.device, self.dtype, [p.shape for p in matrices])
         self.eval()
-        self.fused = FusedEncoder(self.encoder, quantization, self.config, self.group)
+        self.fused = InferenceEncoder(self.encoder, quantization, self.config, self.group)
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
-        """Final hidden states `[num_tokens, hidden_size]` of packed sequences: no padding is computed.
+        """Final hidden states `[num_tokens, hidden_size]` of packed sequences, without padding.
 
         Dropout applies in `train()` to the embeddings and residual branches; attention weights are not dropped.
 
@@ -86,8 +85,8 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         return self.encoder.forward_packed(hidden_TD, batch, seed)
 
     @torch.no_grad()
-    def _forward_fused(self, fused: FusedEncoder, batch: PackedBatch) -> Tensor:
-        """The whole batch at once on a GPU, else slices of whole sequences one after the other."""
+    def _forward_fused(self, fused: InferenceEncoder, batch: PackedBatch) -> Tensor:
+        """The whole batch at once on a GPU, else one slice of whole sequences after the other."""
         if self.device.type == "cuda" and batch.lengths:
             return fused.forward_(self.embeddings.forward_packed(batch), batch)
         states_TD = torch.empty(
@@ -95,7 +94,6 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         )
         begin = 0
         for part in batch.split(fused.slice_tokens):
-            FAST_PATH_CALLS["slices"] += 1
             end = begin + len(part.input_ids)
             fused.fill_(states_TD[begin:end], self.embeddings, part)
             begin = end
@@ -120,12 +118,12 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         """Hidden states of a padded batch, with every option of the Transformers class.
 
         Args:
-            input_ids: `[batch, length]`; or `inputs_embeds` `[batch, length, hidden_size]` in its place.
+            input_ids: `[batch, length]`; or `inputs_embeds` `[batch, length, hidden_size]` instead.
             attention_mask: 1 for tokens to attend to, 0 for others; `[batch, cached + length]`, or
-                `[batch, length, cached + length]` for a mask of one's own.
+                `[batch, length, cached + length]` for a custom mask.
             token_type_ids: `[batch, length]`, default 0.
             position_ids: `[batch, length]`, default counted from `config.pad_token_id + 1`.
-            head_mask: `[num_heads]` or `[num_layers, num_heads]`, 1 to keep a head; pruned heads are counted.
+            head_mask: `[num_heads]` or `[num_layers, num_heads]` including pruned heads, 1 to keep a head.
             encoder_hidden_states: `[batch, other length, hidden_size]`, for a decoder with cross-attention.
             encoder_attention_mask: `[batch, other length]` or `[batch, length, other length]`.
             past_key_values: the cache of an earlier call: per layer, keys and values `[batch, heads of this
@@ -136,7 +134,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         Returns:
             BaseModelOutputWithPoolingAndCrossAttentions, or with `return_dict=False` the tuple
             (last_hidden_state, pooler_output, past_key_values, hidden_states, attentions, cross_attentions)
-            less what was not asked for.
+            without those that were not asked for.
 
         Raises:
             ValueError: both or neither of `input_ids` and `inputs_embeds`, a mask of another shape, a sequence
@@ -189,7 +187,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
     def _run_layers(
         self, hidden: Tensor, inputs: "_LayerInputs", wanted: "_Wanted"
     ) -> BaseModelOutputWithPoolingAndCrossAttentions:
-        """The layers in turn, keeping of each what is wanted; the final LayerNorm; the pooler."""
+        """Run the layers, keeping the requested outputs of each, then the final LayerNorm and the pooler."""
         states, attentions, cross_attentions, caches = [], [], [], []
         for index, layer in enumerate(self.encoder.layers):
             if wanted.hidden_states:
@@ -229,7 +227,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
 
 @dataclass(frozen=True)
 class _Wanted:
-    """Which options of the output to keep."""
+    """Which optional outputs to keep."""
 
     cache: bool
     attentions: bool
@@ -238,7 +236,7 @@ class _Wanted:
 
 @dataclass(frozen=True)
 class _LayerInputs:
-    """What the layers take beside the hidden states."""
+    """The inputs of the layers besides the hidden states."""
 
     mask: Tensor
     head_mask: Tensor | None
@@ -248,7 +246,7 @@ class _LayerInputs:
     seed: DropoutSeed | None
 
     def of_layer(self, index: int) -> tuple[object, ...]:
-        """The arguments of `Layer.forward` behind the hidden states."""
+        """The arguments of `Layer.forward` after the hidden states."""
         return (
             self.mask,
             None if self.head_mask is None else self.head_mask[index],
@@ -273,7 +271,7 @@ def broadcast_mask(mask: Tensor) -> Tensor:
 
 
 def self_attention_mask(mask: Tensor, num_queries: int, *, is_causal: bool, dtype: torch.dtype) -> Tensor:
-    """What is added to the scores of self-attention; a causal mask joins a `[batch, keys]` mask only."""
+    """The mask to add to the scores of self-attention; only `[batch, keys]` masks are made causal."""
     keep = broadcast_mask(mask)
     if is_causal and mask.dim() == 2:
         num_keys = mask.shape[-1]
@@ -285,7 +283,7 @@ def self_attention_mask(mask: Tensor, num_queries: int, *, is_causal: bool, dtyp
 def cross_attention_mask(
     encoder_hidden: Tensor | None, mask: Tensor | None, *, dtype: torch.dtype
 ) -> Tensor | None:
-    """What is added to the scores of cross-attention; without a mask, every state is attended to."""
+    """The mask to add to the scores of cross-attention; without one, all states are attended to."""
     if encoder_hidden is None:
         return None
     if mask is None:
@@ -294,5 +292,5 @@ def cross_attention_mask(
 
 
 def additive_mask(keep: Tensor, dtype: torch.dtype) -> Tensor:
-    """0 where `keep` is 1, the least number of the dtype where it is 0."""
+    """0 where `keep` is 1, the minimum of the dtype where it is 0."""
     return (1.0 - keep.to(dtype)) * torch.finfo(dtype).min

@@ -1,4 +1,4 @@
-"""Tensor parallelism: the group of ranks that share one model, and collectives that autograd understands.
+"""Tensor parallelism: the group of ranks that share one model, and collectives with gradients.
 
 The scheme is Megatron-LM's (Shoeybi et al. 2019, https://arxiv.org/abs/1909.08053, section 3): a column-parallel
 linear layer feeds a row-parallel one, so that a transformer block needs two reductions. `copy_to_shards` and
@@ -15,7 +15,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ShardGroup:
-    """The ranks that hold one replica of the model between them. A group of size 1 needs no process group."""
+    """The ranks that share one replica of the model. A group of size 1 needs no process group."""
 
     rank: int = 0
     size: int = 1
@@ -28,7 +28,7 @@ class ShardGroup:
             raise ValueError(f"a shard group of size {self.size} needs a torch.distributed process group")
 
     def bounds(self, num_units: int, rank: int | None = None) -> tuple[int, int]:
-        """Half-open range of the units (heads, columns, vocabulary rows) that a rank holds; balanced."""
+        """The half-open range of units (heads, columns, vocabulary rows) that a rank holds; balanced."""
         rank = self.rank if rank is None else rank
         return rank * num_units // self.size, (rank + 1) * num_units // self.size
 
@@ -61,14 +61,14 @@ class ShardGroup:
 
         Args:
             full_size: length of the result along `dim`; the ranks hold balanced numbers of units.
-            unit_size: rows that stay together.
+            unit_size: number of rows that are never separated.
         """
         if self.size == 1:
             return tensor
         dim = dim % tensor.dim()
         bounds = [self.bounds(full_size // unit_size, rank) for rank in range(self.size)]
         sizes = [(stop - start) * unit_size for start, stop in bounds]
-        # Shards may differ by one unit, and all_gather wants equal shapes.
+        # Shards may differ by one unit, but all_gather needs equal shapes.
         shape = list(tensor.shape)
         shape[dim] = max(sizes)
         padded = tensor.new_zeros(shape)
@@ -112,14 +112,14 @@ class _GatherFromShards(torch.autograd.Function):
 
 
 def copy_to_shards(tensor: Tensor, group: ShardGroup) -> Tensor:
-    """Identity forward, sum of the ranks' gradients backward: where a replicated value meets sharded weights."""
+    """Identity forward, sum of the gradients of all ranks backward; for a replicated input of sharded weights."""
     if group.size == 1 or not torch.is_grad_enabled():
         return tensor
     return cast(Tensor, _CopyToShards.apply(tensor, group))  # type: ignore[no-untyped-call]
 
 
 def reduce_from_shards(tensor: Tensor, group: ShardGroup) -> Tensor:
-    """Sum over the ranks forward, identity backward. Without autograd the sum is made in place."""
+    """Sum over the ranks forward, identity backward. In place without autograd."""
     if group.size == 1:
         return tensor
     if not torch.is_grad_enabled():

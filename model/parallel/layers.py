@@ -1,64 +1,24 @@
-"""Linear and embedding layers that hold one rank's slice of their weights, and know which slice it is.
+"""Linear and embedding layers of which each rank holds one slice of the weights.
 
-The pair of a column-parallel and a row-parallel layer is Megatron-LM's
-(https://arxiv.org/abs/1909.08053); `shards` tells a checkpoint reader what to read.
+Pairs of a column-parallel and a row-parallel layer are those of Megatron-LM (https://arxiv.org/abs/1909.08053).
+`shards` says which slice each parameter is, for reading and writing checkpoints.
 """
-
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.parallel.group import ShardGroup, copy_to_shards, reduce_from_shards
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Which part of a full tensor a parameter is: rows [start, stop) of `full_size` along `dim`.
-
-    Rows are handed out in units of `unit_size` (the width of an attention head), which stay together.
-    """
-
-    dim: int
-    start: int
-    stop: int
-    full_size: int
-    unit_size: int = 1
-
-    @classmethod
-    def of(cls, group: ShardGroup, dim: int, full_size: int, unit_size: int = 1) -> "Shard":
-        """The part of a rank."""
-        start, stop = (unit_size * bound for bound in group.bounds(full_size // unit_size))
-        return cls(dim, start, stop, full_size, unit_size)
-
-    @property
-    def size(self) -> int:
-        """How many rows the rank holds."""
-        return self.stop - self.start
-
-    def cut(self, full: Tensor) -> Tensor:
-        """The rank's part of the full tensor, a view."""
-        return full.narrow(self.dim, self.start, self.size)
-
-    def parameter_of(self, full: nn.Parameter, group: ShardGroup) -> nn.Parameter:
-        """The rank's part of a full parameter, a copy; in a group of one the parameter itself."""
-        if group.size == 1:
-            return full
-        return nn.Parameter(self.cut(full.detach()).clone(), requires_grad=full.requires_grad)
-
-    def gather(self, part: Tensor, group: ShardGroup) -> Tensor:
-        """The full tensor from the parts of all ranks, outside autograd."""
-        return group.all_gather(part.detach(), self.dim, self.full_size, self.unit_size)
+from model.parallel.shard import Shard
 
 
 class ColumnParallelLinear(nn.Module):
     """`y = x W^T + b` with the output features split over the ranks.
 
     Args:
-        in_features: width of the input, which every rank holds whole.
+        in_features: width of the input, which is replicated.
         out_features: full width of the output; a rank computes the part that `shards["weight"]` names.
-        unit_size: features that stay together (the width of an attention head).
+        unit_size: number of features that are never separated (the size of an attention head).
     """
 
     def __init__(
@@ -80,7 +40,7 @@ class ColumnParallelLinear(nn.Module):
 
     @classmethod
     def from_linear(cls, linear: nn.Linear, group: ShardGroup) -> "ColumnParallelLinear":
-        """A rank's rows of a whole layer; on one rank the very same parameters. Without a bias it gets zeros."""
+        """Slice a whole layer; a group of one keeps the parameters themselves. A missing bias becomes zeros."""
         with torch.device("meta"):
             layer = cls(linear.in_features, linear.out_features, group)
         weight, bias = linear.get_parameter("weight"), dict(linear.named_parameters()).get("bias")
@@ -98,7 +58,7 @@ class ColumnParallelLinear(nn.Module):
 class RowParallelLinear(nn.Module):
     """`y = x W^T + b` with the input features split over the ranks; every rank gets the full output.
 
-    The bias is held whole by every rank and added once, after the reduction.
+    The bias is replicated, and added once, after the reduction.
     """
 
     def __init__(self, in_features: int, out_features: int, group: ShardGroup, *, unit_size: int = 1) -> None:
@@ -117,10 +77,10 @@ class RowParallelLinear(nn.Module):
 
 
 def embedding_table(num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> nn.Embedding:
-    """A `torch.nn.Embedding` without values.
+    """A `torch.nn.Embedding` with uninitialized weights.
 
-    Its own constructor draws some, which on the meta device, where models are built, loads torch's compiler: that
-    takes a process a second and more.
+    The constructor of `torch.nn.Embedding` draws random weights. On the meta device, where models are built, that
+    imports torch's compiler, which takes more than a second.
     """
     weight = torch.empty(num_embeddings, embedding_dim)
     return nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=padding_idx)
@@ -152,7 +112,7 @@ class VocabParallelEmbedding(nn.Module):
     def from_embedding(
         cls, embedding: nn.Embedding, group: ShardGroup, *, padding_idx: int | None
     ) -> "VocabParallelEmbedding":
-        """A rank's rows of a whole table; on one rank the very same parameter."""
+        """Slice a whole table; a group of one keeps the parameter itself."""
         with torch.device("meta"):
             table = cls(embedding.num_embeddings, embedding.embedding_dim, group, padding_idx)
         table.weight = table.shards["weight"].parameter_of(embedding.get_parameter("weight"), group)
@@ -163,8 +123,8 @@ class VocabParallelEmbedding(nn.Module):
         if self.group.size == 1:
             return F.embedding(input_ids, self.weight, self.padding_idx)
         shard = self.shards["weight"]
-        # Ids outside the vocabulary are refused by a lookup that takes no memory, on all ranks alike: one that
-        # went on would wait for the others.
+        # Look up all ids in a table without memory, which raises on all ranks alike for ids outside the
+        # vocabulary: a rank that went on would wait for the others.
         F.embedding(input_ids, torch.zeros((1, 1), device=input_ids.device).expand(self.num_embeddings, 1))
         is_foreign = (input_ids < shard.start) | (input_ids >= shard.stop)
         local_ids = (input_ids - shard.start).masked_fill(is_foreign, 0)

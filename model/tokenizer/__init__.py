@@ -1,1 +1,1 @@
-"""Text to token ids and character offsets, and back."""
+"""The tokenizer: text to token ids and character offsets, and back."""

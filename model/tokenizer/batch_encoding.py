@@ -1,4 +1,4 @@
-"""What a call of the tokenizer returns: model inputs by name, and maps between text and tokens."""
+"""The result of a tokenizer call: model inputs by name, and maps between text and tokens."""
 
 from collections import UserDict
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ TensorType = Literal["pt", "np"]
 class BatchEncoding(UserDict[str, Any]):
     """Model inputs by name, also as attributes: `batch["input_ids"]` is `batch.input_ids`.
 
-    Values are lists, or tensors after `return_tensors`. `model(**batch)` works. The methods below
-    need the encodings that the tokenizer's call leaves here; `pad` of the tokenizer does not.
+    Values are lists, or tensors with `return_tensors`. `model(**batch)` works. The methods below need the
+    encodings of a tokenizer call; the results of the tokenizer's `pad` have none.
     """
 
     def __init__(self, data: Mapping[str, Any] | None = None, encodings: Sequence[Encoding] | None = None) -> None:
@@ -37,7 +37,7 @@ class BatchEncoding(UserDict[str, Any]):
 
     @property
     def encodings(self) -> list[Encoding]:
-        """One for each row. Raises ValueError where there are none."""
+        """One for each row. Raises ValueError if there are none."""
         if self._encodings is None:
             raise ValueError(
                 "tokens, words and offsets are known only to what the tokenizer's call returns, "
@@ -46,11 +46,11 @@ class BatchEncoding(UserDict[str, Any]):
         return self._encodings
 
     def tokens(self, batch_index: int = 0) -> list[str]:
-        """The token strings of a row; unknown pieces are shown as they are in the text."""
+        """The token strings of a row; unknown pieces as they are in the text."""
         return self.encodings[batch_index].tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """For each token the number of its word; None for special tokens and padding."""
+        """For each token the index of its word; None for special tokens and padding."""
         return self.encodings[batch_index].word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
@@ -101,7 +101,7 @@ class BatchEncoding(UserDict[str, Any]):
         return encoding.char_to_word(char, sequence_index)
 
     def convert_to_tensors(self, tensor_type: TensorType | None) -> Self:
-        """Turns every value into an array ("np") or tensor ("pt"), int64 for ids, in place.
+        """Convert every value to an array ("np") or tensor ("pt") in place; ids are int64.
 
         Raises ValueError for rows of different lengths.
         """
@@ -114,7 +114,7 @@ class BatchEncoding(UserDict[str, Any]):
         return self
 
     def to(self, device: "str | int | torch.device") -> Self:
-        """Moves the tensors among the values to a device, in place."""
+        """Move the tensors to a device, in place."""
         for name, value in self.data.items():
             if hasattr(value, "to"):
                 self.data[name] = value.to(device)
@@ -140,7 +140,7 @@ def _tensor(name: str, values: Any, tensor_type: TensorType) -> Any:
         array = array.astype(np.int64)
     if tensor_type == "np":
         return array
-    # Here and not above: reading and cutting text takes no torch.
+    # Imported here, since tokenizing text does not need torch.
     import torch  # noqa: PLC0415
 
     tensor = torch.from_numpy(array)

@@ -1,8 +1,8 @@
 """Character offsets of sentencepiece pieces in the text that they came from.
 
-Sentencepiece normalises first (NFKC and more) and cuts afterwards. Its normaliser tells where each
-normalised character begins in the original, and pieces tile the normalised text; these two facts
-give every span. Arrays are flat over a batch: C normalised characters, P pieces, n texts.
+Sentencepiece normalises text first (NFKC and more) and splits it into pieces afterwards. Its normaliser reports
+where each normalised character begins in the original, and the pieces cover the normalised text; together these
+give the span of each piece. Arrays are flat over a batch: C normalised characters, P pieces, n texts.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ IntArray = NDArray[np.integer]
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where the normalised characters of a batch of texts come from.
+    """The original spans of the normalised characters of a batch of texts.
 
     `is_space`: bool [C], the character is the metaspace. `begins`, `ends`: int32 [C], half-open
     span of original characters that became this one: several may share a span (a ligature that
@@ -34,14 +34,14 @@ class Alignment:
 
 
 def offsets_from_lengths(lengths: IntArray) -> NDArray[np.int64]:
-    """[n] lengths to the [n + 1] offsets of a ragged array."""
+    """[n] lengths to [n + 1] offsets of a ragged array."""
     offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
 
 
 def align(normalized: Sequence[tuple[str, Sequence[int]]]) -> Alignment:
-    """Flattens what the normaliser reports for each text.
+    """Flatten the reports of the normaliser for each text.
 
     A report is the normalised text of c characters and c + 1 positions: where each of its
     characters begins in the original, and where the last one ends.
@@ -54,8 +54,8 @@ def align(normalized: Sequence[tuple[str, Sequence[int]]]) -> Alignment:
 
     is_row_end = np.zeros(num_positions, dtype=np.bool_)
     is_row_end[row_offsets[1:] + np.arange(len(normalized))] = True
-    # Characters of equal position are one run, and end where the next run begins. No character ends
-    # where it begins, so a run that goes on from one text into the next holds no character of the first.
+    # Characters of equal position are one run, and end where the next run begins. No character ends where it
+    # begins, so a run that continues into the next text contains no character of the first.
     is_run_start = np.ones(num_positions, dtype=np.bool_)
     is_run_start[1:] = positions[1:] != positions[:-1]
     run_starts = np.flatnonzero(is_run_start)
@@ -77,7 +77,7 @@ def piece_spans(
     texts: Sequence[str],
     is_invisible: Callable[[str], bool],
 ) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.bool_]]:
-    """Begins and ends (int32 [P]) in original characters, and where words start (bool [P]).
+    """Begins and ends (int32 [P]) in original characters, and whether a word starts (bool [P]).
 
     `piece_lengths` [P] counts normalised characters; `piece_offsets` [n + 1] says which pieces
     belong to which text. A span leaves out the blank before a word and characters that the

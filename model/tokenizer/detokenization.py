@@ -1,10 +1,10 @@
-"""Tokens back to text."""
+"""Convert tokens back to text."""
 
 from collections.abc import Sequence
 
 from model.tokenizer.character_offsets import METASPACE
 
-# What English detokenisation puts right, in this order (Transformers, clean_up_tokenization).
+# Replacements of English detokenization, in this order (clean_up_tokenization of Transformers).
 CLEAN_UPS = (
     *((f" {mark}", mark) for mark in ".?!,"),
     (" ' ", "'"),
@@ -13,12 +13,12 @@ CLEAN_UPS = (
 
 
 def join_tokens(tokens: Sequence[str]) -> str:
-    """The text of token strings, blanks at its ends taken away."""
+    """The text of token strings, without blanks at its ends."""
     return "".join(tokens).replace(METASPACE, " ").strip()
 
 
 def clean_up(out_string: str) -> str:
-    """Takes away the blanks before English punctuation and contracted endings."""
+    """Remove blanks before English punctuation and contractions."""
     for found, wanted in CLEAN_UPS:
         out_string = out_string.replace(found, wanted)
     return out_string

@@ -1,4 +1,4 @@
-"""One token sequence with everything that is known of its tokens."""
+"""One token sequence with the offsets, words and segments of its tokens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ class TokenSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenizedText:
-    """One text, or one list of words, without special tokens around it; lists of one length.
+    """The tokens of one text or one list of words, without special tokens around them; lists of equal length.
 
-    `offsets` are in characters of the text, or of the word that the token is in. `word_ids` number
-    the given words, or the words that the blanks of the text make.
+    `offsets` are in characters of the text, or of the given word that the token is in. `word_ids` are indices of
+    the given words, or of the words between blanks.
     """
 
     ids: list[int]
@@ -51,7 +51,7 @@ class TokenizedText:
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A sequence as the model takes it; every list has one entry a token.
+    """A complete input sequence; every list has one entry per token.
 
     `word_ids` and `sequence_ids` (0: the text, 1: its pair) are None for added special tokens and
     padding, whose offsets are (0, 0).
@@ -70,7 +70,7 @@ class Encoding:
 
     @property
     def type_ids(self) -> list[int]:
-        """Zeros: XLM-R knows no token types."""
+        """Zeros: XLM-R has no token types."""
         return [0] * len(self.ids)
 
     @classmethod
@@ -92,7 +92,7 @@ class Encoding:
         )
 
     def padded(self, length: int, side: Side) -> Self:
-        """With `<pad>` up to `length`; itself if it is that long."""
+        """Padded with `<pad>` to `length`; itself if it is that long."""
         if len(self.ids) >= length:
             return self
         return replace(
@@ -107,7 +107,7 @@ class Encoding:
         )
 
     def char_to_token(self, char: int, sequence: int = 0) -> int | None:
-        """The first token whose span holds the character; None for a blank, or a cut."""
+        """The first token whose span contains the character; None for a blank or truncated text."""
         return self._first(sequence, lambda token: self.offsets[token][0] <= char < self.offsets[token][1])
 
     def token_to_chars(self, token: int) -> CharSpan | None:
@@ -132,7 +132,7 @@ class Encoding:
         return CharSpan(self.offsets[tokens.start][0], self.offsets[tokens.end - 1][1])
 
     def char_to_word(self, char: int, sequence: int = 0) -> int | None:
-        """The word that the character is in; None for a blank, or a cut."""
+        """The word that the character is in; None for a blank or truncated text."""
         token = self.char_to_token(char, sequence)
         return None if token is None else self.word_ids[token]
 

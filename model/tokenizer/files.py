@@ -1,4 +1,4 @@
-"""The files of a tokenizer in Hugging Face layout: the sentencepiece model and the settings."""
+"""Tokenizer files in Hugging Face layout: the sentencepiece model and the settings."""
 
 import json
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ CONFIG_FILE_NAME = "tokenizer_config.json"
 SPECIAL_TOKENS_FILE_NAME = "special_tokens_map.json"
 ADDED_TOKENS_FILE_NAME = "added_tokens.json"
 
-# Position embeddings of the released models: 514, two of which stand before the first token.
+# The released models have 514 position embeddings, two of which are before the first token.
 DEFAULT_MODEL_MAX_LENGTH = 512
-# Transformers writes 10**30 for "not set".
+# Transformers writes 10**30 if it is not set.
 UNSET_MODEL_MAX_LENGTH = 10**9
 
 
 @dataclass(frozen=True, slots=True)
 class TokenizerConfig:
-    """What `tokenizer_config.json` may set."""
+    """The supported settings of `tokenizer_config.json`."""
 
     model_max_length: int = DEFAULT_MODEL_MAX_LENGTH
     padding_side: Side = "right"
@@ -32,7 +32,7 @@ class TokenizerConfig:
 def find_vocab_file(directory: Path) -> Path:
     """The sentencepiece model of a checkpoint directory.
 
-    Raises FileNotFoundError that says what is there instead.
+    Raises FileNotFoundError, which says what is there instead.
     """
     vocab_file = directory / VOCAB_FILE_NAME
     if vocab_file.is_file():
@@ -48,9 +48,9 @@ def find_vocab_file(directory: Path) -> Path:
 
 
 def read_tokenizer_config(directory: Path) -> TokenizerConfig:
-    """Settings from `tokenizer_config.json`, defaults where there is none.
+    """Settings from `tokenizer_config.json`, or defaults without that file.
 
-    Raises ValueError for settings that would make another tokenizer of it: other or added tokens.
+    Raises ValueError for settings that change the vocabulary: other or added tokens.
     """
     added_file = directory / ADDED_TOKENS_FILE_NAME
     if added_file.is_file():
@@ -80,7 +80,7 @@ def read_tokenizer_config(directory: Path) -> TokenizerConfig:
 def write_tokenizer_files(
     directory: Path, vocabulary: bytes, config: TokenizerConfig, prefix: str | None
 ) -> tuple[Path, ...]:
-    """Writes what `XLMRobertaTokenizer` of Transformers loads; returns the paths."""
+    """Write files that `XLMRobertaTokenizer` of Transformers can load; returns the paths."""
     directory.mkdir(parents=True, exist_ok=True)
     mask_token = {
         "__type": "AddedToken",
@@ -110,7 +110,7 @@ def write_tokenizer_files(
 
 
 def write_vocabulary(directory: Path, vocabulary: bytes, prefix: str | None) -> Path:
-    """Writes the sentencepiece model; returns its path."""
+    """Write the sentencepiece model; returns its path."""
     path = prefixed(directory, prefix, VOCAB_FILE_NAME)
     path.write_bytes(vocabulary)
     return path

@@ -1,4 +1,4 @@
-"""What a tokenizer may be called with, brought to one form: texts, pairs, words, batches."""
+"""Arguments of a tokenizer call, converted to one form: texts, pairs, words, batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ TextInput = str | Words | Sequence[tuple[str, str]] | Sequence[Words] | Sequence
 
 
 class ReturnOptions(TypedDict, total=False):
-    """What a call takes by keyword alone, because versions of Transformers have it in different places."""
+    """Keyword-only options, whose positions differ between versions of Transformers."""
 
     padding_side: Side | None
     return_token_type_ids: bool | None
@@ -24,7 +24,7 @@ class ReturnOptions(TypedDict, total=False):
 
 
 class EncodeOptions(ReturnOptions, total=False):
-    """The same, with what some methods take by place."""
+    """The same, with options that some methods also take by position."""
 
     is_split_into_words: bool
     pad_to_multiple_of: int | None
@@ -32,9 +32,9 @@ class EncodeOptions(ReturnOptions, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One sequence to make: the strings of the text, and those of its pair (None without one).
+    """One sequence to encode: the strings of the text, and those of its pair (None without one).
 
-    A text is one string, words that were split before are as many.
+    A text is one string; a text that was split into words is one string per word.
     """
 
     first: list[str]
@@ -44,9 +44,9 @@ class Sample:
 def read_samples(
     text: TextInput, text_pair: TextInput | None, *, is_split_into_words: bool
 ) -> tuple[list[Sample], bool]:
-    """The samples of a call, and whether the call was for a batch.
+    """The samples of a call, and whether the call is for a batch.
 
-    Raises ValueError for arguments that do not go together.
+    Raises ValueError for arguments that contradict each other.
     """
     rows: list[Any] = [text]
     is_batch = _depth(text) > int(is_split_into_words)
@@ -65,7 +65,7 @@ def read_samples(
 
 
 def _sample(text: Any, text_pair: Any, is_split_into_words: bool) -> Sample:
-    """A text that is one level deeper than expected is a text and its pair."""
+    """Read one sample; a text nested one level deeper than expected is a text and its pair."""
     depth = int(is_split_into_words)
     if text_pair is None and _depth(text) == depth + 1 and len(text) == 2:
         text, text_pair = text
@@ -82,7 +82,7 @@ def _sample(text: Any, text_pair: Any, is_split_into_words: bool) -> Sample:
 
 
 def _depth(value: Any) -> int:
-    """0 for a string, 1 for a list of strings, 2 for a list of lists; judged by the first."""
+    """0 for a string, 1 for a list of strings, 2 for a list of lists; by the first element."""
     if not isinstance(value, list | tuple):
         return 0
     return 1 + (_depth(value[0]) if value else 0)

@@ -1,4 +1,4 @@
-"""Bringing sequences to one length. Pure functions on lengths and lists."""
+"""Padding: pure functions on lengths and lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar, get_args
@@ -12,7 +12,7 @@ PaddingStrategy = Literal["longest", "max_length", "do_not_pad"]
 
 PADDING_STRATEGIES: tuple[PaddingStrategy, ...] = get_args(PaddingStrategy)
 
-# What stands at a padded position of each model input; inputs of other names are left alone.
+# Padding value of each model input; inputs of other names are left alone.
 FILL_VALUES: dict[str, Any] = {
     "input_ids": PAD_ID,
     "attention_mask": 0,
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def padding_strategy(padding: bool | str) -> PaddingStrategy:
-    """The strategy that an argument `padding` stands for; True is "longest".
+    """Parse the argument `padding`; True is "longest".
 
     Raises ValueError for an unknown name.
     """
@@ -42,7 +42,7 @@ def padded_length(
     max_length: int,
     pad_to_multiple_of: int | None,
 ) -> int:
-    """The length that every shorter sequence is brought to; 0 pads nothing."""
+    """The length to pad shorter sequences to; 0 for no padding."""
     if strategy == "do_not_pad":
         return 0
     length = max_length if strategy == "max_length" else max(lengths, default=0)
@@ -52,13 +52,13 @@ def padded_length(
 
 
 def pad_list(values: Sequence[T], length: int, fill: T, side: Side) -> list[T]:
-    """`values` with `fill` on one side up to `length`; longer ones stay as they are."""
+    """`values` padded with `fill` on one side to `length`; unchanged if longer."""
     padding = [fill] * (length - len(values))
     return [*values, *padding] if side == "right" else [*padding, *values]
 
 
 def pad_rows(rows_by_name: Mapping[str, list[Any]], length: int, side: Side) -> dict[str, list[list[Any]]]:
-    """Model inputs, each a list of rows, brought to `length`."""
+    """Pad model inputs, each a list of rows, to `length`."""
     return {
         name: [pad_list(row, length, FILL_VALUES[name], side) for row in rows] if name in FILL_VALUES else rows
         for name, rows in rows_by_name.items()
@@ -68,7 +68,7 @@ def pad_rows(rows_by_name: Mapping[str, list[Any]], length: int, side: Side) -> 
 def read_rows(
     encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
 ) -> tuple[dict[str, list[Any]], bool]:
-    """Rows by name, as lists, of one result of the tokenizer or of a list of them; is it a batch?
+    """Rows by name, as lists, of one tokenizer result or a list of them, and whether it is a batch.
 
     A single text is returned as one row. Raises ValueError without `input_ids`.
     """
@@ -87,7 +87,7 @@ def read_rows(
 
 
 def tensor_type_of(encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Literal["pt", "np"] | None:
-    """Of which kind the ids are: torch's tensors, arrays, or lists (None)."""
+    """The kind of the ids: tensors, arrays, or lists (None)."""
     first: Any = encoded_inputs if isinstance(encoded_inputs, Mapping) else next(iter(encoded_inputs), {})
     ids = first.get("input_ids")
     while isinstance(ids, list | tuple) and ids:
@@ -98,7 +98,7 @@ def tensor_type_of(encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any
 
 
 def _to_list(values: Any) -> Any:
-    """Arrays and tensors, also in lists, as lists."""
+    """Convert arrays and tensors, also within lists, to lists."""
     if isinstance(values, list | tuple):
         return [_to_list(value) for value in values]
     return values.tolist() if hasattr(values, "tolist") else values

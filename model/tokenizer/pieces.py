@@ -1,4 +1,4 @@
-"""The pieces of a batch of texts as flat arrays, and what can be done with them."""
+"""The sentencepiece pieces of a batch of texts as flat arrays; concatenate and regroup them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from model.tokenizer.character_offsets import offsets_from_lengths
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Where pieces stand in their texts.
+    """The spans of pieces in their texts.
 
-    `begins`, `ends`: int32 [total], half-open, in characters of the piece's own text. `is_word_start`:
-    bool [total]. `unknown_surfaces`: what the pieces that became `<unk>` were, by their flat index.
+    `begins`, `ends`: int32 [total], half-open, in characters of the piece's text. `is_word_start`: bool [total].
+    `unknown_surfaces`: the text of pieces that became `<unk>`, by flat index.
     """
 
     begins: NDArray[np.int32]
@@ -26,7 +26,7 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Insertion:
-    """A special token that belongs in front of the piece at flat index `place`.
+    """A special token to insert before the piece at flat index `place`.
 
     `begin`, `end`: its span in characters of its text.
     """
@@ -39,7 +39,7 @@ class Insertion:
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The pieces of n texts: `ids` int32 [total], `row_offsets` int64 [n + 1], perhaps `spans`."""
+    """The pieces of n texts: `ids` int32 [total], `row_offsets` int64 [n + 1], optional `spans`."""
 
     ids: NDArray[np.int32]
     row_offsets: NDArray[np.int64]
@@ -47,12 +47,12 @@ class Pieces:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Pieces of each text, int64 [n]."""
+        """Number of pieces of each text, int64 [n]."""
         return np.diff(self.row_offsets)
 
     @classmethod
     def concatenate(cls, parts: "Sequence[Pieces]") -> Self:
-        """The texts of all parts (at least one), which have spans all or none."""
+        """Concatenate parts (at least one); either all or none of them have spans."""
         ids = np.concatenate([part.ids for part in parts])
         row_offsets = offsets_from_lengths(np.concatenate([part.lengths for part in parts]))
         spans = [part.spans for part in parts if part.spans is not None]
@@ -82,10 +82,10 @@ def regroup(
     insertions: Sequence[Insertion],
     row_offsets: NDArray[np.int64],
 ) -> Pieces:
-    """Makes the pieces of k segments the pieces of the n texts that they were cut from.
+    """Merge the pieces of k segments into the pieces of the n texts that they were split from.
 
-    `shifts` [k]: where each segment began in its text, in characters. `insertions`: the special tokens
-    that the texts were cut at, in order. `row_offsets` [n + 1]: of the texts, insertions included.
+    `shifts` [k]: the character offset of each segment in its text. `insertions`: the special tokens that the texts
+    were split at, in order. `row_offsets` [n + 1]: of the texts, including insertions.
     """
     at = np.array([insertion.place for insertion in insertions], dtype=np.int64)
     ids = np.insert(pieces.ids, at, [insertion.token_id for insertion in insertions])

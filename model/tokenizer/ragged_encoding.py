@@ -1,6 +1,6 @@
-"""A batch of token sequences without padding, put together by array arithmetic.
+"""A batch of token sequences as ragged arrays without padding, which the pipeline works on.
 
-It is what the pipeline works on: nothing here takes Python time for each token.
+All functions are array arithmetic: no Python code runs per token.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SEGMENT_SPECIAL, SEGMENT_FIRST, SEGMENT_SECOND = -1, 0, 1
 
 @dataclass(frozen=True, slots=True)
 class RaggedEncoding:
-    """Token ids of n sequences, one after the other.
+    """Concatenated token ids of n sequences.
 
     `input_ids`: int32 [total]. `row_offsets`: int64 [n + 1], sequence i is
     `input_ids[row_offsets[i]:row_offsets[i + 1]]`. `num_tokens_full`: int32 [n], the length,
@@ -40,7 +40,7 @@ class RaggedEncoding:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each sequence, int64 [n]."""
+        """Number of tokens of each sequence, int64 [n]."""
         return np.diff(self.row_offsets)
 
 
@@ -52,9 +52,9 @@ def join_pieces(
     add_special_tokens: bool,
     truncation_side: Side,
 ) -> RaggedEncoding:
-    """`<s> A </s>` or `<s> A </s></s> B </s>`, cut to `max_length`, special tokens kept.
+    """`<s> A </s>` or `<s> A </s></s> B </s>`, truncated to `max_length` with its special tokens.
 
-    A pair is cut longest first. Raises ValueError if `max_length` cannot hold the special tokens.
+    Pairs are truncated longest first. Raises ValueError if `max_length` cannot hold the special tokens.
     """
     num_special = (4 if second is not None else 2) if add_special_tokens else 0
     if max_length is not None and max_length < num_special:
@@ -98,7 +98,7 @@ def join_pieces(
 def _copy(
     pieces: Pieces, kept: NDArray[np.int64], starts: NDArray[np.int64], side: Side
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices to read the kept pieces from, and to write them to from `starts` [n] on."""
+    """Flat indices to read the kept pieces from, and to write them to, starting at `starts` [n]."""
     source_starts = pieces.row_offsets[:-1]
     if side == "left":
         source_starts = source_starts + pieces.lengths - kept

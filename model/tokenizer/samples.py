@@ -1,4 +1,4 @@
-"""Samples to encodings: what a call of the tokenizer does between its arguments and its result."""
+"""Encode samples: the steps of a tokenizer call from its arguments to its result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from model.tokenizer.truncation import Side, TruncationStrategy, part_lengths, w
 
 @dataclass(frozen=True, slots=True)
 class EncodingOptions:
-    """How samples become sequences; lengths count special tokens.
+    """Options of encoding; lengths include special tokens.
 
-    `keeps_overflow`: the windows that truncation cuts off become sequences of their own.
+    `keeps_overflow`: the windows that truncation cuts off become further sequences.
     """
 
     add_special_tokens: bool
@@ -47,7 +47,7 @@ class EncodingOptions:
 def encode_samples(
     encoder: SentencePieceEncoder, samples: Sequence[Sample], options: EncodingOptions
 ) -> tuple[list[Encoding], list[int]]:
-    """The sequences of all samples, padded, and for each the index of its sample."""
+    """The padded sequences of all samples, and for each the index of its sample."""
     parts = [part for sample in samples for part in (sample.first, sample.second) if part is not None]
     pieces = encoder.encode(
         [string for part in parts for string in part],
@@ -86,7 +86,7 @@ def tokenized_texts(
 ) -> list[TokenizedText]:
     """The pieces of consecutive strings, `num_strings[i]` of them for text i.
 
-    A word is a string where texts came split, and else what a blank begins.
+    Words are the given strings if texts are split into words, else they start at blanks.
     """
     assert pieces.spans is not None
     ids: list[int] = pieces.ids.tolist()
@@ -114,11 +114,11 @@ def tokenized_texts(
 def sample_encodings(
     first: TokenizedText, second: TokenizedText | None, options: EncodingOptions
 ) -> list[Encoding]:
-    """The sequence of a sample, and after it its overflow.
+    """The sequence of a sample, followed by its overflow.
 
-    Of a pair that was cut in both parts, the overflow is every window of the first with every one
-    of the second, in the order of the released fast tokenizer.
-    Raises ValueError where `max_length` leaves no room.
+    If both parts of a pair were truncated, the overflow is every window of the first with every window of the
+    second, in the order of the released fast tokenizer. Raises ValueError if `max_length` leaves no space for
+    tokens.
     """
     budget = None
     if options.truncation != "do_not_truncate":
@@ -147,7 +147,7 @@ def _windows(text: TokenizedText, kept: int, options: EncodingOptions) -> list[T
 
 @dataclass(frozen=True, slots=True)
 class WantedInputs:
-    """Which lists a call returns beside the ids."""
+    """Which lists a call returns besides the ids."""
 
     token_type_ids: bool
     attention_mask: bool
@@ -157,7 +157,7 @@ class WantedInputs:
 
 
 def model_inputs(rows: Sequence[Encoding], wanted: WantedInputs) -> dict[str, list[Any]]:
-    """The wanted lists of each row, by the names of Transformers."""
+    """The requested lists of each row, by the names of Transformers."""
     inputs: dict[str, list[Any]] = {"input_ids": [row.ids for row in rows]}
     if wanted.token_type_ids:
         inputs["token_type_ids"] = [row.type_ids for row in rows]
@@ -181,7 +181,7 @@ def encode_call(
     wanted: WantedInputs,
     tensor_type: TensorType | None,
 ) -> BatchEncoding:
-    """What a call returns for its texts: lists of a single text, or rows of a batch, or tensors of rows."""
+    """The result of a call: lists of a single text, rows of a batch, or tensors of rows."""
     samples, is_batch = read_samples(text, text_pair, is_split_into_words=options.is_split_into_words)
     rows, sample_of_row = encode_samples(encoder, samples, options)
     inputs = model_inputs(rows, wanted)

@@ -1,7 +1,7 @@
 """Texts to token ids and character offsets: sentencepiece with fairseq's numbering.
 
-Sentencepiece numbers `<unk>` 0, `<s>` 1, `</s>` 2 and its pieces from 3 on. Fairseq put `<s>` 0,
-`<pad>` 1, `</s>` 2, `<unk>` 3 in front instead, so piece i has id i + 1, and added `<mask>` last.
+Sentencepiece numbers `<unk>` 0, `<s>` 1, `</s>` 2 and its pieces from 3. Fairseq has `<s>` 0, `<pad>` 1, `</s>` 2
+and `<unk>` 3 instead, so that piece i has id i + 1, and appends `<mask>`.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -29,8 +29,8 @@ from model.tokenizer.special_tokens import (
 
 FAIRSEQ_OFFSET = 1
 
-# Sentencepiece hands over Python integers, one a token and with offsets one a character: batches are
-# taken in bites of so many characters, which bounds the memory that these take for a moment.
+# Sentencepiece returns Python integers, one per token, and with offsets one per character. Batches are split into
+# chunks of about this many characters, which bounds the memory that the integers take.
 MAX_CHARS_AT_ONCE = 2_000_000
 
 
@@ -38,7 +38,7 @@ class SentencePieceEncoder:
     """A sentencepiece model under fairseq's ids. Safe to pickle and to share between threads."""
 
     def __init__(self, model_file: Path) -> None:
-        """Raises FileNotFoundError, or ValueError if the file is no model of XLM-R's kind."""
+        """Raises FileNotFoundError, or ValueError if the file is not a sentencepiece model of XLM-R."""
         self._processor = _load(model_file)
         num_pieces = len(self._processor)
         pieces: list[str] = self._processor.id_to_piece(list(range(num_pieces)))
@@ -65,13 +65,13 @@ class SentencePieceEncoder:
     ) -> Pieces:
         """Pieces of each text, without special tokens around them.
 
-        Those of `parsed_tokens` (special ones, such as `<mask>`) that are written in a text become that token;
-        the others are characters like any other and never yield a special token's id.
+        Special tokens in a text, such as `<mask>`, become that token if they are among `parsed_tokens`. Others are
+        ordinary characters and never get the id of a special token.
         """
         texts = list(texts)
         _check_texts(texts)
         parts = []
-        for bite in _bites(texts):
+        for bite in _chunks(texts):
             if parsed_tokens and any("<" in text for text in bite):
                 parts.append(self._encode_parsed(bite, parsed_tokens, return_offsets, num_threads))
             else:
@@ -79,7 +79,7 @@ class SentencePieceEncoder:
         return Pieces.concatenate(parts)
 
     def token_to_id(self, token: str) -> int:
-        """The id of a token; of `<unk>` for a string that is none."""
+        """The id of a token, or of `<unk>` for any other string."""
         special = self._special_ids.get(token)
         if special is not None:
             return special
@@ -87,7 +87,7 @@ class SentencePieceEncoder:
         return piece_id + FAIRSEQ_OFFSET if piece_id else UNK_ID
 
     def ids_to_tokens(self, ids: Sequence[int]) -> list[str]:
-        """Raises ValueError for an id outside the vocabulary."""
+        """The tokens of ids. Raises ValueError for an id outside the vocabulary."""
         if ids and not (min(ids) >= 0 and max(ids) < self.vocab_size):
             wrong = next(i for i in ids if not 0 <= i < self.vocab_size)
             raise ValueError(f"token id {wrong} is outside the vocabulary [0, {self.vocab_size})")
@@ -96,7 +96,7 @@ class SentencePieceEncoder:
         return [special.get(i, piece) for i, piece in zip(ids, pieces, strict=True)]
 
     def serialized_model(self) -> bytes:
-        """The content of the model's file."""
+        """The contents of the model file."""
         content: bytes = self._processor.serialized_model_proto()
         return content
 
@@ -120,7 +120,7 @@ class SentencePieceEncoder:
     def _unknown_surfaces(
         self, texts: list[str], unknown: NDArray[np.intp], row_offsets: NDArray[np.int64]
     ) -> dict[int, str]:
-        """What the unknown pieces are in the normalised text, by flat index, in order."""
+        """The normalised text of unknown pieces, by flat index, in order."""
         rows = np.searchsorted(row_offsets, unknown, side="right") - 1
         known_rows = np.unique(rows).tolist()
         tokens = self._processor.encode([texts[row] for row in known_rows], out_type=str)
@@ -131,7 +131,7 @@ class SentencePieceEncoder:
         }
 
     def _is_invisible(self, char: str) -> bool:
-        """The normaliser makes nothing of this character, or a blank."""
+        """Whether the normaliser drops this character or makes it a blank."""
         known = self._invisible.get(char)
         if known is None:
             known = self._invisible[char] = self._processor.normalize(char) == ""
@@ -160,8 +160,8 @@ class SentencePieceEncoder:
         return regroup(pieces, shifts, insertions, row_offsets)
 
 
-def _bites(texts: list[str]) -> Iterator[list[str]]:
-    """Slices of about `MAX_CHARS_AT_ONCE` characters, at least one."""
+def _chunks(texts: list[str]) -> Iterator[list[str]]:
+    """Split into slices of about `MAX_CHARS_AT_ONCE` characters; at least one slice."""
     begin = num_chars = 0
     for index, text in enumerate(texts):
         num_chars += len(text)
@@ -192,7 +192,7 @@ def _load(model_file: Path) -> spm.SentencePieceProcessor:
 
 
 def _check_texts(texts: Sequence[object]) -> None:
-    """Names the text that sentencepiece could not take, and never shows it."""
+    """Raise ValueError for texts that sentencepiece cannot encode; names their index, never the text."""
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             raise TypeError(f"text {index} is of type {type(text).__name__}, expected str")

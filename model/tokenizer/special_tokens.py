@@ -1,4 +1,4 @@
-"""The five special tokens of XLM-R: their ids, and where they stand in a text."""
+"""The five special tokens of XLM-R: their ids, and how to find them in texts."""
 
 import re
 from collections.abc import Collection
@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 
-# The order of fairseq's dictionary; `<mask>` is the last id of the vocabulary and so not a constant.
+# The order of fairseq's dictionary. `<mask>` has the last id of the vocabulary, so it is not a constant.
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 
 SPECIAL_TOKENS = frozenset((BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN))
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class Fixed(Generic[T]):
-    """An attribute that has one value in every vocabulary of XLM-R; setting another one is a ValueError."""
+    """An attribute with the same value in every vocabulary of XLM-R; setting another one is a ValueError."""
 
     def __init__(self, value: T) -> None:
         self._value = value
@@ -46,12 +46,12 @@ class Fixed(Generic[T]):
 
 
 def token_content(token: Any) -> Any:
-    """A token may be its string, a dictionary with the string in it, or an `AddedToken` of Transformers."""
+    """The string of a token, which may be a string, a dictionary or an `AddedToken` of Transformers."""
     return token["content"] if isinstance(token, dict) else getattr(token, "content", token)
 
 
 def refuse_new_tokens(name: str, tokens: Collection[Any]) -> None:
-    """Raise ValueError if one of these is not among the special tokens: the embeddings have no row for it."""
+    """Raise ValueError for tokens that are not special tokens: the embeddings have no rows for them."""
     others = [token for token in map(token_content, tokens) if token not in SPECIAL_TOKENS]
     if others:
         raise ValueError(
@@ -62,9 +62,9 @@ def refuse_new_tokens(name: str, tokens: Collection[Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of a text that is one special token, or that holds none.
+    """A part of a text that is one special token, or contains none.
 
-    `begin` is the character offset of `text` in the whole.
+    `begin` is the character offset of the part.
     """
 
     text: str
@@ -73,10 +73,10 @@ class Segment:
 
 
 def split_special_tokens(text: str, tokens: Collection[str] = SPECIAL_TOKENS) -> list[Segment]:
-    """Cuts a text around those of `tokens` that are written in it; a text without any is one segment.
+    """Split a text at those of `tokens` that it contains; a text without any is one segment.
 
-    `<mask>` takes the blanks before it with it, as in the released tokenizer, so that
-    "a <mask>" and "a<mask>" are the same; its own segment is the bare `<mask>` none the less.
+    `<mask>` absorbs the blanks before it, as in the released tokenizer, so that "a <mask>" and "a<mask>" are the
+    same. Its segment is still `<mask>` alone.
     """
     segments = []
     position = 0
@@ -95,5 +95,5 @@ def split_special_tokens(text: str, tokens: Collection[str] = SPECIAL_TOKENS) ->
 
 @cache
 def _pattern(tokens: frozenset[str]) -> re.Pattern[str]:
-    """Any of the tokens; no one of them begins another."""
+    """A pattern for any of the tokens, none of which is a prefix of another."""
     return re.compile("|".join(map(re.escape, sorted(tokens))))

@@ -28,11 +28,11 @@ from model.tokenizer.vocabulary import Vocabulary
 
 
 class XLMRobertaXLTokenizer(Vocabulary):
-    """Texts to model inputs and back.
+    """Converts texts to model inputs and back.
 
-    Call it for padded model inputs as in Transformers; `encode_batch` is the fast way to ragged
-    arrays. Attributes that may be set: `model_max_length` (what truncation and padding use where
-    no `max_length` is given), `padding_side`, `truncation_side`, `clean_up_tokenization_spaces`.
+    Call it for padded model inputs as in Transformers; `encode_batch` is faster and returns ragged arrays. These
+    attributes may be set: `model_max_length` (the default of `max_length` in truncation and padding),
+    `padding_side`, `truncation_side`, `clean_up_tokenization_spaces`.
     """
 
     vocab_files_names: ClassVar[dict[str, str]] = {"vocab_file": VOCAB_FILE_NAME}
@@ -40,7 +40,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
     SPECIAL_TOKENS_ATTRIBUTES: ClassVar[list[str]] = [*SPECIAL_TOKENS_MAP, "additional_special_tokens"]
     padding_side: Side = "right"
     truncation_side: Side = "right"
-    is_fast = True  # in Transformers' sense: offsets and word ids are known
+    is_fast = True  # as Transformers means it: offsets and word ids are available
 
     def __init__(
         self,
@@ -76,15 +76,15 @@ class XLMRobertaXLTokenizer(Vocabulary):
         subfolder: str = "",
         **settings: Any,
     ) -> Self:
-        """Reads `sentencepiece.bpe.model` and, if there, `tokenizer_config.json`, of a directory or a hub id.
+        """Read `sentencepiece.bpe.model` and optionally `tokenizer_config.json` from a directory or a hub id.
 
         Args:
             cache_dir, force_download, local_files_only, token, revision, subfolder: see
-                `model.checkpoints.hub.HubOptions`; nothing of them is kept.
-            settings: arguments of the class, in place of those in the file.
+                `model.checkpoints.hub.HubOptions`; they are not stored.
+            settings: arguments of the class, which override those in the file.
 
-        Raises FileNotFoundError naming what is missing, ValueError for a tokenizer of other tokens or an option
-        that is accepted only as None, TypeError for a setting that there is not.
+        Raises FileNotFoundError naming what is missing, ValueError for a tokenizer with other tokens or an option
+        that is accepted only as None, TypeError for an unknown setting.
         """
         options = HubOptions(cache_dir, force_download, local_files_only, token, revision, subfolder)
         settings = without_neutral_options(settings)
@@ -101,7 +101,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
         filename_prefix: str | None = None,
         push_to_hub: bool = False,
     ) -> tuple[str, ...]:
-        """Writes the files that `from_pretrained` here and in Transformers read; their paths.
+        """Write the files that `from_pretrained` reads here and in Transformers; returns their paths.
 
         Raises ValueError for `legacy_format=False`, which means tokenizer.json, or an upload.
         """
@@ -119,7 +119,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
         return tuple(map(str, write_tokenizer_files(Path(save_directory), vocabulary, config, filename_prefix)))
 
     def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str]:
-        """Writes the sentencepiece model into a directory; its path."""
+        """Write the sentencepiece model into a directory; returns its path."""
         return (str(write_vocabulary(Path(save_directory), self._encoder.serialized_model(), filename_prefix)),)
 
     def __repr__(self) -> str:
@@ -127,12 +127,12 @@ class XLMRobertaXLTokenizer(Vocabulary):
 
     @property
     def max_len_single_sentence(self) -> int:
-        """Tokens of a text that fit in `model_max_length` beside the special ones."""
+        """Maximum tokens of a text within `model_max_length`, without special tokens."""
         return self.model_max_length - self.num_special_tokens_to_add(pair=False)
 
     @property
     def max_len_sentences_pair(self) -> int:
-        """Tokens of a pair that fit in `model_max_length` beside the special ones."""
+        """Maximum tokens of a pair within `model_max_length`, without special tokens."""
         return self.model_max_length - self.num_special_tokens_to_add(pair=True)
 
     def encode_batch(
@@ -146,12 +146,12 @@ class XLMRobertaXLTokenizer(Vocabulary):
         parsed_tokens: Collection[str] = (),
         num_threads: int = 1,
     ) -> RaggedEncoding:
-        """Ragged arrays of the token ids of many texts, or pairs of texts; nothing is padded.
+        """Encode many texts, or pairs of texts, to ragged arrays without padding.
 
-        Sequences are cut to `max_length` (None: never), of a pair the longer part first, and keep
-        their special tokens. A `<mask>` or `</s>` written in a text is plain text unless it is one of
-        `parsed_tokens`: a crawled page cannot end the sequence.
-        Raises ValueError for texts that are no Unicode, or pairs that are not as many as texts.
+        Sequences are truncated to `max_length` (None: never), the longer part of a pair first, and keep their
+        special tokens. `<mask>` or `</s>` in a text are plain text unless they are among `parsed_tokens`, so that
+        a crawled page cannot end the sequence. Raises ValueError for texts that are not valid Unicode, or if the
+        numbers of texts and pairs differ.
         """
         if pairs is not None and len(pairs) != len(texts):
             raise ValueError(f"pairs: found {len(pairs)}, expected {len(texts)}, one for each text")
@@ -195,27 +195,27 @@ class XLMRobertaXLTokenizer(Vocabulary):
     ) -> BatchEncoding:
         """Model inputs for a text, a pair, words (`is_split_into_words`), or a batch of them.
 
-        Special tokens written in a text are parsed; `<mask>` takes the blanks before it with it.
+        Special tokens in a text are parsed; `<mask>` absorbs the blanks before it.
 
         Args:
             text: a string, a list of strings, or a list of (text, pair); with
-                `is_split_into_words` lists of words stand for strings.
-            text_pair: what each text is paired with.
-            text_target, text_pair_target: whose ids become `labels`; without a text, model inputs themselves.
+                `is_split_into_words` lists of words instead of strings.
+            text_pair: the second text of each pair.
+            text_target, text_pair_target: their ids become `labels`, or the model inputs if there is no text.
             padding: True or "longest", "max_length", False.
             truncation: True or "longest_first", "only_first", "only_second", False; None is
-                "longest_first" if `max_length` is given and nothing is padded.
-            max_length: tokens, special ones included; `model_max_length` if None.
-            stride: tokens that an overflowing window shares with the one before.
-            return_overflowing_tokens: also the windows that truncation cuts off, as rows of
-                their own; `overflow_to_sample_mapping` says which text a row is of.
-            return_tensors: "pt" or "np"; a single text then is a batch of one.
-            padding_side: in place of the tokenizer's.
-            verbose: taken for the sake of code written for Transformers.
-            return_offsets_mapping: (begin, end) in characters for each token, half-open; in the
-                word, if words were given; (0, 0) for added special tokens and padding.
+                "longest_first" if `max_length` is given without padding.
+            max_length: tokens including special ones; `model_max_length` if None.
+            stride: tokens that an overflowing window shares with the previous one.
+            return_overflowing_tokens: also return the windows that truncation cuts off, as further rows;
+                `overflow_to_sample_mapping` is the index of each row's text.
+            return_tensors: "pt" or "np"; a single text becomes a batch of one.
+            padding_side: overrides that of the tokenizer.
+            verbose: for compatibility; ignored.
+            return_offsets_mapping: the half-open character span of each token, within its word if words are given;
+                (0, 0) for added special tokens and padding.
 
-        Raises ValueError for arguments that do not go together, or texts that are no Unicode.
+        Raises ValueError for arguments that contradict each other, or texts that are not valid Unicode.
         """
         padding_kind = padding_strategy(padding)
         pads = padding_kind != "do_not_pad"
@@ -260,7 +260,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
         return_tensors: TensorType | None = None,
         **options: Unpack[EncodeOptions],
     ) -> Any:
-        """The ids alone: a list, or a tensor or array `[1, length]`; options as in a call."""
+        """The ids only: a list, or a tensor or array `[1, length]`; options as in a call."""
         fixed = (add_special_tokens, padding, truncation, max_length, stride)
         return self(text, text_pair, None, None, *fixed, return_tensors=return_tensors, **options)["input_ids"]
 
@@ -310,7 +310,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
         add_special_tokens: bool = False,
         **options: Unpack[EncodeOptions],
     ) -> list[str]:
-        """The token strings of a text, or of it and its pair; options as in a call."""
+        """The token strings of a text or a pair; options as in a call."""
         return self(text, pair, add_special_tokens=add_special_tokens, **options).tokens()
 
     def pad(
@@ -325,10 +325,10 @@ class XLMRobertaXLTokenizer(Vocabulary):
         *,
         padding_side: Side | None = None,
     ) -> BatchEncoding:
-        """Pads what the call returned: one result, or a list of results for single texts.
+        """Pad results of a call: one result, or a list of results of single texts.
 
-        Inputs of names that the tokenizer does not know, such as labels, are left as they are; tensors stay
-        tensors. Raises ValueError without `input_ids`.
+        Unknown inputs, such as labels, are left alone; tensors stay tensors. Raises ValueError without
+        `input_ids`.
         """
         rows, is_batch = read_rows(encoded_inputs)
         if return_attention_mask is not False and "attention_mask" not in rows:

@@ -1,4 +1,4 @@
-"""How much of a sequence, or of a pair, fits: lengths and windows. Pure functions on lengths."""
+"""Truncation of sequences and pairs, and overflow windows: pure functions on lengths."""
 
 from typing import Literal, get_args
 
@@ -14,10 +14,10 @@ TRUNCATION_STRATEGIES: tuple[TruncationStrategy, ...] = get_args(TruncationStrat
 def truncation_strategy(
     truncation: bool | str | None, *, max_length: int | None, pads: bool
 ) -> TruncationStrategy:
-    """The strategy that an argument `truncation` stands for.
+    """Parse the argument `truncation`.
 
-    True is "longest_first"; so is None where `max_length` is given and nothing is padded, as in
-    Transformers. Raises ValueError for an unknown name.
+    True is "longest_first"; so is None if `max_length` is given without padding, as in Transformers. Raises
+    ValueError for an unknown name.
     """
     if truncation is None:
         truncation = max_length is not None and not pads
@@ -34,10 +34,10 @@ def truncation_strategy(
 def longest_first(
     first: NDArray[np.int64], second: NDArray[np.int64], budget: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lengths [n] of both parts once the longer has been cut to fit, and then both evenly.
+    """Lengths [n] of both parts after truncating the longer one, and then both evenly.
 
-    Where both are cut and `budget` is odd, the longer part (or the second of equals) keeps the
-    odd token, as in the released fast tokenizer.
+    If both are truncated and `budget` is odd, the longer part (the second if equal) keeps the odd token, as in the
+    released fast tokenizer.
     """
     short = np.minimum(first, second)
     cut_long = np.where(short > budget, short, np.maximum(short, budget - short))
@@ -55,10 +55,10 @@ def longest_first(
 def part_lengths(
     strategy: TruncationStrategy, first: int, second: int | None, budget: int | None
 ) -> tuple[int, int]:
-    """Tokens that each part of one sequence may keep; `second` is None without a pair.
+    """How many tokens each part of a sequence keeps; `second` is None without a pair.
 
     `budget` counts tokens without special ones; None or "do_not_truncate" keeps everything.
-    Raises ValueError where the strategy cannot reach the budget.
+    Raises ValueError if the strategy cannot reach the budget.
     """
     total = first + (second or 0)
     if budget is None or strategy == "do_not_truncate" or total <= budget:
@@ -81,10 +81,10 @@ def part_lengths(
 
 
 def window_ranges(length: int, max_length: int, stride: int = 0, side: Side = "right") -> list[tuple[int, int]]:
-    """Half-open ranges of at most `max_length` that cover `length` and overlap by `stride`.
+    """Half-open ranges of at most `max_length` tokens that cover `length` and overlap by `stride`.
 
-    The first range is what truncation keeps, the others its overflow: from the beginning on, or,
-    truncating on the left, from the end back. Raises ValueError for a stride that makes no headway.
+    The first range is what truncation keeps, the others are its overflow. Ranges go forward from the beginning, or
+    backward from the end when truncating on the left. Raises ValueError for a stride outside [0, max_length).
     """
     if length <= max_length:
         return [(0, length)]

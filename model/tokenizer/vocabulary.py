@@ -1,4 +1,4 @@
-"""The vocabulary of XLM-RoBERTa-XL: tokens, their ids, and the text of ids."""
+"""The vocabulary of XLM-RoBERTa-XL: tokens, ids, and decoding of ids to text."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,8 +33,9 @@ TokenIds = Union[int, Sequence[int], NDArray[np.integer], "torch.Tensor"]
 class Vocabulary:
     """Sentencepiece's pieces under fairseq's ids: `<s>` 0, `<pad>` 1, `</s>` 2, `<unk>` 3, `<mask>` last.
 
-    Nothing can be added to it, and `special_tokens` (`bos_token`, ...) can only be what they are. Raises
-    FileNotFoundError, or ValueError for a file that is none, or not of XLM-R's kind, or for another special token.
+    It is fixed: tokens cannot be added, and `special_tokens` (`bos_token`, ...) cannot be changed. Raises
+    FileNotFoundError, or ValueError for a file that is not a sentencepiece model of XLM-R or another special
+    token.
     """
 
     bos_token, cls_token = Fixed(BOS_TOKEN), Fixed(BOS_TOKEN)
@@ -61,7 +62,7 @@ class Vocabulary:
 
     @property
     def vocab_size(self) -> int:
-        """Ids, special tokens included: 250,002 in the released models."""
+        """Number of ids including special tokens: 250,002 in the released models."""
         return self._encoder.vocab_size
 
     @property
@@ -71,12 +72,12 @@ class Vocabulary:
 
     @property
     def special_tokens_map(self) -> dict[str, str]:
-        """The special tokens by the names of their attributes."""
+        """The special tokens by attribute name."""
         return dict(SPECIAL_TOKENS_MAP)
 
     @property
     def all_special_tokens(self) -> list[str]:
-        """The five different ones."""
+        """The five distinct special tokens."""
         return list(dict.fromkeys(SPECIAL_TOKENS_MAP.values()))
 
     @property
@@ -101,7 +102,7 @@ class Vocabulary:
 
     @property
     def added_tokens_encoder(self) -> dict[str, int]:
-        """The special tokens and their ids, which is what Transformers counts as added."""
+        """The special tokens and their ids, which Transformers counts as added tokens."""
         return self.get_added_vocab()
 
     def get_vocab(self) -> dict[str, int]:
@@ -110,18 +111,18 @@ class Vocabulary:
         return {token: token_id for token_id, token in enumerate(tokens)}
 
     def get_added_vocab(self) -> dict[str, int]:
-        """The special tokens and their ids, which is what Transformers counts as added."""
+        """The special tokens and their ids, which Transformers counts as added tokens."""
         return dict(sorted(zip(self.all_special_tokens, self.all_special_ids, strict=True), key=lambda x: x[1]))
 
     def add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
-        """0 for tokens that are special ones already. Raises ValueError for any other: nothing can be added."""
+        """Returns 0 for existing special tokens. Raises ValueError for others: tokens cannot be added."""
         refuse_new_tokens("add_tokens", new_tokens if isinstance(new_tokens, list | tuple) else [new_tokens])
         return 0
 
     def add_special_tokens(
         self, special_tokens_dict: Mapping[str, Any], replace_additional_special_tokens: bool = True
     ) -> int:
-        """0 for the tokens that there are. Raises ValueError for any other: nothing can be added or replaced."""
+        """Returns 0 for existing special tokens. Raises ValueError for others: the vocabulary is fixed."""
         for name, token in special_tokens_dict.items():
             if name == "additional_special_tokens":
                 refuse_new_tokens(name, token)
@@ -136,7 +137,7 @@ class Vocabulary:
     @overload
     def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | list[int]:
-        """`<unk>`'s id for a string that is no token."""
+        """The ids of tokens; that of `<unk>` for any other string."""
         if isinstance(tokens, str):
             return self._encoder.token_to_id(tokens)
         return [self._encoder.token_to_id(token) for token in tokens]
@@ -148,7 +149,7 @@ class Vocabulary:
     def convert_ids_to_tokens(
         self, ids: int | Sequence[int], skip_special_tokens: bool = False
     ) -> str | list[str]:
-        """Raises ValueError for an id outside the vocabulary."""
+        """The tokens of ids. Raises ValueError for an id outside the vocabulary."""
         if isinstance(ids, int):
             return self._encoder.ids_to_tokens([ids])[0]
         special = self.all_special_ids if skip_special_tokens else []
@@ -164,7 +165,7 @@ class Vocabulary:
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
     ) -> str:
-        """The text of ids; what normalisation took away does not come back."""
+        """The text of ids; normalisation is not undone."""
         text = join_tokens(self.convert_ids_to_tokens(_id_list(token_ids), skip_special_tokens))
         if clean_up_tokenization_spaces is None:
             clean_up_tokenization_spaces = self.clean_up_tokenization_spaces
@@ -180,7 +181,7 @@ class Vocabulary:
         return [self.decode(row, skip_special_tokens, clean_up_tokenization_spaces) for row in sequences]
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """How many special tokens stand around a text, or around a pair."""
+        """Number of special tokens added to a text or a pair."""
         return 4 if pair else 2
 
     def build_inputs_with_special_tokens(
@@ -197,7 +198,7 @@ class Vocabulary:
     ) -> list[int]:
         """1 where `build_inputs_with_special_tokens` puts a special token, else 0.
 
-        With `already_has_special_tokens`, of the ids of a whole sequence: 1 for any special token.
+        With `already_has_special_tokens`, for the ids of a whole sequence: 1 for any special token.
         """
         if already_has_special_tokens:
             special = set(self.all_special_ids)
@@ -208,7 +209,7 @@ class Vocabulary:
     def create_token_type_ids_from_sequences(
         self, token_ids_0: list[int], token_ids_1: list[int] | None = None
     ) -> list[int]:
-        """Zeros, as many as the sequence has tokens: XLM-R knows no token types."""
+        """A zero for every token of the sequence: XLM-R has no token types."""
         return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
 
 

@@ -46,7 +46,7 @@ def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return np.repeat(starts - begins, lengths) + np.arange(int(lengths.sum()), dtype=np.int64)
 
 
-def join(*parts: Ragged) -> Ragged:
+def concat_rows(*parts: Ragged) -> Ragged:
     """Row i of every part end to end; all parts have the same number of rows."""
     offsets = offsets_of(np.sum([part.lengths for part in parts], axis=0))
     values = np.empty(int(offsets[-1]), dtype=np.int32)

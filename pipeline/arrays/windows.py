@@ -4,13 +4,31 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from model.tokenizer.special_tokens import MASK_TOKEN
-from pipeline.arrays.ragged import ranges
+from pipeline.arrays.ragged import Ragged, offsets_of, ranges
 
-# White space to Python, but nothing at all to the tokenizer: a cut there would make two words of one.
-_DROPPED = frozenset("\x0b\x1c\x1d\x1e\x1f\x85")
+_IDS = pa.list_(pa.int32())
+WINDOW_TYPE = pa.struct(
+    [
+        pa.field("item", pa.int32()),
+        pa.field("body_begin", pa.int32()),
+        pa.field("prefix_size", pa.int32()),
+        pa.field("body_size", pa.int32()),
+        pa.field("owned_begin", pa.int32()),
+        pa.field("owned_end", pa.int32()),
+        pa.field("is_last", pa.bool_()),
+        pa.field("input_ids", _IDS),
+        pa.field("begins", _IDS),
+        pa.field("ends", _IDS),
+    ]
+)
+"""One sequence. `item` counts the row's choices or hypotheses. Behind `prefix_size` tokens come `body_size` tokens
+of the item's text, from its token `body_begin` on; the tokens `owned_begin` to `owned_end` of the sequence are
+those that belong to this window and no other; `is_last`: the text ends here. `begins`, `ends`: where each token of
+the sequence stands in the text, 0 for tokens that are not of the body."""
 
 
 @dataclass(frozen=True)
@@ -60,26 +78,45 @@ def cut_windows(lengths: NDArray[np.int64], capacities: NDArray[np.int64], strid
     return Windows(text, begin, end, owned_begin, owned_end)
 
 
-def pieces_of_text(text: str, max_chars: int) -> list[int]:
-    """Where to cut a long text before it is tokenized: offsets that begin with 0 and end with its length.
+@dataclass(frozen=True)
+class WindowArrays:
+    """The windows of one sequence spec, over all rows of a fragment; see `WINDOW_TYPE`.
 
-    Cuts fall before white space where there is any in the last tenth of a piece: the tokenizer marks the
-    beginning of a piece as it marks white space, so that the tokens stay those of the whole text. Elsewhere they
-    keep out of `<mask>`.
+    Attributes:
+        ids, begins, ends: a row each window.
+        row, item, body_begin, prefix_size, body_size, owned_begin, owned_end: int64 `[windows]`.
+        is_last: bool `[windows]`, the end of its text.
     """
-    cuts = [0]
-    while len(text) - cuts[-1] > max_chars:
-        limit = cuts[-1] + max_chars
-        last_tenth = range(limit, limit - max_chars // 10, -1)
-        cuts.append(next((i for i in last_tenth if _is_blank(text[i])), _before_mask(text, limit)))
-    return [*cuts, len(text)]
+
+    ids: Ragged
+    begins: Ragged
+    ends: Ragged
+    row: NDArray[np.int64]
+    item: NDArray[np.int64]
+    body_begin: NDArray[np.int64]
+    prefix_size: NDArray[np.int64]
+    body_size: NDArray[np.int64]
+    owned_begin: NDArray[np.int64]
+    owned_end: NDArray[np.int64]
+    is_last: NDArray[np.bool_]
+
+    @classmethod
+    def from_column(cls, column: pa.ListArray) -> Self:
+        """Read an internal column of windows."""
+        windows = column.flatten()
+        numbers = {
+            name: windows.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
+            for name in ("item", "body_begin", "prefix_size", "body_size", "owned_begin", "owned_end")
+        }
+        ids, begins, ends = (_ragged(windows.field(name)) for name in ("input_ids", "begins", "ends"))
+        row = pc.list_parent_indices(column).to_numpy().astype(np.int64)
+        is_last = windows.field("is_last").to_numpy(zero_copy_only=False)
+        return cls(ids, begins, ends, row, is_last=is_last, **numbers)
+
+    def __len__(self) -> int:
+        return len(self.row)
 
 
-def _is_blank(char: str) -> bool:
-    return char.isspace() and char not in _DROPPED
-
-
-def _before_mask(text: str, offset: int) -> int:
-    """The offset, or the beginning of the `<mask>` that it would cut."""
-    begin = text.find(MASK_TOKEN, max(0, offset - len(MASK_TOKEN) + 1), offset + len(MASK_TOKEN) - 1)
-    return offset if begin == -1 else begin
+def _ragged(lists: pa.ListArray) -> Ragged:
+    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    return Ragged(lists.flatten().to_numpy(), offsets_of(lengths))

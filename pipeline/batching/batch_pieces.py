@@ -6,20 +6,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.replica.model_runner import Results
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.tasks.requests import HeadRequest
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchOutcome:
     """What became of a batch.
 
     Attributes:
-        results: as of `Shard.launch`, without what belongs to lost sequences; a head with nothing left is absent.
+        results: of the ranks, without what belongs to lost sequences; a head with nothing left is absent.
         lost: by sequence of the batch, why there is nothing for it; no row's text.
     """
 
-    results: Results
+    results: BatchOutput
     lost: dict[int, str] = field(default_factory=dict)
 
 
@@ -91,7 +91,7 @@ def pieces_within(batch: ShardBatch, token_budget: int) -> list[Piece]:
     ]
 
 
-def join(outcomes: Sequence[tuple[Piece, Outcome]]) -> Outcome:
+def join_outcomes(outcomes: Sequence[tuple[Piece, BatchOutcome]]) -> BatchOutcome:
     """The outcomes of pieces of a batch as that of the batch; no sequence is in two of them."""
     lost: dict[int, str] = {}
     arrays: dict[str, list[tuple[NDArray[np.generic], ...]]] = {}
@@ -109,4 +109,4 @@ def join(outcomes: Sequence[tuple[Piece, Outcome]]) -> Outcome:
     for name, parts in arrays.items():
         order = np.argsort(np.concatenate(entries[name]))
         results[name] = tuple(np.concatenate(values)[order] for values in zip(*parts, strict=True))
-    return Outcome(results, lost)
+    return BatchOutcome(results, lost)

@@ -9,28 +9,29 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from model import XLMRobertaXLTokenizer
-from pipeline.batching.batch_pieces import Outcome
+from pipeline.arrays.windows import WindowArrays
+from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.finite_results import not_finite_sequences
-from pipeline.batching.lost_rows import losses_of_rows
+from pipeline.batching.lost_rows import lost_rows
 from pipeline.batching.masking import Vocabulary
-from pipeline.batching.result_collector import Collected
+from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
-from pipeline.batching.shard_batch import Places, ShardBatch, make_batch
+from pipeline.batching.sequences import SequenceSet, gather_sequences
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
-from pipeline.batching.trunk_passes import Stream, streams_of
+from pipeline.batching.trunk_passes import TrunkPass, trunk_passes
 from pipeline.columns import WANTED, context_column, sequence_column
-from pipeline.decoding import decode_head
 from pipeline.fragments import Fragment
-from pipeline.heads.resolve import Head, sources_of
-from pipeline.replica.model_runner import Results
+from pipeline.heads.resolve import Head, sequence_specs
+from pipeline.tasks.contract import OrderedHeadOutput
+from pipeline.tasks.requests import Places
 
-RunBatches = Callable[[Iterable[ShardBatch]], Iterator[Results | Outcome]]
-"""Results of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
+RunBatches = Callable[[Iterable[ShardBatch]], Iterator[BatchOutput | BatchOutcome]]
+"""Output of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
 
 
 @dataclass(frozen=True)
-class HeadColumns:
+class FragmentColumns:
     """Columns by head, in the order of the heads, and how many tokens passed a trunk for them.
 
     `problems`: by row, why heads that it asked for have nothing for it.
@@ -41,45 +42,26 @@ class HeadColumns:
     problems: dict[int, str] = field(default_factory=dict)
 
 
-def compute_head_columns(
-    table: pa.Table,
-    fragment: Fragment,
-    heads: Sequence[Head],
-    tokenizer: XLMRobertaXLTokenizer,
-    run: RunBatches,
-    *,
-    token_budget: int,
-) -> HeadColumns:
-    """Batch the sequences of a fragment, run them, and decode what comes back.
-
-    Args:
-        table: the rows of `fragment` as `encode_fragment` leaves them.
-        token_budget: most tokens of a batch.
-    """
-    prepared = prepare(table, fragment, heads, tokenizer)
-    return decode(prepared, run_batches(prepared, run, token_budget=token_budget))
-
-
 @dataclass(frozen=True)
 class Prepared:
     """A fragment before its batches: what is asked, by which heads, of which sequences.
 
-    `wanted`: bool `[rows, heads]`; `contexts`: by source, what decoding needs of the rows.
+    `wanted`: bool `[rows, heads]`; `contexts`: by spec, what decoding needs of the rows.
     """
 
     heads: Sequence[Head]
     tokenizer: XLMRobertaXLTokenizer
-    streams: list[Stream]
+    passes: list[TrunkPass]
     sequences: SequenceSet
     wanted: NDArray[np.bool_]
     contexts: list[pa.Array]
 
 
 @dataclass(frozen=True)
-class Computed:
+class FragmentOutput:
     """What has come back of all batches, by head; and by sequence why there is nothing for it."""
 
-    collected: dict[str, Collected]
+    collected: dict[str, HeadOutputCollector]
     lost: dict[int, str]
 
 
@@ -87,64 +69,75 @@ def prepare(
     table: pa.Table, fragment: Fragment, heads: Sequence[Head], tokenizer: XLMRobertaXLTokenizer
 ) -> Prepared:
     """Gather the sequences of a fragment; needs no ranks."""
-    sources, streams = sources_of(heads), streams_of(heads)
+    specs, passes = sequence_specs(heads), trunk_passes(heads)
     wanted = _whole(table, WANTED).flatten().to_numpy(zero_copy_only=False).reshape(-1, len(heads))
     sequences = gather_sequences(
-        [WindowArrays.from_column(_whole(table, sequence_column(i))) for i in range(len(sources))],
-        streams,
+        [WindowArrays.from_column(_whole(table, sequence_column(i))) for i in range(len(specs))],
+        passes,
         wanted,
         row_hashes(fragment.relative_path, fragment.first_row, fragment.num_rows),
         Vocabulary(tokenizer.mask_token_id),
     )
-    contexts = [_whole(table, context_column(i)) for i in range(len(sources))]
-    return Prepared(heads, tokenizer, streams, sequences, wanted, contexts)
+    contexts = [_whole(table, context_column(i)) for i in range(len(specs))]
+    return Prepared(heads, tokenizer, passes, sequences, wanted, contexts)
 
 
-def run_batches(prepared: Prepared, run: RunBatches, *, token_budget: int) -> Computed:
+def run_batches(prepared: Prepared, run: RunBatches, *, token_budget: int) -> FragmentOutput:
     """Have the batches of a fragment computed: the part that needs the ranks, and next to nothing else."""
-    sequences, streams, heads = prepared.sequences, prepared.streams, prepared.heads
+    sequences, passes, heads = prepared.sequences, prepared.passes, prepared.heads
     sent: deque[tuple[NDArray[np.int64], dict[str, Places]]] = deque()
 
     def batches() -> Iterator[ShardBatch]:
         mask_id = prepared.tokenizer.mask_token_id
-        for indices in _plan(sequences, streams, token_budget):
-            batch, places = make_batch(sequences, indices, streams, heads, prepared.wanted, mask_id)
+        for indices in _plan(sequences, passes, token_budget):
+            batch, places = make_batch(sequences, indices, passes, heads, prepared.wanted, mask_id)
             sent.append((indices, places))
             yield batch
 
-    collected = {head.name: Collected() for head in heads}
+    collected = {head.name: HeadOutputCollector() for head in heads}
     lost: dict[int, str] = {}
     for found in run(batches()):
-        outcome = found if isinstance(found, Outcome) else Outcome(found)
+        outcome = found if isinstance(found, BatchOutcome) else BatchOutcome(found)
         indices, places = sent.popleft()
         lost_here = {int(indices[number]): reason for number, reason in outcome.lost.items()}
         lost |= lost_here
         for name, values in outcome.results.items():
             collected[name].add(values, places[name].without(list(lost_here)))
-    return Computed(collected, lost)
+    return FragmentOutput(collected, lost)
 
 
-def decode(prepared: Prepared, computed: Computed) -> HeadColumns:
+def decode(prepared: Prepared, computed: FragmentOutput) -> FragmentColumns:
     """The heads' columns, in the order of the rows; needs no ranks."""
     heads, sequences = prepared.heads, prepared.sequences
-    sources = sources_of(heads)
+    specs = sequence_specs(heads)
     not_finite = [not_finite_sequences(head, computed.collected[head.name]) for head in heads]
-    losses = losses_of_rows(sequences, prepared.streams, prepared.wanted, computed.lost, not_finite)
+    losses = lost_rows(sequences, prepared.passes, prepared.wanted, computed.lost, not_finite)
     columns = {}
     for h, head in enumerate(heads):
-        i = sources.index(head.source)
+        i = specs.index(head.sequence_spec)
         results_in_order = computed.collected[head.name].in_order(
-            sequences, sequences.sources[i], prepared.contexts[i], without_rows=losses.rows_of[h]
+            sequences, sequences.windows_by_spec[i], prepared.contexts[i], without_rows=losses.rows_of[h]
         )
         columns[head.name] = decode_head(head, results_in_order, prepared.tokenizer)
-    return HeadColumns(columns, int(sequences.length.sum()), losses.problems([head.name for head in heads]))
+    return FragmentColumns(columns, int(sequences.length.sum()), losses.problems([head.name for head in heads]))
 
 
-def _plan(sequences: SequenceSet, streams: Sequence[Stream], token_budget: int) -> Iterator[NDArray[np.int64]]:
+def decode_head(head: Head, output: OrderedHeadOutput, tokenizer: XLMRobertaXLTokenizer) -> pa.Array:
+    """A head's column, one value for each row of the fragment, null where there is no result."""
+    if not len(output.window):
+        return pa.nulls(output.num_rows, head.output_type)
+    column = head.task.decode(head.options, head.config, output, tokenizer)
+    has_result = np.bincount(output.row, minlength=output.num_rows) > 0
+    if not has_result.all():
+        column = column.take(pa.array(np.arange(len(column)), mask=~has_result))
+    return column.cast(head.output_type)
+
+
+def _plan(sequences: SequenceSet, passes: Sequence[TrunkPass], token_budget: int) -> Iterator[NDArray[np.int64]]:
     """Batches of each trunk apart, and prompts, which share a seed, apart from what is only read."""
-    kinds = [(stream.trunk, stream.generates, stream.seed) for stream in streams]
+    kinds = [(trunk_pass.trunk, trunk_pass.generates, trunk_pass.seed) for trunk_pass in passes]
     for kind in dict.fromkeys(kinds):
-        indices = np.flatnonzero(np.array([k == kind for k in kinds])[sequences.stream])
+        indices = np.flatnonzero(np.array([k == kind for k in kinds])[sequences.trunk_pass])
         for batch in plan_batches(sequences.length[indices], token_budget):
             yield indices[batch]
 

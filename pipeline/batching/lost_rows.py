@@ -8,12 +8,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.batching.sequences import SequenceSet
-from pipeline.batching.trunk_passes import Stream
+from pipeline.batching.trunk_passes import TrunkPass
 from pipeline.columns import ERROR
 
 
 @dataclass(frozen=True)
-class Losses:
+class LostRows:
     """By head number, the rows whose results are not whole; and by row, why."""
 
     rows_of: list[dict[int, str]]
@@ -30,13 +30,13 @@ class Losses:
         }
 
 
-def losses_of_rows(
+def lost_rows(
     sequences: SequenceSet,
-    streams: Sequence[Stream],
+    passes: Sequence[TrunkPass],
     wanted: NDArray[np.bool_],
     lost: Mapping[int, str],
     not_finite: Sequence[Mapping[int, str]],
-) -> Losses:
+) -> LostRows:
     """Which heads of which rows lack a sequence; a row of several windows lacks a head's value with any of them.
 
     Args:
@@ -46,21 +46,21 @@ def losses_of_rows(
     """
     rows_of: list[dict[int, str]] = [{} for _ in range(wanted.shape[1])]
     for sequence in sorted(lost):
-        stream, row = _place(sequences, streams, sequence)
-        for head in stream.heads:
+        trunk_pass, row = _place(sequences, passes, sequence)
+        for head in trunk_pass.heads:
             if wanted[row, head]:
                 rows_of[head].setdefault(row, lost[sequence])
     for head, reasons in enumerate(not_finite):
         for sequence in sorted(reasons):
-            _, row = _place(sequences, streams, sequence)
+            _, row = _place(sequences, passes, sequence)
             rows_of[head].setdefault(row, reasons[sequence])
-    return Losses(rows_of)
+    return LostRows(rows_of)
 
 
-def _place(sequences: SequenceSet, streams: Sequence[Stream], sequence: int) -> tuple[Stream, int]:
-    """The stream of a sequence, and the row that it is of."""
-    stream = streams[int(sequences.stream[sequence])]
-    return stream, int(sequences.sources[stream.source].row[sequences.window[sequence]])
+def _place(sequences: SequenceSet, passes: Sequence[TrunkPass], sequence: int) -> tuple[TrunkPass, int]:
+    """The pass of a sequence, and the row that it is of."""
+    trunk_pass = passes[int(sequences.trunk_pass[sequence])]
+    return trunk_pass, int(sequences.windows_by_spec[trunk_pass.spec].row[sequences.window[sequence]])
 
 
 def with_problems(table: pa.Table, problems: Mapping[int, str]) -> pa.Table:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
-from pipeline.batching.row_random import draw, mix, uniform
+from pipeline.batching.row_random import random_bits, splitmix64, uniform
 
 _MASK_SHARE, _RANDOM_SHARE = 0.8, 0.1
 
@@ -49,7 +49,7 @@ def sample_masks(
         masked ids int32 `[total]` (of the chosen, 80 % `<mask>`, 10 % a random token, 10 % as they were), and
         labels int32 `[total]`: the token that was there, -100 where there is nothing to predict.
     """
-    bits = draw(hashes[row], seed, position)
+    bits = random_bits(hashes[row], seed, position)
     num_text = np.bincount(row[is_owned], minlength=len(hashes))
     num_masked = np.minimum(np.maximum(np.rint(probability * num_text), 1), num_text).astype(np.int64)
     # Tokens that cannot be masked sort behind the others of their row; the first num_masked of each are chosen.
@@ -58,8 +58,8 @@ def sample_masks(
     rank = np.arange(len(order)) - row_starts[row[order]]
     chosen = np.empty(len(input_ids), dtype=bool)
     chosen[order] = rank < num_masked[row[order]]
-    fate = uniform(mix(bits))
-    random_ids = _random_ids(mix(mix(bits)), vocabulary)
+    fate = uniform(splitmix64(bits))
+    random_ids = _random_ids(splitmix64(splitmix64(bits)), vocabulary)
     masked = np.where(chosen & (fate < _MASK_SHARE), np.int32(vocabulary.mask_id), input_ids)
     is_random = chosen & (fate >= _MASK_SHARE) & (fate < _MASK_SHARE + _RANDOM_SHARE)
     masked = np.where(is_random, random_ids, masked)

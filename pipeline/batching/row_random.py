@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
-def mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def splitmix64(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64: a bijection of uint64 whose output bits look random."""
     z = values + _GOLDEN
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -25,13 +25,13 @@ def row_hashes(relative_path: str, first_row: int, num_rows: int) -> NDArray[np.
     """One number a row, from its file's path below the input root and the row's index in the file."""
     digest = hashlib.blake2b(relative_path.encode(), digest_size=8).digest()
     rows = np.arange(first_row, first_row + num_rows, dtype=np.uint64)
-    return mix(mix(rows) ^ np.frombuffer(digest, dtype="<u8")[0])
+    return splitmix64(splitmix64(rows) ^ np.frombuffer(digest, dtype="<u8")[0])
 
 
-def draw(hashes: NDArray[np.uint64], seed: int, positions: NDArray[np.int64]) -> NDArray[np.uint64]:
+def random_bits(hashes: NDArray[np.uint64], seed: int, positions: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Random bits for each pair of a row's hash and a token position in it."""
-    seed_hash = mix(np.array([seed], dtype=np.uint64))[0]
-    return mix(mix(hashes ^ seed_hash) + positions.astype(np.uint64) * _GOLDEN)
+    seed_hash = splitmix64(np.array([seed], dtype=np.uint64))[0]
+    return splitmix64(splitmix64(hashes ^ seed_hash) + positions.astype(np.uint64) * _GOLDEN)
 
 
 def uniform(bits: NDArray[np.uint64]) -> NDArray[np.float64]:

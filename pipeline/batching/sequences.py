@@ -2,61 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
-from pipeline.arrays.ragged import Ragged, offsets_of, ranges
+from pipeline.arrays.ragged import ranges
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
-from pipeline.batching.trunk_passes import Masking, Stream
-
-
-@dataclass(frozen=True)
-class WindowArrays:
-    """The windows of one source, over all rows of a fragment; see `encoding.WINDOW_TYPE`.
-
-    Attributes:
-        ids, begins, ends: a row each window.
-        row, item, body_begin, prefix_size, body_size, owned_begin, owned_end: int64 `[windows]`.
-        is_last: bool `[windows]`, the end of its text.
-    """
-
-    ids: Ragged
-    begins: Ragged
-    ends: Ragged
-    row: NDArray[np.int64]
-    item: NDArray[np.int64]
-    body_begin: NDArray[np.int64]
-    prefix_size: NDArray[np.int64]
-    body_size: NDArray[np.int64]
-    owned_begin: NDArray[np.int64]
-    owned_end: NDArray[np.int64]
-    is_last: NDArray[np.bool_]
-
-    @classmethod
-    def from_column(cls, column: pa.ListArray) -> Self:
-        """Read an internal column of windows."""
-        windows = column.flatten()
-        numbers = {
-            name: windows.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
-            for name in ("item", "body_begin", "prefix_size", "body_size", "owned_begin", "owned_end")
-        }
-        ids, begins, ends = (_ragged(windows.field(name)) for name in ("input_ids", "begins", "ends"))
-        row = pc.list_parent_indices(column).to_numpy().astype(np.int64)
-        is_last = windows.field("is_last").to_numpy(zero_copy_only=False)
-        return cls(ids, begins, ends, row, is_last=is_last, **numbers)
-
-    def __len__(self) -> int:
-        return len(self.row)
-
-
-def _ragged(lists: pa.ListArray) -> Ragged:
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
-    return Ragged(lists.flatten().to_numpy(), offsets_of(lengths))
+from pipeline.batching.trunk_passes import TrunkPass
+from pipeline.tasks.contract import Masking
 
 
 @dataclass(frozen=True)
@@ -64,31 +19,31 @@ class SequenceSet:
     """All sequences of a fragment, as slices of two flat arrays.
 
     Attributes:
-        flat_ids: int32, the token ids of all streams end to end, masks drawn.
+        flat_ids: int32, the token ids of all passes end to end, masks drawn.
         flat_labels: int32, what is to be predicted there, else -100.
         start, length: where each sequence is in them; int64 `[sequences]` like all that follows.
-        stream: which stream a sequence belongs to.
-        window: which window of that stream's source it shows.
+        trunk_pass: index of the pass that a sequence belongs to.
+        window: which window of that pass's spec it shows.
         masked_position: for one-at-a-time masking, the token that is masked; else -1.
-        sources: windows of each source, where the rest is told.
+        windows_by_spec: the windows of each spec, where the rest is told.
     """
 
     flat_ids: NDArray[np.int32]
     flat_labels: NDArray[np.int32]
     start: NDArray[np.int64]
     length: NDArray[np.int64]
-    stream: NDArray[np.int64]
+    trunk_pass: NDArray[np.int64]
     window: NDArray[np.int64]
     masked_position: NDArray[np.int64]
-    sources: Sequence[WindowArrays]
+    windows_by_spec: Sequence[WindowArrays]
 
     def __len__(self) -> int:
         return len(self.length)
 
 
 def gather_sequences(
-    sources: Sequence[WindowArrays],
-    streams: Sequence[Stream],
+    windows_by_spec: Sequence[WindowArrays],
+    passes: Sequence[TrunkPass],
     wanted: NDArray[np.bool_],
     hashes: NDArray[np.uint64],
     vocabulary: Vocabulary,
@@ -101,24 +56,24 @@ def gather_sequences(
     """
     parts = []
     base = 0
-    for i, stream in enumerate(streams):
-        windows = sources[stream.source]
+    for i, trunk_pass in enumerate(passes):
+        windows = windows_by_spec[trunk_pass.spec]
         ids, labels = windows.ids.values, None
-        chosen = np.flatnonzero(wanted[windows.row][:, list(stream.heads)].any(axis=1))
+        chosen = np.flatnonzero(wanted[windows.row][:, list(trunk_pass.heads)].any(axis=1))
         positions = np.full(len(chosen), -1, dtype=np.int64)
-        if stream.masking is not None and stream.masking.strategy == "sample":
-            ids, labels = _masked(windows, hashes, stream.masking, vocabulary)
-        elif stream.masking is not None:
+        if trunk_pass.masking is not None and trunk_pass.masking.strategy == "sample":
+            ids, labels = _masked(windows, hashes, trunk_pass.masking, vocabulary)
+        elif trunk_pass.masking is not None:
             chosen, positions = _each_token_in_turn(windows, chosen)
         if labels is None:
             labels = np.full(len(ids), IGNORE_INDEX, dtype=np.int32)
         start, length = windows.ids.starts[chosen] + base, windows.ids.lengths[chosen]
         parts.append((ids, labels, start, length, np.full(len(chosen), i), chosen, positions))
         base += len(ids)
-    flat_ids, flat_labels, start, length, stream_of, window, position = (
+    flat_ids, flat_labels, start, length, pass_of, window, position = (
         np.concatenate(arrays) for arrays in zip(*parts, strict=True)
     )
-    return SequenceSet(flat_ids, flat_labels, start, length, stream_of, window, position, sources)
+    return SequenceSet(flat_ids, flat_labels, start, length, pass_of, window, position, windows_by_spec)
 
 
 def _masked(

@@ -1,33 +1,19 @@
-"""Row -> heads, and which heads are served by one and the same sequence. Pure functions."""
+"""Which heads are served by one and the same pass of a sequence through the trunk. Pure functions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from pipeline.encoding.row_texts import Problem, route_field
-from pipeline.heads.resolve import Head, sources_of
-from pipeline.tasks.all_tasks import MaskedLMLossHead, TextGenerationHead
+from pipeline.heads.resolve import Head, sequence_specs
+from pipeline.tasks.contract import Masking
 
 
 @dataclass(frozen=True)
-class Masking:
-    """How tokens are masked; heads with equal masking share their sequences."""
-
-    probability: float
-    strategy: str
-    seed: int
-
-
-@dataclass(frozen=True)
-class Stream:
-    """Sequences that are made in one way: each passes the trunk once for all heads of its stream.
+class TrunkPass:
+    """Sequences that are made in one way: each passes the trunk once for all of these heads.
 
     Attributes:
         trunk: directory of the trunk.
-        source: index of the source among `sources_of(heads)`.
+        spec: index of its spec among `sequence_specs(heads)`.
         heads: indices of the heads that read these sequences.
         masking: of a masked language model loss.
         generates: sequences are prompts that a head goes on from, token by token.
@@ -35,55 +21,25 @@ class Stream:
     """
 
     trunk: str
-    source: int
+    spec: int
     heads: tuple[int, ...]
     masking: Masking | None = None
     generates: bool = False
     seed: int = 0
 
 
-def streams_of(heads: Sequence[Head]) -> list[Stream]:
-    """Heads with equal trunk, source, masking and seed share a stream."""
-    sources = sources_of(heads)
-    members: dict[Stream, list[int]] = {}
+def trunk_passes(heads: Sequence[Head]) -> list[TrunkPass]:
+    """Heads with equal trunk, spec, masking and seed share a pass."""
+    specs = sequence_specs(heads)
+    members: dict[TrunkPass, list[int]] = {}
     for i, head in enumerate(heads):
-        options, masking = head.options, None
-        if isinstance(options, MaskedLMLossHead):
-            masking = Masking(options.mask_probability, options.strategy, options.seed)
-        generates = isinstance(options, TextGenerationHead)
-        seed = options.seed if isinstance(options, TextGenerationHead) else 0
-        alike = Stream(head.trunk, sources.index(head.source), (), masking, generates, seed)
+        alike = TrunkPass(
+            trunk=head.trunk,
+            spec=specs.index(head.sequence_spec),
+            heads=(),
+            masking=head.task.masking(head.options),
+            generates=head.task.generates,
+            seed=head.task.seed(head.options),
+        )
         members.setdefault(alike, []).append(i)
     return [replace(alike, heads=tuple(indices)) for alike, indices in members.items()]
-
-
-@dataclass(frozen=True)
-class Routes:
-    """Attributes:
-    wanted: bool `[rows, heads]`, which heads each row asks for.
-    errors: by row, what is wrong with its route.
-    """
-
-    wanted: NDArray[np.bool_]
-    errors: dict[int, str]
-
-
-def route_rows(table: pa.Table, route: str | None, head_names: Sequence[str]) -> Routes:
-    """Read a route column (names or lists of names); without one, and for a null, a row gets all heads."""
-    wanted = np.ones((table.num_rows, len(head_names)), dtype=bool)
-    errors: dict[int, str] = {}
-    index = {name: i for i, name in enumerate(head_names)}
-    for row, asked in enumerate(route_field(table, route) if route else []):
-        if asked is None:
-            continue
-        wanted[row] = False
-        if isinstance(asked, Problem):
-            errors[row] = str(asked)
-        elif unknown := [name for name in asked if name not in index]:
-            errors[row] = (
-                f"column {route!r} names {', '.join(map(repr, unknown))}, expected names among "
-                f"{', '.join(head_names)}"
-            )
-        else:
-            wanted[row, [index[name] for name in asked]] = True
-    return Routes(wanted, errors)

@@ -17,7 +17,7 @@ from pipeline.columns import CASE_IS_FOLDED, equal_but_for_case, reserved_name_p
 from pipeline.config.messages import config_error
 from pipeline.config.overrides import apply_overrides, parse_override
 from pipeline.errors import ConfigError
-from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextGenerationHead
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
 from pipeline.tasks.sections import NonEmpty, Section, as_tuple
 
 
@@ -188,7 +188,7 @@ class JobConfig(Section):
             f"heads.{name}: found model.dtype = {self.model.dtype!r}, in which nothing is generated; use "
             'model.dtype = "bfloat16", or generate in a job of its own'
             for name, head in self.heads.items()
-            if isinstance(head, TextGenerationHead) and self.model.dtype in ("int8", "float8")
+            if TASKS[head.task].generates and self.model.dtype in ("int8", "float8")
         ]
         if problems:
             raise ValueError("\n".join(problems))

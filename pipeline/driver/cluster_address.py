@@ -1,4 +1,4 @@
-"""The address of the Ray cluster that a job joins: its form, and whether a cluster answers there."""
+"""Check the address of the Ray cluster that a job joins: its form, and that a cluster answers there."""
 
 import re
 import time
@@ -74,9 +74,9 @@ def _require_host_and_port(address: str) -> None:
 
 
 def _probe(address: str, timeout_s: float) -> str | None:
-    """Ask the cluster's control service whether it is alive; what went wrong, or None.
+    """Ask the control service of the cluster (GCS) whether it is alive; returns what went wrong, or None.
 
-    A head that is just starting refuses connections, so these are tried again until the time is over.
+    A head that is just starting refuses connections, so these are retried until the time is over.
     """
     deadline = time.monotonic() + timeout_s
     with init_grpc_channel(address) as channel:

@@ -1,8 +1,7 @@
 """The Ray Dataset of a job: read Parquet, encode, annotate, write Parquet, a fragment at a time."""
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -11,51 +10,34 @@ from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
 
-from pipeline.columns import is_internal, output_schema
+from pipeline.columns import output_schema
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
 from pipeline.errors import JobError
-from pipeline.failures import FragmentFailure, failure_block, failure_in
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
-from pipeline.monitoring.progress_counter import Counts, ProgressCounter, ProgressDisplay, Work
+from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Work
+from pipeline.monitoring.progress_display import ProgressDisplay
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
-from pipeline.ray_actors import answer, start_actor_here, unique_name
-from pipeline.replica.model_runner import ShardSettings
-from pipeline.replica.placement import RankResources, replica_placement
+from pipeline.ray_actors import get_result, start_actor_here, unique_name
+from pipeline.replica.deployment import Deployment
+from pipeline.replica.placement import replica_placement
 from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
-from pipeline.stages.attempts import CountingGuard, Guard
-from pipeline.stages.blocks import whole_fragment
-from pipeline.stages.crash_isolation import deadly_rows_of
+from pipeline.stages.encode import block_encoder
 from pipeline.stages.read import read_fragments
+from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
 PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0
-# The driver holds a task for each fragment of a dataset; more of them are done by one dataset after another. Each
-# loads the model anew, which is little beside so many fragments.
+# The driver keeps a task for each fragment of a dataset, so larger jobs run as one dataset after another. Each
+# loads the model again, which takes little time compared with so many fragments.
 MAX_FRAGMENTS_AT_ONCE = 10_000
-# A full disk stays full: what is computed after so many parts in vain would be lost too.
+# After so many failed writes in a row the run ends: whatever it goes on to compute would be lost too.
 MAX_FAILED_WRITES = 20
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """How a job is laid out on the cluster that it found.
-
-    Attributes:
-        num_replicas: shard groups.
-        resources: of each rank.
-        token_budget: tokens per batch.
-    """
-
-    num_replicas: int
-    resources: RankResources
-    token_budget: int
-    shard: ShardSettings
 
 
 def annotate_fragments(
@@ -83,9 +65,9 @@ def annotate_fragments(
     settings = _settings(job, heads, deployment)
     counter_name = unique_name(ProgressCounter)
     counter = start_actor_here(ProgressCounter, name=counter_name)
-    guard = CountingGuard(counter)
+    run_stage = CrashCountingRunner(counter)
     sink = _sink(job, folder, staged, carried, heads, counter, failed_before)
-    encoder = _encoder(job, heads, carried, guard)
+    encoder = block_encoder(job, heads, carried, run_stage)
     with (
         ProgressDisplay(counter, Work.of(fragments)),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
@@ -98,7 +80,7 @@ def annotate_fragments(
                 timeout_s=PLACEMENT_TIMEOUT_S,
             ) as lease:
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
-                read = read_fragments(some, plan.read_schema, plan.filesystem, guard=guard)
+                read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
                 annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter_name)
                 annotated.write_datasink(sink)
@@ -126,7 +108,7 @@ def _annotated(
     lease: str,
     counter: str,
 ) -> Dataset:
-    """Annotate the blocks by a pool of leaders.
+    """Annotate the blocks with a pool of leaders.
 
     Leaders are told the names of other actors. A handle would hold a reference to an object of the driver, and an
     actor that is constructed with one cannot be restarted once that reference is lost.
@@ -161,50 +143,19 @@ def _send_arguments_inline() -> None:
 
 
 def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
-    """The counts after so many fragments; what workers have sent last may be on its way, or lost with them."""
+    """The counts once so many fragments have ended; waits for messages of workers, which may also be lost."""
     deadline = time.monotonic() + COUNTER_TIMEOUT_S
     while True:
-        counts: Counts = answer(counter.counts.remote())
+        counts: Counts = get_result(counter.counts.remote())
         if counts.num_parts + len(counts.failures) >= num_ended or time.monotonic() > deadline:
-            answer(counter.settle.remote())
+            get_result(counter.settle.remote())
             return counts
         time.sleep(0.05)
 
 
 def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:
-    counts: Counts = answer(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
+    counts: Counts = get_result(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
     return counts.num_tokens, counts.num_parts, len(counts.failures)
-
-
-def _encoder(
-    job: JobConfig, heads: list[Head], carried: pa.Schema, guard: Guard
-) -> Callable[[pa.Table], pa.Table]:
-    """The function that encodes a block; what it closes over is sent to the workers."""
-    route, directory, kept = job.input.route, job.model.path, carried.names
-
-    def encode(table: pa.Table) -> pa.Table:
-        if failure_in(table) is not None:
-            return table
-        fragment = whole_fragment(table)
-        result = guard(
-            "encode",
-            fragment,
-            lambda: encode_rows(table),
-            last_resort=lambda: encode_rows(table, deadly_rows_of(table, encode_rows)),
-        )
-        return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
-
-    def encode_rows(table: pa.Table, refused: Mapping[int, str] | None = None) -> pa.Table:
-        return encode_fragment(
-            table,
-            heads,
-            load_tokenizer(directory),
-            route=route,
-            kept_columns=[*kept, *(name for name in table.column_names if is_internal(name))],
-            refused=refused or {},
-        )
-
-    return encode
 
 
 def _sink(
@@ -220,17 +171,16 @@ def _sink(
         counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors)
 
     def report_failure(failure: FragmentFailure) -> None:
-        if answer(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
+        if get_result(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
             raise JobError(f"{MAX_FAILED_WRITES} parts in a row could not be written, the last one: {failure}")
 
     return PartSink(
-        folder.filesystem,
-        folder.root,
+        folder,
         output_schema(carried, output_types(heads)),
         job.output.compression,
-        folder.placement(staged),
+        staged,
         on_part=report,
         on_failure=report_failure,
-        guard=CountingGuard(counter),
+        run_stage=CrashCountingRunner(counter),
         failed_before=failed_before,
     )

@@ -1,4 +1,4 @@
-"""What makes two runs the same: if any of this differs, their parts do not belong side by side."""
+"""The identity of a run: everything that its output depends on. Parts of two identities are never mixed."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from model.tokenizer.files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config.job import JobConfig
 from pipeline.heads.resolve import Head
 
-# How many replicas there are changes no value; how a batch is cut and spread changes its rounding.
+# These change no value. How a batch is cut and sharded does: it changes the rounding.
 _WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "stall_timeout_s"}
 _PIECE_BYTES = 2**26
 _READ_BYTES = 2**20
@@ -50,12 +50,12 @@ def _directories(heads: list[Head]) -> list[str]:
 
 
 def weights_digest(directory: str) -> str:
-    """Of the contents of `config.json` and all files with tensors."""
+    """Digest of the contents of `config.json` and all files with tensors."""
     return content_digest([Path(directory) / "config.json", *Checkpoint(directory).files])
 
 
 def tokenizer_digest(directory: str) -> str:
-    """Of the contents of the sentencepiece model and, if there, the settings."""
+    """Digest of the contents of the sentencepiece model and, if there, the settings."""
     files = [Path(directory) / name for name in (VOCAB_FILE_NAME, CONFIG_FILE_NAME)]
     return content_digest(file for file in files if file.is_file())
 

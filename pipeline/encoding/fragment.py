@@ -1,9 +1,8 @@
-"""Rows -> sequences of token ids: one internal column for each source, with a list of windows in every row."""
+"""Rows -> sequences of token ids: one internal column for each spec, with a list of windows in every row."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 
 import numpy as np
@@ -13,33 +12,15 @@ from numpy.typing import NDArray
 from model.tokenizer.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from model.tokenizer.truncation import longest_first
-from pipeline.arrays.ragged import Ragged, cut, join, offsets_of
-from pipeline.arrays.windows import Windows, cut_windows
-from pipeline.batching.trunk_passes import route_rows
+from pipeline.arrays.ragged import Ragged, concat_rows, cut, offsets_of
+from pipeline.arrays.windows import WINDOW_TYPE, Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
-from pipeline.encoding.items import Items, Source, decoding_context, read_items
+from pipeline.encoding.items import Items, decoding_context, read_items
+from pipeline.encoding.routes import route_rows
+from pipeline.encoding.row_texts import FragmentTexts
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
-from pipeline.heads.resolve import Head, sources_of
-
-_IDS = pa.list_(pa.int32())
-WINDOW_TYPE = pa.struct(
-    [
-        pa.field("item", pa.int32()),
-        pa.field("body_begin", pa.int32()),
-        pa.field("prefix_size", pa.int32()),
-        pa.field("body_size", pa.int32()),
-        pa.field("owned_begin", pa.int32()),
-        pa.field("owned_end", pa.int32()),
-        pa.field("is_last", pa.bool_()),
-        pa.field("input_ids", _IDS),
-        pa.field("begins", _IDS),
-        pa.field("ends", _IDS),
-    ]
-)
-"""One sequence. `item` counts the row's choices or hypotheses. Behind `prefix_size` tokens come `body_size` tokens
-of the item's text, from its token `body_begin` on; the tokens `owned_begin` to `owned_end` of the sequence are
-those that belong to this window and no other; `is_last`: the text ends here. `begins`, `ends`: where each token of
-the sequence stands in the text, 0 for tokens that are not of the body."""
+from pipeline.heads.resolve import Head, sequence_specs
+from pipeline.tasks.contract import SequenceSpec
 
 _INVISIBLE = "has nothing but invisible characters, expected text"
 
@@ -54,7 +35,7 @@ class _Frame:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A source's column of windows, and by row its tokens (before truncation), windows and problem."""
+    """A spec's column of windows, and by row its tokens (before truncation), windows and problem."""
 
     windows: pa.ListArray
     num_tokens: NDArray[np.int32]
@@ -78,7 +59,7 @@ def encode_fragment(
 
     Returns:
         `kept_columns`, num_tokens, num_windows, error, and what the annotator needs: which heads a row wants,
-        and for source i `sequence_column(i)` list<WINDOW_TYPE> and `context_column(i)`.
+        and for spec i `sequence_column(i)` list<WINDOW_TYPE> and `context_column(i)`.
     """
     num_rows = table.num_rows
     routes = route_rows(table, route, [head.name for head in heads])
@@ -90,19 +71,20 @@ def encode_fragment(
     columns = {name: table.column(name) for name in kept_columns}
     flags = pa.array(routes.wanted.ravel())
     encoded_columns: dict[str, pa.Array] = {WANTED: pa.FixedSizeListArray.from_arrays(flags, len(heads))}
-    for i, source in enumerate(sources_of(heads)):
-        readers = [head for head in heads if head.source == source]
-        is_wanted = np.asarray(routes.wanted[:, [head.source == source for head in heads]].any(axis=1))
-        with_offsets = any(head.needs_offsets for head in readers)
+    texts = FragmentTexts(table)
+    for i, spec in enumerate(sequence_specs(heads)):
+        readers = [head for head in heads if head.sequence_spec == spec]
+        is_wanted = np.asarray(routes.wanted[:, [head.sequence_spec == spec for head in heads]].any(axis=1))
+        with_offsets = any(head.task.needs_offsets for head in readers)
         encoded = encode_items(
-            read_items(table, source, is_wanted),
-            source,
+            read_items(texts, spec, is_wanted),
+            spec,
             tokenizer,
             num_rows,
             with_offsets=with_offsets,
         )
         encoded_columns[sequence_column(i)] = encoded.windows
-        encoded_columns[context_column(i)] = decoding_context(table, source, with_offsets)
+        encoded_columns[context_column(i)] = decoding_context(texts, spec, with_offsets)
         num_tokens += encoded.num_tokens
         num_windows += encoded.num_windows
         for row, problem in encoded.problems.items():
@@ -116,30 +98,30 @@ def encode_fragment(
 
 def encode_items(
     items: Items,
-    source: Source,
+    spec: SequenceSpec,
     tokenizer: XLMRobertaXLTokenizer,
     num_rows: int,
     *,
     with_offsets: bool = False,
 ) -> Encoded:
     """Tokenize the items, frame them with special tokens and companions, and cut them into windows."""
-    if source.layout == "words":
+    if spec.layout == "words":
         body = tokenize_words(items.words, tokenizer)
     else:
-        parsed_tokens = (MASK_TOKEN,) if source.parses_mask else ()
+        parsed_tokens = (MASK_TOKEN,) if spec.parses_mask else ()
         body = tokenize_texts(items.texts, tokenizer, with_offsets=with_offsets, parsed_tokens=parsed_tokens)
     companion = None
-    if source.layout in ("pair", "question", "choices", "hypotheses"):
+    if spec.layout in ("pair", "question", "choices", "hypotheses"):
         companion = tokenize_texts(items.companions, tokenizer, with_offsets=False).ids
     row = np.asarray(items.row, dtype=np.int64)
-    problems = items.problems | _token_problems(body, companion, items, source, tokenizer.mask_token_id)
+    problems = items.problems | _token_problems(body, companion, items, spec, tokenizer.mask_token_id)
     is_read = ~np.isin(row, np.fromiter(problems, np.int64, len(problems)))
-    full = _frame(source, companion, len(row))
+    full = _frame(spec, companion, len(row))
     full_lengths = full.prefix.lengths + body.ids.lengths + full.suffix.lengths
     num_tokens = np.bincount(row, weights=full_lengths * is_read, minlength=num_rows)
-    body, companion = _fit(body, companion, source)
-    frame = _frame(source, companion, len(row))
-    windows = _windows(body, frame, source)
+    body, companion = _fit(body, companion, spec)
+    frame = _frame(spec, companion, len(row))
+    windows = _windows(body, frame, spec)
     windows = windows.select(is_read[windows.text])
     counts = np.bincount(row[windows.text], minlength=num_rows)
     sequences = _sequences(body, frame, windows, np.asarray(items.number, dtype=np.int32))
@@ -148,17 +130,17 @@ def encode_items(
 
 
 def _token_problems(
-    body: Tokens, companion: Ragged | None, items: Items, source: Source, mask_id: int
+    body: Tokens, companion: Ragged | None, items: Items, spec: SequenceSpec, mask_id: int
 ) -> dict[int, str]:
     """By row, what is wrong with a text that only its tokens show."""
-    name = repr(source.columns[0])
+    name = repr(spec.columns[0])
     problems = {}
     if companion is not None:
         for i in np.flatnonzero(companion.lengths == 0).tolist():
-            problems[items.row[i]] = f"{source.companion_name(items.number[i])} {_INVISIBLE}"
+            problems[items.row[i]] = f"{spec.companion_name(items.number[i])} {_INVISIBLE}"
     for i in np.flatnonzero(body.ids.lengths == 0).tolist():
         problems[items.row[i]] = f"column {name} {_INVISIBLE}"
-    if source.parses_mask:
+    if spec.parses_mask:
         is_mask = np.concatenate([[0], np.cumsum(body.ids.values == mask_id)])
         has_mask = is_mask[body.ids.offsets[1:]] > is_mask[body.ids.offsets[:-1]]
         for i in np.flatnonzero(~has_mask & (body.ids.lengths > 0)).tolist():
@@ -166,19 +148,19 @@ def _token_problems(
     return problems
 
 
-def _frame(source: Source, companion: Ragged | None, num_items: int) -> _Frame:
+def _frame(spec: SequenceSpec, companion: Ragged | None, num_items: int) -> _Frame:
     """`<s> body </s>`, `<s> body </s></s> companion </s>`, or `<s> question </s></s> body </s>`."""
     begin, end, between = (Ragged.repeated(tokens, num_items) for tokens in ([BOS_ID], [EOS_ID], [EOS_ID, EOS_ID]))
-    if source.layout == "prompt":
+    if spec.layout == "prompt":
         return _Frame(begin, Ragged.repeated([], num_items))
     if companion is None:
         return _Frame(begin, end)
-    if source.layout == "question":
-        return _Frame(join(begin, companion, between), end)
-    return _Frame(begin, join(between, companion, end))
+    if spec.layout == "question":
+        return _Frame(concat_rows(begin, companion, between), end)
+    return _Frame(begin, concat_rows(between, companion, end))
 
 
-def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens, Ragged | None]:
+def _fit(body: Tokens, companion: Ragged | None, spec: SequenceSpec) -> tuple[Tokens, Ragged | None]:
     """Cut what has to be cut before there are windows: a text that is truncated, a companion that is too long.
 
     A pair that fits stays whole. One that does not is cut longest first if it is truncated. Else the companion
@@ -188,13 +170,13 @@ def _fit(body: Tokens, companion: Ragged | None, source: Source) -> tuple[Tokens
     zeros = np.zeros(len(body.ids), dtype=np.int64)
     lengths = body.ids.lengths
     if companion is None:
-        room = source.window - (1 if source.layout == "prompt" else 2)
-        kept = np.minimum(lengths, room) if source.truncate else lengths
+        room = spec.window - (1 if spec.layout == "prompt" else 2)
+        kept = np.minimum(lengths, room) if spec.truncate else lengths
         # A prompt keeps its end, which is what generation goes on from.
-        first = lengths - kept if source.layout == "prompt" else zeros
+        first = lengths - kept if spec.layout == "prompt" else zeros
         return _cut_tokens(body, first, first + kept), None
-    room = source.window - 4
-    if source.truncate:
+    room = spec.window - 4
+    if spec.truncate:
         kept, kept_companion = longest_first(lengths, companion.lengths, room)
     else:
         kept, kept_companion = lengths, np.minimum(companion.lengths, np.maximum(room - lengths, room // 2))
@@ -209,9 +191,9 @@ def _cut_tokens(tokens: Tokens, begin: NDArray[np.int64], end: NDArray[np.int64]
     return Tokens(*(cut(part, index, begin, end) for part in (tokens.ids, tokens.begins, tokens.ends)))
 
 
-def _windows(body: Tokens, frame: _Frame, source: Source) -> Windows:
-    capacity = source.window - frame.prefix.lengths - frame.suffix.lengths
-    return cut_windows(body.ids.lengths, capacity, source.stride)
+def _windows(body: Tokens, frame: _Frame, spec: SequenceSpec) -> Windows:
+    capacity = spec.window - frame.prefix.lengths - frame.suffix.lengths
+    return cut_windows(body.ids.lengths, capacity, spec.stride)
 
 
 def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np.int32]) -> pa.StructArray:
@@ -221,9 +203,9 @@ def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np
     prefix = cut(frame.prefix, text, zeros, frame.prefix.lengths[text])
     suffix = cut(frame.suffix, text, zeros, frame.suffix.lengths[text])
     around = [Ragged(np.zeros_like(part.values), part.offsets) for part in (prefix, suffix)]
-    ids = join(prefix, cut(body.ids, text, windows.begin, windows.end), suffix)
+    ids = concat_rows(prefix, cut(body.ids, text, windows.begin, windows.end), suffix)
     begins, ends = (
-        join(around[0], cut(part, text, windows.begin, windows.end), around[1])
+        concat_rows(around[0], cut(part, text, windows.begin, windows.end), around[1])
         for part in (body.begins, body.ends)
     )
     shift = prefix.lengths - windows.begin
@@ -243,9 +225,3 @@ def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np
 
 def _list_array(rows: Ragged) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(rows.offsets.astype(np.int32)), pa.array(rows.values))
-
-
-@cache
-def load_tokenizer(directory: str) -> XLMRobertaXLTokenizer:
-    """The tokenizer of a model directory; once a process, as reading it takes longer than a fragment."""
-    return XLMRobertaXLTokenizer.from_pretrained(directory)

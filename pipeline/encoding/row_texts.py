@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.arrays.nested_columns import column_at, is_list_like
-from pipeline.columns import is_text, text_values
+from pipeline.arrays.text_columns import is_text, text_values
 
 _TEXT = "text"
 _TEXTS = "a list of texts"
@@ -57,13 +58,26 @@ def text_list_field(table: pa.Table, path: str, *, allow_blank: bool = False) ->
     return [_checked_list(values, path, allow_blank) for values in _lists(column)]
 
 
-def text_columns_field(table: pa.Table, paths: Sequence[str]) -> list[list[str] | Problem]:
-    """The texts of several columns as one list a row; the first Problem where a row has any."""
-    rows = zip(*(text_field(table, path) for path in paths), strict=True)
-    return [
-        next((value for value in row if isinstance(value, Problem)), [v for v in row if isinstance(v, str)])
-        for row in rows
-    ]
+class FragmentTexts:
+    """The columns of a fragment as texts: each is read and checked once, however many heads read it.
+
+    Attributes:
+        text: `text_field` of a path.
+        text_list: `text_list_field` of a path.
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.num_rows: int = table.num_rows
+        self.text = cache(partial(text_field, table))
+        self.text_list = cache(partial(text_list_field, table))
+
+    def text_columns(self, paths: Sequence[str]) -> list[list[str] | Problem]:
+        """The texts of several columns as one list a row; the first Problem where a row has any."""
+        rows = zip(*(self.text(path) for path in paths), strict=True)
+        return [
+            next((value for value in row if isinstance(value, Problem)), [v for v in row if isinstance(v, str)])
+            for row in rows
+        ]
 
 
 def route_field(table: pa.Table, path: str) -> list[list[str] | Problem | None]:

@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from model.tokenizer.special_tokens import MASK_TOKEN
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import Ragged, offsets_of, ranges
-from pipeline.arrays.windows import pieces_of_text
 
 # What is tokenized at once: sentencepiece's lattice takes some hundred bytes a character.
 MAX_PIECE_CHARS = 100_000
+# White space to Python, but nothing at all to the tokenizer: a cut there would make two words of one.
+_DROPPED = frozenset("\x0b\x1c\x1d\x1e\x1f\x85")
 
 
 @dataclass(frozen=True)
@@ -69,3 +71,28 @@ def tokenize_words(texts: Sequence[Sequence[str]], tokenizer: XLMRobertaXLTokeni
     number = ranges(np.zeros(len(num_words), dtype=np.int64), num_words)
     word = np.repeat(number, flat.ids.lengths).astype(np.int32)
     return Tokens(Ragged(flat.ids.values, offsets), Ragged(word, offsets), Ragged(word + 1, offsets))
+
+
+def pieces_of_text(text: str, max_chars: int) -> list[int]:
+    """Where to cut a long text before it is tokenized: offsets that begin with 0 and end with its length.
+
+    Cuts fall before white space where there is any in the last tenth of a piece: the tokenizer marks the
+    beginning of a piece as it marks white space, so that the tokens stay those of the whole text. Elsewhere they
+    keep out of `<mask>`.
+    """
+    cuts = [0]
+    while len(text) - cuts[-1] > max_chars:
+        limit = cuts[-1] + max_chars
+        last_tenth = range(limit, limit - max_chars // 10, -1)
+        cuts.append(next((i for i in last_tenth if _is_blank(text[i])), _before_mask(text, limit)))
+    return [*cuts, len(text)]
+
+
+def _is_blank(char: str) -> bool:
+    return char.isspace() and char not in _DROPPED
+
+
+def _before_mask(text: str, offset: int) -> int:
+    """The offset, or the beginning of the `<mask>` that it would cut."""
+    begin = text.find(MASK_TOKEN, max(0, offset - len(MASK_TOKEN) + 1), offset + len(MASK_TOKEN) - 1)
+    return offset if begin == -1 else begin

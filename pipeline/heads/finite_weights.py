@@ -17,11 +17,11 @@ from torch import Tensor
 
 from model import ShardGroup
 from model.checkpoints.reader import Checkpoint, StoredParameter, parameters_of
+from model.inference.quantization import Precision
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, trunk_field, weights_field
-from pipeline.precision import Precision
 
 # Numbers that a thread takes at a time; and those that stay in cache for the second look at them.
 _TASK_SIZE = 2**22

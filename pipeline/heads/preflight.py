@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model import CheckpointError
 from model.checkpoints.reader import Checkpoint
-from model.inference.float8_linear import FLOAT8_MULTIPLE
+from model.kernels.float8 import FLOAT8_MULTIPLE
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field, weights_field

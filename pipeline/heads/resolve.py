@@ -3,60 +3,36 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import pyarrow as pa
 
 from model import XLMRobertaXLConfig
-from pipeline.columns import ProblemType, head_type
 from pipeline.config.job import JobConfig
-from pipeline.encoding.items import Source, source_of
 from pipeline.errors import ConfigError
-from pipeline.tasks.all_tasks import (
-    CausalLMLossHead,
-    EmbeddingHead,
-    HeadConfig,
-    QuestionAnsweringHead,
-    TextClassificationHead,
-    TextGenerationHead,
-    TokenClassificationHead,
-    ZeroShotHead,
-)
-from pipeline.tasks.zero_shot_classification import entailment_ids
+from pipeline.tasks.all_tasks import TASKS, HeadConfig
+from pipeline.tasks.contract import SequenceSpec, Task
 
 
 @dataclass(frozen=True)
 class Head:
-    """One output column: its options, its source, the trunk it sits on, and the weights' own configuration."""
+    """One output column: its options, what it reads, the trunk it sits on, and the weights' own configuration."""
 
     name: str
     options: HeadConfig
-    source: Source
+    sequence_spec: SequenceSpec
     trunk: str
     config: XLMRobertaXLConfig
 
     @property
-    def labels(self) -> list[str]:
-        """Names of a classifier's labels, by class id."""
-        return [self.config.id2label[i] for i in range(self.config.num_labels)]
-
-    @property
-    def problem_type(self) -> ProblemType:
-        """What a classifier predicts; inferred from the number of labels where the weights do not say."""
-        stored = self.config.problem_type
-        if stored is not None:
-            return next(p for p in get_args(ProblemType) if p == stored)
-        return "regression" if self.config.num_labels == 1 else "single_label_classification"
+    def task(self) -> Task[Any]:
+        """What the head does."""
+        return TASKS[self.options.task]
 
     @property
     def output_type(self) -> pa.DataType:
         """Arrow type of the head's column."""
-        return head_type(self.options, hidden_size=self.config.hidden_size, problem_type=self.problem_type)
-
-    @property
-    def needs_offsets(self) -> bool:
-        """Whether results are spans of the text."""
-        return isinstance(self.options, TokenClassificationHead | QuestionAnsweringHead)
+        return self.task.output_type(self.options, self.config)
 
 
 def resolve_heads(job: JobConfig) -> list[Head]:
@@ -67,7 +43,7 @@ def resolve_heads(job: JobConfig) -> list[Head]:
     """
     heads = [_resolve_head(name, options, job) for name, options in job.heads.items()]
     for head in heads:
-        _require_labels(head, weights_field(head.name, head.options, job.model.path))
+        _check_weights(head, weights_field(head.name, head.options, job.model.path))
     return heads
 
 
@@ -80,20 +56,19 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
             f"heads.{name}.weights: {options.weights} has hidden_size {config.hidden_size}, expected that of the "
             f"trunk {trunk}, {trunk_config.hidden_size}; name a head that was trained on this trunk"
         )
-    is_causal = isinstance(options, CausalLMLossHead | TextGenerationHead)
-    if is_causal != trunk_config.is_decoder:
+    task = TASKS[options.task]
+    if task.is_causal != trunk_config.is_decoder:
         found, wanted = ("a decoder", "an encoder") if trunk_config.is_decoder else ("an encoder", "a decoder")
         raise ConfigError(
-            f"heads.{name}: {trunk} is {found} (is_decoder in its config.json), task {options.task} needs "
+            f"heads.{name}: {trunk} is {found} (is_decoder in its config.json), task {task.name} needs "
             f"{wanted}; name another trunk"
         )
     try:
-        source = source_of(options, trunk_config.max_num_tokens)
-        if isinstance(options, EmbeddingHead):
-            options.num_dimensions(config.hidden_size)
+        spec = task.sequence_spec(options, trunk_config.max_num_tokens)
+        task.output_type(options, config)
     except ValueError as error:
         raise ConfigError(f"heads.{name}.{error}") from None
-    return Head(name, options, source, trunk, config)
+    return Head(name, options, spec, trunk, config)
 
 
 def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
@@ -121,35 +96,23 @@ def weights_field(name: str, options: HeadConfig, model_path: str) -> str:
     return f"heads.{name}.weights" if is_apart else trunk_field(name, options)
 
 
-def _require_labels(head: Head, field: str) -> None:
-    """Refuse label maps that a task cannot be done with; `field` names the weights."""
+def _check_weights(head: Head, field: str) -> None:
+    """Refuse labels that a task cannot be done with; `field` names the weights."""
     field, config = f"{field}: {head.options.weights}", head.config
     if sorted(config.id2label) != list(range(config.num_labels)):
         raise ConfigError(
             f"{field} has an id2label with the ids {sorted(config.id2label)}, expected 0 to "
             f"{config.num_labels - 1}; correct it in config.json"
         )
-    match head.options:
-        case TextClassificationHead() if head.problem_type == "regression" and config.num_labels > 1:
-            raise ConfigError(
-                f"{field} has problem_type 'regression' with {config.num_labels} labels, expected one; name a "
-                "head that predicts a single value"
-            )
-        case ZeroShotHead():
-            try:
-                entailment_ids(config.id2label, multi_label=head.options.multi_label)
-            except ConfigError as error:
-                raise ConfigError(f"{field}: {error}") from None
-        case QuestionAnsweringHead() if config.num_labels != 2:
-            raise ConfigError(
-                f"{field} has {config.num_labels} labels, expected 2, the start and the end of an answer; name a "
-                "checkpoint that was fine-tuned for question answering"
-            )
+    try:
+        head.task.check_weights(head.options, config)
+    except ConfigError as error:
+        raise ConfigError(f"{field}: {error}") from None
 
 
-def sources_of(heads: Sequence[Head]) -> list[Source]:
-    """The distinct sources, in the order of the heads."""
-    return list(dict.fromkeys(head.source for head in heads))
+def sequence_specs(heads: Sequence[Head]) -> list[SequenceSpec]:
+    """The distinct specs, in the order of the heads."""
+    return list(dict.fromkeys(head.sequence_spec for head in heads))
 
 
 def output_types(heads: Sequence[Head]) -> Mapping[str, pa.DataType]:

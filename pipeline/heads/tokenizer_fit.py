@@ -6,9 +6,9 @@ from pathlib import Path
 from model import XLMRobertaXLTokenizer
 from model.tokenizer.files import VOCAB_FILE_NAME
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import load_tokenizer
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field, weights_field
+from pipeline.heads.tokenizer import load_tokenizer
 
 # Embeddings are filled up to a multiple of a power of two, for the sake of fast products: at most this one.
 MAX_FILL_MULTIPLE = 1024

@@ -19,6 +19,7 @@ from pipeline.storage.atomic_files import is_local
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import ask_store, is_uri, resolve_path
 from pipeline.storage.printable import printable
+from pipeline.storage.retries import retry_transient
 
 _WILDCARDS = re.compile(r"[*?\[]")
 
@@ -129,7 +130,7 @@ def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection
 
 
 def _find_locally(entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
-    try:
+    def find() -> tuple[str, PathPattern, FoundFiles]:
         if os.path.isdir(path):
             return path, PathPattern(), walk(path, PathPattern())
         if os.path.lexists(path):
@@ -137,6 +138,9 @@ def _find_locally(entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
             return root, PathPattern.of_name(name), single_file(path)
         root, pattern = _glob(entry)
         return root, pattern, walk(root, pattern)
+
+    try:
+        return retry_transient(find)
     except OSError as error:
         raise InputError(
             f"input.path: {printable(entry)} cannot be listed: {error.strerror}; check the path and the rights"

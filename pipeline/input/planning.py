@@ -1,8 +1,8 @@
 """What there is to do: the input's files, checked before any work and cut into fragments."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,12 +20,12 @@ from pipeline.input.hive_partitions import holds_only, partition_values
 from pipeline.input.parquet_types import arrow_schema, leaf_annotations, writing_problem
 from pipeline.input.passed_over import PassedOver
 from pipeline.input.path_patterns import States
-from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree, input_error
+from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, common_schema, input_error
 from pipeline.storage.filesystem_uris import is_same_store
 from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import printable
-
-_NUM_THREADS = 32
+from pipeline.storage.retries import RETRY_FOR_S, is_transient, retry_transient
+from pipeline.storage.threads import map_in_threads
 
 
 @dataclass(frozen=True)
@@ -117,18 +117,23 @@ def _read_footers(
     config: InputSection,
 ) -> tuple[list[_ReadableFile], list[FailedFile]]:
     types = _KnownTypes(columns)
+    has_given_up = Event()
 
-    def read(file: InputFile, partition: Mapping[str, str | None]) -> _ReadableFile | FailedFile:
+    def read(entry: tuple[InputFile, Mapping[str, str | None]]) -> _ReadableFile | FailedFile:
+        file, partition = entry
         if file.problem is not None:
             return FailedFile(printable(file.path), file.relative_path, file.problem)
+        # A store that stays down is not waited for anew at each of its files.
+        retry_for_s = 0.0 if has_given_up.is_set() else RETRY_FOR_S
         try:
-            return _read_file(filesystem, file, partition, types, config)
+            return retry_transient(lambda: _read_file(filesystem, file, partition, types, config), retry_for_s)
         except (UnreadableFileError, pa.ArrowException, OSError) as error:
+            if is_transient(error):
+                has_given_up.set()
             reason = printable(str(error).partition("\n")[0])
             return FailedFile(printable(file.path), file.relative_path, reason)
 
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = list(pool.map(read, files, partitions))
+    results = list(map_in_threads(read, zip(files, partitions, strict=True)))
     readable = [result for result in results if isinstance(result, _ReadableFile)]
     return readable, [result for result in results if isinstance(result, FailedFile)]
 
@@ -219,7 +224,7 @@ def _conflicts(footer: Footer, schema: pa.Schema, partition: Mapping[str, str | 
 def _checked_schema(files: Sequence[_ReadableFile], columns: ReadColumns, job: JobConfig) -> InputSchema:
     if not files:
         return InputSchema(pa.schema([]), pa.schema([]))
-    return agree([file.schema for file in files], columns, job.heads)
+    return common_schema([file.schema for file in files], columns, job.heads)
 
 
 def _refuse_equal_stems(files: Sequence[InputFile]) -> None:

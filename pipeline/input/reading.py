@@ -14,24 +14,17 @@ from pipeline.input.footers import read_footer
 from pipeline.input.hive_partitions import partition_values
 from pipeline.input.int96 import OTHER_UNITS, UNIT, are_equal, int96_leaves
 from pipeline.input.parquet_types import arrow_schema, open_parquet
+from pipeline.storage.retries import retry_transient
 
 
 def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSystem) -> pa.Table:
     """The rows of a fragment in file order, with the columns and types of `schema`, in one chunk.
 
+    Transient errors are retried.
     Raises FragmentError where the file is gone, has changed since planning, or is damaged.
     """
     try:
-        with filesystem.open_input_file(fragment.path) as source:
-            footer = read_footer(source)
-            if footer.version != fragment.version:
-                raise FragmentError(
-                    f"{fragment.path}: the file has changed since the job was planned: it has "
-                    f"{footer.file_size} bytes and {footer.metadata.num_rows} rows, and had "
-                    f"{fragment.file_size} bytes; run the job again on files that stay as they are"
-                )
-            columns = _read_columns(source, footer.metadata, fragment, schema)
-        return pa.Table.from_arrays(columns, schema=schema)
+        return retry_transient(lambda: _read_fragment(fragment, schema, filesystem))
     except (UnreadableFileError, pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0]
         raise FragmentError(
@@ -39,6 +32,19 @@ def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSyst
             f"{fragment.first_row + fragment.num_rows - 1} cannot be read: {reason}; restore the "
             "file, or take it out of the input"
         ) from None
+
+
+def _read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSystem) -> pa.Table:
+    with filesystem.open_input_file(fragment.path) as source:
+        footer = read_footer(source)
+        if footer.version != fragment.version:
+            raise FragmentError(
+                f"{fragment.path}: the file has changed since the job was planned: it has "
+                f"{footer.file_size} bytes and {footer.metadata.num_rows} rows, and had "
+                f"{fragment.file_size} bytes; run the job again on files that stay as they are"
+            )
+        columns = _read_columns(source, footer.metadata, fragment, schema)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _read_columns(

@@ -9,14 +9,14 @@ import pyarrow as pa
 from pipeline.arrays.column_types import all_fields, extension_of, sent_type
 from pipeline.arrays.common_types import common_field
 from pipeline.arrays.nested_columns import find_path, is_list_like, path_field
-from pipeline.columns import (
+from pipeline.config.job import JobConfig
+from pipeline.errors import InputError
+from pipeline.input.column_checks import (
     require_column,
     require_route_column,
     require_text_column,
     require_text_list_column,
 )
-from pipeline.config.job import JobConfig
-from pipeline.errors import InputError
 from pipeline.input.column_names import column_name_problems, field_name_problems, key_name_problems
 from pipeline.input.hive_partitions import with_partition
 from pipeline.tasks.sections import InputColumn, Shape
@@ -140,7 +140,7 @@ class InputSchema:
     carried: pa.Schema
 
 
-def agree(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
+def common_schema(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
     """The schema that a job reads from files, one or more.
 
     Types may differ in encoding (dictionary, large, view, kind of list) and may be null in some files. Raises

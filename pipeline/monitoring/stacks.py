@@ -1,4 +1,4 @@
-"""Where the processes of a job stand: stacks of the driver, and of ranks, leaders and workers on every node."""
+"""Print the stacks of a job's processes: the driver, and ranks, leaders and workers on every node."""
 
 import faulthandler
 import os
@@ -12,14 +12,14 @@ import ray
 from ray.exceptions import RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from pipeline.ray_actors import answer
+from pipeline.ray_actors import get_result
 
 _PROCESS_TIMEOUT_S = 10.0
 _NODE_TIMEOUT_S = 60.0
 
 
 def dump_stacks(stream: TextIO = sys.stderr) -> None:
-    """Write all stacks that can be had to `stream`, a real file. Ray is asked, but may fail to answer."""
+    """Write all available stacks to `stream`, a real file. Nodes that do not answer are named."""
     print("stacks of the driver:", file=stream, flush=True)
     faulthandler.dump_traceback(file=stream, all_threads=True)
     job_id = ray.get_runtime_context().get_job_id()
@@ -29,7 +29,7 @@ def dump_stacks(stream: TextIO = sys.stderr) -> None:
         strategy = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
         ref = _stacks_here.options(num_cpus=0, max_retries=0, scheduling_strategy=strategy).remote(job_id)
         try:
-            stacks = answer(ref, timeout_s=_NODE_TIMEOUT_S)
+            stacks = get_result(ref, timeout_s=_NODE_TIMEOUT_S)
         except RayError as error:
             stacks = f"no answer: {type(error).__name__}"
         print(f"stacks on {node['NodeManagerHostname']}:\n{stacks}", file=stream, flush=True)
@@ -49,7 +49,7 @@ def stacks_of_job(job_id: str) -> str:
 
 
 def _processes(job_id: str) -> list[int]:
-    """Ray's worker processes of the job, but for this one."""
+    """Ray's worker processes of the job, without this one."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -64,7 +64,7 @@ def _processes(job_id: str) -> list[int]:
 
 
 def _stack(py_spy: str, pid: int) -> str:
-    # Not blocking, since a process that is stopped would not come back.
+    # Non-blocking, as it would wait for ever for a stopped process.
     command = [py_spy, "dump", "--nonblocking", "--pid", str(pid)]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=_PROCESS_TIMEOUT_S, check=False)

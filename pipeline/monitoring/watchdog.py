@@ -1,4 +1,4 @@
-"""Ends a run that makes no progress, and shows where its processes stand."""
+"""End a run that makes no progress, after printing the stacks of its processes."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ _GRACE_S = 20.0
 
 
 class StalledError(JobError):
-    """Nothing has come on for too long."""
+    """The run has made no progress for too long."""
 
 
 class Watchdog:
-    """A thread beside the block: where `progress` gives the same for `timeout_s`, it ends with StalledError.
+    """A thread that ends the block with StalledError where `progress` stays the same for `timeout_s`.
 
     Args:
         progress: anything that changes as work is done. May raise; that counts as no change.
@@ -64,7 +64,7 @@ class Watchdog:
     def _look(self) -> Any:
         try:
             return self._progress()
-        except Exception:  # whatever keeps it from answering, it is no progress
+        except Exception:  # an error is no progress, whatever it is
             return None
 
     def _end(self) -> None:
@@ -74,7 +74,7 @@ class Watchdog:
             self._has_stalled = True
             # A real signal, which also wakes a thread that waits.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            # Whoever does not listen to that would keep everything that the run holds.
+            # A process that ignores it would keep everything that the run holds.
             if not self._stop.wait(_GRACE_S):
                 print("the run does not end by itself and is ended", file=sys.stderr, flush=True)
                 os._exit(1)

@@ -1,39 +1,36 @@
-"""Makes finished parts the content of the output, a whole input file at a time.
+"""Commit finished parts: put them in place, a whole input file at a time.
 
 The parts of one file in the folder are always of one version of it. New parts of a changed file are staged; once
 all are there, every old one is deleted, then the new ones are moved in, then the file's record is written. Killed
 anywhere in between, the next call goes on from what it finds. Only the one run that holds the lease may call this.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
-from typing import TypeVar
+from collections.abc import Collection, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fragments import PartName, part_stem
 from pipeline.output.increment import removed_stems
-from pipeline.output.inventory import Inventory, in_threads
+from pipeline.output.inventory import Inventory
 from pipeline.output.manifest import FileRecord, Manifest, file_record_path, part_record_path
 from pipeline.output.output_folder import OutputFolder, staged_path
-
-T = TypeVar("T")
+from pipeline.storage.threads import call_in_threads
 
 
 def commit(inventory: Inventory) -> None:
-    """Put in place what is complete, and remove what it replaces and what nothing needs."""
+    """Put the parts of complete files in place; delete what they replace and what is stale."""
     folder = inventory.folder
     complete = [index for index in range(len(inventory.table.files)) if inventory.is_complete(index)]
     for file_index in complete:
         if _stem(inventory, file_index) in inventory.other_parts or _staged(inventory, file_index).size:
             _put_in_place(inventory, file_index)
-    manifest = Manifest(folder.filesystem, folder.root)
+    manifest = Manifest(folder)
     unsettled = (index for index in complete if not inventory.is_settled[index])
-    _for_each(lambda index: manifest.record_file(*_file_record(inventory, index)), unsettled)
+    call_in_threads(lambda index: manifest.record_file(*_file_record(inventory, index)), unsettled)
     stems = [_stem(inventory, index) for index in complete]
     _delete_records(folder, (name for stem in stems for name in inventory.other_records.get(stem, ())))
-    _for_each(folder.delete, inventory.stale)
+    call_in_threads(folder.delete, inventory.stale)
 
 
 def is_committed(inventory: Inventory) -> bool:
@@ -52,10 +49,10 @@ def prune(inventory: Inventory, failed_files: Collection[str] = ()) -> None:
     """Delete the parts and records of files that are no input any more."""
     folder = inventory.folder
     for stem in sorted(removed_stems(inventory, failed_files)):
-        # Also where a part is gone and only its record is there: an earlier run may have left its folder.
+        # Also parts of which only the record is there: an earlier run may have left their folder.
         _delete_parts(folder, {*inventory.other_parts.get(stem, ()), *inventory.other_records.get(stem, ())})
         _delete_records(folder, inventory.other_records.get(stem, ()))
-        # The last, as it is what the others are known by.
+        # Last, as the others are found by it.
         folder.delete(file_record_path(stem))
         inventory.forget(stem)
 
@@ -65,7 +62,7 @@ def _put_in_place(inventory: Inventory, file_index: int) -> None:
     folder = inventory.folder
     _delete_parts(folder, inventory.other_parts.get(_stem(inventory, file_index), ()))
     part_paths = (inventory.table[int(index)].part_path for index in _staged(inventory, file_index))
-    _for_each(lambda path: folder.move(staged_path(path), folder.path_in_place(path)), part_paths)
+    call_in_threads(lambda path: folder.move(staged_path(path), folder.path_in_place(path)), part_paths)
 
 
 def _staged(inventory: Inventory, file_index: int) -> NDArray[np.int64]:
@@ -94,12 +91,8 @@ def _stem(inventory: Inventory, file_index: int) -> str:
 
 
 def _delete_parts(folder: OutputFolder, names: Iterable[PartName]) -> None:
-    _for_each(lambda name: folder.delete(folder.path_in_place(name.path)), names)
+    call_in_threads(lambda name: folder.delete(folder.path_in_place(name.path)), names)
 
 
 def _delete_records(folder: OutputFolder, names: Iterable[PartName]) -> None:
-    _for_each(lambda name: folder.delete(part_record_path(name.path)), names)
-
-
-def _for_each(function: Callable[[T], None], values: Iterable[T]) -> None:
-    deque(in_threads(function, values), maxlen=0)
+    call_in_threads(lambda name: folder.delete(part_record_path(name.path)), names)

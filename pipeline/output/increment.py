@@ -1,6 +1,6 @@
-"""What a run has to do: the files that are new or changed since the last one, and what became of the others."""
+"""Compare the input with what the output was made of: new, changed, unchanged and removed files."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,9 @@ import numpy as np
 from pipeline.fragments import part_stem
 from pipeline.input.fragment_table import FragmentSelection
 from pipeline.output.inventory import Inventory
+from pipeline.storage.printable import printable
+
+_MAX_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Increment:
     staged: frozenset[str]
 
 
-def compare(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
-    """The increment from an output to the present input.
+def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
+    """What an output lacks of the present input.
 
     `failed_files` are relative paths of input files, or of folders with such files, that cannot be read now: they
     are not removed.
@@ -62,6 +65,26 @@ def compare(inventory: Inventory, failed_files: Collection[str] = ()) -> Increme
         todo=FragmentSelection(inventory.table, np.flatnonzero(~inventory.is_done)),
         staged=frozenset(staged),
     )
+
+
+def describe_increment(increment: Increment, *, prunes: bool = False) -> str | None:
+    """A line for people about new, changed and removed files; None for a new output, or if there are none."""
+    if not (increment.changed or increment.removed or (increment.new and increment.unchanged)):
+        return None
+    counts = (
+        f"input: {len(increment.new):,} files new, {len(increment.changed):,} changed, "
+        f"{len(increment.unchanged):,} unchanged, {len(increment.removed):,} removed"
+    )
+    if not increment.removed:
+        return counts
+    fate = "are deleted" if prunes else "are kept, --prune-removed deletes them"
+    return f"{counts}: {shown_paths(increment.removed)} (their parts {fate})"
+
+
+def shown_paths(paths: Sequence[str]) -> str:
+    """The first few paths as they may be printed, and how many more there are."""
+    more = f" and {len(paths) - _MAX_SHOWN:,} more" if len(paths) > _MAX_SHOWN else ""
+    return ", ".join(printable(path) for path in paths[:_MAX_SHOWN]) + more
 
 
 def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:

@@ -1,14 +1,11 @@
-"""What an output folder holds of a job's fragments: found by one listing, and by reading no more than needed.
+"""The inventory of an output folder: which fragments are done, by one listing and as few reads as possible.
 
 A part that is recorded and there in its full size is done. Where a record speaks for a whole input file, those of
 its parts are not read. What is kept of a part is a few numbers in arrays, so a million of them fit.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,13 +13,9 @@ from pipeline.fragments import Fragment, PartName, part_stem, short_version
 from pipeline.input.fragment_table import FragmentTable
 from pipeline.output.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
+from pipeline.storage.threads import map_in_threads
 
-NUM_THREADS = 32
-_NUM_AT_ONCE = 4096
 _NOT_THERE = -1
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 class Inventory:
@@ -54,7 +47,7 @@ class Inventory:
         self.other_files: dict[str, FileRecord | None] = {}
         self.stale: list[str] = []
         self._keeps_touched = keeps_touched
-        self._manifest = Manifest(folder.filesystem, folder.root)
+        self._manifest = Manifest(folder)
         stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
         self._read_file_records(stems)
         self._read_part_records()
@@ -69,12 +62,12 @@ class Inventory:
         return bool(self.is_done[self.slice_of(file_index)].all())
 
     def forget(self, stem: str) -> None:
-        """Take a file that is no input any more out of the account: nothing of it is left."""
+        """Remove an input file that is gone, of which nothing is left in the output."""
         for others in (self.other_parts, self.other_records, self.other_files):
             others.pop(stem, None)
 
     def _enter(self, path: str, size: int) -> str | None:
-        """Take down one file of the listing; the stem, if it is the record of an input file."""
+        """Enter one file of the listing; returns the stem if it is the record of an input file."""
         if path.startswith(f"{PARTS}/"):
             self._enter_record(path.removeprefix(f"{PARTS}/").removesuffix(".json"))
         elif path.startswith(f"{FILES}/"):
@@ -120,7 +113,7 @@ class Inventory:
         return fragments[name.index] if is_same and len(fragments) == name.num_parts else None
 
     def _read_file_records(self, stems: Sequence[str]) -> None:
-        for stem, record in zip(stems, in_threads(self._manifest.file, stems), strict=True):
+        for stem, record in zip(stems, map_in_threads(self._manifest.file, stems), strict=True):
             file_index = self.stems.get(stem)
             if file_index is None or record is None or not self._speaks_for(record, file_index):
                 self.other_files[stem] = record
@@ -140,12 +133,12 @@ class Inventory:
         return is_same and (self._keeps_touched or file.mark == record.input_mark)
 
     def _read_part_records(self) -> None:
-        """Find out what is done of the files that no record speaks for."""
+        """Find the parts that are done of files whose record is missing or outdated."""
         is_there = (self.in_place != _NOT_THERE) | (self.staged != _NOT_THERE)
         candidates = np.flatnonzero(self.is_recorded & is_there & ~self.is_done)
         file_indices = np.searchsorted(self.table.starts, candidates, side="right") - 1
         fragments = (self.table[int(index)] for index in candidates)
-        read = in_threads(lambda fragment: (fragment, self._manifest.part(fragment.part_path)), fragments)
+        read = map_in_threads(lambda fragment: (fragment, self._manifest.part(fragment.part_path)), fragments)
         for index, file_index, (fragment, record) in zip(candidates, file_indices, read, strict=True):
             if record is None or not self._is_of(record, fragment):
                 continue
@@ -155,7 +148,7 @@ class Inventory:
                 self._count(file_index, record)
 
     def _drop_needless_staged(self) -> None:
-        """A store that was stopped between copying a staged part to its place and deleting it has both."""
+        """A run that was killed while it moved a staged part in a store has left both copies."""
         for index in np.flatnonzero(self._is_whole & (self.staged != _NOT_THERE)):
             self.stale.append(staged_path(self.table[int(index)].part_path))
             self.staged[index] = _NOT_THERE
@@ -173,11 +166,3 @@ class Inventory:
         self.num_bytes[file_index] += record.num_bytes
         self.num_errors[file_index] += record.num_errors
         self.num_tokens[file_index] += record.num_tokens
-
-
-def in_threads(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
-    """`map` with many threads, for what waits for a store; takes no more than a few thousand values at a time."""
-    iterator = iter(values)
-    with ThreadPoolExecutor(NUM_THREADS) as pool:
-        while some := list(islice(iterator, _NUM_AT_ONCE)):
-            yield from pool.map(function, some)

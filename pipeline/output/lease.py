@@ -1,8 +1,8 @@
-"""One driver an output: a small file under `_manifest/lease/` that its driver renews, and a dead one does not.
+"""The lease of an output, held by one driver at a time: a small file under `_manifest/lease/` that it renews.
 
-Who wants the output first looks for the claims of others, then writes a claim of its own, then looks again, and
-withdraws if there is another by now. Where a listing shows every file that was written before it (local disks,
-NFS, S3, GCS), two drivers can thus never both go on, and nothing needs to be written on a condition.
+A driver first looks for the claims of others, then writes a claim of its own, then looks again, and withdraws it
+if there is another by now. Where a listing shows every file that was written before it (local disks, NFS, S3,
+GCS), two drivers can thus never both go on, and no conditional writes are needed.
 
 A claim is dead if its process is gone from this machine, or, on another one, if it has not been renewed for its
 `timeout_s`, by the clock of who watches. A driver that cannot renew its claim for nearly as long, or finds it
@@ -28,8 +28,7 @@ from typing import Any
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output.output_folder import MANIFEST, OutputFolder
-from pipeline.storage.atomic_files import is_local
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import retry_transient
 
 LEASE = f"{MANIFEST}/lease"
 BEATS_PER_TIMEOUT = 6
@@ -40,7 +39,7 @@ _MAX_TRIES = 5
 
 @dataclass(frozen=True)
 class Claim:
-    """Who claims an output: a process, of the time it started, on a machine since its boot; and how often renewed.
+    """A claim on an output: its process, identified by machine, boot and start time, and the number of renewals.
 
     Attributes:
         machine: boot and process namespace; a process is looked for only where these are the same.
@@ -60,7 +59,7 @@ class Claim:
 
     @classmethod
     def of_this_process(cls, timeout_s: float) -> "Claim":
-        """A new claim."""
+        """A new claim of this process."""
         pid = os.getpid()
         return cls(
             token=uuid.uuid4().hex,
@@ -73,23 +72,23 @@ class Claim:
         )
 
     def to_json(self) -> bytes:
-        """As it is written."""
+        """The content of its file."""
         return (json.dumps(asdict(self), indent=1) + "\n").encode()
 
     @property
     def is_here(self) -> bool:
-        """Whether this machine knows if the process lives."""
+        """Whether the process is on this machine, so that it can be looked for."""
         return self.machine == _machine() != ""
 
     @property
     def is_running(self) -> bool:
-        """Whether the process, of this machine, lives."""
+        """Whether the process, which is on this machine, is running."""
         return _start_of(self.pid) == self.started
 
 
 @contextmanager
 def held_lease(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the output for the time of the block; `tell` gets a line for people if that takes a while.
+    """Hold the lease during the block; `tell` gets a line for people if acquiring it takes a while.
 
     Raises ConfigError where another driver holds it, and OutputError in place of the KeyboardInterrupt that ends
     the block when the lease was lost.
@@ -130,7 +129,7 @@ def _acquire(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]
 
 
 def _clear_unfinished(output: OutputFolder) -> None:
-    """Remove what drivers left that were killed while they wrote a claim; one that is at it writes again."""
+    """Remove half-written claims of drivers that were killed; a living driver writes its claim again."""
     for path, _ in output.list_files(LEASE):
         if path.endswith(_UNFINISHED):
             output.delete(path)
@@ -139,10 +138,10 @@ def _clear_unfinished(output: OutputFolder) -> None:
 def _claim(output: OutputFolder, claim: Claim) -> None:
     """Write a claim for the first time."""
     try:
-        if is_local(output.filesystem):
-            # It stays when the lease is given back: others may be about to write to it.
+        if output.is_local:
+            # The folder is never removed: others may be about to write to it.
             Path(output.root, LEASE).mkdir(parents=True, exist_ok=True)
-        retrying(lambda: _write(output, claim))
+        retry_transient(lambda: _write(output, claim))
     except OSError as error:
         raise OutputError(
             f"output.path: {output.root}/{LEASE} cannot be written: {error.strerror or error}; see to space and "
@@ -151,7 +150,7 @@ def _claim(output: OutputFolder, claim: Claim) -> None:
 
 
 def _give_back(output: OutputFolder, token: str) -> None:
-    """Remove a claim; one that cannot be removed dies by itself."""
+    """Remove a claim; one that cannot be removed expires."""
     with suppress(OSError):
         output.filesystem.delete_file(f"{output.root}/{_path_of(token)}")
 
@@ -214,7 +213,7 @@ class _Heartbeat:
                 self.is_lost = not self._renew()
                 renewed = begun
             except OSError:
-                # Before anybody else can take it for dead.
+                # Before others may take the claim for dead.
                 self.is_lost = time.monotonic() - renewed > self._claim.timeout_s - interval_s
             if self.is_lost:
                 main_thread = threading.main_thread().ident
@@ -223,7 +222,7 @@ class _Heartbeat:
                 return
 
     def _renew(self) -> bool:
-        """Whether the claim is still there, and it is renewed."""
+        """Renew the claim; returns whether it was still there."""
         if _read(self._output, self._claim.token) is None:
             return False
         self._claim = replace(self._claim, num_beats=self._claim.num_beats + 1)
@@ -240,7 +239,7 @@ def _tokens(output: OutputFolder) -> set[str]:
     return {path.removesuffix(".json") for path in paths if path.endswith(".json")}
 
 
-# These two raise OSErrors at once: what is late is of no use to a heartbeat.
+# These two raise OSErrors at once: a late retry is of no use to a heartbeat.
 
 
 def _read(output: OutputFolder, token: str) -> bytes | None:
@@ -252,21 +251,21 @@ def _read(output: OutputFolder, token: str) -> bytes | None:
 
 
 def _write(output: OutputFolder, claim: Claim) -> None:
-    """Write a claim whole; not flushed to the disk, as it means nothing after the machine has gone down."""
+    """Write a claim atomically; not flushed to the disk, as it is void after a crash of the machine."""
     data = claim.to_json()
-    if not is_local(output.filesystem):
+    if not output.is_local:
         with output.filesystem.open_output_stream(f"{output.root}/{_path_of(claim.token)}") as stream:
             stream.write(data)
         return
     path = Path(output.root) / _path_of(claim.token)
-    # Not with the other incomplete files, which a run removes when it begins.
+    # Not in the folder for incomplete files, which a run deletes when it begins.
     incomplete = path.with_suffix(_UNFINISHED)
     for _ in range(_MAX_TRIES):
         try:
             incomplete.write_bytes(data)
             os.replace(incomplete, path)
         except FileNotFoundError:
-            # The one that has the lease has just cleared what it took for a dead driver's.
+            # The holder of the lease has just removed it, as that of a dead driver.
             continue
         except OSError:
             incomplete.unlink(missing_ok=True)
@@ -284,7 +283,7 @@ def _parsed(data: bytes | None) -> Claim | None:
 
 
 def _machine() -> str:
-    """This boot of this machine, and the namespace of its process numbers; empty where that cannot be told."""
+    """Identifies this boot of this machine and its PID namespace; empty where they are unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -298,6 +297,6 @@ def _start_of(pid: int) -> int | None:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
         return None
-    # The name, in parentheses, may hold anything.
+    # The process name, in parentheses, may contain anything.
     fields = stat[stat.rindex(")") + 2 :].split()
     return None if fields[0] in ("Z", "X") else int(fields[19])

@@ -1,4 +1,4 @@
-"""What is done, for which run: small JSON files under `_manifest/` in the output folder.
+"""The manifest of an output: its run and what is done, as small JSON files under `_manifest/`.
 
 `run.json` says which run the folder belongs to. `parts/PART.json` is written once a part is there, and is what
 makes its fragment done. `files/FILE.json` is written once all parts of an input file are in place: from then on
@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from pyarrow import fs
-
 from pipeline.errors import ConfigError
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
-from pipeline.storage.atomic_files import folders_below, make_folder
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
@@ -62,21 +59,16 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of one output folder, `root` on a file system. Holds no state of its own."""
+    """The manifest of one output folder. Holds no state of its own."""
 
-    filesystem: fs.FileSystem
-    root: str
-
-    @property
-    def _folder(self) -> OutputFolder:
-        return OutputFolder(self.filesystem, self.root)
+    folder: OutputFolder
 
     def identity(self) -> dict[str, str] | None:
         """The identity of the run that the folder belongs to; None where it belongs to none.
 
         Raises ConfigError where that cannot be told.
         """
-        text = self._folder.read(RUN)
+        text = self.folder.read(RUN)
         if text is None:
             return None
         try:
@@ -87,7 +79,8 @@ class Manifest:
         except (ValueError, KeyError, TypeError):
             found = "is damaged"
         raise ConfigError(
-            f"output.path: {self.root}/{RUN} {found}; restore it, choose another output, or remove the folder"
+            f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
+            "folder"
         )
 
     def begin(self, identity: Mapping[str, str]) -> bool:
@@ -99,76 +92,71 @@ class Manifest:
         found = self.identity()
         if found is None:
             self.refuse_foreign_files()
-            self._folder.put(RUN, _json({"format": FORMAT, "identity": dict(identity)}))
+            self.folder.put(RUN, _json({"format": FORMAT, "identity": dict(identity)}))
             return False
-        refuse_other_run(self.root, found, identity)
+        refuse_other_run(self.folder.root, found, identity)
         return True
 
     def token_budget(self) -> int | None:
-        """The tokens per batch that the run was begun with; None where it has computed nothing."""
-        run = json.loads(self._folder.read(RUN) or b"{}")
+        """The token budget that the run was begun with; None where it has computed nothing yet."""
+        run = json.loads(self.folder.read(RUN) or b"{}")
         found: int | None = run.get("token_budget")
         return found
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
-        """Keep what "auto" has come to, which only the cluster tells, so that all parts agree.
+        """Keep the values that "auto" stands for on this cluster, so that all parts are computed alike.
 
         Raises ConfigError where parts have been made in another dtype.
         """
-        run = json.loads(self._folder.read(RUN) or b"")
+        run = json.loads(self.folder.read(RUN) or b"")
         if "dtype" not in run:
-            self._folder.put(RUN, _json(run | {"dtype": dtype, "token_budget": token_budget}))
+            self.folder.put(RUN, _json(run | {"dtype": dtype, "token_budget": token_budget}))
         elif run["dtype"] != dtype:
             raise ConfigError(
                 f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run['dtype']}, which "
-                f"{self.root} was begun with; go on with hardware like that, choose another output.path, or "
-                "add --restart to do all of it anew"
+                f"{self.folder.root} was begun with; go on with hardware like that, choose another output.path, "
+                "or add --restart to do all of it anew"
             )
 
     def refuse_foreign_files(self) -> None:
         """Raise ConfigError where a folder that belongs to no run has Parquet files."""
-        foreign = sorted(path for path, _ in self._folder.list_files() if path.endswith(".parquet"))
+        foreign = sorted(path for path, _ in self.folder.list_files() if path.endswith(".parquet"))
         if foreign:
             raise ConfigError(
-                f"output.path: {self.root} holds {len(foreign)} Parquet files that no run of this "
+                f"output.path: {self.folder.root} holds {len(foreign)} Parquet files that no run of this "
                 f"pipeline accounts for, such as {foreign[0]}, expected an empty or a new folder; "
                 "choose another output, or remove the files"
             )
 
     def announce(self, part_path: str) -> None:
-        """Make the folder for the record of a part, before that of the part: it tells that both are ours."""
-        folder = part_record_path(part_path).rpartition("/")[0]
-        make_folder(self.filesystem, self.root, folder)
+        """Make the folder of a part's record before that of the part: it shows that runs made both."""
+        self.folder.make_folder(part_record_path(part_path).rpartition("/")[0])
 
     def made_folders(self) -> set[str]:
         """Every local folder that runs have made in the output: those of the manifest, and those of parts.
 
         A folder is one of parts if one of the same name is in the manifest, for their records or that of the file.
         """
-        own = {
-            f"{folder}/{path}"
-            for folder in (MANIFEST, STAGED)
-            for path in folders_below(self.filesystem, self.root, folder)
-        }
+        own = {f"{folder}/{path}" for folder in (MANIFEST, STAGED) for path in self.folder.folders_below(folder)}
         records = (f"{PARTS}/", f"{FILES}/")
         parts = {path.removeprefix(folder) for folder in records for path in own if path.startswith(folder)}
         return own | parts | {STAGED}
 
     def record(self, part: PartRecord) -> None:
-        """Say that a part is finished. Its file must be there. Raises OutputError."""
-        self._folder.put(part_record_path(part.part_path), _json(asdict(part)))
+        """Record that a part is finished; its file must be there. Raises OutputError."""
+        self.folder.put(part_record_path(part.part_path), _json(asdict(part)))
 
     def part(self, part_path: str) -> PartRecord | None:
-        """The record of a part; None where there is none, or it is damaged: then it counts for nothing."""
-        return _parsed(PartRecord, self._folder.read(part_record_path(part_path)))
+        """The record of a part; None where there is none, or where it is damaged and so does not count."""
+        return _parsed(PartRecord, self.folder.read(part_record_path(part_path)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
-        """Say that all parts of an input file are in place; `stem` is what they have in common."""
-        self._folder.put(file_record_path(stem), _json(asdict(file)))
+        """Record that all parts of an input file are in place; `stem` is the common start of their names."""
+        self.folder.put(file_record_path(stem), _json(asdict(file)))
 
     def file(self, stem: str) -> FileRecord | None:
         """The record of an input file; None as for parts."""
-        return _parsed(FileRecord, self._folder.read(file_record_path(stem)))
+        return _parsed(FileRecord, self.folder.read(file_record_path(stem)))
 
 
 def part_record_path(part_path: str) -> str:

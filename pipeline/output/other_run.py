@@ -1,4 +1,4 @@
-"""How the identity of an output differs from that of a job that is not its own, in one line."""
+"""Refuse an output of another run, with one line that says how the identities differ."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""`output.path` looked at before any work: a folder of its own, or a place where one can be made."""
+"""Check `output.path` before any work: a folder for the output alone, or a place where one can be made."""
 
 import os
 
@@ -8,28 +8,27 @@ from pipeline.errors import InputError
 from pipeline.output.manifest import RUN
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.path_limits import require_fitting_root
-from pipeline.storage.atomic_files import is_local
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import ask_store, resolve_path
 from pipeline.storage.printable import printable
 
 _FIELD = "output.path"
-# Where an object may have the name of a folder.
+# Stores where an object may have the same name as a folder.
 _KEYS_ONLY = ("s3", "gcs", "abfs")
 
 
 def open_output(path: str) -> OutputFolder:
-    """The output at a path or URI, of which nothing is made. The first requests to a store are made here.
+    """The output at a path or URI; creates nothing. The first requests to a store are made here.
 
     Raises InputError where it is too long, a file, the home folder or one above it, or cannot be written.
     """
     output = OutputFolder(*resolve_path(path, _FIELD))
     require_fitting_root(output)
-    if is_local(output.filesystem):
+    if output.is_local:
         _require_own_folder(output.root)
         _require_writable_folder(output.root)
         return output
-    # Not the folder itself: the rights of some users begin below it.
+    # Not the folder itself: some users only have rights below it.
     ask_store(lambda: output.filesystem.get_file_info(f"{output.root}/{RUN}"), _FIELD, path)
     if output.filesystem.type_name not in _KEYS_ONLY:
         info = ask_store(lambda: output.filesystem.get_file_info(output.root), _FIELD, path)
@@ -39,7 +38,7 @@ def open_output(path: str) -> OutputFolder:
 
 
 def _require_own_folder(root: str) -> None:
-    """Refuse `/` and the like, which a run would search as a whole; outputs that are there already are let be."""
+    """Refuse `/`, the home folder and those above it, which a run would list as a whole, but not outputs."""
     real, home = os.path.realpath(root), os.path.realpath(os.path.expanduser("~"))
     if os.path.commonpath([real, home]) != real or os.path.exists(f"{root}/{RUN}"):
         return

@@ -1,15 +1,14 @@
-"""Encodes a finished fragment as Parquet, the same bytes for the same rows, and writes its part."""
+"""Encode a finished fragment as Parquet, with the same bytes for the same rows, and write it as a part."""
 
 import hashlib
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from pipeline.arrays.casting import cast_column
 from pipeline.errors import OutputError
-from pipeline.storage.atomic_files import put_file
+from pipeline.output.output_folder import OutputFolder
 
 
 @dataclass(frozen=True)
@@ -20,17 +19,10 @@ class WrittenPart:
     sha256: str
 
 
-def write_part(
-    table: pa.Table,
-    part_path: str,
-    *,
-    filesystem: fs.FileSystem,
-    root: str,
-    compression: str = "zstd",
-) -> WrittenPart:
-    """Write a table as the part `root/part_path`. Raises OutputError, and then leaves nothing."""
+def write_part(table: pa.Table, folder: OutputFolder, path: str, compression: str = "zstd") -> WrittenPart:
+    """Write a table as a part at a path of the folder. Raises OutputError, and then leaves nothing."""
     data = encode_part(table, compression)
-    put_file(filesystem, root, part_path, data)
+    folder.put(path, data)
     return WrittenPart(data.size, hashlib.sha256(data).hexdigest())
 
 

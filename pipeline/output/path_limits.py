@@ -1,6 +1,6 @@
-"""How long the paths of an output may be, checked before any work.
+"""Check, before any work, that no path of the output is too long for its file system.
 
-A run derives all its names from those of the input: of parts, of parts that wait for others, and of records.
+A run derives all its names from those of the input: names of parts, of staged parts and of records.
 """
 
 import os
@@ -11,13 +11,12 @@ from pipeline.fragments import part_stem
 from pipeline.input.fragment_table import FragmentTable
 from pipeline.output.manifest import RUN, file_record_path
 from pipeline.output.output_folder import FAILED, RESTART, OutputFolder, staged_path
-from pipeline.storage.atomic_files import is_local
 from pipeline.storage.printable import printable
 
 MAX_KEY_BYTES = 1024
-"""Of the name of an object in a bucket on S3, Google Cloud Storage and Azure."""
+"""The longest name of an object on S3, Google Cloud Storage and Azure."""
 
-# More than any name derived from that of an input file is longer than its whole relative path.
+# Any name derived from an input file exceeds the file's relative path by less than this.
 _MOST_ADDED_BYTES = 100
 
 
@@ -30,13 +29,13 @@ class PathLimits:
 
     @classmethod
     def of(cls, output: OutputFolder) -> "PathLimits":
-        """Those of the file system that an output is on, or will be."""
-        if not is_local(output.filesystem):
+        """The limits of the file system of an output."""
+        if not output.is_local:
             return cls(MAX_KEY_BYTES, MAX_KEY_BYTES)
         folder = output.root
         while not os.path.isdir(folder):
             folder = os.path.dirname(folder)
-        # The system's counts the byte that ends a path.
+        # The system's limit includes the null byte at the end.
         return cls(os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX") - 1)
 
     def problem(self, path: str) -> str | None:
@@ -81,7 +80,7 @@ def _paths_of(part_path: str) -> list[str]:
 
 def _whole(output: OutputFolder, path: str) -> str:
     whole = f"{output.root.rstrip('/')}/{path}"
-    return whole if is_local(output.filesystem) else whole.lstrip("/").partition("/")[2]
+    return whole if output.is_local else whole.lstrip("/").partition("/")[2]
 
 
 def _size(name: str) -> int:

@@ -1,26 +1,24 @@
-"""A run that does everything anew beside an output that is there, and takes its place when it is complete.
+"""Restart: compute everything again beside the output that is there, and replace it once that is complete.
 
 The new output grows in `_restart/`, where no reader finds it, with a manifest of its own. Until it is complete
 the old one stays as it is. Then every old part is deleted, and after that the new ones are moved in. Killed
 anywhere in between, the next run goes on with it. The parts in the folder are always of one of the two.
 """
 
-from collections import deque
 from collections.abc import Mapping
 
 from pipeline.fragments import PartName
-from pipeline.output.inventory import in_threads
 from pipeline.output.lease import LEASE
 from pipeline.output.manifest import FILES, PARTS, RUN, Manifest
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
-from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
+from pipeline.storage.threads import call_in_threads
 
 _CLEARED = f"{MANIFEST}/old_output_is_deleted"
 
 
 def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
-    """The folder that a run with this identity is to work in: the output, or that which is to replace it.
+    """The folder that a run with this identity works in: the output, or the one that is to replace it.
 
     Writes nothing. Raises ConfigError where the output belongs to another run and is not to be replaced.
     """
@@ -28,12 +26,12 @@ def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_resta
     if waiting is not None and _is_complete(output.restarted):
         found, waiting = waiting, None
         if found == dict(identity):
-            # The restart that was asked for is all but done.
+            # The restart only has to replace the output.
             return output
     if waiting == dict(identity):
         return output.restarted
     if found is None:
-        Manifest(output.filesystem, output.root).refuse_foreign_files()
+        Manifest(output).refuse_foreign_files()
         return output
     if is_restart:
         return output.restarted
@@ -42,7 +40,7 @@ def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_resta
 
 
 def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
-    """Begin a run, or go on with it, and first with what an earlier one was killed in; its folder.
+    """Begin a run or go on with it, after completing a replacement that was interrupted; returns its folder.
 
     Raises ConfigError as `folder_of_run` does, or where the folder holds Parquet files of no run.
     """
@@ -51,14 +49,14 @@ def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: 
     if waiting is not None and _is_complete(output.restarted):
         replace_output(output)
     elif waiting is None or (is_restart and waiting != dict(identity)):
-        # What is left of a restart that has ended, or one that is given up for another.
+        # The rest of a restart that has ended, or a restart that is given up for another.
         output.delete_folder(RESTART)
-    Manifest(folder.filesystem, folder.root).begin(identity)
+    Manifest(folder).begin(identity)
     return folder
 
 
 def unfinished_restart(output: OutputFolder, folder: OutputFolder) -> str | None:
-    """What to tell a run in the output of a restart that waits there for another one; None where none does."""
+    """A line for people where the output holds an unfinished restart of another run; None where it does not."""
     if folder == output and _identity(output.restarted) is not None:
         return (
             f"{output.root}/{RESTART} holds an unfinished restart with another configuration; run that one again "
@@ -86,27 +84,27 @@ def replace_output(output: OutputFolder) -> None:
             moves.append((path, path))
         elif (part_path := new.part_in_place(path)) is not None:
             moves.append((path, part_path))
-    deque(in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves), maxlen=0)
+    call_in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves)
     output.put(RUN, run)
     output.put(SUCCESS, success)
-    # Without it, what is left of the folder is no restart any more.
+    # Without it, the rest of the folder counts as no restart.
     new.delete(RUN)
     output.delete_folder(RESTART)
-    clear_incomplete(output.filesystem, output.root)
+    output.clear_incomplete()
 
 
 def _delete_old(output: OutputFolder) -> None:
     parts = (path for path, _ in output.list_files() if PartName.parse(path) is not None)
-    deque(in_threads(output.delete, (path for path in parts if not path.startswith("_"))), maxlen=0)
-    made = Manifest(output.filesystem, output.root).made_folders()
-    delete_empty_folders(output.filesystem, output.root, kept=[LEASE], made=made)
+    call_in_threads(output.delete, (path for path in parts if not path.startswith("_")))
+    made = Manifest(output).made_folders()
+    output.delete_empty_folders(kept=[LEASE], made=made)
     for folder in (PARTS, FILES, FAILED, STAGED):
         output.delete_folder(folder)
     output.delete(RUN)
 
 
 def _identity(folder: OutputFolder) -> dict[str, str] | None:
-    return Manifest(folder.filesystem, folder.root).identity()
+    return Manifest(folder).identity()
 
 
 def _is_complete(folder: OutputFolder) -> bool:

@@ -1,20 +1,19 @@
-"""The output of one run, for the driver that holds its lease: what is there, what is to do, and its end."""
+"""The output of one run, for the driver that holds the lease: what is done, what is left, and the commit."""
 
 from collections.abc import Mapping
 
 from pipeline.input.planning import Plan
 from pipeline.output.commit import commit, is_committed, prune
-from pipeline.output.increment import compare
+from pipeline.output.increment import find_increment
 from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.output.success_file import summary, write_summary
-from pipeline.storage.atomic_files import clear_incomplete, delete_empty_folders
 
 
 class RunOutput:
-    """`inventory` and `increment` are those of the beginning, and after `end` those of the end."""
+    """`inventory` and `increment` are of the beginning of the run; after `end`, of its end."""
 
     def __init__(
         self, folder: OutputFolder, plan: Plan, identity: Mapping[str, str], *, keeps_touched: bool = False
@@ -27,8 +26,8 @@ class RunOutput:
         self._take_inventory()
 
     def begin(self, *, prunes: bool = False) -> None:
-        """Go on with what an earlier run was killed in. If not everything is done, `_SUCCESS` goes first."""
-        clear_incomplete(self.folder.filesystem, self.folder.root)
+        """Complete a commit that was interrupted. Unless everything is done, `_SUCCESS` is deleted first."""
+        self.folder.clear_incomplete()
         is_pending = not is_committed(self.inventory)
         is_done = not self.increment.todo and not self._failed_files
         if is_pending or not is_done or (prunes and self.increment.removed):
@@ -39,11 +38,11 @@ class RunOutput:
 
     @property
     def manifest(self) -> Manifest:
-        """Of the output folder."""
-        return Manifest(self.folder.filesystem, self.folder.root)
+        """The manifest of the output folder."""
+        return Manifest(self.folder)
 
     def end(self, *, prunes: bool = False) -> bool:
-        """Put in place what is complete; whether everything is done, as `_SUCCESS` says then."""
+        """Commit what is complete; returns whether everything is done, and writes `_SUCCESS` then."""
         made = self.manifest.made_folders()
         if self.increment.todo:
             self._take_inventory()
@@ -52,14 +51,14 @@ class RunOutput:
             prune(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._plan.failed_files
         if is_done:
-            # Nothing is in them any more; a local file system keeps them all the same.
+            # They are empty now, but a local file system keeps them.
             for folder in (STAGED, FAILED):
                 self.folder.delete_folder(folder)
             write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
-        clear_incomplete(self.folder.filesystem, self.folder.root)
-        delete_empty_folders(self.folder.filesystem, self.folder.root, kept=[LEASE], made=made)
+        self.folder.clear_incomplete()
+        self.folder.delete_empty_folders(kept=[LEASE], made=made)
         return is_done
 
     def _take_inventory(self) -> None:
         self.inventory = Inventory(self.folder, self._plan.fragments, keeps_touched=self._keeps_touched)
-        self.increment = compare(self.inventory, self._failed_files)
+        self.increment = find_increment(self.inventory, self._failed_files)

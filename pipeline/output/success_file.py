@@ -1,4 +1,4 @@
-"""`_SUCCESS`: the last file of a run, there while everything is done; the same for the same output."""
+"""`_SUCCESS`: written last and there while the output is complete; the same bytes for the same output."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from pipeline.output.output_folder import SUCCESS
 def summary(
     inventory: Inventory, identity: Mapping[str, str], failed_files: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Sums over all input files, and over those that are no input any more and whose parts are kept.
+    """Sums over all input files, and over removed files whose parts are kept.
 
     `run` is a digest of the identity. `bytes` are of the part files.
     """
@@ -37,17 +37,17 @@ def summary(
 
 
 def write_summary(inventory: Inventory, values: Mapping[str, Any]) -> None:
-    """Put `_SUCCESS` in place, unless it is there and says the same."""
+    """Write `_SUCCESS`, unless it is there with the same content."""
     data = (json.dumps(values, indent=1) + "\n").encode()
     if inventory.folder.read(SUCCESS) != data:
         inventory.folder.put(SUCCESS, data)
 
 
 def _num_rows(inventory: Inventory, stem: str) -> int:
-    """Rows of the parts of a removed file; of those without any record, none are known."""
+    """Number of rows in the parts of a removed file; parts without a record count as none."""
     file = inventory.other_files.get(stem)
     if file is not None:
         return file.num_rows
-    manifest = Manifest(inventory.folder.filesystem, inventory.folder.root)
+    manifest = Manifest(inventory.folder)
     records = [manifest.part(name.path) for name in inventory.other_parts.get(stem, ())]
     return sum(record.num_rows for record in records if record is not None)

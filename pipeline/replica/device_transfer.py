@@ -1,8 +1,8 @@
-"""Copies between the host and a rank's device: on a GPU from and into pinned memory, on streams of their own.
+"""Copies tensors between the host and a rank's GPU, through pinned memory and on CUDA streams of their own.
 
-So a batch's ids reach the GPU, and results leave it, while another batch is computed. Either way has its stream:
-results wait for their batch, and the ids of the next one must not wait with them. Pinned blocks are those of
-torch's cache, which gives none of them out again before its copies are over.
+Token ids of a batch reach the GPU, and results leave it, while another batch is computed. Each direction has its
+own stream: results wait for their batch, and the ids of the next batch must not wait with them. Pinned memory
+comes from torch's cache, which reuses no block before its copies are done.
 """
 
 from collections.abc import Mapping
@@ -13,16 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.kernels.hardware import FAST_PATH_CALLS
-
 
 @dataclass(frozen=True)
-class Launched:
-    """A batch that a device computes, or has computed.
+class PendingOutput:
+    """The results of a batch on their way to the host.
 
     Attributes:
-        tensors: by head, where on the host its results are or will be.
-        arrival: they are there when this has passed; None if they are.
+        tensors: by head, host tensors that hold the results once they have arrived.
+        arrival: the event after the last copy; None if they are there already.
     """
 
     tensors: Mapping[str, tuple[Tensor, ...]]
@@ -35,8 +33,8 @@ class Launched:
         return {name: tuple(tensor.numpy() for tensor in tensors) for name, tensors in self.tensors.items()}
 
 
-class Copies:
-    """The copies of one rank.
+class DeviceTransfer:
+    """Copies tensors to and from the device of one rank.
 
     Args:
         device: "cpu", where nothing is copied, or "cuda".
@@ -48,33 +46,31 @@ class Copies:
         self._outward = torch.cuda.Stream() if device == "cuda" else None
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """The same tensor on the device; kernels that are queued from now on find it there."""
+        """Copy a tensor to the device, without waiting; kernels that are queued from now on run after the copy."""
         if self._inward is None:
             return tensor
-        FAST_PATH_CALLS["copy beside kernels"] += 1
         with torch.cuda.stream(self._inward):
             there = tensor.pin_memory().to(self._device, non_blocking=True)
         computing = torch.cuda.current_stream()
         computing.wait_stream(self._inward)
-        # Or else its memory would be given out again as soon as nobody names it, before the kernels have run.
+        # Else its memory could be reused as soon as nothing refers to it, before the kernels have run.
         there.record_stream(computing)
         return there
 
-    def to_host(self, results: Mapping[str, tuple[Tensor, ...]]) -> Launched:
-        """Results, by head, of kernels that are queued; waits for none of them."""
+    def to_host(self, results: Mapping[str, tuple[Tensor, ...]]) -> PendingOutput:
+        """Copy the results of queued kernels, by head, to the host, without waiting."""
         if self._outward is None:
-            return Launched(results, None)
+            return PendingOutput(results, None)
         self._outward.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._outward):
             there = {name: tuple(self._pinned(tensor) for tensor in tensors) for name, tensors in results.items()}
-            # Whoever waits sleeps, and does not ask again and again.
+            # Waiting blocks the thread, and does not spin.
             arrival = torch.cuda.Event(blocking=True)
             arrival.record()
-        return Launched(there, arrival)
+        return PendingOutput(there, arrival)
 
     def _pinned(self, tensor: Tensor) -> Tensor:
         assert self._outward is not None
-        FAST_PATH_CALLS["copy beside kernels"] += 1
         there = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
         tensor.record_stream(self._outward)
         return there

@@ -1,30 +1,18 @@
-"""What a rank needs (bytes of its shard, a bound on what a batch takes beside it), and what it has taken."""
+"""What a rank needs: bytes of its weights, and a bound on what a batch takes beside them."""
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import torch
 import torch.distributed as dist
 from torch import nn
 
-from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.inference.amx_layer import TILED_SLICE_TOKENS, fits_tiles
-from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
-from model.layers.attention import num_filled_lengths
-from model.layers.loss import vocab_block_size
+from model import ShardGroup, XLMRobertaXLModel
+from model.inference.memory import cache_bytes, loss_bytes, trunk_memory
+from model.inference.quantization import Precision
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
-from pipeline.precision import Precision
-from pipeline.tasks.all_tasks import (
-    CausalLMLossHead,
-    EmbeddingHead,
-    FillMaskHead,
-    MaskedLMLossHead,
-    TextGenerationHead,
-)
+from pipeline.tasks.contract import HeadMemory
 
 
 @dataclass(frozen=True)
@@ -38,20 +26,6 @@ class RankMemory:
     weights: int
     activations: int
     loading: int
-
-
-# Of the memory that the slices of a batch use again and again, how much glibc's heap holds: blocks of many sizes
-# between small ones that stay. Measured: up to 4 times what the longest slice takes.
-_HEAP_FACTOR = 4
-# The same of what comes and goes beside the layers' own memory where they are in tiles.
-_HEAP_FACTOR_OF_TILES = 2
-# Measured: a kernel of oneDNN for a product, and the two for a length in attention. It keeps 1,024 of all.
-_PRODUCT_KERNEL_BYTES = 700_000
-_NUM_PRODUCTS = 4
-_ATTENTION_KERNELS_BYTES = 2_000_000
-_MAX_KERNEL_BYTES = 1024 * _PRODUCT_KERNEL_BYTES
-# The input of a float8 product in fp32, and its codes.
-_FLOAT8_BYTES = 5
 
 
 def rank_memory(
@@ -88,40 +62,52 @@ def _weight_bytes(heads: Sequence[Head], size: int, precision: Precision) -> tup
 def _activation_bytes(
     heads: Sequence[Head], size: int, token_budget: int, precision: Precision, device: str
 ) -> int:
-    item_size = precision.dtype.itemsize
-    activations = kept = 0
+    layers = kept = 0
     for trunk in dict.fromkeys(head.trunk for head in heads):
-        config = read_config(trunk, "trunk")
-        on_trunk = [head.options for head in heads if head.trunk == trunk]
-        options = [o for o in on_trunk if isinstance(o, TextGenerationHead)]
-        if options or device == "cuda":
-            trunk_bytes = _whole_batch_bytes(config, size, token_budget, item_size)
-            if precision.quantization == "float8":
-                trunk_bytes += _FLOAT8_BYTES * token_budget * config.intermediate_size // size
-        else:
-            trunk_bytes, kept_bytes = _cpu_bytes(config, size, token_budget, precision)
-            kept += kept_bytes
-        cache_bytes = max((_cache_bytes(config, o, size, token_budget, item_size) for o in options), default=0)
-        activations = max(activations, trunk_bytes + cache_bytes)
-    head_bytes = 0
-    for head in heads:
-        if isinstance(head.options, MaskedLMLossHead | CausalLMLossHead | FillMaskHead):
-            num_labelled = math.ceil(token_budget * _labelled_share(head.options))
-            head_bytes = max(head_bytes, _loss_bytes(head.config, num_labelled, device))
+        on_trunk = [head for head in heads if head.trunk == trunk]
+        temporary, kept_here = _trunk_bytes(trunk, on_trunk, size, token_budget, precision, device)
+        layers, kept = max(layers, temporary), kept + kept_here
+    projected = max((_loss_bytes(head, token_budget, device) for head in heads), default=0)
     if device == "cuda":
         # What a layer took is there again for a head.
+        item_size = precision.dtype.itemsize
         states = max((token_budget * head.config.hidden_size * item_size for head in heads), default=0)
         leaving = sum(_vector_bytes(head, token_budget) for head in heads)
-        return max(activations, states + head_bytes) + leaving
-    return activations + head_bytes + kept
+        return max(layers, states + projected) + leaving
+    return layers + projected + kept
 
 
-def _labelled_share(options: MaskedLMLossHead | CausalLMLossHead | FillMaskHead) -> float:
-    """Of a batch's tokens, how many at most are projected onto the vocabulary."""
-    if isinstance(options, CausalLMLossHead):
-        return 1.0
-    # A row has a label at least, and no less than three tokens; texts of many masks are not foreseen.
-    return max(options.mask_probability, 1 / 3) if isinstance(options, MaskedLMLossHead) else 1 / 3
+def _trunk_bytes(
+    trunk: str, heads: Sequence[Head], size: int, token_budget: int, precision: Precision, device: str
+) -> tuple[int, int]:
+    """What a trunk takes while it computes a batch, and what it keeps."""
+    config = read_config(trunk, "trunk")
+    generating = [_memory_of(head) for head in heads if head.task.generates]
+    layers = trunk_memory(
+        config, precision, num_ranks=size, num_tokens=token_budget, device=device, generates=bool(generating)
+    )
+    caches = [
+        cache_bytes(
+            config,
+            num_ranks=size,
+            num_tokens=token_budget,
+            max_new_tokens=memory.max_new_tokens,
+            num_beams=memory.num_beams,
+            item_size=precision.dtype.itemsize,
+        )
+        for memory in generating
+    ]
+    return layers.temporary + max(caches, default=0), layers.kept
+
+
+def _loss_bytes(head: Head, token_budget: int, device: str) -> int:
+    """What a head takes that projects onto the vocabulary; 0 for others."""
+    share = _memory_of(head).vocabulary_share
+    return loss_bytes(head.config, math.ceil(token_budget * share), device) if share else 0
+
+
+def _memory_of(head: Head) -> HeadMemory:
+    return head.task.memory(head.options)
 
 
 def _trunks_of_last_rank(heads: Sequence[Head], size: int) -> dict[str, XLMRobertaXLModel]:
@@ -151,94 +137,10 @@ def _num_product_weights(heads: Sequence[Head], size: int) -> list[int]:
     ]
 
 
-def _whole_batch_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, item_size: int) -> int:
-    """The widest moment of a layer: the residual, its normalised copy, and the block at work on this rank."""
-    hidden = 2 * config.hidden_size
-    attention = 5 * config.hidden_size // size + config.hidden_size
-    feed_forward = 2 * config.intermediate_size // size + config.hidden_size
-    return num_tokens * (hidden + max(attention, feed_forward)) * item_size
-
-
-def _cpu_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
-    """Fused layers on a CPU like this one: what comes and goes with a batch, and what a trunk keeps."""
-    if fits_tiles(config, precision.quantization, precision.dtype):
-        return _tiled_bytes(config, size, num_tokens, precision)
-    item_size = precision.dtype.itemsize
-    states = num_tokens * config.hidden_size * item_size
-    slice_size = _slice_size(config, num_tokens, CPU_SLICE_TOKENS)
-    kernels = _kernel_bytes(config, slice_size) if precision.dtype == torch.bfloat16 else 0
-    return states + _HEAP_FACTOR * _whole_batch_bytes(config, size, slice_size, item_size), kernels
-
-
-def _tiled_bytes(config: XLMRobertaXLConfig, size: int, num_tokens: int, precision: Precision) -> tuple[int, int]:
-    """Layers in tiles. States come and go, which are the residual before; on several ranks also three of its kind
-    where embeddings are summed. What layers make is kept (see `model.kernels.amx.kernels.Room`)."""
-    slice_size = _slice_size(config, num_tokens, TILED_SLICE_TOKENS)
-    item_size = precision.dtype.itemsize
-    attention_size = math.ceil(config.num_attention_heads / size) * config.head_size
-    intermediate_size = math.ceil(config.intermediate_size / size)
-    kept = (2 * config.hidden_size + 4 * attention_size + intermediate_size) * item_size
-    if precision.quantization == "int8":
-        kept += max(config.hidden_size, intermediate_size)
-    num_embedded = 3 * slice_size if size > 1 else 0
-    beside = (num_tokens + num_embedded) * config.hidden_size * item_size
-    return _HEAP_FACTOR_OF_TILES * beside, slice_size * kept
-
-
-def _slice_size(config: XLMRobertaXLConfig, num_tokens: int, slice_tokens: int) -> int:
-    """Tokens of the longest slice there can be."""
-    return min(num_tokens, slice_tokens + config.max_num_tokens)
-
-
-def _kernel_bytes(config: XLMRobertaXLConfig, slice_size: int) -> int:
-    """What oneDNN keeps for a trunk: kernels for each size of a slice, and for each length in attention."""
-    num_slice_sizes = math.ceil(slice_size / CPU_SLICE_MULTIPLE)
-    of_attention = _ATTENTION_KERNELS_BYTES * num_filled_lengths(config.max_num_tokens)
-    return min(_PRODUCT_KERNEL_BYTES * _NUM_PRODUCTS * num_slice_sizes + of_attention, _MAX_KERNEL_BYTES)
-
-
-def _cache_bytes(
-    config: XLMRobertaXLConfig, options: TextGenerationHead, size: int, num_tokens: int, item_size: int
-) -> int:
-    """Keys and values of all layers for a batch of prompts that fill the model, and for what is added to each;
-    shorter prompts are more of them, and need more."""
-    num_prompts = max(1, num_tokens // config.max_num_tokens)
-    num_cached = (num_tokens + num_prompts * options.max_new_tokens) * (options.num_beams or 1)
-    return num_cached * 2 * config.num_hidden_layers * config.hidden_size // size * item_size
-
-
-def _loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> int:
-    """States of the labelled tokens and one block of the vocabulary, weights and logits, in fp32.
-
-    In tiles (see `model.kernels.amx.vocabulary`) it is less: the states once more, and two numbers for each chunk.
-    """
-    block_size = vocab_block_size(num_labelled, device)
-    return (num_labelled * (3 * config.hidden_size + 2 * block_size) + 2 * block_size * config.hidden_size) * 4
-
-
 def _vector_bytes(head: Head, num_tokens: int) -> int:
     """Of the batch before, what is there until it has left the GPU, while this one is launched. What other heads
     give is little."""
-    if not isinstance(head.options, EmbeddingHead):
+    tokens_per_vector = _memory_of(head).tokens_per_vector
+    if tokens_per_vector is None:
         return 0
-    # A text has no less than two tokens.
-    num_vectors = num_tokens if head.options.level == "token" else num_tokens // 2
-    return num_vectors * head.config.hidden_size * 4
-
-
-def peak_memory(device: str) -> int:
-    """Most bytes that this process has held: of the GPU, or resident in memory (mapped files included)."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert found is not None
-    return int(found[1]) * 1024
-
-
-def reset_peak_memory(device: str) -> None:
-    """Count anew from here: `peak_memory` then tells the peak of computing without that of loading."""
-    if device == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    else:
-        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    return num_tokens // tokens_per_vector * head.config.hidden_size * 4

@@ -2,37 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from model import PackedBatch, ShardGroup, XLMRobertaXLForCausalLM, XLMRobertaXLModel
+from model import PackedBatch, ShardGroup, XLMRobertaXLModel
 from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
-from model.generation.options import GenerationOptions
-from model.layers.heads import LMHead, pool_max, pool_mean
-from model.layers.vocab_top_k import vocab_parallel_top_k
+from model.inference.quantization import Precision
 from model.modeling.loading import refuse_missing_trunk
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
-from pipeline.precision import Precision
-from pipeline.replica.device_transfer import Copies, Launched
-from pipeline.replica.logits_watch import LogitsWatch
-from pipeline.tasks.all_tasks import (
-    CausalLMLossHead,
-    EmbeddingHead,
-    FillMaskHead,
-    MaskedLMLossHead,
-    QuestionAnsweringHead,
-    TextGenerationHead,
-    TokenClassificationHead,
-)
-
-HeadResult = tuple[NDArray[np.generic], ...]
-Results = dict[str, HeadResult]
+from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
+from pipeline.tasks.contract import HeadStates, Prompts
+from pipeline.tasks.requests import HeadRequest
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,7 @@ class ShardSettings:
         return Precision.named(self.dtype)
 
 
-class Shard:
+class ModelRunner:
     """The distinct trunks of a job and the heads on them, as far as this rank holds them.
 
     Attributes:
@@ -69,11 +52,11 @@ class Shard:
         self.settings = settings
         self.group = group
         self.num_trunk_tokens = 0
-        self._copies = Copies(settings.device)
+        self._copies = DeviceTransfer(settings.device)
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
         # Generation steps through the padded forward with a cache, which fused layers do not have.
-        generating = {head.trunk for head in heads if isinstance(head.options, TextGenerationHead)}
+        generating = {head.trunk for head in heads if head.task.generates}
         self._trunks: dict[str, XLMRobertaXLModel] = {}
         for path in dict.fromkeys(head.trunk for head in heads):
             self._trunks[path] = self._load_trunk(path)
@@ -117,16 +100,14 @@ class Shard:
         return {prefix: module.eval() for prefix, module in modules.items()}
 
     @torch.inference_mode()
-    def launch(self, batch: ShardBatch) -> Launched:
+    def launch(self, batch: ShardBatch) -> PendingOutput:
         """Pass a batch through its trunk once, and each head over what it is asked for.
 
         A GPU has only begun when this returns, and may have others before it; a CPU is done. Heads that look at
         what they have computed (masks that are filled, generation) wait for it on a GPU, too.
 
         Returns:
-            whose results are, by head, a tuple of arrays with a first axis as long as the request's index: logits
-            fp32, embeddings fp32, negative log likelihoods in nats; token ids int64 and their log probabilities
-            for masks; generated ids int64, how many of them count, and whether all logits of these were finite.
+            whose results are by head what its task computes.
         """
         self.num_trunk_tokens += len(batch.input_ids)
         if batch.generates:
@@ -151,88 +132,33 @@ class Shard:
     def _run_head(
         self, head: Head, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest
     ) -> tuple[Tensor, ...]:
-        modules = self._modules[head.name]
+        assert head.task.compute is not None
         index = self._copies.to_device(torch.from_numpy(request.index))
-        match head.options:
-            case MaskedLMLossHead() | CausalLMLossHead():
-                assert request.labels is not None
-                labels = self._copies.to_device(torch.from_numpy(request.labels).long())
-                return (_lm_head(modules).nll(hidden_TD[index], labels),)
-            case FillMaskHead():
-                return self._fill_masks(_lm_head(modules), hidden_TD[index], head.options.top_k)
-            case EmbeddingHead(level="token"):
-                return (hidden_TD[index].float(),)
-            case EmbeddingHead(pooling="mean"):
-                return (pool_mean(hidden_TD, packed, index),)
-            case EmbeddingHead(pooling="max"):
-                return (pool_max(hidden_TD, packed, index),)
-        takes_tokens = isinstance(head.options, TokenClassificationHead | QuestionAnsweringHead)
-        states = hidden_TD[index if takes_tokens else packed.first_positions[index]]
-        is_finite = states.isfinite().all(dim=-1, keepdim=True)
-        for module in modules.values():
-            states = module(states)
-        # The tanh of classifier and pooler makes 1 of infinity.
-        return (states.float().masked_fill(~is_finite, torch.nan),)
-
-    def _fill_masks(self, lm_head: LMHead, hidden_ND: Tensor, k: int) -> tuple[Tensor, ...]:
-        return vocab_parallel_top_k(
-            lm_head.transform(hidden_ND),
-            lm_head.decoder.weight,
-            lm_head.decoder.bias,
-            self.group,
-            lm_head.decoder.shards["weight"],
-            k=k,
-            num_usable=self.settings.num_usable_tokens,
+        labels = None
+        if request.labels is not None:
+            labels = self._copies.to_device(torch.from_numpy(request.labels).long())
+        states = HeadStates(
+            hidden=hidden_TD,
+            packed=packed,
+            index=index,
+            labels=labels,
+            modules=self._modules[head.name],
+            group=self.group,
+            num_usable_tokens=self.settings.num_usable_tokens,
         )
+        return head.task.compute(head.options, states)
 
     def _generate(self, head: Head, batch: ShardBatch, request: HeadRequest) -> tuple[Tensor, ...]:
-        """Continuations `[n, max_new_tokens]`, padded; the number of tokens of each before its end; and whether it
-        is made of finite logits."""
-        options = head.options
-        assert isinstance(options, TextGenerationHead)
-        pad = head.config.padding_id
-        ends = GenerationOptions().ends(head.config) or [pad]
-        prompts = torch.from_numpy(batch.input_ids).long().split(batch.lengths.tolist())
-        chosen = [prompts[i] for i in request.index.tolist()]
-        input_ids = nn.utils.rnn.pad_sequence(chosen, batch_first=True, padding_value=pad).to(self.settings.device)
-        lengths = torch.tensor([len(prompt) for prompt in chosen], device=input_ids.device)
-        watch = LogitsWatch(self.settings.num_usable_tokens, ends[0])
-        output = self._causal_model(head).generate(
-            input_ids,
-            torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None],
+        assert head.task.generate is not None
+        token_ids = torch.from_numpy(batch.input_ids).long().split(batch.lengths.tolist())
+        prompts = Prompts(
+            token_ids=[token_ids[i] for i in request.index.tolist()],
+            trunk=self._trunks[head.trunk],
+            config=head.config,
+            modules=self._modules[head.name],
+            group=self.group,
+            device=self.settings.device,
             seed=batch.seed,
-            process_logits=watch,
-            max_new_tokens=options.max_new_tokens,
             num_usable_tokens=self.settings.num_usable_tokens,
-            **generation_options(options),
         )
-        new_ids = output[:, input_ids.shape[1] :]
-        new_ids = nn.functional.pad(new_ids, (0, options.max_new_tokens - new_ids.shape[1]), value=pad)
-        is_end = torch.isin(new_ids, torch.tensor([*ends, pad], device=new_ids.device))
-        num_tokens = is_end.int().cummax(dim=1).values.eq(0).sum(dim=1)
-        return new_ids, num_tokens, watch.is_finite(num_tokens, options.num_beams)
-
-    def _causal_model(self, head: Head) -> XLMRobertaXLForCausalLM:
-        """The trunk and its head as one model; it holds no weights of its own."""
-        with torch.device("meta"):
-            model = XLMRobertaXLForCausalLM(self._trunks[head.trunk].config, group=self.group)
-        model.roberta, model.lm_head = self._trunks[head.trunk], _lm_head(self._modules[head.name])
-        return model.eval()
-
-
-def _lm_head(modules: HeadModules) -> LMHead:
-    module = modules["lm_head"]
-    assert isinstance(module, LMHead)
-    return module
-
-
-def generation_options(options: TextGenerationHead) -> dict[str, Any]:
-    """Arguments of `generate`: sampling where a temperature is set, else greedy or beam search."""
-    if options.temperature:
-        return {
-            "do_sample": True,
-            "temperature": options.temperature,
-            "top_k": options.top_k,
-            "top_p": 1.0 if options.top_p is None else options.top_p,
-        }
-    return {"num_beams": options.num_beams}
+        return head.task.generate(head.options, prompts)

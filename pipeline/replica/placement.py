@@ -1,4 +1,4 @@
-"""Where replicas run: their resources, one placement group each, and who holds which.
+"""Resources of ranks, and a placement group for each replica, which its leader acquires.
 
 Placement groups belong to the driver. One made inside an actor would outlive that actor and hold its CPUs and
 GPUs until the job ends; here the driver makes them, a lease actor hands them to leaders, and the driver removes
@@ -56,7 +56,7 @@ def rank_resources(model: ModelSection, device: str, cores_per_node: int, num_re
 def lay_out(
     model: ModelSection, device: str, cores_per_node: int, num_fragments: int
 ) -> tuple[RankResources, int]:
-    """The resources of a rank, and the number of replicas: as asked, but none without work or without room.
+    """Resources of a rank, and the number of replicas: as configured, as far as there is work and room for them.
 
     Raises:
         ConfigError: as many as fit are asked for, and not one fits.
@@ -71,12 +71,12 @@ def lay_out(
             f"{resources.bundle} each; lower model.tensor_parallel_size or model.cpus_per_rank, or add larger "
             "nodes"
         )
-    # What does not fit now may do so in a moment: a single replica waits for room.
+    # One replica is kept even if none fits now: it waits for room.
     return resources, min(num_wanted, max(1, num_fitting))
 
 
 def describe_fewer_replicas(model: ModelSection, num_replicas: int, num_fragments: int) -> str | None:
-    """What to say where there are fewer replicas than were asked for."""
+    """A line for people where there are fewer replicas than configured."""
     if model.replicas == "auto" or model.replicas <= num_replicas:
         return None
     reason = "as many as there are fragments" if num_replicas == num_fragments else "as many as the cluster holds"
@@ -88,7 +88,7 @@ _CPU_RANK_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
 def rank_environment(device: str) -> dict[str, str]:
-    """Variables that have to be there before a rank loads torch; what this process's environment sets stays."""
+    """Environment variables that a rank needs before it imports torch; those set in this process are kept."""
     if device != "cpu":
         return {}
     return {name: value for name, value in _CPU_RANK_ENVIRONMENT.items() if name not in os.environ}

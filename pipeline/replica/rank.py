@@ -1,4 +1,4 @@
-"""One rank of a shard group: the process that holds its shard, and how it meets the others."""
+"""One rank of a shard group: an actor that holds its slice of the weights and computes with the others."""
 
 import os
 import socket
@@ -14,11 +14,11 @@ import torch
 import torch.distributed as dist
 
 from model import ShardGroup
-from pipeline.batching.shard_batch import ShardBatch
+from model.inference.memory import peak_memory, reset_peak_memory
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
-from pipeline.replica.memory import peak_memory, reset_peak_memory
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.device_transfer import PendingOutput
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 
 START_TIMEOUT_S = 1800.0
 # Ranks are in step, so that none waits long for the others, unless one is stopped.
@@ -27,7 +27,7 @@ COLLECTIVE_TIMEOUT_S = 60.0
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """In the place of results: the batch does not fit in the memory of this rank."""
+    """Returned in place of results: the batch does not fit in the memory of this rank."""
 
     num_tokens: int
 
@@ -46,8 +46,8 @@ class Rank:
         self._rank, self._size = rank, size
         self._settings = settings
         self._store: dist.TCPStore | None = None
-        self._shard: Shard | None = None
-        self._launched: SimpleQueue[Launched | OutOfMemory | None] = SimpleQueue()
+        self._runner: ModelRunner | None = None
+        self._pending: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
         """Rank 0 opens the store where the others meet, on a free port; returns its address."""
@@ -57,9 +57,9 @@ class Rank:
 
     def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
         """Join the group and read this rank's slices; returns the stored tensors that nothing has used."""
-        self._shard = Shard(heads, self._settings, self._join(address))
+        self._runner = ModelRunner(heads, self._settings, self._join(address))
         reset_peak_memory(self._settings.device)
-        return self._shard.unused
+        return self._runner.unused
 
     def _join(self, address: tuple[str, int] | None) -> ShardGroup:
         if address is None:
@@ -80,42 +80,42 @@ class Rank:
         )
         return ShardGroup(self._rank, self._size, dist.group.WORLD)
 
-    def run(self, batch: ShardBatch) -> Results | OutOfMemory | None:
-        """Compute a batch with the other ranks; rank 0 returns what came out, any one that it does not fit."""
-        return self._answer(self._launch(batch))
+    def run(self, batch: ShardBatch) -> BatchOutput | OutOfMemory | None:
+        """Compute a batch with the other ranks. Rank 0 returns the results; any rank may return OutOfMemory."""
+        return self._host_results(self._launch(batch))
 
     def launch(self, batch: ShardBatch) -> None:
         """Begin to compute a batch with the other ranks; `collect` returns what `run` would.
 
-        After an error, which this call tells, it returns None.
+        After an error, which this call raises, `collect` returns None.
         """
-        launched: Launched | OutOfMemory | None = None
+        pending: PendingOutput | OutOfMemory | None = None
         try:
-            launched = self._launch(batch)
+            pending = self._launch(batch)
         finally:
-            # After an error, too: nobody shall wait for a batch that never comes.
-            self._launched.put(launched)
+            # Also after an error, so that `collect` does not wait for ever.
+            self._pending.put(pending)
 
-    def collect(self) -> Results | OutOfMemory | None:
+    def collect(self) -> BatchOutput | OutOfMemory | None:
         """Wait for the next one of the batches that were launched."""
-        return self._answer(self._launched.get())
+        return self._host_results(self._pending.get())
 
-    def _launch(self, batch: ShardBatch) -> Launched | OutOfMemory:
-        assert self._shard is not None
+    def _launch(self, batch: ShardBatch) -> PendingOutput | OutOfMemory:
+        assert self._runner is not None
         try:
-            return self._shard.launch(batch)
+            return self._runner.launch(batch)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Only here, since the error's frames hold tensors.
+        # Not in the handler, where the error's frames still hold tensors.
         if self._settings.device == "cuda":
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
 
-    def _answer(self, launched: Launched | OutOfMemory | None) -> Results | OutOfMemory | None:
-        if not isinstance(launched, Launched):
-            return launched
-        results = launched.results()
+    def _host_results(self, pending: PendingOutput | OutOfMemory | None) -> BatchOutput | OutOfMemory | None:
+        if not isinstance(pending, PendingOutput):
+            return pending
+        results = pending.results()
         return results if self._rank == 0 else None
 
     def is_in_step(self) -> bool:

@@ -1,4 +1,4 @@
-"""The ranks of one replica: actors in a placement group, what they are sent, their failure and rebuilding."""
+"""The ranks of one replica: start them in a placement group, send them batches, rebuild them when one fails."""
 
 import time
 from collections.abc import Sequence
@@ -12,23 +12,23 @@ from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
-from pipeline.ray_actors import answer, start_actor
-from pipeline.replica.model_runner import Results, ShardSettings
+from pipeline.ray_actors import get_result, start_actor
+from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
 
-# For ranks to tell whether they are still in step, after the batch that may be before it.
+# For the check whether ranks are in step, which may wait behind a batch.
 PROBE_TIMEOUT_S = 120.0
 MAX_STARTS = 4
-# Ranks run out of memory together, or else wait for one that did.
+# Ranks run out of memory together, or wait for one that did.
 OUT_OF_MEMORY_GRACE_S = 30.0
 # A rank that loses a peer raises an error of its own, often before the peer's death is known to the leader.
 DEATH_NOTICE_S = 10.0
-# Those that compute while their process goes on. A CPU computes on the main thread, whose heap gives memory back.
+# Devices that compute asynchronously. On a CPU the main thread computes, whose heap returns freed memory.
 ASYNCHRONOUS_DEVICES = ("cuda",)
 # Ray's name for the thread of a rank that waits for results, while another one launches the next batch.
 COLLECTING = "collecting"
@@ -40,7 +40,7 @@ class ShardGroupError(JobError):
 
 @dataclass(frozen=True)
 class Ticket:
-    """A batch on its way: the answers of the ranks that stood as `generation`, rank 0's results first."""
+    """A batch in flight: object refs from all ranks of one generation of the group, rank 0's results first."""
 
     generation: int
     refs: list[Any]
@@ -50,7 +50,7 @@ class Replica:
     """The ranks of one shard group, as their leader sees them.
 
     Batches are sent to all ranks, in the same order. If a rank dies, stalls or fails, all are killed and the group
-    is built anew in its placement group; what had been sent is then lost.
+    is rebuilt in its placement group; batches in flight are lost then.
 
     Args:
         batch_timeout_s: the longest that a batch may take.
@@ -89,16 +89,16 @@ class Replica:
         return Ticket(self._generation, collecting + launched)
 
     def is_current(self, ticket: Ticket) -> bool:
-        """Whether the ranks that it was sent to are there still."""
+        """Whether the ranks that it was sent to are still there."""
         return ticket.generation == self._generation
 
-    def receive(self, ticket: Ticket) -> Results:
+    def receive(self, ticket: Ticket) -> BatchOutput:
         """Rank 0's results. All ranks are waited for, so that the first to fail is seen at once.
 
         Raises:
-            RanksLostError: a rank has died, stalled or failed; the group stands anew.
+            RanksLostError: a rank has died, stalled or failed; the group has been rebuilt.
             BatchTooLargeError: the batch does not fit in the memory of a rank.
-            ShardGroupError: the group cannot be built anew.
+            ShardGroupError: the group cannot be rebuilt.
         """
         try:
             answers = _get_all(ticket.refs, self._batch_timeout_s)
@@ -108,15 +108,15 @@ class Replica:
         if any(isinstance(each, OutOfMemory) for each in answers):
             self._require_step()
             raise BatchTooLargeError("a batch does not fit in the memory of a rank")
-        results: Results = answers[0]
+        results: BatchOutput = answers[0]
         return results
 
     def _require_step(self) -> None:
-        """Build the group anew if one rank waits for another that has left the batch."""
+        """Rebuild the group if one rank waits for another that has left the batch."""
         if self._size == 1:
             return
         try:
-            in_step = answer([rank.is_in_step.remote() for rank in self._ranks], timeout_s=PROBE_TIMEOUT_S)
+            in_step = get_result([rank.is_in_step.remote() for rank in self._ranks], timeout_s=PROBE_TIMEOUT_S)
         except RayError:
             in_step = [False]
         if not all(in_step):
@@ -128,7 +128,7 @@ class Replica:
             self._ranks.append(self._start_rank(rank))
         address: tuple[str, int] | None = None
         if self._size > 1:
-            address = answer(self._ranks[0].serve_rendezvous.remote(), timeout_s=START_TIMEOUT_S)
+            address = get_result(self._ranks[0].serve_rendezvous.remote(), timeout_s=START_TIMEOUT_S)
         _get_all([rank.load.remote(self._heads, address) for rank in self._ranks], START_TIMEOUT_S)
 
     def _start_rank(self, rank: int) -> ActorHandle[Any]:
@@ -147,7 +147,7 @@ class Replica:
         )
 
     def _build(self) -> None:
-        """Kill what is there of the group, and start it until it stands."""
+        """Kill what is left of the group and start it, several times if need be."""
         self._generation += 1
         for num_tries in range(1, 1 + MAX_STARTS):
             for rank in self._ranks:
@@ -155,7 +155,7 @@ class Replica:
             try:
                 self._start()
             except RayTaskError as error:
-                # What keeps living ranks from loading will do so again.
+                # An error while loading would come again.
                 raise ShardGroupError(f"a rank cannot load the model: {error.cause}") from None
             except RayError as error:
                 if num_tries == MAX_STARTS:
@@ -170,18 +170,20 @@ class Replica:
         """Most bytes that each rank has held since it was loaded; nothing if a rank has died meanwhile."""
         peaks: list[int] = []
         with suppress(RayError):
-            peaks = answer([rank.peak_memory.remote() for rank in self._ranks], timeout_s=self._batch_timeout_s)
+            peaks = get_result(
+                [rank.peak_memory.remote() for rank in self._ranks], timeout_s=self._batch_timeout_s
+            )
         return peaks
 
 
 def kind_of(error: RayError) -> str:
-    """The name of an error, or of the one that it stands for."""
+    """The name of an error, or of its cause."""
     cause = getattr(error, "cause", None)
     return type(error if cause is None else cause).__name__
 
 
 def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
-    """The answers to all of `refs`. With one that is out of memory, the others have a short while.
+    """The results of all `refs`. Once one rank is out of memory, the others get a short timeout.
 
     Raises:
         RayActorError: a rank has died.
@@ -195,7 +197,7 @@ def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
         if not done:
             raise GetTimeoutError(f"no answer from a rank within {timeout_s:.0f} s")
         try:
-            answers[done[0]] = answer(done[0])
+            answers[done[0]] = get_result(done[0])
         except RayTaskError:
             _raise_death(pending)
             raise
@@ -205,7 +207,7 @@ def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
 
 
 def _raise_death(refs: list[Any]) -> None:
-    """Raise RayActorError if one of the ranks that are to answer `refs` turns out to have died."""
+    """Raise RayActorError if one of the ranks behind `refs` turns out to have died."""
     pending = list(refs)
     deadline = time.monotonic() + DEATH_NOTICE_S
     while pending:
@@ -213,4 +215,4 @@ def _raise_death(refs: list[Any]) -> None:
         if not done:
             return
         with suppress(RayTaskError):
-            answer(done[0])
+            get_result(done[0])

@@ -9,7 +9,7 @@ from ray.exceptions import GetTimeoutError
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head
-from pipeline.ray_actors import answer
+from pipeline.ray_actors import get_result
 from pipeline.replica.memory import rank_memory
 
 # A CPU takes a batch in slices: more tokens make it no faster.
@@ -76,7 +76,7 @@ def free_bytes_on_cluster() -> int:
     # Ray ends the process of such a task, and so what CUDA holds for it is free again.
     task = ray.remote(num_gpus=1, num_cpus=0)(free_bytes_here)
     try:
-        found: int = answer(task.remote(), timeout_s=_PROBE_TIMEOUT_S)
+        found: int = get_result(task.remote(), timeout_s=_PROBE_TIMEOUT_S)
     except GetTimeoutError:
         raise ConfigError(
             f"model.token_budget: found no free GPU for {_PROBE_TIMEOUT_S:.0f} s, expected one to look at the "

@@ -1,4 +1,4 @@
-"""The leader: an actor of the Ray Data pipeline that takes a fragment and returns it with its heads' columns."""
+"""The annotating stage: an actor that leads one replica and adds the columns of the heads to a fragment."""
 
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,30 +9,30 @@ import pyarrow as pa
 import ray
 
 from model import XLMRobertaXLTokenizer
-from pipeline.batching.batch_pieces import Outcome
+from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.fragment_columns import decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import is_encoded
-from pipeline.encoding.fragment import load_tokenizer
-from pipeline.failures import FragmentFailure, failure_block, failure_in
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
+from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.monitoring.progress_counter import counted_bytes
-from pipeline.ray_actors import answer, find_actor, leave_libraries_loaded
+from pipeline.ray_actors import find_actor, get_result, skip_exit_handlers
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
-from pipeline.stages.attempts import CountingGuard
-from pipeline.stages.blocks import whole_fragment
+from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
+from pipeline.stages.stage_runner import CrashCountingRunner
 
 NUM_FRAGMENTS_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
 class AnnotatorSettings:
-    """What a leader needs to know; small enough to be sent to every one of them.
+    """The settings of a leader, small enough to be sent to each of them.
 
     Attributes:
         tokenizer: directory of the tokenizer.
@@ -48,7 +48,7 @@ class AnnotatorSettings:
 
 
 class Annotator:
-    """Leader of one replica. It computes next to nothing itself: its ranks hold the CPUs and GPUs.
+    """Leader of one replica. It computes hardly anything itself: its ranks hold the CPUs and GPUs.
 
     `NUM_FRAGMENTS_AT_ONCE` threads call it: while one has the ranks, the others prepare the next fragment or
     decode the last one.
@@ -61,10 +61,10 @@ class Annotator:
             lease: name of the actor that holds the placement groups.
             progress: name of the actor that counts.
         """
-        leave_libraries_loaded()
+        skip_exit_handlers()
         self._settings = settings
         self._progress = find_actor(progress)
-        self._guard = CountingGuard(self._progress)
+        self._run_stage = CrashCountingRunner(self._progress)
         # Ray restarts an actor under its old id, and so it gets its old placement group.
         leader_id = ray.get_runtime_context().get_actor_id()
         with ThreadPoolExecutor(1) as pool:
@@ -74,12 +74,12 @@ class Annotator:
                 settings.shard,
                 settings.resources,
                 settings.tensor_parallel_size,
-                answer(find_actor(lease).acquire.remote(leader_id)),
-                # Ranks that stand still are built anew long before the watchdog ends the run.
+                get_result(find_actor(lease).acquire.remote(leader_id)),
+                # Ranks that stall are rebuilt long before the watchdog ends the run.
                 batch_timeout_s=settings.stall_timeout_s / 3,
             )
             self._tokenizer: XLMRobertaXLTokenizer = tokenizer.result()
-        # Ranks take the batches of one fragment at a time, so that what goes wrong with them concerns it alone.
+        # Ranks take the batches of one fragment at a time, so that a failure concerns that fragment alone.
         self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery = Recovery(self._replica, settings.token_budget, self._progress.note.remote)
 
@@ -88,7 +88,7 @@ class Annotator:
         if failure_in(table) is not None:
             return table
         fragment = whole_fragment(table)
-        result = self._guard("annotate", fragment, lambda: self._annotate(table, fragment))
+        result = self._run_stage("annotate", fragment, lambda: self._annotate(table, fragment))
         return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
 
     def _annotate(self, table: pa.Table, fragment: Fragment) -> pa.Table:
@@ -106,8 +106,8 @@ class Annotator:
         )
         return output
 
-    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
-        """Run batches on the ranks, and tell how many tokens have passed."""
+    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
+        """Run batches on the ranks, and report how many tokens have passed."""
         sizes: list[int] = []
 
         def counted() -> Iterator[ShardBatch]:

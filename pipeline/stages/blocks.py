@@ -1,15 +1,19 @@
-"""Keys of rows, (fragment, row index): put on where a fragment is read, proved where it is written.
+"""Blocks of the dataset: the rows of one whole fragment with their keys, or one row that tells of its failure.
 
-The key of the fragment is the fragment itself, as JSON, held once a block as a dictionary of one
-value: wherever a block goes, it says which rows of which file it is.
+The key of a row is (fragment, row index). The fragment is held as JSON, as a dictionary of one value, so that a
+block says which rows of which file it is; keys are added when a fragment is read and checked when it is written.
 """
+
+import json
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns import FRAGMENT, ROW
+from pipeline.columns import FAILURE, FRAGMENT, ROW
 from pipeline.errors import OutputError
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 
 KEY_FIELDS = (
@@ -50,3 +54,15 @@ def whole_fragment(table: pa.Table) -> Fragment:
             "sink as they are (map_batches with batch_size=None, rows in place)"
         )
     return fragment
+
+
+def failure_block(failure: FragmentFailure, fragment: Fragment) -> pa.Table:
+    """A failed fragment as a block of one row, which is no row of the input."""
+    return pa.table({FRAGMENT: [fragment.to_json()], FAILURE: [json.dumps(asdict(failure))]})
+
+
+def failure_in(table: pa.Table) -> FragmentFailure | None:
+    """The failure in a block; None for a block of rows."""
+    if FAILURE not in table.column_names:
+        return None
+    return FragmentFailure(**json.loads(table[FAILURE][0].as_py()))

@@ -1,58 +1,51 @@
-"""Rows that kill whoever encodes them: found by having halves of their fragment encoded by processes apart."""
+"""Find rows that crash the tokenizer, by bisecting their fragment in separate processes."""
 
 from collections.abc import Callable
 
+import numpy as np
 import pyarrow as pa
 import ray
+from numpy.typing import NDArray
 from ray.exceptions import RayError, RayTaskError
 
-from pipeline.ray_actors import answer
-from pipeline.replica.recovery import UnisolatedError
+from pipeline.ray_actors import get_result
+from pipeline.replica.crash_search import CrashError, bisect_crashes
 
-MAX_DEATHS = 32
 REASON = "the process that tokenized this row died of it, each time; take it out of the input"
 
 
-def deadly_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[int]:
-    """The rows that a process does not survive. Pure but for `survives`, which tells it of rows [begin, end).
+def crashing_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[int]:
+    """The rows that crash a process. `survives` tells whether one survives rows [begin, end).
 
-    Raises UnisolatedError after `MAX_DEATHS` deaths.
+    Raises UnisolatedError where it is not a matter of a few rows.
     """
-    num_deaths = 0
 
-    def search(begin: int, end: int) -> list[int]:
-        nonlocal num_deaths
-        if survives(begin, end):
-            return []
-        num_deaths += 1
-        if num_deaths > MAX_DEATHS:
-            raise UnisolatedError(
-                f"processes died {num_deaths} times at parts of a fragment of {num_rows} rows; see the memory of "
-                "the nodes, or take the rows out of the input"
-            )
-        if end - begin == 1:
-            # Alone, it may have died by chance.
-            return [] if survives(begin, end) else [begin]
-        middle = (begin + end) // 2
-        return [*search(begin, middle), *search(middle, end)]
+    def attempt(rows: NDArray[np.int64]) -> None:
+        if not survives(int(rows[0]), int(rows[-1]) + 1):
+            raise CrashError("the process died")
 
-    return search(0, num_rows)
+    def halve(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        return np.split(rows, [len(rows) // 2])
+
+    where = f"a fragment of {num_rows} rows; see the memory of the nodes, or take the rows out of the input"
+    found = bisect_crashes([np.arange(num_rows)], attempt, halve, where)
+    return [int(rows[0]) for rows, result in found if isinstance(result, CrashError)]
 
 
-def deadly_rows_of(table: pa.Table, encode: Callable[[pa.Table], pa.Table]) -> dict[int, str]:
-    """By row of a block, why it is not to be encoded. Each try is a task of its own, without a CPU of its own."""
+def find_crashing_rows(table: pa.Table, encode: Callable[[pa.Table], pa.Table]) -> dict[int, str]:
+    """By row that crashes, the reason not to encode it. Each attempt is a Ray task, which asks for no CPU."""
 
     def survives(begin: int, end: int) -> bool:
         try:
-            answer(_try.options(num_cpus=0, max_retries=0).remote(encode, table.slice(begin, end - begin)))
+            get_result(_try.options(num_cpus=0, max_retries=0).remote(encode, table.slice(begin, end - begin)))
         except RayTaskError:
-            # An error is no death; it comes again, where it can be told.
+            # An exception is no crash; it comes again where it can be reported.
             return True
         except RayError:
             return False
         return True
 
-    return dict.fromkeys(deadly_rows(table.num_rows, survives), REASON)
+    return dict.fromkeys(crashing_rows(table.num_rows, survives), REASON)
 
 
 @ray.remote

@@ -1,4 +1,4 @@
-"""The source of the Ray dataset: one read task a fragment, one block a read task."""
+"""The Ray Data source: one read task per fragment, one block per read task."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,18 +9,18 @@ from ray.data import DataContext, Dataset
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
-from pipeline.errors import FragmentError
-from pipeline.failures import FragmentFailure, failure_block
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.input.reading import read_fragment
-from pipeline.stages.attempts import Guard, retried, unguarded
-from pipeline.stages.blocks import KEY_FIELDS, with_keys
+from pipeline.stages.blocks import KEY_FIELDS, failure_block, with_keys
+from pipeline.stages.stage_runner import StageRunner, run_unprotected
 
 
 class FragmentSource(Datasource):
     """Reads fragments as blocks with keys: the columns of `schema`, then `__fragment`, `__row`.
 
-    What cannot be read is tried again; then `guard` decides whether it is an error, or a failure's block.
+    Where a fragment cannot be read, `run_stage` decides whether that is an error, or a block that tells of the
+    failure.
     """
 
     def __init__(
@@ -28,13 +28,13 @@ class FragmentSource(Datasource):
         fragments: Sequence[Fragment],
         schema: pa.Schema,
         filesystem: fs.FileSystem,
-        guard: Guard = unguarded,
+        run_stage: StageRunner = run_unprotected,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._fragments = tuple(fragments)
         self._schema = schema
         self._filesystem = filesystem
-        self._guard = guard
+        self._run_stage = run_stage
 
     def estimate_inmemory_data_size(self) -> int:
         """Bytes of all fragments, uncompressed."""
@@ -50,13 +50,10 @@ class FragmentSource(Datasource):
         return [self._read_task(fragment, per_task_row_limit) for fragment in self._fragments]
 
     def _read_task(self, fragment: Fragment, row_limit: int | None) -> ReadTask:
-        schema, filesystem, guard = self._schema, self._filesystem, self._guard
-
-        def rows() -> pa.Table:
-            return retried(lambda: read_fragment(fragment, schema, filesystem), FragmentError)
+        schema, filesystem, run_stage = self._schema, self._filesystem, self._run_stage
 
         def read() -> Iterable[pa.Table]:
-            table = guard("read", fragment, rows)
+            table = run_stage("read", fragment, lambda: read_fragment(fragment, schema, filesystem))
             if isinstance(table, FragmentFailure):
                 yield failure_block(table, fragment)
             else:
@@ -76,19 +73,13 @@ def read_fragments(
     schema: pa.Schema,
     filesystem: fs.FileSystem,
     *,
-    guard: Guard = unguarded,
-    num_cpus: float = 1,
-    concurrency: int | None = None,
+    run_stage: StageRunner = run_unprotected,
 ) -> Dataset:
-    """The dataset of some fragments, at least one: a block for each, which Ray leaves whole.
-
-    `num_cpus` and `concurrency` are of the read tasks.
-    """
+    """The dataset of some fragments, at least one: a block for each, which Ray leaves whole."""
     assert fragments, "a dataset without fragments has no schema"
     dataset: Dataset = ray.data.read_datasource(
-        FragmentSource(fragments, schema, filesystem, guard),
-        num_cpus=num_cpus,
-        concurrency=concurrency,
+        FragmentSource(fragments, schema, filesystem, run_stage),
+        num_cpus=1,
         # Asked for more blocks than there are tasks, Ray would split each task's block.
         override_num_blocks=len(fragments),
     )

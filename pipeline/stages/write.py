@@ -1,4 +1,4 @@
-"""The sink of the Ray dataset: a block is proved to be one whole fragment and becomes its part."""
+"""The Ray Data sink: check that a block is one whole fragment, and write it as a part."""
 
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
@@ -6,35 +6,33 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import fs
 from ray.data.block import Block, BlockAccessor
 from ray.data.datasource import Datasink
 
 from pipeline.arrays.column_types import packed, unpacked
 from pipeline.columns import ERROR, NUM_TOKENS, is_internal
 from pipeline.errors import OutputError
-from pipeline.failures import FailureLog, FragmentFailure, failure_in
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
+from pipeline.output.failure_log import FailureLog
 from pipeline.output.manifest import Manifest, PartRecord
-from pipeline.output.output_folder import PartPlacement
+from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import conform, write_part
 from pipeline.output.versions import versions
-from pipeline.stages.attempts import Guard, retried, unguarded
-from pipeline.stages.blocks import whole_fragment
+from pipeline.stages.blocks import failure_in, whole_fragment
+from pipeline.stages.stage_runner import StageRunner, run_unprotected
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext
 
-IN_PLACE = PartPlacement()
-
 
 class PartSink(Datasink[None]):
-    """Writes blocks as parts under `root`, and a record of each once it is in place.
+    """Writes blocks as parts of an output folder, and a record of each once it is in place.
 
-    A block that is written again gives the same bytes under the same name, so retries are safe; `placement` says
-    which name a part has for the time being.
+    A block that is written again gives the same bytes under the same name, so retries are safe. `staged_inputs`:
+    relative paths of input files whose parts are to be staged.
     A block that stands for a failed fragment is recorded as that, and so is one that cannot be written if
-    `guard` lets it be. `on_part` is called with each record of a part, `on_failure` with each failure, in the
+    `run_stage` lets it be. `on_part` is called with each record of a part, `on_failure` with each failure, in the
     worker that wrote it. `failed_before`: part paths of fragments with a record of failure, which goes with
     their success.
     Raises OutputError for a block that is not one whole fragment.
@@ -42,24 +40,22 @@ class PartSink(Datasink[None]):
 
     def __init__(
         self,
-        filesystem: fs.FileSystem,
-        root: str,
+        folder: OutputFolder,
         schema: pa.Schema,
         compression: str = "zstd",
-        placement: PartPlacement = IN_PLACE,
+        staged_inputs: Collection[str] = (),
         on_part: Callable[[PartRecord], None] | None = None,
         on_failure: Callable[[FragmentFailure], None] | None = None,
-        guard: Guard = unguarded,
+        run_stage: StageRunner = run_unprotected,
         failed_before: Collection[str] = (),
     ) -> None:
-        self._filesystem = filesystem
-        self._root = root
+        self._folder = folder
         self._schema = packed(schema)
         self._compression = compression
-        self._placement = placement
+        self._staged_inputs = frozenset(staged_inputs)
         self._on_part = on_part
         self._on_failure = on_failure
-        self._guard = guard
+        self._run_stage = run_stage
         self._failed_before = frozenset(failed_before)
 
     def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
@@ -71,15 +67,13 @@ class PartSink(Datasink[None]):
         failure = failure_in(table)
         if failure is None:
             fragment = whole_fragment(table)
-            result = self._guard(
-                "write", fragment, lambda: retried(lambda: self._write_part(table, fragment), OutputError)
-            )
+            result = self._run_stage("write", fragment, lambda: self._write_part(table, fragment))
             if isinstance(result, PartRecord):
                 return
             failure = result
-        # What failed may be the very disk that the record is for; whoever runs the job is told all the same.
+        # Recording may fail for the same reason as the part; the driver is told all the same.
         with suppress(OutputError):
-            FailureLog(self._filesystem, self._root).record(failure)
+            FailureLog(self._folder).record(failure)
         if self._on_failure is not None:
             self._on_failure(failure)
 
@@ -89,15 +83,10 @@ class PartSink(Datasink[None]):
             unpacked(self._schema),
             fragment.part_path,
         )
-        manifest = Manifest(self._filesystem, self._root)
+        manifest = Manifest(self._folder)
         manifest.announce(fragment.part_path)
-        written = write_part(
-            rows,
-            self._placement.path_of(fragment),
-            filesystem=self._filesystem,
-            root=self._root,
-            compression=self._compression,
-        )
+        path = self._folder.path_of(fragment, self._staged_inputs)
+        written = write_part(rows, self._folder, path, self._compression)
         record = PartRecord(
             part_path=fragment.part_path,
             input_path=fragment.relative_path,
@@ -113,7 +102,7 @@ class PartSink(Datasink[None]):
         )
         manifest.record(record)
         if fragment.part_path in self._failed_before:
-            FailureLog(self._filesystem, self._root).forget(fragment.part_path)
+            FailureLog(self._folder).forget(fragment.part_path)
         if self._on_part is not None:
             self._on_part(record)
         return record

@@ -1,4 +1,4 @@
-"""URIs of file systems: opened by Arrow where it has one for them, else by fsspec, and printed without secrets."""
+"""Open URIs with Arrow's file systems, else with fsspec, and print them without secrets."""
 
 import os
 import re
@@ -8,8 +8,8 @@ import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-# S3: files up to some megabytes are put by one request, so that not even a killed process leaves a piece behind.
-# Google: its client retries for about as long as that for S3, and not for a quarter of an hour.
+# S3: files of some megabytes are put by one request, so that even a killed process leaves no incomplete upload.
+# Google: its client then retries for about as long as that for S3, and not for 15 minutes.
 _DEFAULT_OPTIONS = {
     "s3": {"allow_delayed_open": "true"},
     "gs": {"retry_limit_seconds": "6"},
@@ -18,7 +18,7 @@ _DEFAULT_OPTIONS = {
 _ARROW_SCHEMES = {"s3", "gs", "gcs", "abfs", "abfss", "hdfs", "viewfs", "file"}
 _SERVICES = {"s3": "Amazon S3", "gs": "Google Cloud Storage", "gcs": "Google Cloud Storage"}
 _SERVICES |= dict.fromkeys(("abfs", "abfss"), "Azure Storage")
-# A password may hold a slash that should have been quoted.
+# A password may contain a slash that should have been quoted.
 _USER = re.compile(r"://(?:[^/@\s]*|[^@\s?]*:[^@\s?]*)@")
 _OPTIONS = re.compile(r"(://[^\s?']*)\?[^\s']*")
 
@@ -34,7 +34,7 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
     scheme, _, rest = location.partition("://")
     if scheme not in _ARROW_SCHEMES:
         return _open_by_fsspec(uri)
-    # What a URI cannot hold is quoted here; what the user has quoted is left alone.
+    # Characters that a URI cannot contain are quoted; what the user has quoted is left as it is.
     quoted = f"{scheme}://{quote(rest, safe='/%:@')}"
     options = [option for option in query.split("&") if option]
     given = {option.partition("=")[0] for option in options}
@@ -50,7 +50,7 @@ def without_secret(path: str) -> str:
 
 
 def endpoint_of(uri: str) -> str:
-    """Who answers for a URI, as it may be printed: the address that its options or the environment name."""
+    """The endpoint of a URI, as it may be printed: from its options, the environment, or the service."""
     location, _, query = uri.partition("?")
     scheme = location.partition("://")[0].lower()
     options = dict(parse_qsl(query))

@@ -1,4 +1,4 @@
-"""Paths and URIs of the job file: the file system of each, and the first requests to it."""
+"""Resolve the paths and URIs of a job file to file systems, and make the first requests to them."""
 
 import os
 import re
@@ -13,12 +13,12 @@ from pyarrow import fs
 from pipeline.errors import InputError
 from pipeline.storage.filesystem_uris import endpoint_of, open_uri, without_secret
 from pipeline.storage.printable import is_utf8, printable
-from pipeline.storage.retries import retrying
+from pipeline.storage.retries import RETRY_FOR_S, retry_transient
 
 T = TypeVar("T")
 
 SLOW_S = 5.0
-"""Seconds after which a person is told what is waited for."""
+"""Seconds after which a line says what is waited for."""
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEB = ("http", "https")
 
@@ -61,12 +61,12 @@ def ask_store(action: Callable[[], T], field: str, uri: str, what: str = "listed
     where, endpoint = f"{field}: {without_secret(uri)}", endpoint_of(uri)
     try:
         with _said_if_slow(
-            f"{where}: still waiting for {endpoint} after {SLOW_S:g} s; requests that fail are tried again for up "
-            "to two minutes"
+            f"{where}: still waiting for {endpoint} after {SLOW_S:g} s; requests that fail are retried for up to "
+            f"{RETRY_FOR_S:g} s"
         ):
-            return retrying(action)
+            return retry_transient(action)
     except Exception as error:
-        # Clients that fsspec brings raise errors of their own.
+        # Clients of fsspec raise errors of their own.
         reason = without_secret(str(error).partition("\n")[0] or type(error).__name__)
         raise InputError(
             f"{where} cannot be {what}: {reason} ({endpoint}); expected a local path, s3://, gs:// or another "

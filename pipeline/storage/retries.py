@@ -1,29 +1,32 @@
-"""Tries again what fails for a moment only: a store that is busy, a connection that breaks."""
+"""Retry transient storage errors with exponential backoff and jitter: one policy for reads, writes, listings."""
 
 import errno
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeVar
 
 T = TypeVar("T")
 
-# Arrow's own S3 client goes on for six seconds each time; with these it is a minute and a half in all.
-DELAYS_S = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+RETRY_FOR_S = 90.0
+"""How long an action is retried: no attempt begins later than this after the first one."""
+_FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 16.0
+
 _TRANSIENT_ERRNOS = {
     errno.EAGAIN,
     errno.ECONNABORTED,
     errno.ECONNREFUSED,
     errno.ECONNRESET,
     errno.EHOSTUNREACH,
+    errno.EIO,  # of network mounts that time out
     errno.ENETRESET,
     errno.ENETUNREACH,
     errno.EPIPE,
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
-# As Arrow words what it gets from S3, from Google's client and from Azure's; they come without a number.
+# Errors of the clients for S3, Google Cloud Storage and Azure come without an errno; this is how Arrow words them.
 _TRANSIENT_MESSAGE = re.compile(
     r"AWS Error (?:NETWORK_CONNECTION|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT)"
     r"|HTTP status (?:408|429|5\d\d)"
@@ -33,7 +36,7 @@ _TRANSIENT_MESSAGE = re.compile(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error of a file system may be gone a little later."""
+    """Whether an error of a file system may be gone a little later: by its type, its errno or its status."""
     if isinstance(error, TimeoutError | ConnectionError):
         return True
     if not isinstance(error, OSError):
@@ -41,17 +44,21 @@ def is_transient(error: BaseException) -> bool:
     return error.errno in _TRANSIENT_ERRNOS or _TRANSIENT_MESSAGE.search(str(error)) is not None
 
 
-def retrying(action: Callable[[], T], delays_s: Sequence[float] = DELAYS_S) -> T:
-    """What `action` returns, which is called again after a while where its error may pass.
+def retry_transient(action: Callable[[], T], for_s: float = RETRY_FOR_S) -> T:
+    """Call `action`, again and again while its errors are transient; returns its result.
 
-    It is called at most once more than there are delays; each is cut by up to a half, by chance, so that many
-    workers that failed together do not come back together.
+    Delays double from half a second to 16 seconds. Each is cut by up to a half at random, so that workers that
+    failed together do not come back together. Raises the last error where the next attempt would begin after
+    `for_s` seconds, and errors that are not transient at once.
     """
-    for delay_s in delays_s:
+    deadline = time.monotonic() + for_s
+    delay_s = _FIRST_DELAY_S
+    while True:
+        pause_s = delay_s * random.uniform(0.5, 1)
         try:
             return action()
         except OSError as error:
-            if not is_transient(error):
+            if not is_transient(error) or time.monotonic() + pause_s > deadline:
                 raise
-        time.sleep(delay_s * random.uniform(0.5, 1))
-    return action()
+        time.sleep(pause_s)
+        delay_s = min(2 * delay_s, _MAX_DELAY_S)

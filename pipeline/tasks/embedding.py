@@ -1,21 +1,48 @@
-"""Embeddings as an index takes them: fewer dimensions, smaller numbers, columns that are vectors."""
+"""Embeddings: one vector a text, or one a token, as an index takes them."""
 
-from typing import Literal
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
-from pipeline.errors import ConfigError
-from pipeline.segments import list_column
+from pipeline.arrays.segments import list_column
+from pipeline.tasks.contract import (
+    HeadMemory,
+    HeadOutput,
+    HeadStates,
+    OrderedHeadOutput,
+    Task,
+    place_rows,
+    text_spec,
+)
+from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens, request_sequences
+from pipeline.tasks.sections import TextHeadSection
+from pipeline.tasks.window_merging import row_maxima, row_means
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from pipeline.tasks.contract import HeadModules
 
 VectorDtype = Literal["float32", "float16", "int8", "ubinary"]
 Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8]
 
 INT8_SCALE = 127
 BITS_PER_BYTE = 8
+NOT_FINITE_IN_FLOAT16 = (
+    "the vector is not finite in float16, whose numbers end at 65504; set dtype = "
+    '"float32" or normalize = true for this head'
+)
 
-_ARROW_TYPES: dict[VectorDtype, pa.DataType] = {
+# From here on the nearest float16 is infinite.
+_FLOAT16_END = 65520.0
+_ITEM_TYPES: dict[VectorDtype, pa.DataType] = {
     "float32": pa.float32(),
     "float16": pa.float16(),
     "int8": pa.int8(),
@@ -23,29 +50,128 @@ _ARROW_TYPES: dict[VectorDtype, pa.DataType] = {
 }
 
 
-def check_vectors(*, dimensions: int, hidden_size: int, normalize: bool, dtype: VectorDtype) -> None:
-    """Raises ConfigError for options that do not go together, naming the option."""
-    if not 1 <= dimensions <= hidden_size:
-        raise ConfigError(
-            f"dimensions: found {dimensions}, expected 1 to {hidden_size}, the width of the model; "
-            "write fewer, or leave the key out"
-        )
-    if dtype == "int8" and not normalize:
-        raise ConfigError(
-            'dtype: found "int8" with normalize = false, expected vectors of length 1, whose numbers lie '
-            'between -1 and 1; write normalize = true, or dtype = "float16"'
-        )
-    if dtype == "ubinary" and dimensions % BITS_PER_BYTE:
-        raise ConfigError(
-            f'dimensions: found {dimensions} with dtype = "ubinary", expected a multiple of 8: it packs 8 '
-            f"dimensions into a byte; write for example dimensions = {max(8, dimensions // 8 * 8)}"
-        )
+class EmbeddingHead(TextHeadSection):
+    """One vector a text, or one a token."""
+
+    task: Literal["embedding"]
+    pooling: Literal["mean", "cls", "max", "pooler"] = Field(
+        default="mean", description='"mean", "cls", "max" or "pooler"', examples=["mean"]
+    )
+    normalize: bool = Field(default=True, description="true (vectors of length 1) or false", examples=[True])
+    level: Literal["sentence", "token"] = Field(
+        default="sentence", description='"sentence" or "token"', examples=["sentence"]
+    )
+    dimensions: int | None = Field(
+        default=None,
+        ge=1,
+        description="the leading dimensions to keep, 1 or more and no more than the model has",
+        examples=[256],
+    )
+    dtype: VectorDtype = Field(
+        default="float32", description='"float32", "float16", "int8" or "ubinary"', examples=["float16"]
+    )
+
+    def _disagreements(self) -> list[str]:
+        problems = super()._disagreements()
+        if self.level == "token" and "pooling" in self.model_fields_set:
+            problems.append(
+                f'pooling: found "{self.pooling}", expected none where level is token, as every token keeps its '
+                "vector; remove it"
+            )
+        if self.dtype == "int8" and not self.normalize:
+            problems.append(
+                'dtype: found "int8" and normalize = false, expected vectors of length 1, whose numbers lie '
+                'between -1 and 1; write normalize = true, or dtype = "float16"'
+            )
+        if self.dtype == "ubinary" and (self.dimensions or 8) % 8:
+            problems.append(
+                f"dimensions: found {self.dimensions}, expected a multiple of 8 where dtype is ubinary, which "
+                "packs 8 dimensions in a byte; write for example dimensions = 256"
+            )
+        return problems
+
+    def num_dimensions(self, hidden_size: int) -> int:
+        """Dimensions of a vector over a trunk of this width, before bits are packed.
+
+        Raises:
+            ValueError: `dimensions` or `dtype` does not fit the trunk; the message begins with its name.
+        """
+        if self.dimensions is not None and self.dimensions > hidden_size:
+            raise ValueError(
+                f"dimensions: found {self.dimensions}, expected at most the model's hidden_size, {hidden_size}; "
+                "write less, or leave it out"
+            )
+        num_dimensions = self.dimensions or hidden_size
+        if self.dtype == "ubinary" and num_dimensions % 8:
+            raise ValueError(
+                f'dtype: found "ubinary", expected a multiple of 8 dimensions for it, and the model has '
+                f"{num_dimensions}; set dimensions to a multiple of 8"
+            )
+        return num_dimensions
 
 
-def vector_type(dimensions: int, dtype: VectorDtype) -> pa.DataType:
-    """`fixed_size_list`: float, halffloat or int8 `[dimensions]`, or uint8 `[dimensions / 8]`."""
-    width = dimensions // BITS_PER_BYTE if dtype == "ubinary" else dimensions
-    return pa.list_(_ARROW_TYPES[dtype], width)
+def _output_type(options: EmbeddingHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    num_dimensions = options.num_dimensions(config.hidden_size)
+    size = num_dimensions // BITS_PER_BYTE if options.dtype == "ubinary" else num_dimensions
+    vector = pa.list_(_ITEM_TYPES[options.dtype], size)
+    return vector if options.level == "sentence" else pa.list_(vector)
+
+
+def _request(options: EmbeddingHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
+    return request_owned_tokens(batch) if options.level == "token" else request_sequences(batch)
+
+
+def _build_modules(options: EmbeddingHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+    if options.pooling != "pooler":
+        return {}
+    from model.layers.encoder import Pooler  # noqa: PLC0415
+
+    return {"pooler": Pooler(config)}
+
+
+def _compute(options: EmbeddingHead, states: HeadStates) -> tuple[Tensor, ...]:
+    from model.layers.heads import pool_max, pool_mean  # noqa: PLC0415
+
+    if options.level == "token":
+        return (states.of_tokens.float(),)
+    match options.pooling:
+        case "mean":
+            return (pool_mean(states.hidden, states.packed, states.index),)
+        case "max":
+            return (pool_max(states.hidden, states.packed, states.index),)
+        case "cls" | "pooler":
+            return states.through_modules(states.of_first_tokens)
+
+
+def _memory(options: EmbeddingHead) -> HeadMemory:
+    # A text has no less than two tokens.
+    return HeadMemory(tokens_per_vector=1 if options.level == "token" else 2)
+
+
+def _unusable(options: EmbeddingHead, values: HeadOutput) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    if options.dtype == "float16" and not options.normalize:
+        largest = np.abs(values[0][:, : options.dimensions]).max(axis=1, initial=0)
+        yield NOT_FINITE_IN_FLOAT16, ~(largest < _FLOAT16_END)
+
+
+def _decode(
+    options: EmbeddingHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    def finish(values: NDArray[np.float32]) -> Vectors:
+        return finish_vectors(
+            values,
+            dimensions=options.num_dimensions(config.hidden_size),
+            normalize=options.normalize,
+            dtype=options.dtype,
+        )
+
+    if options.level == "token":
+        return token_vectors_column(finish(output.floats), output.row_offsets)
+    vectors, rows = row_maxima(output) if options.pooling == "max" else row_means(output)
+    return place_rows(vectors_column(finish(vectors)), rows, output.num_rows)
 
 
 def finish_vectors(
@@ -100,3 +226,17 @@ def token_vectors_column(vectors: Vectors, row_offsets: NDArray[np.int64]) -> pa
         row_offsets: int64 `[rows + 1]`; a row without tokens is an empty list.
     """
     return list_column(vectors_column(vectors), row_offsets)
+
+
+TASK = Task(
+    name="embedding",
+    options=EmbeddingHead,
+    output_type=_output_type,
+    sequence_spec=text_spec,
+    request=_request,
+    build_modules=_build_modules,
+    compute=_compute,
+    decode=_decode,
+    memory=_memory,
+    unusable=_unusable,
+)

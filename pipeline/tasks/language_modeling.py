@@ -1,11 +1,63 @@
-"""Language models: losses, guesses for masks, generated text -> columns."""
+"""What the tasks of the language model have in common: its head, and losses in nats."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from model import XLMRobertaXLTokenizer
-from pipeline.segments import list_column
+from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, place_rows
+from pipeline.tasks.sections import HeadSection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model.layers.heads import LMHead
+    from pipeline.tasks.contract import HeadModules
+
+LOSS_TYPE = pa.struct({"loss": pa.float64(), "nll": pa.float64(), "num_tokens": pa.int32()})
+
+
+def build_lm_head(options: HeadSection, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+    """The head of the language model, with the trunk's embeddings where the two are tied."""
+    from model.layers.heads import LMHead  # noqa: PLC0415
+
+    embedding = trunk.get_input_embeddings() if config.tie_word_embeddings else None
+    return {"lm_head": LMHead(config, trunk.group, embedding)}
+
+
+def lm_head_of(modules: HeadModules) -> LMHead:
+    """The module that `build_lm_head` has made."""
+    from model.layers.heads import LMHead  # noqa: PLC0415
+
+    module = modules["lm_head"]
+    assert isinstance(module, LMHead)
+    return module
+
+
+def token_losses(options: HeadSection, states: HeadStates) -> tuple[Tensor, ...]:
+    """Negative log-likelihoods fp32 `[N]` of the labels, in nats."""
+    assert states.labels is not None
+    return (lm_head_of(states.modules).nll(states.of_tokens, states.labels),)
+
+
+def loss_type(options: HeadSection, config: XLMRobertaXLConfig) -> pa.DataType:
+    """`struct<loss: double, nll: double, num_tokens: int32>`."""
+    return LOSS_TYPE
+
+
+def decode_losses(
+    options: HeadSection,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    """The losses of each row, added up."""
+    losses, rows = loss_column(output.floats, output.row)
+    return place_rows(losses, rows, output.num_rows)
 
 
 def loss_column(nll: NDArray[np.float32], rows: NDArray[np.int64]) -> tuple[pa.StructArray, NDArray[np.int64]]:
@@ -20,40 +72,3 @@ def loss_column(nll: NDArray[np.float32], rows: NDArray[np.int64]) -> tuple[pa.S
     total, num_tokens = total[present], num_tokens[present]
     columns = [pa.array(total / num_tokens), pa.array(total), pa.array(num_tokens.astype(np.int32))]
     return pa.StructArray.from_arrays(columns, ["loss", "nll", "num_tokens"]), present
-
-
-def fill_mask_column(
-    token_ids: NDArray[np.generic],
-    log_probabilities: NDArray[np.generic],
-    row_offsets: NDArray[np.int64],
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.ListArray:
-    """`list<list<struct<token: string, token_id: int32, score: float>>>`: for each mask of a row, its guesses.
-
-    Args:
-        token_ids, log_probabilities: `[n, k]`, the masks of all rows in order, the likeliest guess first.
-        row_offsets: int64 `[rows + 1]`.
-    """
-    num_masks, k = token_ids.shape
-    ids = token_ids.ravel().astype(np.int32)
-    # The word as it reads, as Transformers' pipeline decodes it: without the mark of a beginning word.
-    distinct, inverse = np.unique(ids, return_inverse=True)
-    words = pa.array([tokenizer.decode([int(i)]) for i in distinct], pa.string())
-    scores = np.exp(np.asarray(log_probabilities, dtype=np.float64)).ravel().astype(np.float32)
-    guesses = pa.StructArray.from_arrays(
-        [words.take(pa.array(inverse)), pa.array(ids), pa.array(scores)], ["token", "token_id", "score"]
-    )
-    return list_column(list_column(guesses, np.arange(num_masks + 1) * k), row_offsets)
-
-
-def generation_column(
-    token_ids: NDArray[np.generic], num_tokens: NDArray[np.generic], tokenizer: XLMRobertaXLTokenizer
-) -> pa.StructArray:
-    """`struct<text: string, num_tokens: int32>`: what was generated, without the prompt and the end token.
-
-    Args:
-        token_ids: `[n, max_new_tokens]`; the first `num_tokens[i]` of row i count.
-    """
-    rows = [ids[:count].tolist() for ids, count in zip(token_ids, num_tokens.tolist(), strict=True)]
-    texts = pa.array([tokenizer.decode(ids, skip_special_tokens=True) for ids in rows], pa.string())
-    return pa.StructArray.from_arrays([texts, pa.array(num_tokens.astype(np.int32))], ["text", "num_tokens"])

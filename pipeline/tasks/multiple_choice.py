@@ -1,10 +1,86 @@
-"""Multiple choice: one score a choice -> which choice, and how sure."""
+"""Multiple choice: which of several texts goes best with a prompt, and how sure that is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
 
-from pipeline.segments import list_column, segment_argmax, segment_softmax
+from pipeline.arrays.ragged import offsets_of
+from pipeline.arrays.segments import list_column, segment_argmax, segment_softmax
+from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task
+from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
+from pipeline.tasks.window_merging import item_means
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from pipeline.tasks.contract import HeadModules
+
+_COLUMN_TYPE = pa.struct(
+    {"choice": pa.int32(), "scores": pa.list_(pa.float32()), "logits": pa.list_(pa.float32())}
+)
+
+
+class MultipleChoiceHead(WindowedHeadSection):
+    """Which of several texts goes best with a prompt."""
+
+    task: Literal["multiple-choice"]
+    prompt: NonEmpty = Field(
+        default="prompt", description="the name or dotted path of the column of prompts", examples=["prompt"]
+    )
+    choices: (
+        NonEmpty | Annotated[tuple[NonEmpty, ...], Field(min_length=2), AfterValidator(distinct), FromList]
+    ) = Field(
+        default="choices",
+        description="the name or dotted path of a list column, or a list of two or more text columns, each once",
+        examples=[["choice1", "choice2"]],
+    )
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The prompt, then the list column or the text columns of the choices."""
+        prompt = InputColumn(self.prompt, "text", "prompt")
+        if isinstance(self.choices, str):
+            return (prompt, InputColumn(self.choices, "list of text", "choices"))
+        return (prompt, *(InputColumn(choice, "text", "choices") for choice in self.choices))
+
+
+def _output_type(options: MultipleChoiceHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    return _COLUMN_TYPE
+
+
+def _sequence_spec(options: MultipleChoiceHead, max_num_tokens: int) -> SequenceSpec:
+    choices = (options.choices,) if isinstance(options.choices, str) else options.choices
+    window = options.resolve_window(max_num_tokens)
+    return SequenceSpec("choices", (options.prompt, *choices), *window, options.truncate)
+
+
+def _build_modules(
+    options: MultipleChoiceHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
+) -> HeadModules:
+    from model.layers.encoder import Pooler  # noqa: PLC0415
+    from model.layers.heads import LabelHead  # noqa: PLC0415
+
+    return {"pooler": Pooler(config), "classifier": LabelHead(config, 1)}
+
+
+def _compute(options: MultipleChoiceHead, states: HeadStates) -> tuple[Tensor, ...]:
+    return states.through_modules(states.of_first_tokens)
+
+
+def _decode(
+    options: MultipleChoiceHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    scores, rows = item_means(output)
+    return choices_column(scores[:, 0], offsets_of(np.bincount(rows, minlength=output.num_rows)))
 
 
 def choices_column(logits: NDArray[np.float32], row_offsets: NDArray[np.int64]) -> pa.StructArray:
@@ -30,3 +106,14 @@ def choices_column(logits: NDArray[np.float32], row_offsets: NDArray[np.int64]) 
         ["choice", "scores", "logits"],
         mask=pa.array(~is_present),
     )
+
+
+TASK = Task(
+    name="multiple-choice",
+    options=MultipleChoiceHead,
+    output_type=_output_type,
+    sequence_spec=_sequence_spec,
+    build_modules=_build_modules,
+    compute=_compute,
+    decode=_decode,
+)

@@ -1,16 +1,134 @@
-"""Extractive question answering: logits of where an answer starts and ends -> the best span of the context."""
+"""Extractive question answering: the span of a context that answers a question best."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
-from pipeline.segments import segment_of
+from pipeline.arrays.ragged import offsets_of, ranges
+from pipeline.arrays.segments import segment_of
+from pipeline.errors import ConfigError
+from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, place_rows
+from pipeline.tasks.requests import HeadRequest, HeadSequences, Places
+from pipeline.tasks.sections import InputColumn, NonEmpty, WindowedHeadSection
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from pipeline.tasks.contract import HeadModules
 
 DEFAULT_MAX_ANSWER_TOKENS = 30
 """As in the reference code of SQuAD and BERT."""
+
+_COLUMN_TYPE = pa.struct(
+    {
+        "answer": pa.string(),
+        "start": pa.int32(),
+        "end": pa.int32(),
+        "score": pa.float32(),
+        "null_score": pa.float32(),
+    }
+)
+# The score is the sum of two logits.
+_MAX_LOGIT = float(np.finfo(np.float32).max / 2)
+
+
+class QuestionAnsweringHead(WindowedHeadSection):
+    """The span of a context that answers a question."""
+
+    task: Literal["question-answering"]
+    question: NonEmpty = Field(
+        default="question", description="the name or dotted path of the column of questions", examples=["question"]
+    )
+    context: NonEmpty = Field(
+        default="context", description="the name or dotted path of the column of contexts", examples=["context"]
+    )
+    max_answer_tokens: int = Field(
+        default=DEFAULT_MAX_ANSWER_TOKENS,
+        ge=1,
+        description="the most tokens of an answer, 1 or more",
+        examples=[30],
+    )
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The question and the context."""
+        return (InputColumn(self.question, "text", "question"), InputColumn(self.context, "text", "context"))
+
+
+def _output_type(options: QuestionAnsweringHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    return _COLUMN_TYPE
+
+
+def _check_weights(options: QuestionAnsweringHead, config: XLMRobertaXLConfig) -> None:
+    if config.num_labels != 2:
+        raise ConfigError(
+            f"id2label: found {config.num_labels} labels, expected 2, the start and the end of an answer; name a "
+            "checkpoint that was fine-tuned for question answering"
+        )
+
+
+def _sequence_spec(options: QuestionAnsweringHead, max_num_tokens: int) -> SequenceSpec:
+    window = options.resolve_window(max_num_tokens)
+    return SequenceSpec("question", (options.context, options.question), *window, options.truncate)
+
+
+def _request(options: QuestionAnsweringHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
+    """`<s>` of each window, and behind it the tokens of the context."""
+    prefix_size, body_size = batch.windows.prefix_size[batch.window], batch.windows.body_size[batch.window]
+    count = body_size + 1
+    position = ranges(prefix_size - 1, count)
+    position[np.cumsum(count) - count] = 0
+    index = np.repeat(batch.begin, count) + position
+    request = HeadRequest(index.astype(np.int32), of_tokens=True)
+    return request, Places(np.repeat(batch.sequence, count), position)
+
+
+def _build_modules(
+    options: QuestionAnsweringHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
+) -> HeadModules:
+    from model.layers.heads import LabelHead  # noqa: PLC0415
+
+    return {"qa_outputs": LabelHead(config)}
+
+
+def _compute(options: QuestionAnsweringHead, states: HeadStates) -> tuple[Tensor, ...]:
+    return states.through_modules(states.of_tokens)
+
+
+def _decode(
+    options: QuestionAnsweringHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    logits, windows = output.floats, output.windows
+    is_first = output.position == 0
+    shown = output.window[is_first]
+    flat = output.flat_token[~is_first]
+    window, position = output.window[~is_first], output.position[~is_first]
+    column, rows = answers_column(
+        AnswerWindows(
+            row=windows.row[shown].astype(np.int32),
+            window_offsets=offsets_of(windows.body_size[shown]),
+            begins=windows.begins.values[flat],
+            ends=windows.ends.values[flat],
+            start_logits=logits[~is_first, 0],
+            end_logits=logits[~is_first, 1],
+            owned=(position >= windows.owned_begin[window]) & (position < windows.owned_end[window]),
+            null_scores=logits[is_first].sum(axis=1),
+        ),
+        output.context.to_pylist(),
+        options.max_answer_tokens,
+    )
+    return place_rows(column, rows, output.num_rows)
 
 
 @dataclass(frozen=True)
@@ -106,3 +224,18 @@ def _best_ends(windows: AnswerWindows, max_answer_tokens: int) -> tuple[NDArray[
         score[:-further][better] = candidate[better]
         last[:-further][better] = np.flatnonzero(better) + further
     return last, score
+
+
+TASK = Task(
+    name="question-answering",
+    options=QuestionAnsweringHead,
+    output_type=_output_type,
+    sequence_spec=_sequence_spec,
+    request=_request,
+    build_modules=_build_modules,
+    compute=_compute,
+    decode=_decode,
+    check_weights=_check_weights,
+    needs_offsets=True,
+    max_magnitude=_MAX_LOGIT,
+)

@@ -5,7 +5,7 @@ A field's `description` says what is expected and its example how to write it: t
 """
 
 from abc import abstractmethod
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
@@ -24,6 +24,13 @@ def as_tuple(value: object) -> object:
 
 
 FromList = BeforeValidator(as_tuple)
+
+
+def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
+    """The values, of which no two are equal. Raises ValueError."""
+    if len(set(values)) < len(values):
+        raise ValueError("holds one of them twice")
+    return values
 
 
 class Section(BaseModel):
@@ -49,6 +56,10 @@ class Window(NamedTuple):
 
 class HeadSection(Section):
     """What every head has. Left out, `weights` is the head's `trunk`, and without one `model.path`."""
+
+    if TYPE_CHECKING:
+        task: str
+        """Which task it is: each one has a literal of its own here."""
 
     weights: NonEmpty = Field(
         default="",

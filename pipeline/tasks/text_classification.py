@@ -1,14 +1,110 @@
-"""Text classification: logits -> labels and scores."""
+"""Text classification: labels of a text or a pair of texts with their scores, or a value."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
-import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
-from pipeline.columns import ProblemType
-from pipeline.segments import list_column, softmax
+from pipeline.arrays.segments import list_column, softmax
+from pipeline.errors import ConfigError
+from pipeline.tasks.contract import (
+    HeadStates,
+    OrderedHeadOutput,
+    SequenceSpec,
+    Task,
+    class_labels,
+    place_rows,
+    text_spec,
+)
+from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
+from pipeline.tasks.window_merging import row_means
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from pipeline.tasks.contract import HeadModules
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
+"""What a classifier predicts, by the names of `problem_type` in a Hugging Face config.json."""
+
+_STRINGS, _FLOATS = pa.list_(pa.string()), pa.list_(pa.float32())
+_COLUMN_TYPES: dict[ProblemType, pa.DataType] = {
+    "single_label_classification": pa.struct({"label": pa.string(), "score": pa.float32(), "logits": _FLOATS}),
+    "multi_label_classification": pa.struct({"labels": _STRINGS, "scores": _FLOATS, "logits": _FLOATS}),
+    "regression": pa.struct({"value": pa.float32()}),
+}
+
+
+class TextClassificationHead(TextHeadSection):
+    """Single-label, multi-label or regression, as the head's own configuration says."""
+
+    task: Literal["text-classification"]
+    text_pair: NonEmpty | None = Field(
+        default=None,
+        description="the name or dotted path of the column with the second text of a pair",
+        examples=["hypothesis"],
+    )
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The text, and the second text of a pair."""
+        pair = () if self.text_pair is None else (InputColumn(self.text_pair, "text", "text_pair"),)
+        return (*super().input_columns, *pair)
+
+
+def problem_type(config: XLMRobertaXLConfig) -> ProblemType:
+    """What a classifier predicts; inferred from the number of labels where the weights do not say."""
+    if config.problem_type is not None:
+        return next(p for p in get_args(ProblemType) if p == config.problem_type)
+    return "regression" if config.num_labels == 1 else "single_label_classification"
+
+
+def _output_type(options: TextClassificationHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    return _COLUMN_TYPES[problem_type(config)]
+
+
+def _check_weights(options: TextClassificationHead, config: XLMRobertaXLConfig) -> None:
+    if problem_type(config) == "regression" and config.num_labels > 1:
+        raise ConfigError(
+            f"problem_type: found 'regression' with {config.num_labels} labels, expected one; name a head that "
+            "predicts a single value"
+        )
+
+
+def _sequence_spec(options: TextClassificationHead, max_num_tokens: int) -> SequenceSpec:
+    if options.text_pair is None:
+        return text_spec(options, max_num_tokens)
+    window = options.resolve_window(max_num_tokens)
+    return SequenceSpec("pair", (options.text, options.text_pair), *window, options.truncate)
+
+
+def _build_modules(
+    options: TextClassificationHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
+) -> HeadModules:
+    from model.layers.heads import ClassificationHead  # noqa: PLC0415
+
+    return {"classifier": ClassificationHead(config)}
+
+
+def _compute(options: TextClassificationHead, states: HeadStates) -> tuple[Tensor, ...]:
+    return states.through_modules(states.of_first_tokens)
+
+
+def _decode(
+    options: TextClassificationHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    means, rows = row_means(output)
+    column = classification_column(means, class_labels(config), problem_type(config))
+    return place_rows(column, rows, output.num_rows)
 
 
 def classification_column(
@@ -28,6 +124,8 @@ def classification_column(
         return pa.StructArray.from_arrays(
             [all_labels.take(pa.array(best)), pa.array(scores), _lists(logits)], ["label", "score", "logits"]
         )
+    import torch  # noqa: PLC0415  # its sigmoid is that of the oracle to the last bit
+
     scores = torch.from_numpy(logits).double().sigmoid().float().numpy()
     holds = scores >= 0.5
     offsets = np.concatenate([[0], np.cumsum(holds.sum(axis=1))])
@@ -41,3 +139,15 @@ def _lists(values: NDArray[np.float32]) -> pa.ListArray:
     """`[n, k]` to n lists of k."""
     num_rows, width = values.shape
     return list_column(pa.array(values.ravel()), np.arange(num_rows + 1) * width)
+
+
+TASK = Task(
+    name="text-classification",
+    options=TextClassificationHead,
+    output_type=_output_type,
+    sequence_spec=_sequence_spec,
+    build_modules=_build_modules,
+    compute=_compute,
+    decode=_decode,
+    check_weights=_check_weights,
+)

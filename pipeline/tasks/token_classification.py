@@ -1,4 +1,4 @@
-"""Token classification: logits of pieces -> labels of words, entities with their place in the text.
+"""Token classification: the entities of a text with their places, or a label for each of the words that are given.
 
 The strategies and scores are those of `TokenClassificationPipeline` of Transformers: the score of a
 piece or word is the softmax of its label, that of an entity the mean over them. Different on purpose:
@@ -10,20 +10,117 @@ piece or word is the softmax of its label, that of an entity the mean over them.
   later entity; an entity of which no character is left is none.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import Field
 
 from pipeline.arrays.ragged import offsets_of
-from pipeline.segments import list_column, segment_argmax, segment_of, softmax
+from pipeline.arrays.segments import list_column, segment_argmax, segment_of, softmax
+from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, class_labels, text_spec
 from pipeline.tasks.label_schemes import OUTSIDE, LabelScheme, read_labels
+from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens
+from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.word_boundaries import word_starts
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from pipeline.tasks.contract import HeadModules
+
 Aggregation = Literal["simple", "first", "average", "max"]
+
+_ENTITIES_TYPE = pa.list_(
+    pa.struct(
+        {
+            "entity": pa.string(),
+            "start": pa.int32(),
+            "end": pa.int32(),
+            "text": pa.string(),
+            "score": pa.float32(),
+        }
+    )
+)
+_WORD_LABELS_TYPE = pa.list_(pa.struct({"label": pa.string(), "score": pa.float32()}))
+
+
+class TokenClassificationHead(TextHeadSection):
+    """Entities of a text, or one label for each of its words where the words are given."""
+
+    task: Literal["token-classification"]
+    words: NonEmpty | None = Field(
+        default=None,
+        description="the name or dotted path of a list column with the words of a text (then there is no `text`)",
+        examples=["tokens"],
+    )
+    aggregation: Aggregation = Field(
+        default="simple", description='"simple", "first", "average" or "max"', examples=["simple"]
+    )
+
+    def _disagreements(self) -> list[str]:
+        problems = super()._disagreements()
+        if self.words is not None and self.text:
+            problems.append(
+                f'words: found "{self.words}" and text = "{self.text}", expected one of the two; remove one'
+            )
+        return problems
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The text, or the words."""
+        if self.words is None:
+            return super().input_columns
+        return (InputColumn(self.words, "list of text", "words"),)
+
+
+def _output_type(options: TokenClassificationHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    return _ENTITIES_TYPE if options.words is None else _WORD_LABELS_TYPE
+
+
+def _sequence_spec(options: TokenClassificationHead, max_num_tokens: int) -> SequenceSpec:
+    if options.words is None:
+        return text_spec(options, max_num_tokens)
+    return SequenceSpec("words", (options.words,), *options.resolve_window(max_num_tokens), options.truncate)
+
+
+def _request(options: TokenClassificationHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
+    return request_owned_tokens(batch)
+
+
+def _build_modules(
+    options: TokenClassificationHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
+) -> HeadModules:
+    from model.layers.heads import LabelHead  # noqa: PLC0415
+
+    return {"classifier": LabelHead(config)}
+
+
+def _compute(options: TokenClassificationHead, states: HeadStates) -> tuple[Tensor, ...]:
+    return states.through_modules(states.of_tokens)
+
+
+def _decode(
+    options: TokenClassificationHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    logits, labels = output.floats, class_labels(config)
+    begins = output.windows.begins.values[output.flat_token]
+    if options.words is None:
+        ends, texts = output.windows.ends.values[output.flat_token], output.context.to_pylist()
+        return entities_column(texts, output.row_offsets, begins, ends, logits, labels, options.aggregation)
+    word_offsets = offsets_of(output.context.fill_null(0).to_numpy().astype(np.int64))
+    word = (word_offsets[output.row] + begins).astype(np.int32)
+    labelled = words_labels(word, logits, labels, int(word_offsets[-1]), options.aggregation)
+    return list_column(labelled, word_offsets)
 
 
 @dataclass(frozen=True)
@@ -190,3 +287,16 @@ def _mean_scores(
     index = np.repeat(np.arange(len(first)), lengths)
     units = np.repeat(first - (np.cumsum(lengths) - lengths), lengths) + np.arange(len(index))
     return np.bincount(index, weights=scores[units], minlength=len(first)) / lengths
+
+
+TASK = Task(
+    name="token-classification",
+    options=TokenClassificationHead,
+    output_type=_output_type,
+    sequence_spec=_sequence_spec,
+    request=_request,
+    build_modules=_build_modules,
+    compute=_compute,
+    decode=_decode,
+    needs_offsets=True,
+)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.tasks.contract import OrderedHeadOutput
+
 # Columns taken at once: float64 copies of so few stay in the processor's cache.
 COLUMN_BLOCK = 16
 MANTISSA_BITS = 52
@@ -82,3 +84,23 @@ def window_maximum(
     order = np.argsort(row, kind="stable")
     present, starts = np.unique(row[order], return_index=True)
     return np.maximum.reduceat(values[order], starts, axis=0), present.astype(np.int32)
+
+
+def row_means(output: OrderedHeadOutput) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Mean over the windows of each row; and the rows that have any."""
+    return weighted_mean(output.floats, output.row.astype(np.int32), output.weight, output.num_rows)
+
+
+def row_maxima(output: OrderedHeadOutput) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Maximum over the windows of each row; and the rows that have any."""
+    return window_maximum(output.floats, output.row.astype(np.int32), output.weight, output.num_rows)
+
+
+def item_means(output: OrderedHeadOutput) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Mean over the windows of each item of a row (choice or hypothesis), in order; and the row of each."""
+    row, item = output.row, output.windows.item[output.window]
+    begins = np.ones(len(row), dtype=bool)
+    begins[1:] = (row[1:] != row[:-1]) | (item[1:] != item[:-1])
+    number = np.cumsum(begins) - 1
+    means, _ = weighted_mean(output.floats, number.astype(np.int32), output.weight, int(number[-1]) + 1)
+    return means, row[begins]

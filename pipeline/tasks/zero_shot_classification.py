@@ -1,24 +1,141 @@
-"""Zero-shot classification: what an NLI head says of each hypothesis -> candidate labels, the best first.
+"""Zero-shot classification: which of some candidate labels a text is about, by a head that was trained on NLI.
 
 As `ZeroShotClassificationPipeline` of Transformers, except that the contradiction label is found by
 its name (there it is the first label, or the last where the first is the entailment).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import AfterValidator, Field, StringConstraints
 
+from pipeline.arrays.ragged import offsets_of
+from pipeline.arrays.segments import descending, list_column, segment_softmax, softmax
 from pipeline.errors import ConfigError
-from pipeline.segments import descending, list_column, segment_softmax, softmax
+from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task
+from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, TextHeadSection, distinct
+from pipeline.tasks.window_merging import item_means
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from pipeline.tasks.contract import HeadModules
 
 PLACE = "{}"
 """Where the candidate label goes in a hypothesis template."""
 
 _ENTAILMENT = re.compile(r"entail", re.IGNORECASE)
 _CONTRADICTION = re.compile(r"contradict|(not|non|no)[\W_]*entail", re.IGNORECASE)
+
+_COLUMN_TYPE = pa.struct({"labels": pa.list_(pa.string()), "scores": pa.list_(pa.float32())})
+
+
+def _one_place(template: str) -> str:
+    if template.count(PLACE) != 1:
+        raise ValueError(f"expected one {PLACE}")
+    return template
+
+
+class ZeroShotHead(TextHeadSection):
+    """Which of some labels a text is about, by a head for natural language inference."""
+
+    task: Literal["zero-shot-classification"]
+    labels: (
+        Annotated[
+            tuple[Annotated[str, StringConstraints(pattern=r"\S")], ...],
+            Field(min_length=1),
+            AfterValidator(distinct),
+            FromList,
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="a list of labels, at least one, none blank, each once",
+        examples=[["sports", "politics"]],
+    )
+    labels_column: NonEmpty | None = Field(
+        default=None,
+        description="the name or dotted path of a list column with the labels of a row",
+        examples=["labels"],
+    )
+    hypothesis_template: Annotated[str, AfterValidator(_one_place)] = Field(
+        default="This example is {}.",
+        description="a sentence with one {} in the place of the label",
+        examples=["This text is about {}."],
+    )
+    multi_label: bool = Field(
+        default=False,
+        description="true (each label is judged alone) or false (the scores sum to 1)",
+        examples=[True],
+    )
+
+    def _disagreements(self) -> list[str]:
+        problems = super()._disagreements()
+        if self.labels is None and self.labels_column is None:
+            problems.append(
+                "labels: is missing, expected it or labels_column; add for example "
+                'labels = ["sports", "politics"], or labels_column = "labels"'
+            )
+        if self.labels is not None and self.labels_column is not None:
+            problems.append(
+                f'labels_column: found "{self.labels_column}" and labels, expected one of the two; remove one'
+            )
+        return problems
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The text, and the labels where they come from a column."""
+        if self.labels_column is None:
+            return super().input_columns
+        return (*super().input_columns, InputColumn(self.labels_column, "list of text", "labels_column"))
+
+
+def _output_type(options: ZeroShotHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    return _COLUMN_TYPE
+
+
+def _check_weights(options: ZeroShotHead, config: XLMRobertaXLConfig) -> None:
+    entailment_ids(config.id2label, multi_label=options.multi_label)
+
+
+def _sequence_spec(options: ZeroShotHead, max_num_tokens: int) -> SequenceSpec:
+    columns = (options.text,) if options.labels_column is None else (options.text, options.labels_column)
+    window = options.resolve_window(max_num_tokens)
+    return SequenceSpec(
+        "hypotheses", columns, *window, options.truncate, options.labels or (), options.hypothesis_template
+    )
+
+
+def _build_modules(options: ZeroShotHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+    from model.layers.heads import ClassificationHead  # noqa: PLC0415
+
+    return {"classifier": ClassificationHead(config)}
+
+
+def _compute(options: ZeroShotHead, states: HeadStates) -> tuple[Tensor, ...]:
+    return states.through_modules(states.of_first_tokens)
+
+
+def _decode(
+    options: ZeroShotHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    logits, rows = item_means(output)
+    offsets = offsets_of(np.bincount(rows, minlength=output.num_rows))
+    entailment, contradiction = entailment_ids(config.id2label, multi_label=options.multi_label)
+    scores = zero_shot_scores(logits, offsets, entailment, contradiction, multi_label=options.multi_label)
+    present = np.diff(offsets) > 0
+    labels = [label for row in np.flatnonzero(present).tolist() for label in output.context[row].as_py()]
+    return zero_shot_column(scores, offsets, labels)
 
 
 def entailment_ids(id2label: Mapping[int, str], *, multi_label: bool = False) -> tuple[int, int | None]:
@@ -56,25 +173,10 @@ def _refusal(id2label: Mapping[int, str], found: Sequence[int], beginning: str) 
     )
 
 
-def check_template(template: str) -> None:
-    """Raises ConfigError unless `{}` is there exactly once. Other braces are text like any other."""
-    count = template.count(PLACE)
-    if count != 1:
-        raise ConfigError(
-            f"hypothesis_template: found {PLACE} {count} times, expected once, where the candidate "
-            f'label goes; write for example hypothesis_template = "This example is {PLACE}."'
-        )
-
-
 def hypotheses(template: str, labels: Sequence[str]) -> list[str]:
     """The template with each label in it."""
     before, after = template.split(PLACE)
     return [f"{before}{label}{after}" for label in labels]
-
-
-def repeat_labels(labels: Sequence[str], num_rows: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Candidate labels that all rows share, as those of each row end to end, and the offsets of rows."""
-    return list(labels) * num_rows, np.arange(num_rows + 1, dtype=np.int64) * len(labels)
 
 
 def zero_shot_scores(
@@ -126,3 +228,15 @@ def zero_shot_column(
     return pa.StructArray.from_arrays(
         [list_column(names, row_offsets), list_column(values, row_offsets)], ["labels", "scores"]
     )
+
+
+TASK = Task(
+    name="zero-shot-classification",
+    options=ZeroShotHead,
+    output_type=_output_type,
+    sequence_spec=_sequence_spec,
+    build_modules=_build_modules,
+    compute=_compute,
+    decode=_decode,
+    check_weights=_check_weights,
+)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from model.checkpoints.reader import parameters_of
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 from tests.oracle import assert_close
 
 

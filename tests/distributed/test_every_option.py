@@ -11,6 +11,7 @@ from model.checkpoints.reader import parameters_of, place_parameter
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_parameters, assert_same_sliced_gradients, own_slice
 from tests.oracle import assert_close, padded_batch
+from tests.packing import pack
 from tests.random_cases import CLASSES, Case, CaseGenerator
 
 NUM_CASES = 10
@@ -50,7 +51,7 @@ def _check_case(group: ShardGroup, case: Case) -> None:
             total.backward()
         assert_same_sliced_gradients(sharded, whole, tolerance=3e-4)
     if case.config.position_embedding_type == "absolute":
-        batch = model.packing.pack(*padded_batch(case.config, [5, 1, 8]), pad_token_id=case.config.pad_token_id)
+        batch = pack(*padded_batch(case.config, [5, 1, 8]), pad_token_id=case.config.pad_token_id)
         with torch.inference_mode():
             assert_close(sharded.base_model.forward_packed(batch), whole.base_model.forward_packed(batch))
 

@@ -15,7 +15,7 @@ from model import (
     XLMRobertaXLModel,
 )
 from model.checkpoints.reader import Checkpoint
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_parameters

@@ -15,11 +15,11 @@ from model import (
     XLMRobertaXLModel,
 )
 from model.layers.loss import IGNORE_INDEX
-from model.packing import pack
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_sliced_gradients
 from tests.oracle import assert_close, padded_batch
+from tests.packing import pack
 
 LENGTHS = [9, 4, 17, 1]
 # Neither the vocabulary, nor the heads, nor the intermediate size divide by the number of ranks.

@@ -15,17 +15,20 @@ from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
 )
-from model.kernels.hardware import FAST_PATH_CALLS, has_triton
+from model.inference.float8_linear import Float8Linear
+from model.inference.memory import peak_memory, reset_peak_memory
+from model.inference.quantization import Precision
+from model.kernels.hardware import has_triton
 from model.layers.loss import IGNORE_INDEX
-from model.packing import pack
 from pipeline.heads.resolve import read_config
-from pipeline.precision import Precision
-from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
+from pipeline.replica.memory import rank_memory
 from pipeline.replica.token_budget import free_bytes_here
+from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.gpu.batches import LENGTHS, to_cuda
 from tests.oracle import assert_close, oracle_of, padded_batch, random_ids
+from tests.packing import pack
 from tests.unit.pipeline.compute_fixtures import make_head
 
 pytestmark = [
@@ -100,25 +103,37 @@ def test_half_precision_is_no_worse_than_the_oracle(directory: Path, dtype: torc
     assert (packed_logits - expected).abs().mean() < 2 * their_error
 
 
-def test_float8_layers_are_as_exact_as_their_emulation(directory: Path) -> None:
+def test_float8_layers_are_as_exact_as_their_emulation(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.get_device_capability() < (8, 9):
         pytest.skip("no float8 on this device")
     whole, cpu = (XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=t).roberta for t in WHOLE_AND_HALF)
     cuda = XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=torch.bfloat16, device="cuda").roberta
     input_ids, mask, _ = batch_with_labels()
     batch = pack(input_ids, mask, pad_token_id=1)
+    if has_triton():
+        from model.kernels import norm_triton  # noqa: PLC0415  # needs Triton
+
+        codes, norms, last_norm = (
+            count_calls(monkeypatch, norm_triton, name)
+            for name in ("float8_codes", "add_norm_codes", "triton_add_norm")
+        )
     cpu.fuse("float8")
     cuda.fuse("float8")
     with torch.inference_mode():
         expected = whole.forward_packed(batch)
         emulated = cpu.forward_packed(batch).float()
-        FAST_PATH_CALLS.clear()
+        linears = count_calls(monkeypatch, Float8Linear, "forward")
         found = cuda.forward_packed(to_cuda(batch)).float().cpu()
-    assert FAST_PATH_CALLS["float8 linear"] == 4 * CONFIG.num_hidden_layers
+    assert len(linears) == 4 * CONFIG.num_hidden_layers
+    assert cuda.fused is not None
+    assert cuda.fused.kernel_names() == {
+        "linear": "Float8Linear",
+        "attention": "triton" if has_triton() else "varlen",
+        "norm": "triton_add_norm" if has_triton() else "torch_add_norm",
+    }
     if has_triton():
-        # Of the context and the activations; those of a norm are made with it.
-        assert FAST_PATH_CALLS["float8 codes in one kernel"] == 2 * CONFIG.num_hidden_layers
-        assert FAST_PATH_CALLS["residual and norm in one kernel"] == 2 * CONFIG.num_hidden_layers + 1
+        # Codes of the context and the activations; those of a norm are made with it.
+        assert (len(codes), len(norms), len(last_norm)) == (2 * CONFIG.num_hidden_layers,) * 2 + (1,)
     assert (found - expected).norm() < 1.2 * (emulated - expected).norm()
 
 

@@ -8,13 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model import PackedBatch
-from model.inference.encoder import add_norm as plain_add_norm
-from model.inference.float8_linear import quantize_float8
-from model.kernels.attention_cudnn import MIN_CAPABILITY
-from model.kernels.hardware import FAST_PATH_CALLS, has_triton
-from model.layers.attention import packed_attention
+from model.inference.encoder import torch_add_norm
+from model.kernels import attention_gpu
+from model.kernels.attention_cudnn import MIN_CAPABILITY, WINDOW_LENGTH
+from model.kernels.attention_triton_tiles import tile_groups
+from model.kernels.float8 import quantize_float8
+from model.kernels.hardware import has_triton
+from model.kernels.linear_fp32 import linear_fp32
+from model.kernels.packed_attention import attention_kernel, packed_attention
 from model.layers.heads import pool_max, pool_mean
-from model.layers.loss import linear_fp32
+from tests.call_counts import count_calls
 from tests.gpu.batches import LENGTHS, to_cuda
 from tests.oracle import assert_close
 
@@ -28,23 +31,22 @@ pytestmark = [
 
 @pytest.mark.parametrize("head_size", [80, 128])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("path", ["attention in tiles", "varlen attention", "causal"])
+@pytest.mark.parametrize("path", ["triton", "varlen", "causal"])
 def test_attention_equals_the_cpu(
     path: str, dtype: torch.dtype, head_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if path == "attention in tiles" and not has_triton():
+    if path == "triton" and not has_triton():
         pytest.skip("no Triton")
-    monkeypatch.setattr("model.kernels.attention_gpu.runs_triton", lambda device: path != "varlen attention")
+    monkeypatch.setattr("model.kernels.packed_attention.runs_triton", lambda device: path != "varlen")
     lengths = [*LENGTHS, 16, 33, 130, 200]
     generator = torch.Generator().manual_seed(0)
     # As fused layers have them: three views of one matrix.
     qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
     batch = PackedBatch.from_lengths(torch.zeros(len(qkv), dtype=torch.long), lengths, pad_token_id=1)
     is_causal = path == "causal"
-    FAST_PATH_CALLS.clear()
     with torch.inference_mode():
         found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch), is_causal=is_causal)
-        assert set(FAST_PATH_CALLS) == {"varlen attention" if is_causal else path}
+        assert attention_kernel(qkv[:, 0].cuda(), is_causal=is_causal) == ("varlen" if is_causal else path)
         expected = packed_attention(*qkv.float().unbind(1), batch, is_causal=is_causal)
     assert found.dtype == dtype
     assert found.is_contiguous()
@@ -60,16 +62,19 @@ needs_windows = pytest.mark.skipif(
 @needs_windows
 @pytest.mark.parametrize("head_size", [80, 128])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(dtype: torch.dtype, head_size: int) -> None:
+def test_attention_in_windows_equals_the_cpu_and_that_of_windows_alone(
+    dtype: torch.dtype, head_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lengths = [512, 512, 512, 40, 512, 3, 511, 512, 512]
     generator = torch.Generator().manual_seed(0)
     qkv = torch.randn(sum(lengths), 3, 4, head_size, generator=generator).to(dtype)
     batch = PackedBatch.from_lengths(torch.zeros(len(qkv), dtype=torch.long), lengths, pad_token_id=1)
     with torch.inference_mode():
-        FAST_PATH_CALLS.clear()
+        windows = count_calls(monkeypatch, attention_gpu, "cudnn_attention")
         found = packed_attention(*qkv.cuda().unbind(1), to_cuda(batch))
         # Windows in runs of 2, 1, 1 and 2; tiles of one shape for 40 and 511 tokens, and of another for 3.
-        assert FAST_PATH_CALLS == {"attention in windows": 4, "attention in tiles": 2}
+        assert len(windows) == 4
+        assert len(tile_groups(batch.lengths, head_size, torch.device("cuda"), WINDOW_LENGTH)) == 2
         assert found.is_contiguous()
         assert_close(
             found.float().cpu(),
@@ -118,13 +123,13 @@ def rows_and_norm(dtype: torch.dtype, width: int) -> tuple[Tensor, Tensor, nn.La
 @pytest.mark.parametrize("width", [320, 2560])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_residual_and_norm_in_one_kernel_equal_torch(dtype: torch.dtype, width: int) -> None:
-    from model.kernels.norm_triton import add_norm  # noqa: PLC0415
+    from model.kernels.norm_triton import triton_add_norm  # noqa: PLC0415
 
     hidden, added, norm = rows_and_norm(dtype, width)
     tolerance = {torch.float32: 1e-5, torch.bfloat16: 2**-7, torch.float16: 2**-10}[dtype]
     for more in (None, added):
         mine, theirs = hidden.clone(), hidden.clone()
-        found, expected = add_norm(mine, more, norm), plain_add_norm(theirs, more, norm)
+        found, expected = triton_add_norm(mine, more, norm), torch_add_norm(theirs, more, norm)
         assert torch.equal(mine, theirs)
         torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
 
@@ -155,13 +160,15 @@ def test_float8_codes_in_one_kernel_are_the_plain_ones(before: str, width: int) 
 
 @pytest.mark.parametrize("pool", [pool_mean, pool_max])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
-def test_pooling_equals_the_cpu(pool: Callable[..., Tensor], dtype: torch.dtype) -> None:
+def test_pooling_equals_the_cpu(
+    pool: Callable[..., Tensor], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hidden = torch.randn(sum(LENGTHS), 320, generator=torch.Generator().manual_seed(0)).to(dtype)
     batch = PackedBatch.from_lengths(torch.zeros(len(hidden), dtype=torch.long), LENGTHS, pad_token_id=1)
     chosen = torch.tensor([4, 0, 3])
-    FAST_PATH_CALLS.clear()
+    calls = count_calls(monkeypatch, torch, "segment_reduce")
     found = pool(hidden.cuda(), to_cuda(batch), chosen.cuda())
-    assert FAST_PATH_CALLS == {"pooling in one call": 1}
+    assert len(calls) == 1
     assert found.dtype == torch.float32
     assert_close(found.cpu(), pool(hidden, batch, chosen))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-import pipeline.driver.dataset
+import pipeline.stages.encode
 from jobs.annotate.command import main
 from pipeline.encoding.fragment import encode_fragment
 
@@ -24,5 +24,5 @@ def encode_or_die(table: pa.Table, *arguments: Any, refused: dict[int, str], **o
 
 if __name__ == "__main__":
     # As workers import it, and not as __main__.
-    pipeline.driver.dataset.encode_fragment = import_module("tests.integration.deadly_encoding").encode_or_die
+    pipeline.stages.encode.encode_fragment = import_module("tests.integration.deadly_encoding").encode_or_die
     sys.exit(main())

@@ -11,8 +11,8 @@ import torch
 
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head
-from pipeline.replica.device_transfer import Launched
-from pipeline.replica.model_runner import Shard
+from pipeline.replica.device_transfer import PendingOutput
+from pipeline.replica.model_runner import ModelRunner
 from pipeline.replica.rank import Rank
 from pipeline.replica.shard_group import Replica
 
@@ -38,13 +38,13 @@ class Faults:
 class FaultyShard:
     """A shard with faults."""
 
-    def __init__(self, shard: Shard, faults: Faults) -> None:
+    def __init__(self, shard: ModelRunner, faults: Faults) -> None:
         self._shard = shard
         self._faults = faults
         self._is_last = shard.group.rank == shard.group.size - 1
 
-    def launch(self, batch: ShardBatch) -> Launched:
-        """As `Shard.launch`, if all goes well."""
+    def launch(self, batch: ShardBatch) -> PendingOutput:
+        """As `ModelRunner.launch`, if all goes well."""
         faults, ids = self._faults, batch.input_ids
         if self._is_last and faults.deadly in ids:
             os._exit(1)
@@ -66,8 +66,8 @@ def faulty_rank(faults: Faults) -> type[Rank]:
 
         def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
             unused = super().load(heads, address)
-            assert self._shard is not None
-            self._shard = FaultyShard(self._shard, faults)  # type: ignore[assignment]
+            assert self._runner is not None
+            self._runner = FaultyShard(self._runner, faults)  # type: ignore[assignment]
             return unused
 
     return FaultyRank

@@ -16,7 +16,6 @@ import numpy as np
 import pyarrow as pa
 from ray.data._internal.execution.interfaces import TaskContext
 
-import pipeline.storage.atomic_files
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.input.planning import plan_fragments
 from pipeline.input.reading import read_fragment
@@ -73,8 +72,7 @@ def run_once(
         run = RunOutput(folder, plan, options.identity, keeps_touched=options.keeps_touched)
         run.begin(prunes=options.prunes)
         schema = output_schema(plan.carried_schema, SCHEMA_OF_HEADS)
-        placement = folder.placement(run.increment.staged)
-        sink = PartSink(folder.filesystem, folder.root, schema, placement=placement)
+        sink = PartSink(folder, schema, staged_inputs=run.increment.staged)
         factor = 0.5 if options.identity == {"model": "a"} else 0.25
         for fragment in run.increment.todo:
             rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
@@ -113,16 +111,15 @@ def _run_counted(inputs: str, output: str, options: Options | None, kill_at: int
         if event in STEPS:
             step(arguments[0])
 
-    def counted(function: Callable[..., Any], position: int) -> Callable[..., Any]:
-        def call(*arguments: Any, **named: Any) -> Any:
-            step(os.path.join(*arguments[1 : position + 1]))
-            return function(*arguments, **named)
+    def counted(method: Callable[[OutputFolder, str], None]) -> Callable[[OutputFolder, str], None]:
+        def call(folder: OutputFolder, path: str) -> None:
+            step(f"{folder.root}/{path}")
+            method(folder, path)
 
         return call
 
     # What Arrow does is no event of Python.
-    pipeline.storage.atomic_files._delete = counted(pipeline.storage.atomic_files._delete, 1)
-    pipeline.storage.atomic_files.delete_folder = counted(pipeline.storage.atomic_files.delete_folder, 2)
-    pipeline.storage.atomic_files.read_file = counted(pipeline.storage.atomic_files.read_file, 2)
+    for name in ("delete", "delete_folder"):
+        setattr(OutputFolder, name, counted(getattr(OutputFolder, name)))
     sys.addaudithook(audit)
     run_once(inputs, output, options)

@@ -55,15 +55,19 @@ class Run:
 
 
 @contextmanager
-def started(job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE) -> Iterator[Run]:
-    """Start a run; at the end of the block nothing of it is left."""
+def started(
+    job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE, checkout: Path = ROOT
+) -> Iterator[Run]:
+    """Start a run of the packages in `checkout`; at the end of the block nothing of it is left."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     # Only a cluster that Ray finds by itself has it use the token by itself.
     environment["RAY_AUTH_MODE"] = "token"
+    if checkout != ROOT:
+        environment["PYTHONPATH"] = str(checkout)
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *program, str(job_file), *options]
     with (logs / "stdout").open("wb") as stdout, (logs / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=stdout, stderr=stderr)
     run = Run(process, logs)
     try:
         yield run
@@ -75,9 +79,11 @@ def started(job_file: Path, *options: str, logs: Path, program: Sequence[str] = 
             other.kill()
 
 
-def annotate(job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE) -> Finished:
+def annotate(
+    job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE, checkout: Path = ROOT
+) -> Finished:
     """Run a job to its end."""
-    with started(job_file, *options, logs=logs, program=program) as run:
+    with started(job_file, *options, logs=logs, program=program, checkout=checkout) as run:
         return run.finish()
 
 

@@ -16,11 +16,10 @@ from jobs.demo.run import PACKAGE
 from jobs.demo.sample import read_source
 from jobs.demo.training.languages import POS_LABELS
 from model import ShardGroup
-from pipeline.batching.fragment_columns import compute_head_columns
-from pipeline.batching.shard_batch import ShardBatch
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from tests.distributed.processes import run_on_ranks
-from tests.pipeline_in_process import encode_in_process
+from tests.pipeline_in_process import compute_head_columns, encode_in_process
 from tests.tagged_sentences import TAGGED
 
 MODEL = PACKAGE / "model"
@@ -58,9 +57,9 @@ def predictions(group: ShardGroup, directory: str, dtype: str) -> dict[str, list
     root = Path(directory) / f"rank-{group.rank}"
     root.mkdir(parents=True, exist_ok=True)
     encoded = encode_in_process(root, rows(), HEADS, MODEL)
-    shard = Shard(encoded.heads, ShardSettings("cpu", dtype, 1, encoded.tokenizer.vocab_size), group)
+    shard = ModelRunner(encoded.heads, ShardSettings("cpu", dtype, 1, encoded.tokenizer.vocab_size), group)
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(

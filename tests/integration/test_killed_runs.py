@@ -84,7 +84,7 @@ def test_a_folder_that_was_made_for_a_part_and_has_none_goes(
 ) -> None:
     path = night.write("new/lang=fr/e", 3)
 
-    def write_part(*args: object, root: str, **options: object) -> None:
+    def write_part(*args: object) -> None:
         (night.output / "new/lang=fr").mkdir(parents=True)
         raise ZeroDivisionError
 

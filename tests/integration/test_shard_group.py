@@ -12,15 +12,15 @@ import ray
 import torch
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
-from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
-from pipeline.ray_actors import answer
+from pipeline.batching.fragment_columns import FragmentColumns
+from pipeline.ray_actors import get_result
 from pipeline.replica import shard_group
 from pipeline.replica.placement import RankResources
 from pipeline.replica.rank import Rank
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
 from tests.integration.faulty_ranks import Faults, faulty_replica
-from tests.pipeline_in_process import Encoded, annotate_in_process, encode_in_process
+from tests.pipeline_in_process import Encoded, annotate_in_process, compute_head_columns, encode_in_process
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 
@@ -54,7 +54,7 @@ class Bench:
     rare_id: int
     notes: list[str] = field(default_factory=list)
 
-    def annotate(self, faults: Faults, size: int = 2) -> HeadColumns:
+    def annotate(self, faults: Faults, size: int = 2) -> FragmentColumns:
         replica = faulty_replica(faults)(
             self.encoded.heads,
             self.encoded.settings,
@@ -108,7 +108,7 @@ def rare_token(encoded: Encoded) -> int:
     return min(ids[POISON_ROW][-1] - others - set().union(*ids[POISON_ROW][:-1]))
 
 
-def assert_equal(found: HeadColumns, bench: Bench, *, without: int | None = None) -> None:
+def assert_equal(found: FragmentColumns, bench: Bench, *, without: int | None = None) -> None:
     """The values of a shard that nothing disturbs; rounding may differ where batches are cut otherwise."""
     for name, column in found.columns.items():
         for row, (value, expected) in enumerate(zip(column, bench.expected[name], strict=True)):
@@ -134,7 +134,7 @@ def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, 
     assert list(found.problems) == [POISON_ROW]
     assert found.problems[POISON_ROW].startswith("topic, tokens: the model process died on this row three times")
     assert "loss" not in found.problems[POISON_ROW]
-    assert "searched" in " ".join(bench.notes)
+    assert "bisected" in " ".join(bench.notes)
 
 
 @pytest.mark.slow
@@ -174,7 +174,7 @@ def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: P
     assert not stopped.exists()
     assert_equal(found, bench)
     assert found.problems == {}
-    assert any("was built anew" in note for note in bench.notes)
+    assert any("was rebuilt" in note for note in bench.notes)
 
 
 class RankThatTells(Rank):
@@ -210,4 +210,4 @@ def telling(bench: Bench) -> Iterator[ReplicaThatTells]:
 )
 def test_a_rank_on_a_cpu_has_its_memory_in_huge_pages(telling: ReplicaThatTells) -> None:
     # How many the kernel has to give is not ours to say; where it has to be asked, it gives none otherwise.
-    assert answer(telling._ranks[0].huge_bytes.remote(64 * 2**20)) > 0
+    assert get_result(telling._ranks[0].huge_bytes.remote(64 * 2**20)) > 0

@@ -9,8 +9,8 @@ from torch import Tensor
 import model
 from model import XLMRobertaXLConfig
 from model.layers.loss import IGNORE_INDEX
-from model.packing import pack
 from tests.oracle import oracle_of, padded_batch, randomize
+from tests.packing import pack
 from tests.random_cases import CLASSES
 
 CONFIG = XLMRobertaXLConfig(

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
-from model.packing import pack, unpack
 from tests.oracle import oracle_of, padded_batch
+from tests.packing import pack, unpack
 
 CONFIG = XLMRobertaXLConfig(vocab_size=2000, num_hidden_layers=4)
 LENGTHS = [48, 17, 30]

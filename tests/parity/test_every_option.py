@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.packing import pack
 from tests.oracle import (
     TOLERANCE,
     assert_close,
@@ -20,6 +19,7 @@ from tests.oracle import (
     oracle_of,
     padded_batch,
 )
+from tests.packing import pack
 from tests.random_cases import CLASSES, Case, CaseGenerator
 
 # The oracle's generation settings complain about options of the forward pass.

@@ -13,6 +13,7 @@ from model.layers.heads import pool_max, pool_mean
 from model.layers.loss import IGNORE_INDEX
 from model.layers.vocab_top_k import vocab_parallel_top_k
 from tests.oracle import assert_same_output, oracle_of, padded_batch, randomize
+from tests.packing import pack
 from tests.random_cases import CLASSES, CaseGenerator
 
 # fp32 would be off by 1e-6 and more.
@@ -88,7 +89,7 @@ def test_gradient_of_a_packed_loss() -> None:
 def test_packed_heads_are_those_of_the_oracle() -> None:
     built = model_of("XLMRobertaXLForMaskedLM")
     input_ids, mask = padded_batch(CONFIG, LENGTHS)
-    batch = model.packing.pack(input_ids, mask, pad_token_id=1)
+    batch = pack(input_ids, mask, pad_token_id=1)
     output = oracle_of(built)(input_ids, mask, output_hidden_states=True)
     states, logits = output.hidden_states[-1], output.logits[mask.bool()]
     log_probs = logits.log_softmax(dim=-1)

@@ -9,8 +9,8 @@ from torch import Tensor
 import model
 from model import XLMRobertaXLConfig
 from model.layers.loss import IGNORE_INDEX
-from model.packing import pack
 from tests.oracle import assert_same_output, oracle_of, padded_batch, randomize
+from tests.packing import pack
 
 CONFIG = XLMRobertaXLConfig(
     vocab_size=70, hidden_size=24, num_hidden_layers=1, num_attention_heads=4, intermediate_size=30,

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
 from model.layers.loss import IGNORE_INDEX, vocab_parallel_nll
-from model.packing import pack
 from tests.oracle import (
     assert_close,
     assert_same_gradients,
@@ -19,6 +18,7 @@ from tests.oracle import (
     random_ids,
     randomize,
 )
+from tests.packing import pack
 
 TINY = {
     "vocab_size": 123,

@@ -1,4 +1,4 @@
-"""Every public name of Transformers' model, configuration and tokenizer is here, or in a list of the README.
+"""Every public name of Transformers' model, configuration and tokenizer is here, or in a list of model/README.md.
 
 Arguments by place are compared in the order of Transformers 4.26: what newer versions put between comes by name.
 """
@@ -13,7 +13,7 @@ from torch import nn
 
 from model import XLMRobertaXLConfig, XLMRobertaXLForCausalLM, XLMRobertaXLForMaskedLM, XLMRobertaXLTokenizer
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+README = Path(__file__).resolve().parents[2] / "model" / "README.md"
 PAIRS: dict[str, tuple[type, type]] = {
     "model": (XLMRobertaXLForMaskedLM, transformers.XLMRobertaXLForMaskedLM),
     "configuration": (XLMRobertaXLConfig, transformers.XLMRobertaXLConfig),

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.replica.device_transfer import Launched
-from pipeline.replica.model_runner import Shard
+from pipeline.replica.device_transfer import PendingOutput
+from pipeline.replica.model_runner import ModelRunner
 from tests.parity.tasks.reference import plain_windows
 from tests.pipeline_in_process import annotate_in_process
 from tests.task_checkpoints import TaskCheckpoints, copy_of, write_task_checkpoints
@@ -108,7 +108,7 @@ TABLE_TYPE = pa.schema(
 
 def run(
     directory: Path, rows: list[Row], heads: Heads, model: Path, *, route: str | None = "route", **options: Any
-) -> tuple[list[Row], Shard]:
+) -> tuple[list[Row], ModelRunner]:
     directory.mkdir(parents=True)
     schema = options.pop("schema", TABLE_TYPE)
     output, shard = annotate_in_process(
@@ -132,7 +132,7 @@ def alone(
 @pytest.fixture(scope="module")
 def together(
     rows: list[Row], heads: Heads, checkpoints: TaskCheckpoints, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[Row], Shard]:
+) -> tuple[list[Row], ModelRunner]:
     return run(tmp_path_factory.mktemp("together") / "job", rows, heads, checkpoints.encoder)
 
 
@@ -160,7 +160,7 @@ def assert_same(found: Any, expected: Any, where: str) -> None:
 
 
 def test_each_row_has_what_it_asked_for_and_nothing_else(
-    rows: list[Row], heads: Heads, alone: dict[str, list[Row]], together: tuple[list[Row], Shard]
+    rows: list[Row], heads: Heads, alone: dict[str, list[Row]], together: tuple[list[Row], ModelRunner]
 ) -> None:
     output, _ = together
     assert len(output) == len(rows)
@@ -175,7 +175,7 @@ def test_each_row_has_what_it_asked_for_and_nothing_else(
 
 
 def test_an_error_is_there_where_something_is_wrong_and_only_there(
-    rows: list[Row], heads: Heads, alone: dict[str, list[Row]], together: tuple[list[Row], Shard]
+    rows: list[Row], heads: Heads, alone: dict[str, list[Row]], together: tuple[list[Row], ModelRunner]
 ) -> None:
     for i, (row, found) in enumerate(zip(rows, together[0], strict=True)):
         asked = asked_by(row, heads)
@@ -191,7 +191,7 @@ def test_an_error_is_there_where_something_is_wrong_and_only_there(
     assert sum(row["error"] is not None for row in together[0]) == 9
 
 
-def test_an_error_never_shows_a_text(rows: list[Row], together: tuple[list[Row], Shard]) -> None:
+def test_an_error_never_shows_a_text(rows: list[Row], together: tuple[list[Row], ModelRunner]) -> None:
     for row, found in zip(rows, together[0], strict=True):
         for text in (row["text"], row["masked"], row["question"]):
             assert not text or not text.strip() or text not in (found["error"] or "")
@@ -264,7 +264,7 @@ def test_a_job_without_any_work(
 def test_how_rows_are_batched_changes_nothing(
     rows: list[Row],
     heads: Heads,
-    together: tuple[list[Row], Shard],
+    together: tuple[list[Row], ModelRunner],
     checkpoints: TaskCheckpoints,
     tmp_path: Path,
     token_budget: int,
@@ -280,13 +280,13 @@ def test_how_rows_are_batched_changes_nothing(
 def batches(monkeypatch: pytest.MonkeyPatch) -> list[ShardBatch]:
     """What shards are given from here on."""
     seen: list[ShardBatch] = []
-    launch = Shard.launch
+    launch = ModelRunner.launch
 
-    def record(shard: Shard, batch: ShardBatch) -> Launched:
+    def record(shard: ModelRunner, batch: ShardBatch) -> PendingOutput:
         seen.append(batch)
         return launch(shard, batch)
 
-    monkeypatch.setattr(Shard, "launch", record)
+    monkeypatch.setattr(ModelRunner, "launch", record)
     return seen
 
 

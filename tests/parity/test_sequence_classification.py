@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from model import XLMRobertaXLConfig, XLMRobertaXLForSequenceClassification
-from model.packing import pack
 from tests.oracle import (
     assert_close,
     assert_same_gradients,
@@ -16,6 +15,7 @@ from tests.oracle import (
     padded_batch,
     randomize,
 )
+from tests.packing import pack
 
 TINY = {
     "vocab_size": 123,

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.packing import pack, unpack
 from tests.oracle import (
     assert_close,
     assert_same_gradients,
@@ -17,6 +16,7 @@ from tests.oracle import (
     random_ids,
     randomize,
 )
+from tests.packing import pack, unpack
 
 TINY = {
     "vocab_size": 123,

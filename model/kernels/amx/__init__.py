@@ -1,4 +1,4 @@
-"""Layers in tiles, for CPUs that multiply tiles in hardware (AMX): kernels of our own in C, which gcc builds once.
+"""Kernels in C for CPUs with AMX, which multiply tiles in hardware; gcc builds them once.
 
-`tiles.h` tells how rows lie in blocks, which is what passes from kernel to kernel.
+`tiles.h` describes the blocked memory layout of rows that the kernels share.
 """

@@ -1,7 +1,7 @@
-/* Softmax attention of each packed sequence to itself, head by head, in bf16 with scores in fp32.
+/* Softmax attention within each packed sequence, one head at a time, in bf16 with fp32 scores.
  *
- * Keys and values of a head are laid out as tiles once; then 32 queries at a time meet all of them. A sequence's
- * result does not depend on its neighbours.
+ * Keys and values of a head are packed into tiles once; then 32 queries at a time are multiplied with all of them.
+ * The result of a sequence does not depend on the other sequences.
  */
 
 #include <math.h>
@@ -23,7 +23,7 @@ typedef struct {
     long row, feature, num_steps;
 } Part;
 
-/* A thread's own memory, for one head of one sequence. Lengths are filled up to whole tiles. */
+/* Memory of one thread, for one head of one sequence. Lengths are padded to whole tiles. */
 typedef struct {
     uint8_t *keys;    /* tiles [num_keys / 16, head_steps] */
     uint8_t *values;  /* tiles [num_keys / 32, head_size / 16] */
@@ -44,7 +44,7 @@ static Workspace workspace(long length, long head_size) {
     Workspace w;
     w.num_keys = CEIL_DIV(length, 32) * 32;
     w.head_steps = CEIL_DIV(head_size, 32);
-    /* Rows that are a power of two apart would share few sets of the cache. */
+    /* Row strides of a power of two would conflict in few cache sets. */
     w.score_stride = w.num_keys + 16;
     w.prob_stride = w.num_keys + 32;
     size_t size = 0;
@@ -69,12 +69,12 @@ static inline Part part_of(const Attention *a, int which, long row, long head) {
     return (Part){a->qkv, row, which * size + head * a->head_size, CEIL_DIV(3 * size, 32)};
 }
 
-/* Where a row of it begins. */
+/* The address of a row. */
 static inline const uint8_t *row_of(const Part *p, long row) {
     return place_in_blocks((uint8_t *)p->blocks, p->row + row, p->num_steps);
 }
 
-/* Has the cache fetch 32 numbers of a row, which are needed later. */
+/* Prefetch 32 numbers of a row. */
 static inline void fetch(const Part *p, long row, long begin) {
     _mm_prefetch(row_of(p, row) + (p->feature + begin) / 32 * BLOCK_BYTES, _MM_HINT_T1);
 }
@@ -84,13 +84,13 @@ static inline __m256i sixteen(const uint8_t *row, unsigned long feature) {
     return _mm256_load_si256((const __m256i *)(row + feature / 32 * BLOCK_BYTES + feature % 32 * 2));
 }
 
-/* 32 of a head's numbers from `begin` on, zero behind its end. */
+/* 32 numbers of a head from `begin` on, with zeros after its end. */
 static inline __m512i thirty_two(const uint8_t *row, const Part *p, long begin, long head_size) {
     const __m512i low = _mm512_zextsi256_si512(sixteen(row, p->feature + begin));
     return begin + 16 < head_size ? _mm512_inserti64x4(low, sixteen(row, p->feature + begin + 16), 1) : low;
 }
 
-/* `num_queries` queries from `query` on; rows behind them keep what they had, and are not looked at later. */
+/* Load `num_queries` queries from `query` on; later rows keep stale numbers, whose results are not used. */
 static void fill_queries(const Attention *a, const Workspace *w, const Part *q, long query, long num_queries) {
     for (long i = 0; i < num_queries; i++) {
         const uint8_t *row = row_of(q, query + i);
@@ -100,7 +100,7 @@ static void fill_queries(const Attention *a, const Workspace *w, const Part *q, 
     }
 }
 
-/* Transposes 16 rows of 16 words. */
+/* Transpose 16 rows of 16 words. */
 static inline void transpose(__m512i x[TILE_ROWS]) {
     __m512i y[TILE_ROWS];
     for (int i = 0; i < 16; i += 2) {
@@ -127,8 +127,8 @@ static inline void transpose(__m512i x[TILE_ROWS]) {
         x[i] = y[i];
 }
 
-/* Keys are the weights of the first product: 16 of them in a tile, pairs of their numbers one below the other.
- * Meanwhile values and queries are fetched. */
+/* Pack keys as the weights of the first product: 16 keys per tile, pairs of their numbers in consecutive rows.
+ * Values and queries are prefetched meanwhile. */
 static void fill_keys(const Attention *a, const Workspace *w, const Part *k, const Part *v, const Part *q,
                       long length) {
     uint8_t *tile = w->keys;
@@ -147,7 +147,7 @@ static void fill_keys(const Attention *a, const Workspace *w, const Part *k, con
         }
 }
 
-/* Values are those of the second: 16 of a head's numbers in a tile, pairs of tokens one below the other. */
+/* Pack values as the weights of the second product: 16 numbers of a head per tile, pairs of tokens in one row. */
 static void fill_values(const Attention *a, const Workspace *w, const Part *v, long length) {
     const long num_parts = a->head_size / 16;
     for (long key = 0; key < w->num_keys; key += 2) {
@@ -181,7 +181,7 @@ static void multiply_keys(const Workspace *w, long num_keys) {
 }
 
 static float highest_of(const float *scores, long length) {
-    /* Four chains: each waits for itself alone. */
+    /* Four independent chains, to hide latency. */
     __m512 highest[4];
     for (int chain = 0; chain < 4; chain++)
         highest[chain] = _mm512_set1_ps(-INFINITY);
@@ -195,7 +195,7 @@ static float highest_of(const float *scores, long length) {
     return _mm512_reduce_max_ps(highest[0]);
 }
 
-/* exp(score - highest) in bf16, zero behind `length`, and one over their sum. */
+/* exp(score - highest) in bf16, zero from `length` on; returns one over the sum. */
 static float softmax(const float *scores, bf16 *probs, long length, long num_keys, float scale) {
     const __m512 factor = _mm512_set1_ps(scale * LOG2_E);
     const __m512 offset = _mm512_mul_ps(_mm512_set1_ps(highest_of(scores, length)), factor);
@@ -235,7 +235,7 @@ static void multiply_values(const Workspace *w, long num_keys, long head_size) {
     }
 }
 
-/* A head's results for 32 queries or fewer, into rows of the context from `row` on. */
+/* Write the results of a head for up to 32 queries into the rows of the context from `row` on. */
 static void store_context(const Attention *a, const Workspace *w, const float *factors, long row, long num_rows,
                           long head) {
     const long first_feature = head * a->head_size, num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
@@ -250,7 +250,7 @@ static void store_context(const Attention *a, const Workspace *w, const float *f
     }
 }
 
-/* Inlined, since gcc takes a function that only fetches for one that does nothing. */
+/* Inlined, since gcc drops calls of a function that only prefetches. */
 INLINE void fetch_context(const Attention *a, long row, long num_rows, long head) {
     const long first_step = head * a->head_size / 32, end = first_step + CEIL_DIV(a->head_size, 32);
     const long num_steps = CEIL_DIV(a->num_heads * a->head_size, 32);
@@ -285,12 +285,12 @@ static void attend(const Attention *a, long begin, long length, long head) {
     }
 }
 
-/* qkv: blocks of [num_tokens, 3, num_heads, head_size], where sequences of these lengths follow one another;
- * head_size is a multiple of 16. Features that fill up the last step of the context are zero already. */
+/* qkv: blocks of [num_tokens, 3, num_heads, head_size], concatenated sequences of these lengths; head_size is a
+ * multiple of 16. The padding of the last step of the context must be zero already. */
 void attention(const uint8_t *qkv, const int64_t *lengths, uint8_t *context, long num_sequences, long num_heads,
                long head_size, long is_causal, long num_threads) {
     const Attention a = {qkv, context, num_heads, head_size, is_causal};
-    /* So many begin and end with a line of the cache: two threads do not write into the same one. */
+    /* Heads per task, so that no two threads write to the same cache line. */
     const long num_together = head_size % 32 ? 2 : 1;
 #pragma omp parallel num_threads(num_threads)
     {

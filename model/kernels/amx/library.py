@@ -1,4 +1,4 @@
-"""The kernels as a library: built by gcc where it is first needed, kept in the user's cache, called on tensors."""
+"""The shared library of the kernels: built by gcc on first use, kept in the user's cache, called on tensors."""
 
 import ctypes
 import hashlib
@@ -25,15 +25,13 @@ _FLAGS = (
 
 
 def runs_amx_kernels(tensor: Tensor) -> bool:
-    """Whether layers of this tensor's device and dtype are computed in tiles: in bf16 on a CPU with AMX, where
-    gcc 11 or later can build the kernels."""
+    """Whether the kernels run for this device and dtype: bf16 on a CPU with AMX, built by gcc 11 or later."""
     return has_onednn_bf16(tensor) and has_amx() and _library() is not None
 
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """None where it was not built before and there is no gcc, with a warning where it cannot be built or loaded,
-    or where the system keeps tiles from processes."""
+    """The library; None without gcc, if building or loading fails (with a warning), or if AMX is denied."""
     try:
         library = _load()
     except (OSError, subprocess.CalledProcessError) as error:
@@ -55,18 +53,18 @@ def _load() -> ctypes.CDLL | None:
             return None
         return ctypes.CDLL(str(build(directory)))
     except (OSError, RuntimeError):
-        # A user without a home, or one that cannot be written: built for this process alone.
+        # No home directory, or not writable: build it for this process only.
         with tempfile.TemporaryDirectory() as apart:
             return ctypes.CDLL(str(build(Path(apart))))
 
 
 def cache_directory() -> Path:
-    """Where the library is kept from process to process."""
+    """The directory that keeps the library between processes."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "xlmr-ray"
 
 
 def build(directory: Path) -> Path:
-    """The library of these sources in a directory; built apart and put in place, unless it is there.
+    """Build the library into a directory under a temporary name and rename it, unless it is there already.
 
     Raises:
         subprocess.CalledProcessError: gcc fails; its message is `stderr`.
@@ -85,16 +83,16 @@ def build(directory: Path) -> Path:
 
 
 def _library_name() -> str:
-    """Another one for other sources or flags."""
+    """A name that changes with the sources and the flags."""
     content = b"".join(source.read_bytes() for source in _SOURCES) + " ".join(_FLAGS).encode()
     return f"amx-{hashlib.sha256(content).hexdigest()[:16]}.so"
 
 
 def call(kernel: str, *arguments: Tensor | int | float | None) -> None:
-    """Run a kernel on as many threads as torch uses.
+    """Call a kernel with as many threads as torch uses.
 
     Args:
-        arguments: tensors for pointers (None for NULL), whole numbers for `long`, others for `float`.
+        arguments: tensors are passed as pointers (None as NULL), int as `long`, float as `float`.
     """
     library = _library()
     assert library is not None

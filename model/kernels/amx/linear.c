@@ -1,10 +1,10 @@
-/* y = x W^T + b, of bf16 or of int8 codes, from blocks of rows to rows, or to blocks of rows in bf16.
+/* y = x W^T + b of bf16 or int8 codes, from blocks of rows to bf16 rows or blocks.
  *
- * Two by two tiles of results stay in registers while the features pass. A panel of input rows, as much as a
- * core's cache holds beside a strip of weights, meets strip after strip; the next strip is fetched meanwhile.
- * Where the features are too many for a panel, they are taken in chunks, and sums wait in memory. A row's sums
- * are made in one order, whatever rows are beside it. While tiles are multiplied, the results before them are
- * finished: a core does both at once, if they lie close enough together.
+ * 2 x 2 tiles of results stay in registers during the loop over the features. A panel of input rows, as large as a
+ * core's cache allows beside a strip of weights, is multiplied with one strip after the other, while the next strip
+ * is prefetched. Many features are processed in chunks, with partial sums in memory. The order of summation of a row
+ * does not depend on other rows. The previous results are finished (bias, scale, GELU) between the instructions that
+ * multiply the next tiles, since a core can execute both at once.
  */
 
 #include <omp.h>
@@ -13,8 +13,8 @@
 #include "tiles.h"
 
 #define CHUNK_STEPS 80
-/* Strips that a thread takes at a time, at most: of chunked features less, whose sums have to stay in cache. And
- * how many tasks there are at least for a thread, so that none has to wait long for another. */
+/* Maximum strips per task (fewer if features are chunked, as partial sums must stay in cache), and minimum tasks per
+ * thread, so that threads finish at about the same time. */
 #define TASK_STRIPS 80
 #define TASK_STRIPS_OF_CHUNKS 40
 #define TASKS_PER_THREAD 4
@@ -31,8 +31,8 @@ typedef struct {
     long is_activated, gives_blocks;
 } Product;
 
-/* Weights [num_outputs, row_bytes] to strips. In a tile of weights lie, one row for each four bytes of the
- * features, those four bytes of 16 outputs. */
+/* Pack weights [num_outputs, row_bytes] into strips. Each row of a tile holds the same four feature bytes of 16
+ * outputs. */
 void pack_weight(const uint8_t *weight, uint8_t *packed, long num_outputs, long row_bytes, long num_threads) {
     const long num_steps = CEIL_DIV(row_bytes, STEP_BYTES), num_strips = CEIL_DIV(num_outputs, BLOCK_ROWS);
 #pragma omp parallel for num_threads(num_threads)
@@ -56,7 +56,7 @@ INLINE __m512 result(__m512 sum, float row_scale, __m512 scale, __m512 bias, con
     return _mm512_fmadd_ps(y, scale, bias);
 }
 
-/* What four tiles of sums are to become: results of a block of rows and a strip of outputs, row by row. */
+/* Four tiles of sums to be finished row by row into the results of a block of rows and a strip of outputs. */
 typedef struct {
     const float *sums;
     const float *row_scale;
@@ -106,11 +106,11 @@ INLINE void finish(const Product *p, Results *r, long end, const int is_int8) {
     }
 }
 
-/* Adds the products of 32 rows and 32 outputs over a chunk of the features to four tiles of sums. Meanwhile the
- * results `before` are finished, whose sums may be in the same memory. */
+/* Add the products of 32 rows and 32 outputs over a chunk of features to four tiles of sums. The results `before`,
+ * whose sums may be in the same memory, are finished meanwhile. */
 INLINE void add_products(const Product *p, const uint8_t *rows, const uint8_t *weight, float *sums, long num_steps,
                          int is_first, const uint8_t *next, long num_lines, Results *before, const int is_int8) {
-    /* Of the rows that are finished meanwhile, in parts of 2^16. */
+    /* Rows to finish per step, in units of 2^-16. */
     const long rows_per_step = CEIL_DIV(BLOCK_ROWS << 16, num_steps);
     if (is_first) {
         _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
@@ -137,7 +137,7 @@ INLINE void add_products(const Product *p, const uint8_t *rows, const uint8_t *w
     _tile_stored(2, sums + 2 * TILE_SIZE, 64); _tile_stored(3, sums + 3 * TILE_SIZE, 64);
 }
 
-/* All of `num_blocks` blocks of rows from block0 on, and of the strips from `strip0` to `end`. */
+/* The product of `num_blocks` blocks of rows from `block0` on and the strips from `strip0` to `end`. */
 INLINE void multiply_panel(const Product *p, long block0, long num_blocks, long strip0, long end, long chunk_steps,
                            const int is_int8) {
     const int is_chunked = chunk_steps < p->num_steps;
@@ -179,12 +179,12 @@ INLINE void multiply(const Product *p, const int is_int8) {
             multiply_panel(p, block0, MIN(panel_size, num_blocks - block0), strip0,
                            MIN(num_strips, strip0 + task_strips), chunk_steps, is_int8);
     }
-    /* Other threads read what was streamed to memory. */
+    /* Other threads read what was written by streaming stores. */
     _mm_sfence();
     _tile_release();
 }
 
-/* Of bf16, or where there are scales of codes: rows have one each, and weights one an output. */
+/* The product in bf16, or of int8 codes if there are scales: one per row, and one per output. */
 void linear(const uint8_t *rows, const float *row_scale, const uint8_t *weight, const float *weight_scale,
             const bf16 *bias, bf16 *y, long num_rows, long num_features, long num_outputs, long is_activated,
             long gives_blocks, long num_threads) {

@@ -1,4 +1,4 @@
-/* What happens to rows outside of the products: embeddings; residual and LayerNorm; blocks of bf16 to codes. */
+/* Row operations: embeddings, residual sum with LayerNorm, and int8 quantization. */
 
 #include <math.h>
 
@@ -11,7 +11,7 @@ static inline __m256i add_bf16(__m256i x, __m256i y) {
     return (__m256i)_mm512_cvtneps_pbh(_mm512_add_ps(from_bf16(x), from_bf16(y)));
 }
 
-/* hidden [num_rows, num_features]: of each row the word and the one token type, rounded, and the position. */
+/* hidden [num_rows, num_features] = round(word + token type) + position. */
 void embed(const bf16 *words, const int64_t *word_ids, const bf16 *token_type, const bf16 *positions,
            const int64_t *position_ids, bf16 *hidden, long num_rows, long num_features, long num_threads) {
 #pragma omp parallel for schedule(dynamic, BLOCK_ROWS) num_threads(num_threads)
@@ -28,8 +28,8 @@ void embed(const bf16 *words, const int64_t *word_ids, const bf16 *token_type, c
     }
 }
 
-/* LayerNorm of one row, 32 features at `to` and as many every `step_size` elements; `values` has room for the row
- * in fp32. In blocks the last 32 are filled up with zeros. The next row is fetched meanwhile, and its place. */
+/* LayerNorm of one row. Writes 32 features to `to` and every `step_size` elements from there; `values` is a buffer for
+ * the row in fp32. In blocks the last 32 features are padded with zeros. The next row and its target are prefetched. */
 static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, bf16 *to,
                      long step_size, float *values, long num_features) {
     __m512 sum = _mm512_setzero_ps(), squares = _mm512_setzero_ps();
@@ -71,8 +71,8 @@ static void norm_row(bf16 *hidden, const bf16 *added, const bf16 *weight, const 
     }
 }
 
-/* hidden [num_rows, num_features] += added, or nothing where that is NULL; then its LayerNorm, in blocks, or in
- * rows, which may be those of `hidden`. */
+/* hidden [num_rows, num_features] += added, unless that is NULL; then its LayerNorm, written to blocks, or to rows,
+ * which may be those of `hidden`. */
 void add_norm(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *bias, float eps, uint8_t *normed,
               long num_rows, long num_features, long gives_blocks, long num_threads) {
     const long num_steps = CEIL_DIV(num_features, 32), step_size = gives_blocks ? BLOCK_BYTES / 2 : 32;
@@ -89,8 +89,8 @@ void add_norm(bf16 *hidden, const bf16 *added, const bf16 *weight, const bf16 *b
     }
 }
 
-/* Largest absolute number of a row. It is found among the bits, where NaN comes after all numbers: a row that has
- * one keeps it. */
+/* Largest absolute number of a row. Compares bits as integers, where NaN is larger than all numbers, so that NaN is
+ * kept. */
 static float highest_of_row(const uint8_t *from, long num_steps) {
     const __m512i without_sign = _mm512_set1_epi16(0x7fff);
     __m512i most = _mm512_setzero_si512();
@@ -103,7 +103,7 @@ static float highest_of_row(const uint8_t *from, long num_steps) {
     return _mm512_cvtss_f32(_mm512_castsi512_ps(_mm512_set1_epi32(bits)));
 }
 
-/* One row's codes, and what they are to be multiplied with. */
+/* Quantize one row; returns the scale of its codes. */
 static float quantize_row(const uint8_t *from, uint8_t *to, long num_steps) {
     const float highest = highest_of_row(from, num_steps) / MAX_INT8;
     const float scale = highest < MIN_SCALE ? MIN_SCALE : highest;
@@ -118,7 +118,7 @@ static float quantize_row(const uint8_t *from, uint8_t *to, long num_steps) {
     return scale;
 }
 
-/* Blocks of bf16 to blocks of codes, with a scale a row. */
+/* Quantize blocks of bf16 to blocks of codes, with a scale per row. */
 void quantize(const uint8_t *blocks, uint8_t *codes, float *row_scale, long num_rows, long num_features,
               long num_threads) {
     const long num_steps = CEIL_DIV(num_features, 32), num_code_steps = CEIL_DIV(num_features, 64);

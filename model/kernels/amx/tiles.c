@@ -7,12 +7,12 @@
 
 #include "tiles.h"
 
-/* Linux gives a process the use of tiles when it asks (arch_prctl(2), Documentation/arch/x86/xstate.rst). */
+/* Linux lets a process use tiles on request (arch_prctl(2), Documentation/arch/x86/xstate.rst). */
 #define ARCH_REQ_XCOMP_PERM 0x1023
 #define XFEATURE_XTILEDATA 18
 #define HUGE_PAGE (1ul << 21)
 
-/* 0, or -1 where this system does not let the process use tiles. */
+/* Request tiles; returns 0, or -1 if the system denies them. */
 int request_tiles(void) {
     return (int)syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA);
 }

@@ -1,8 +1,8 @@
-/* What the kernels share: tile registers, bf16, blocks of rows, the memory of a thread.
+/* Shared by the kernels: tile registers, bf16, blocks of rows, memory of a thread.
  *
- * A block holds 32 rows and 64 bytes of each (32 numbers in bf16, 64 codes in int8): two tiles, one below the
- * other. Blocks along the features follow one another, so that a product reads its input in one stream; rows and
- * features that are missing to a whole block are zero, or their results are thrown away.
+ * A block holds 64 bytes of each of 32 rows (32 bf16 numbers or 64 int8 codes): two tiles of 16 rows. Blocks along
+ * the features are contiguous, so that a product reads its input as one stream. Padding of features is zero; results
+ * of padding rows are discarded.
  */
 
 #ifndef TILES_H
@@ -20,7 +20,7 @@
 #define TILE_SIZE (TILE_ROWS * 16)
 #define BLOCK_BYTES (BLOCK_ROWS * STEP_BYTES)
 
-/* Of input rows, what a core's cache holds beside what streams past it. */
+/* Bytes of input rows that a core's cache holds beside streamed data. */
 #define PANEL_BYTES (960 * 1024)
 
 #define INLINE static inline __attribute__((always_inline))
@@ -29,13 +29,13 @@
 
 typedef uint16_t bf16;
 
-/* At least so many bytes for this thread alone, on huge pages; the next call gives the same memory again. */
+/* At least this many bytes for this thread, on huge pages; the next call returns the same memory. */
 void *scratch(size_t num_bytes);
 
-/* Eight tiles of 16 rows of 64 bytes. Tiles are a thread's own; _tile_release() gives them back. */
+/* Configure eight tiles of 16 rows of 64 bytes for this thread; _tile_release() releases them. */
 void configure_tiles(void);
 
-/* For what follows and reads memory unseen by the compiler: gcc's tile loads do not name what they read. */
+/* A compiler barrier: gcc's tile loads do not declare the memory that they read. */
 static inline void finish_stores(void) {
     __asm__ volatile("" ::: "memory");
 }
@@ -61,14 +61,13 @@ static inline __mmask32 first32(long num) {
     return num >= 32 ? 0xffffffff : num <= 0 ? 0 : (__mmask32)((1ull << num) - 1);
 }
 
-/* Where a row begins in blocks of `num_steps` along the features; its next 64 bytes are BLOCK_BYTES further on. */
+/* Address of a row in blocks of `num_steps` steps along the features; its next 64 bytes are BLOCK_BYTES further. */
 static inline uint8_t *place_in_blocks(uint8_t *blocks, long row, long num_steps) {
     return blocks + row / BLOCK_ROWS * num_steps * BLOCK_BYTES + row % BLOCK_ROWS * STEP_BYTES;
 }
 
-/* 2^x for x <= 0, within 3e-6 of it: of 2^f, |f| <= 1/2, the polynomial of the fourth degree that is 1 at 0 and
- * whose largest relative error is least. It ends at 2^-126: what is smaller takes the processor a hundred times as
- * long. */
+/* 2^x for x <= 0, to 3e-6: the minimax polynomial of degree four of 2^f, |f| <= 1/2, that is 1 at 0. Clamped at
+ * 2^-126, since denormal numbers take the processor a hundred times as long. */
 static inline __m512 exp2_of_negative(__m512 x) {
     x = _mm512_max_ps(_mm512_set1_ps(-126.0f), x);
     const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -81,8 +80,8 @@ static inline __m512 exp2_of_negative(__m512 x) {
     return _mm512_scalef_ps(y, whole);
 }
 
-/* x times the normal distribution's integral up to x. Its complementary error function is Abramowitz and Stegun,
- * Handbook of Mathematical Functions, 7.1.26 (within 1.5e-7), taken of |x|, so that nothing is lost below zero. */
+/* GELU: x times the cumulative normal distribution. erfc is Abramowitz and Stegun, Handbook of Mathematical Functions,
+ * 7.1.26 (to 1.5e-7), of |x|, so that no precision is lost below zero. */
 static inline __m512 gelu(__m512 x) {
     /* Further out the tail stays below 1e-31. */
     const __m512 limit = _mm512_set1_ps(12.0f);

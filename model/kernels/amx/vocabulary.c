@@ -1,9 +1,9 @@
-/* Scores of rows over a vocabulary, x W^T + b in fp32, of which nothing is kept but what a softmax is made of.
+/* Softmax statistics of the scores x W^T + b over a vocabulary, in fp32, without storing the scores.
  *
- * Sixteen or 32 rows of W, as they lie in memory, meet panels of the rows, which are packed as weights of a product
- * are: each lane of a vector is a row's. Every chunk of the vocabulary has results of its own, which are joined in
- * one order: they are the same on any number of threads, and whatever rows are beside a row. The running maximum and
- * sum are those of online softmax (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867).
+ * 16 or 32 rows of W, unpacked, are multiplied with panels of x, which is packed like the weights of a product, so that
+ * each vector lane is one row of x. Each chunk of the vocabulary has its own results, which are combined in a fixed
+ * order: they do not depend on the number of threads or on other rows. The running maximum and sum are those of online
+ * softmax (Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867).
  */
 
 #include <float.h>
@@ -15,17 +15,17 @@ typedef struct {
     const uint8_t *rows;   /* packed, strips of 32 rows */
     const bf16 *weight;    /* [num_outputs, num_features] */
     const bf16 *bias;      /* [num_outputs] */
-    const int32_t *labels; /* of each row up to a whole strip: an output, or what is none */
-    float *highest, *sum;  /* [num_chunks, rows up to a whole strip]; in the first chunk's place, the whole's */
-    float *label_score;    /* of each row up to a whole strip; written where its label is an output */
+    const int32_t *labels; /* per row, padded to a whole strip: an output, or a number that is none */
+    float *highest, *sum;  /* [num_chunks, rows padded to a whole strip]; at the end the first chunk holds the total */
+    float *label_score;    /* per row, padded to a whole strip; written if its label is an output */
     long num_features, num_outputs, num_strips, chunk_outputs;
 } Vocabulary;
 
 /* e^x for x <= 0. */
 INLINE __m512 exp_of_negative(__m512 x) { return exp2_of_negative(_mm512_mul_ps(x, _mm512_set1_ps(1.44269504f))); }
 
-/* Four tiles of scores, of up to 32 outputs and a strip of 32 rows, on their way into the results of these rows: in
- * two passes over the outputs, an output at a time. */
+/* Four tiles of scores, of up to 32 outputs and a strip of 32 rows, to be reduced into the results of these rows: in
+ * two passes over the outputs, one output at a time. */
 typedef struct {
     float *scores;
     const float *bias; /* of each output */
@@ -34,12 +34,12 @@ typedef struct {
     __m512 top[2], total[2];
 } Scores;
 
-/* Where the scores of an output and of 16 rows are. */
+/* The address of the scores of an output and 16 rows. */
 INLINE float *place(const Scores *s, long output, long half) {
     return s->scores + (output / TILE_ROWS * 2 + half) * TILE_SIZE + output % TILE_ROWS * 16;
 }
 
-/* Adds the bias of an output, and finds the highest score so far. */
+/* Add the bias of an output, and update the maximum. */
 INLINE void find_top(Scores *s, long output) {
     for (long half = 0; half < 2; half++) {
         float *at = place(s, output, half);
@@ -49,7 +49,7 @@ INLINE void find_top(Scores *s, long output) {
     }
 }
 
-/* The sum so far, of what is in relation to the new highest score. */
+/* Rescale the sum to the new maximum. */
 INLINE void start_sum(Scores *s) {
     for (long half = 0; half < 2; half++) {
         const long row = s->row + half * 16;
@@ -80,7 +80,7 @@ INLINE void store_results(const Vocabulary *v, const Scores *s) {
     }
 }
 
-/* Takes them as far as `end`, of twice as many as there are outputs. */
+/* Proceed to step `end`, of two steps per output. */
 INLINE void take(const Vocabulary *v, Scores *s, long end) {
     for (; s->next < MIN(end, 2 * s->num_outputs); s->next++) {
         if (s->next < s->num_outputs)
@@ -94,11 +94,11 @@ INLINE void take(const Vocabulary *v, Scores *s, long end) {
     }
 }
 
-/* Four tiles of scores, of 32 outputs and a strip of 32 rows. Meanwhile the scores `before` are taken, which may be
- * in the same memory: see linear.c. */
+/* Four tiles of scores, of 32 outputs and a strip of 32 rows. The scores `before`, which may be in the same memory, are
+ * reduced meanwhile: see linear.c. */
 INLINE void score(const Vocabulary *v, const uint8_t *weight, long stride, const uint8_t *rows, float *scores,
                   long num_steps, const uint8_t *next, long num_lines, Scores *before) {
-    /* Of outputs that are taken in a step, in parts of 2^16. */
+    /* Outputs to reduce per step, in units of 2^-16. */
     const long outputs_per_step = CEIL_DIV(2 * BLOCK_ROWS << 16, num_steps);
     _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);
     for (long step = 0; step < num_steps; step++, weight += STEP_BYTES, rows += BLOCK_BYTES) {
@@ -116,7 +116,7 @@ INLINE void score(const Vocabulary *v, const uint8_t *weight, long stride, const
     _tile_stored(2, scores + 2 * TILE_SIZE, 64); _tile_stored(3, scores + 3 * TILE_SIZE, 64);
 }
 
-/* Scores that are to be taken, with the highest of their rows so far. */
+/* Scores to be reduced, with the maximum of their rows so far. */
 INLINE Scores scores_of(float *scores, const float *bias, float *highest, float *sum, long output0,
                         long num_outputs, long strip) {
     const long row = strip * BLOCK_ROWS;
@@ -210,7 +210,7 @@ void vocabulary_sums(const uint8_t *rows, const bf16 *weight, const bf16 *bias, 
 #pragma omp parallel num_threads(num_threads)
     {
         configure_tiles();
-        /* Panels of a chunk follow one another: the second finds its weights in the cache that threads share. */
+        /* Panels of a chunk are consecutive tasks, so that its weights are in the shared cache. */
 #pragma omp for schedule(dynamic, 1)
         for (long task = 0; task < num_chunks * num_panels; task++) {
             const long strip0 = task % num_panels * panel_size;

@@ -1,4 +1,4 @@
-"""Softmax over a vocabulary in tiles, without its logits: what a loss needs of them.
+"""The softmax statistics over a vocabulary that a loss needs, by AMX, without storing logits.
 
 Shape suffixes: N positions, D hidden, V this rank's vocabulary rows, C chunks of the vocabulary.
 """
@@ -8,27 +8,25 @@ from torch import Tensor
 
 from model.kernels.amx.kernels import packed
 from model.kernels.amx.library import call, runs_amx_kernels
-from model.kernels.hardware import FAST_PATH_CALLS
 
-# Rows of the vocabulary whose results are added up apart: in one order, however many threads there are.
+# Vocabulary rows per partial sum; partial sums are added in a fixed order, whatever the number of threads.
 CHUNK_SIZE = 2048
 
 
-def fits_vocabulary_tiles(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor) -> bool:
-    """Whether this process projects onto a vocabulary in tiles: all in bf16, a hidden size of a multiple of 32."""
+def fits_amx_vocabulary(hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor) -> bool:
+    """Whether AMX can project onto this vocabulary: all in bf16, a hidden size that 32 divides."""
     is_whole = hidden_ND.shape[1] % 32 == 0 and weight_VD.is_contiguous() and bias_V.is_contiguous()
     return is_whole and hidden_ND.dtype == weight_VD.dtype == bias_V.dtype and runs_amx_kernels(weight_VD)
 
 
-def vocabulary_sums_in_tiles(
+def amx_vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each position's logits the highest, the sum of `exp(logit - highest)`, and the label's logit; fp32 `[N]`.
+    """Of the logits of each position the maximum, the sum of `exp(logit - maximum)`, and the label's; fp32 `[N]`.
 
     Args:
-        labels_N: rows of `weight`; the logit of what is none is 0.
+        labels_N: rows of `weight`; for other labels the logit is 0.
     """
-    FAST_PATH_CALLS["vocabulary in tiles"] += 1
     (num_positions, hidden_size), vocab_size = hidden_ND.shape, len(weight_VD)
     assert weight_VD.shape == (vocab_size, hidden_size)
     assert bias_V.shape == (vocab_size,)
@@ -45,5 +43,5 @@ def vocabulary_sums_in_tiles(
 
 
 def _fp32(*shape: int) -> Tensor:
-    """Whatever the default dtype and device are."""
+    """Uninitialized fp32 on the CPU, whatever the default dtype and device are."""
     return torch.empty(*shape, dtype=torch.float32, device="cpu")

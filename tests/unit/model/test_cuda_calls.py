@@ -12,14 +12,14 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensorMode
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
-from model.inference.encoder import FusedEncoder
-from model.inference.int8_linear import Quantization
+from model.inference.encoder import InferenceEncoder
+from model.inference.quantization import Quantization
 from model.kernels import hardware
-from model.kernels.attention_gpu import varlen_attention
-from model.kernels.hardware import FAST_PATH_CALLS
-from model.layers.attention import packed_attention
+from model.kernels.attention_gpu import torch_varlen_attention
+from model.kernels.linear_fp32 import linear_fp32
+from model.kernels.packed_attention import attention_kernel, packed_attention
 from model.layers.encoder import Encoder
-from model.layers.loss import linear_fp32, refuse_wrong_labels
+from model.layers.loss import refuse_wrong_labels
 
 LENGTHS = (40, 3, 64, 1)
 NUM_TOKENS = sum(LENGTHS)
@@ -33,7 +33,6 @@ half = pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def without_data(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tensors have a device, a dtype and a layout, and no elements: kernels of our own could not run on them."""
     monkeypatch.setattr(hardware, "has_triton", lambda: False)
-    FAST_PATH_CALLS.clear()
     with FakeTensorMode(), torch.inference_mode():
         yield
 
@@ -57,7 +56,7 @@ def is_like(found: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
 def test_varlen_attention_of_views_of_one_matrix(head_size: int, is_causal: bool, dtype: torch.dtype) -> None:
     q, k, v = on_cuda(NUM_TOKENS, 3, 4, head_size, dtype=dtype).unbind(1)
     assert is_like(packed_attention(q, k, v, a_batch(), is_causal=is_causal), (NUM_TOKENS, 4, head_size), dtype)
-    assert FAST_PATH_CALLS == {"varlen attention": 1}
+    assert attention_kernel(q, is_causal=is_causal) == "varlen"
 
 
 def test_varlen_attention_does_not_split_where_torch_could(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,10 +73,10 @@ def test_varlen_attention_does_not_split_where_torch_could(monkeypatch: pytest.M
 
     q, k, v = on_cuda(NUM_TOKENS, 3, 4, 80).unbind(1)
     for kernel in (older, newer):
-        varlen_attention.cache_clear()
+        torch_varlen_attention.cache_clear()
         monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
         packed_attention(q, k, v, a_batch())
-    varlen_attention.cache_clear()
+    torch_varlen_attention.cache_clear()
     assert calls == [{"window_size": (-1, -1)}, {"window_size": (-1, -1), "num_splits": 1}]
 
 
@@ -116,9 +115,11 @@ def test_fused_layers(quantization: Quantization | None, is_decoder: bool) -> No
         config = CONFIG.copy(is_decoder=is_decoder)
         encoder = Encoder(config, ShardGroup()).eval()
     torch.set_default_dtype(usual)
-    fused = FusedEncoder(encoder, quantization, config, ShardGroup())
+    fused = InferenceEncoder(encoder, quantization, config, ShardGroup())
     hidden = fused.forward_(on_cuda(NUM_TOKENS, CONFIG.hidden_size), a_batch())
     assert is_like(hidden, (NUM_TOKENS, CONFIG.hidden_size), torch.bfloat16)
-    num_products = 4 * CONFIG.num_hidden_layers if quantization else 0
-    assert FAST_PATH_CALLS["varlen attention"] == CONFIG.num_hidden_layers
-    assert FAST_PATH_CALLS["float8 linear"] == num_products
+    assert fused.kernel_names() == {
+        "linear": "Float8Linear" if quantization else "InferenceLinear",
+        "attention": "varlen",
+        "norm": "torch_add_norm",
+    }

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import PackedBatch
-from model.packing import pack, unpack
+from tests.packing import pack, unpack
 
 SEQUENCES = st.lists(st.lists(st.integers(2, 50), min_size=1, max_size=6), max_size=6)
 

@@ -6,11 +6,10 @@ from typing import Any
 import pyarrow as pa
 
 from model import XLMRobertaXLConfig
+from pipeline.arrays.windows import WINDOW_TYPE
 from pipeline.config.job import JobConfig
-from pipeline.encoding.fragment import WINDOW_TYPE
-from pipeline.encoding.items import source_of
 from pipeline.heads.resolve import Head
-from pipeline.tasks.all_tasks import HEAD_SECTIONS
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from tests.checkpoints import HEADS, write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 
@@ -46,7 +45,7 @@ def make_head(
     config = config or tiny_config()
     texts = {name: name for name in ("text",) if name in HEAD_SECTIONS[task].model_fields}
     section: Any = HEAD_SECTIONS[task].model_validate({"task": task, "weights": trunk, **texts, **options})
-    return Head(name, section, source_of(section, config.max_num_tokens), trunk, config)
+    return Head(name, section, TASKS[task].sequence_spec(section, config.max_num_tokens), trunk, config)
 
 
 def job_of(model: Path | str, heads: dict[str, Any], /, **sections: dict[str, Any]) -> JobConfig:

@@ -1,6 +1,8 @@
 """`python -m jobs.annotate --plan` over the demo's model: what is shown and refused before any work."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run
 from tests.unit.pipeline.input_files import rows, tree, write
 
-MODEL = Path(__file__).resolve().parents[4] / "jobs/demo/model"
+ROOT = Path(__file__).resolve().parents[4]
+MODEL = ROOT / "jobs/demo/model"
 GONE = FileRecord("gone.parquet", "v", "m", num_parts=1, num_rows=3, num_bytes=9, num_errors=0, num_tokens=9)
 
 
@@ -73,7 +76,7 @@ def test_the_plan_says_what_becomes_of_the_parts_of_removed_files(
     write(tmp_path / "in" / "a.parquet", rows(3))
     job = job_file(tmp_path, tmp_path / "in")
     folder = begin(job)
-    Manifest(folder.filesystem, folder.root).record_file("gone", GONE)
+    Manifest(folder).record_file("gone", GONE)
     before = tree(tmp_path)
     assert "1, whose parts stay unless --prune-removed is given: gone.parquet" in planned(job, capsys)
     assert "1, whose parts are deleted: gone.parquet" in planned(job, capsys, "--prune-removed")
@@ -125,3 +128,29 @@ def test_all_other_options_go_together(
     job = job_file(tmp_path, tmp_path / "in")
     begin(job)
     assert "1, of which " in planned(job, capsys, *options)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["--help"], 0), (["job.toml", "--retry-failed", "--restart"], 2), (["wrong.toml"], 2)],
+    ids=["help", "contradiction", "wrong job"],
+)
+def test_neither_torch_nor_ray_is_loaded_for_a_mistake_or_for_help(
+    arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    job_file(tmp_path, tmp_path)
+    (tmp_path / "wrong.toml").write_text("[model]\npth = 1\n", encoding="utf-8")
+    program = f"""
+import sys
+from jobs.annotate.command import main
+try:
+    code = main({arguments!r})
+except SystemExit as ended:
+    code = ended.code
+print("ended", code, *sorted({{"ray", "torch"}}.intersection(sys.modules)))
+"""
+    environment = {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines()[-1] == f"ended {code}"

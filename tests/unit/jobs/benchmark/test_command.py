@@ -63,7 +63,7 @@ def test_without_ray_it_needs_torch_alone(tmp_path: Path) -> None:
         assert case["utilisation"] > 0
         assert case["num_tokens"] <= 600
     assert found["settings"]["token_budget"] == 600
-    assert found["fast_paths"]["slices"] > 0
+    assert set(found["kernels"]) == {"linear", "attention", "norm"}
     for name in names:
         assert name in result.stdout
 

@@ -5,7 +5,7 @@ import pytest
 from jobs.benchmark.shard_batches import MAX_BATCHES, shard_cases
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import read_config
-from pipeline.replica.model_runner import Shard
+from pipeline.replica.model_runner import ModelRunner
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 
 
@@ -23,10 +23,10 @@ def test_both_cases_compute_every_batch(
     assert waiting.num_tokens == ahead.num_tokens == 10 * min(num_sequences, 3 * num_batches)
     assert waiting.flops == ahead.flops > 0
     events: list[str] = []
-    launch = Shard.launch
+    launch = ModelRunner.launch
 
     class Seen:
-        def __init__(self, shard: Shard, batch: ShardBatch) -> None:
+        def __init__(self, shard: ModelRunner, batch: ShardBatch) -> None:
             events.append("launch")
             self._launched = launch(shard, batch)
 
@@ -34,10 +34,10 @@ def test_both_cases_compute_every_batch(
             events.append("collect")
             return self._launched.results()
 
-    def launch_and_see(shard: Shard, batch: ShardBatch) -> Seen:
+    def launch_and_see(shard: ModelRunner, batch: ShardBatch) -> Seen:
         return Seen(shard, batch)
 
-    monkeypatch.setattr(Shard, "launch", launch_and_see)
+    monkeypatch.setattr(ModelRunner, "launch", launch_and_see)
     waiting.run()
     assert events == ["launch", "collect"] * num_batches
     events.clear()

@@ -79,7 +79,7 @@ def test_the_figures(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = figures(measured[1], 4, {"rounds": 3})
+    result = figures(measured[1], 4, {"rounds": 3}, {"attention": "sdpa"})
     assert result["limit"] == {"name": "product", "gflops_per_s": 500 / 1e9}
     assert result["settings"] == {"rounds": 3}
     head = result["cases"][3]

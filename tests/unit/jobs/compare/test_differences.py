@@ -13,11 +13,12 @@ from pydantic import TypeAdapter
 
 from jobs.compare import differences
 from jobs.compare.differences import Difference, column_differences
-from pipeline.columns import ProblemType, head_type
 from pipeline.errors import InputError
-from pipeline.tasks.all_tasks import HEAD_SECTIONS, HeadConfig, TextClassificationHead
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
+from pipeline.tasks.text_classification import ProblemType, TextClassificationHead
 from tests.unit.jobs.compare.differences_oracle import Oracle
 from tests.unit.jobs.compare.nested_arrays import TYPES, columns_of
+from tests.unit.pipeline.compute_fixtures import tiny_config
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -60,7 +61,7 @@ def task_types() -> list[tuple[str, pa.DataType]]:
     """The type of every task, with the options that change it."""
     problems: tuple[ProblemType, ...] = ("single_label_classification", "multi_label_classification", "regression")
     classifier = TextClassificationHead(task="text-classification")
-    types = [(problem, head_type(classifier, hidden_size=16, problem_type=problem)) for problem in problems]
+    types = [(p, TASKS[classifier.task].output_type(classifier, tiny_config(problem_type=p))) for p in problems]
     options: list[dict[str, Any]] = [
         {"task": task} | ({"labels": ["a"]} if task.startswith("zero") else {}) for task in HEAD_SECTIONS
     ]
@@ -69,7 +70,7 @@ def task_types() -> list[tuple[str, pa.DataType]]:
     options += [{"task": "embedding", "level": "token", "dtype": dtype} for dtype in ("float32", "ubinary")]
     for values in options:
         head: HeadConfig = TypeAdapter(HeadConfig).validate_python(values)
-        types.append((str(values), head_type(head, hidden_size=16)))
+        types.append((str(values), TASKS[head.task].output_type(head, tiny_config(hidden_size=16))))
     return types
 
 

@@ -1,4 +1,6 @@
 from argparse import ArgumentTypeError
+from importlib import import_module
+from importlib.metadata import distribution, version
 
 import pytest
 
@@ -13,3 +15,23 @@ def test_text_is_the_utf8_of_the_shell() -> None:
 def test_other_bytes_are_refused() -> None:
     with pytest.raises(ArgumentTypeError, match="expected UTF-8, found other bytes from 2 on"):
         utf8_text(b"a=\xe4".decode("utf-8", "surrogateescape"))
+
+
+@pytest.mark.parametrize(
+    "module", ["jobs.annotate.command", "jobs.benchmark.command", "jobs.compare.command", "jobs.convert"]
+)
+def test_every_command_tells_its_version(module: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        import_module(module).main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"xlmr-ray {version('xlmr-ray')}\n"
+
+
+def test_every_command_is_a_console_script() -> None:
+    scripts = {entry.name: entry.value for entry in distribution("xlmr-ray").entry_points}
+    assert scripts == {
+        "xlmr-annotate": "jobs.annotate.command:main",
+        "xlmr-benchmark": "jobs.benchmark.command:main",
+        "xlmr-compare": "jobs.compare.command:main",
+        "xlmr-convert": "jobs.convert:main",
+    }

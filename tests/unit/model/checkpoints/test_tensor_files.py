@@ -16,7 +16,7 @@ from model import CheckpointError, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
 from model.checkpoints import tensor_files
 from model.checkpoints.reader import Checkpoint
 from model.checkpoints.tensor_files import PickledFile, SafetensorsFile, open_tensor_file
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 from tests.checkpoints import write_random_checkpoint
 
 CONFIG = XLMRobertaXLConfig(

@@ -8,16 +8,20 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
-from model.inference.linear import CPU_SLICE_TOKENS
+from model.inference import amx_layer
+from model.inference.encoder import InferenceEncoder
+from model.inference.linear import CPU_SLICE_TOKENS, InferenceLinear
+from model.kernels import packed_attention as attention
+from model.kernels.amx import kernels as amx_kernels
 from model.kernels.amx.library import _library, runs_amx_kernels
-from model.kernels.hardware import FAST_PATH_CALLS, has_onednn_bf16
-from model.layers.attention import MIN_PRODUCT_LENGTH, attention_of_products
+from model.kernels.hardware import has_onednn_bf16
+from model.kernels.packed_attention import MIN_PRODUCT_LENGTH
+from tests.call_counts import count_calls
 from tests.distributed.processes import run_on_ranks
 
 TINY = {
@@ -52,6 +56,11 @@ def a_batch() -> PackedBatch:
     return PackedBatch.from_lengths(ids, LENGTHS, pad_token_id=1)
 
 
+def kernels_of(trunk: XLMRobertaXLModel) -> dict[str, str]:
+    assert trunk.fused is not None
+    return trunk.fused.kernel_names()
+
+
 @torch.inference_mode()
 def fused_and_plain(trunk: XLMRobertaXLModel) -> tuple[Tensor, Tensor]:
     plain = trunk.forward_packed(a_batch())
@@ -75,41 +84,53 @@ def test_in_bf16_the_fused_form_is_as_near_to_fp32_as_the_plain_one(
     options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a CPU without AMX has it."""
-    monkeypatch.setattr("model.layers.attention.has_amx", lambda: False)
+    monkeypatch.setattr("model.kernels.packed_attention.has_amx", lambda: False)
     monkeypatch.setattr("model.inference.amx_layer.runs_amx_kernels", lambda tensor: False)
     trunk = random_trunk(torch.bfloat16, **options)
     with torch.inference_mode():
         exact = copy.deepcopy(trunk).float().forward_packed(a_batch())
-    FAST_PATH_CALLS.clear()
+    slices = count_calls(monkeypatch, InferenceEncoder, "fill_")
+    linears = count_calls(monkeypatch, InferenceLinear, "forward")
+    products = count_calls(monkeypatch, attention, "attention_of_products")
     fused, plain = fused_and_plain(trunk)
     assert (fused - exact).abs().mean() <= 1.1 * (plain - exact).abs().mean()
     assert (fused - exact).abs().max() <= 2 * (plain - exact).abs().max()
     num_slices = 2
-    assert FAST_PATH_CALLS["slices"] == num_slices
-    assert FAST_PATH_CALLS["prepacked linear"] == 4 * TINY["num_hidden_layers"] * num_slices
+    assert len(slices) == num_slices
+    assert len(linears) == 4 * TINY["num_hidden_layers"] * num_slices
+    assert kernels_of(trunk) == {
+        "linear": "prepacked",
+        "attention": "sdpa" if options.get("is_decoder") else "products",
+        "norm": "torch_add_norm",
+    }
     num_long = sum(n >= MIN_PRODUCT_LENGTH for n in LENGTHS)
     # The plain form attends in the same way.
     num_products = 0 if options.get("is_decoder") else 2 * num_long * TINY["num_hidden_layers"]
-    assert FAST_PATH_CALLS["attention of products"] == num_products
-    assert FAST_PATH_CALLS["linear in tiles"] == 0
+    assert len(products) == num_products
 
 
 @needs_amx_kernels
 @pytest.mark.parametrize("options", [{}, {"is_decoder": True}, {"pruned_heads": {1: [0, 2, 3]}}], ids=str)
-def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: dict[str, Any]) -> None:
+def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     trunk = random_trunk(torch.bfloat16, **options)
     with torch.inference_mode():
         exact = copy.deepcopy(trunk).float().forward_packed(a_batch())
-    FAST_PATH_CALLS.clear()
+    slices = count_calls(monkeypatch, InferenceEncoder, "fill_")
+    linears = count_calls(monkeypatch, amx_kernels.AmxLinear, "forward")
+    attentions, norms, embeddings = (
+        count_calls(monkeypatch, amx_layer, name) for name in ("amx_attention", "add_norm_into", "embed_into")
+    )
     fused, plain = fused_and_plain(trunk)
     assert (fused - exact).abs().mean() <= 1.1 * (plain - exact).abs().mean()
     assert (fused - exact).abs().max() <= 2 * (plain - exact).abs().max()
-    assert FAST_PATH_CALLS["slices"] == 1
+    assert kernels_of(trunk) == {"linear": "AmxLinear", "attention": "amx", "norm": "normalise_"}
     num_layers = TINY["num_hidden_layers"]
-    assert FAST_PATH_CALLS["linear in tiles"] == 4 * num_layers
-    assert FAST_PATH_CALLS["attention in tiles of a CPU"] == num_layers
-    assert FAST_PATH_CALLS["residual and norm in one pass"] == 2 * num_layers + 1
-    assert FAST_PATH_CALLS["embeddings in one pass"] == 1
+    assert len(slices) == len(embeddings) == 1
+    assert len(linears) == 4 * num_layers
+    assert len(attentions) == num_layers
+    assert len(norms) == 2 * num_layers + 1
 
 
 @needs_amx_kernels
@@ -117,10 +138,10 @@ def test_in_tiles_the_fused_form_is_as_near_to_fp32_as_the_plain_one(options: di
 def test_in_tiles_slices_are_what_the_whole_is(hidden_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where a slice's rows begin anywhere in memory."""
     whole, _ = fused_and_plain(random_trunk(torch.bfloat16, hidden_size=hidden_size, num_attention_heads=1))
-    monkeypatch.setattr("model.inference.encoder.TILED_SLICE_TOKENS", 300)
-    FAST_PATH_CALLS.clear()
+    monkeypatch.setattr("model.inference.encoder.AMX_SLICE_TOKENS", 300)
+    slices = count_calls(monkeypatch, InferenceEncoder, "fill_")
     sliced, _ = fused_and_plain(random_trunk(torch.bfloat16, hidden_size=hidden_size, num_attention_heads=1))
-    assert FAST_PATH_CALLS["slices"] > 2
+    assert len(slices) > 2
     assert torch.equal(sliced, whole)
 
 
@@ -136,29 +157,15 @@ def test_in_tiles_slices_are_what_the_whole_is(hidden_size: int, monkeypatch: py
 )
 def test_layers_that_no_kernel_fits_run_without_tiles(dtype: torch.dtype, options: dict[str, Any]) -> None:
     trunk = random_trunk(dtype, **options)
-    FAST_PATH_CALLS.clear()
     fused, plain = fused_and_plain(trunk)
     torch.testing.assert_close(fused, plain, rtol=0.1, atol=0.1)
-    assert FAST_PATH_CALLS["linear in tiles"] == 0
-
-
-@needs_onednn_bf16
-@pytest.mark.parametrize("length", [1, 16, 33, 127, 128, 129, 512])
-def test_attention_of_products_is_about_as_exact_as_that_of_torch(length: int) -> None:
-    generator = torch.Generator().manual_seed(length)
-    q, k, v = (torch.randn(6, length, 80, generator=generator).mul_(2).bfloat16() for _ in range(3))
-    exact = F.scaled_dot_product_attention(q.double(), k.double(), v.double())
-    with torch.inference_mode():
-        found = attention_of_products(q, k, v)
-        theirs = F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
-    error = (found.transpose(0, 1) - exact).abs().mean()
-    assert error <= 1.5 * (theirs - exact).abs().mean()
+    assert kernels_of(trunk)["linear"] in ("prepacked", "InferenceLinear")
 
 
 def test_fp32_takes_no_bf16_path() -> None:
-    FAST_PATH_CALLS.clear()
-    fused_and_plain(random_trunk(torch.float32))
-    assert set(FAST_PATH_CALLS) == {"slices"}
+    trunk = random_trunk(torch.float32)
+    fused_and_plain(trunk)
+    assert kernels_of(trunk) == {"linear": "InferenceLinear", "attention": "sdpa", "norm": "torch_add_norm"}
 
 
 def saved_trunk(directory: Path, dtype: torch.dtype) -> Tensor:
@@ -168,9 +175,12 @@ def saved_trunk(directory: Path, dtype: torch.dtype) -> Tensor:
     return fused_and_plain(trunk)[1]
 
 
+def _trunk_of_rank(group: ShardGroup, directory: Path) -> XLMRobertaXLModel:
+    return XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False)
+
+
 def _of_rank(group: ShardGroup, directory: Path) -> Tensor:
-    trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False)
-    return fused_and_plain(trunk)[0]
+    return fused_and_plain(_trunk_of_rank(group, directory))[0]
 
 
 @pytest.mark.parametrize("num_ranks", [2, 3])
@@ -190,20 +200,20 @@ def test_fused_ranks_agree_with_one_in_bf16(num_ranks: int, tmp_path: Path) -> N
         assert (found - expected).abs().mean() < 0.01
 
 
-def _of_rank_that_may_lack_gcc(group: ShardGroup, directory: Path) -> tuple[Tensor, int]:
+def _of_rank_that_may_lack_gcc(group: ShardGroup, directory: Path) -> tuple[Tensor, str]:
     if group.rank == 1:
         os.environ["PATH"] = os.environ["XDG_CACHE_HOME"] = "/nowhere"
         _library.cache_clear()
-    FAST_PATH_CALLS.clear()
-    return _of_rank(group, directory), FAST_PATH_CALLS["linear in tiles"]
+    trunk = _trunk_of_rank(group, directory)
+    return fused_and_plain(trunk)[0], kernels_of(trunk)["linear"]
 
 
 @needs_amx_kernels
 def test_if_one_rank_has_no_tiles_none_uses_them(tmp_path: Path) -> None:
     expected = saved_trunk(tmp_path, torch.bfloat16)
-    for found, num_products in run_on_ranks(2, _of_rank_that_may_lack_gcc, tmp_path):
+    for found, linear in run_on_ranks(2, _of_rank_that_may_lack_gcc, tmp_path):
         assert (found - expected).abs().mean() < 0.01
-        assert num_products == 0
+        assert linear == "prepacked"
 
 
 def test_a_fused_trunk_refuses_what_it_cannot_do(tmp_path: Path) -> None:
@@ -224,13 +234,13 @@ def test_slices_hold_whole_sequences_in_order() -> None:
         again = PackedBatch.from_lengths(part.input_ids, part.lengths, pad_token_id=1)
         assert torch.equal(part.cu_seqlens, again.cu_seqlens)
         assert torch.equal(part.position_ids, again.position_ids)
-    filled = batch.filled_up(16, pad_token_id=1)
+    filled = batch.padded_to_multiple(16, pad_token_id=1)
     again = PackedBatch.from_lengths(filled.input_ids, [*LENGTHS, 11], pad_token_id=1)
     assert filled.lengths == again.lengths
     assert filled.input_ids.tolist() == [*batch.input_ids.tolist(), *[1] * 11]
     assert torch.equal(filled.position_ids, again.position_ids)
     assert torch.equal(filled.cu_seqlens, again.cu_seqlens)
-    assert again.filled_up(16, pad_token_id=1) is again
+    assert again.padded_to_multiple(16, pad_token_id=1) is again
     assert [part.lengths for part in batch.split(1)] == [(n,) for n in LENGTHS]
     assert PackedBatch.from_sequences([], pad_token_id=1).split(10) == []
 

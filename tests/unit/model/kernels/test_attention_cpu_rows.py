@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model import PackedBatch
-from model.kernels.attention_cpu_rows import MIN_FILLED_LENGTH, TILE_SIZE, attention_in_rows, row_groups
-from model.kernels.hardware import FAST_PATH_CALLS, has_amx, has_onednn_bf16
-from model.layers.attention import packed_attention
+from model.kernels import packed_attention as dispatch
+from model.kernels.attention_cpu_rows import MIN_FILLED_LENGTH, TILE_SIZE, row_groups, rows_attention
+from model.kernels.hardware import has_amx, has_onednn_bf16
+from tests.call_counts import count_calls
 
 LENGTHS = st.lists(
     st.one_of(st.integers(1, 40), st.sampled_from([16, 32, 33, 48, 64, 96, 100])), min_size=1, max_size=12
@@ -39,7 +40,7 @@ def test_each_sequence_attends_to_itself(lengths: list[int]) -> None:
     qkv = random_qkv(sum(lengths))
     exact = of_each_sequence(qkv, lengths, torch.float64)
     with torch.inference_mode():
-        found = attention_in_rows(*qkv, tuple(lengths))
+        found = rows_attention(*qkv, tuple(lengths))
         plain = of_each_sequence(qkv, lengths, torch.bfloat16)
     assert (found - exact).abs().mean() <= 1.2 * (plain - exact).abs().mean() + 1e-6
     torch.testing.assert_close(found.double(), exact, rtol=0.05, atol=0.05)
@@ -86,10 +87,10 @@ def test_layers_of_a_batch_share_one_plan() -> None:
 def test_neighbours_that_are_not_finite_do_no_harm() -> None:
     lengths = [45, 40, 20, 20]
     qkv = random_qkv(sum(lengths))
-    expected = attention_in_rows(*qkv, tuple(lengths))
+    expected = rows_attention(*qkv, tuple(lengths))
     for x in qkv:
         x[45:85] = x[105:] = torch.nan
-    found = attention_in_rows(*qkv, tuple(lengths))
+    found = rows_attention(*qkv, tuple(lengths))
     assert torch.equal(found[:45], expected[:45])
     assert torch.equal(found[85:105], expected[85:105])
 
@@ -97,16 +98,18 @@ def test_neighbours_that_are_not_finite_do_no_harm() -> None:
 @pytest.mark.skipif(
     not (has_amx() and has_onednn_bf16(torch.empty(0, dtype=torch.bfloat16))), reason="no AMX on this CPU"
 )
-def test_it_is_what_runs_where_there_are_tiles() -> None:
+def test_it_is_what_runs_where_there_are_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = [100, 100, 40, 3]
     qkv = random_qkv(sum(lengths))
     batch = PackedBatch.from_lengths(torch.zeros(sum(lengths), dtype=torch.long), lengths, pad_token_id=1)
-    FAST_PATH_CALLS.clear()
-    packed_attention(*qkv, batch, is_causal=True)
-    packed_attention(*(x.float() for x in qkv), batch)
+    calls = count_calls(monkeypatch, dispatch, "rows_attention")
+    dispatch.packed_attention(*qkv, batch, is_causal=True)
+    dispatch.packed_attention(*(x.float() for x in qkv), batch)
     with torch.enable_grad():
-        packed_attention(*qkv, batch)
-    assert "attention in rows" not in FAST_PATH_CALLS
+        dispatch.packed_attention(*qkv, batch)
+    assert not calls
     with torch.inference_mode():
-        packed_attention(*qkv, batch)
-    assert FAST_PATH_CALLS["attention in rows"] == 3  # of 112, 48 and 3 places
+        dispatch.packed_attention(*qkv, batch)
+        assert dispatch.attention_kernel(qkv[0]) == "amx rows"
+    assert len(calls) == 1
+    assert len(row_groups(tuple(lengths))) == 3  # of 112, 48 and 3 places

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from model import PackedBatch
 from model.kernels.attention_cudnn import WINDOW_LENGTH, window_runs
-from model.kernels.attention_gpu import attention_in_pieces
-from model.layers.attention import packed_attention
+from model.kernels.attention_gpu import gpu_attention
+from model.kernels.packed_attention import packed_attention
 
 
 @given(st.lists(st.sampled_from([1, 40, WINDOW_LENGTH - 1, WINDOW_LENGTH, WINDOW_LENGTH + 1, 2 * WINDOW_LENGTH])))
@@ -34,9 +34,9 @@ def test_a_run_is_cut_into_few_calls(num_windows: int, sizes: list[int]) -> None
 
 
 @pytest.mark.parametrize("lengths", [[512, 512, 40, 512, 3, 512, 512, 512, 9], [512, 512], [512] * 3, [40, 3]])
-@pytest.mark.parametrize("takes_windows", [False, True])
+@pytest.mark.parametrize("supports_cudnn", [False, True])
 def test_windows_and_all_else_come_back_in_their_places(
-    lengths: list[int], takes_windows: bool, monkeypatch: pytest.MonkeyPatch
+    lengths: list[int], supports_cudnn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With torch's attention in the place of each kernel, on a CPU."""
     calls: list[str] = []
@@ -58,14 +58,14 @@ def test_windows_and_all_else_come_back_in_their_places(
             if length != skipped_length:
                 out[:] = each_alone(*qkv)
 
-    monkeypatch.setattr("model.kernels.attention_gpu.takes_windows", lambda *qkv: takes_windows)
-    monkeypatch.setattr("model.kernels.attention_gpu.attention_in_windows", windows)
-    monkeypatch.setitem(sys.modules, "model.kernels.attention_triton", SimpleNamespace(attention_in_tiles_=tiles))
+    monkeypatch.setattr("model.kernels.attention_gpu.supports_cudnn", lambda *qkv: supports_cudnn)
+    monkeypatch.setattr("model.kernels.attention_gpu.cudnn_attention", windows)
+    monkeypatch.setitem(sys.modules, "model.kernels.attention_triton", SimpleNamespace(triton_attention_=tiles))
     qkv = torch.randn(sum(lengths), 3, 2, 16, generator=torch.Generator().manual_seed(0)).unbind(1)
     batch = PackedBatch.from_lengths(torch.zeros(sum(lengths), dtype=torch.long), lengths, pad_token_id=1)
-    found = attention_in_pieces(*qkv, batch.lengths)
+    found = gpu_attention(*qkv, batch.lengths)
     torch.testing.assert_close(found, packed_attention(*qkv, batch))
-    sizes = [size for _, size in window_runs(batch.lengths)] if takes_windows else []
+    sizes = [size for _, size in window_runs(batch.lengths)] if supports_cudnn else []
     assert [call for call in calls if call != "tiles"] == [f"{size} windows" for size in sizes]
     # A batch that is one run needs no tiles, and its result is nobody's copy.
     assert ("tiles" in calls) == (sizes != [len(lengths)])

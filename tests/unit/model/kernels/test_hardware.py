@@ -9,7 +9,8 @@ import torch
 
 from model.inference import encoder
 from model.inference.encoder import add_norms
-from model.inference.float8_linear import quantize_float8, quantizer
+from model.inference.float8_linear import quantizer
+from model.kernels.float8 import quantize_float8
 from model.kernels.hardware import has_triton, runs_triton
 
 
@@ -41,11 +42,11 @@ def test_kernels_in_triton_want_a_gpu_triton_and_a_compiler(
 def test_norms_of_float64_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel in Triton would compute them in fp32."""
     monkeypatch.setattr(encoder, "runs_triton", lambda device: True)
-    assert add_norms(torch.device("cuda"), torch.float64, None) == (encoder.add_norm, encoder.add_norm)
+    assert add_norms(torch.device("cuda"), torch.float64, None) == (encoder.torch_add_norm, encoder.torch_add_norm)
 
 
 def test_without_them_torch_does_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     for device in map(torch.device, ("cpu", "cuda")):
-        assert add_norms(device, torch.bfloat16, "float8") == (encoder.add_norm, encoder.add_norm)
+        assert add_norms(device, torch.bfloat16, "float8") == (encoder.torch_add_norm, encoder.torch_add_norm)
         assert quantizer(device, None) is quantize_float8

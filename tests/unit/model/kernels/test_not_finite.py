@@ -7,8 +7,7 @@ from torch import Tensor
 from model import PackedBatch
 from model.kernels.hardware import has_onednn_bf16
 from model.kernels.not_finite import keep_not_finite_
-from model.layers import attention
-from model.layers.attention import packed_attention
+from model.kernels.packed_attention import packed_attention
 
 LENGTHS = [5, 1, 5, 33, 33]
 """Short and longer than a vector of scores; equal neighbours share a call."""
@@ -56,7 +55,7 @@ def test_keys_of_which_none_is_finite(dtype: torch.dtype) -> None:
 
 @pytest.mark.skipif(not has_onednn_bf16(torch.empty(0, dtype=torch.bfloat16)), reason="no bf16 of oneDNN")
 def test_attention_in_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "has_amx", lambda: True)
+    monkeypatch.setattr("model.kernels.packed_attention.has_amx", lambda: True)
     test_a_query_that_is_not_finite(torch.bfloat16, (-INF, 0.0), is_causal=False)
     test_keys_of_which_none_is_finite(torch.bfloat16)
 

@@ -13,8 +13,8 @@ from model import (
     XLMRobertaXLForTokenClassification,
 )
 from model.layers.dropout import DropoutSeed, dropout, dropout_heads
-from model.packing import pack
 from tests.oracle import assert_close, oracle_of, padded_batch, random_ids, randomize
+from tests.packing import pack
 
 CONFIG = XLMRobertaXLConfig(
     vocab_size=60, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=32,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from model import ShardGroup
 from model.layers.vocab_top_k import vocab_parallel_top_k
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
 
 VOCAB_SIZE, K = 100, 3
 

@@ -15,7 +15,6 @@ from model import (
     XLMRobertaXLForTokenClassification,
     XLMRobertaXLModel,
 )
-from model.packing import pack
 from tests.oracle import (
     assert_close,
     assert_same_gradients,
@@ -25,6 +24,7 @@ from tests.oracle import (
     random_ids,
     randomize,
 )
+from tests.packing import pack
 
 CONFIG = XLMRobertaXLConfig(
     vocab_size=60, hidden_size=24, num_hidden_layers=3, num_attention_heads=4, intermediate_size=32,

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model import ShardGroup
-from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, Shard, VocabParallelEmbedding
+from model.parallel.layers import ColumnParallelLinear, RowParallelLinear, VocabParallelEmbedding
+from model.parallel.shard import Shard
 
 # `bounds` needs no process group, and no layer talks to one while it is built.
 NO_PROCESS_GROUP: torch.distributed.ProcessGroup = object()  # type: ignore[assignment]

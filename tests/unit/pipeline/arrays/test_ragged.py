@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.arrays.ragged import Ragged, cut, join, offsets_of, ranges
+from pipeline.arrays.ragged import Ragged, concat_rows, cut, offsets_of, ranges
 
 Rows = list[list[int]]
 ROWS: st.SearchStrategy[Rows] = st.lists(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=6), max_size=6)
@@ -37,7 +37,7 @@ def test_ranges(cases: list[tuple[int, int]]) -> None:
 @given(st.lists(st.tuples(*[st.lists(st.integers(0, 99), max_size=4)] * 3), max_size=6))
 def test_join(rows: list[tuple[list[int], list[int], list[int]]]) -> None:
     parts = [ragged([row[i] for row in rows]) for i in range(3)]
-    joined = join(*parts)
+    joined = concat_rows(*parts)
     assert joined.values.dtype == np.int32
     assert listed(joined) == [a + b + c for a, b, c in rows]
 

@@ -1,13 +1,12 @@
-"""Windows over texts of any length, and where very long texts are cut before they are tokenized."""
+"""Windows over texts of any length."""
 
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.arrays.windows import Windows, cut_windows, pieces_of_text
+from pipeline.arrays.windows import Windows, cut_windows
 
 Cut = tuple[int, int, int]
 """Tokens, capacity of a window, stride."""
@@ -86,33 +85,3 @@ def test_an_example() -> None:
     """Ten tokens in windows of six that overlap by two: the last is moved back, the overlap shared."""
     windows = windows_of([(9, 6, 2)], 2)
     assert of_text(windows, 0) == [(range(6), range(4)), (range(3, 9), range(4, 9))]
-
-
-TEXTS = st.text(st.sampled_from("abc <>mask\n\u3000\x85\x1f語é"), max_size=300)
-
-
-@given(TEXTS, st.integers(20, 60))
-def test_pieces_of_a_text_are_bounded_and_lose_nothing(text: str, max_chars: int) -> None:
-    offsets = pieces_of_text(text, max_chars)
-    assert (offsets[0], offsets[-1]) == (0, len(text))
-    assert "".join(text[begin:end] for begin, end in pairwise(offsets)) == text
-    assert all(0 < end - begin <= max_chars for begin, end in pairwise(offsets)) or not text
-    assert len(offsets) == 2 or len(text) > max_chars
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        pytest.param("a" * 95 + " " + "b" * 60, 95, id="before the blank"),
-        pytest.param("a" * 100 + " " + "b" * 60, 100, id="a blank just behind"),
-        pytest.param("a" * 93 + "  " + "b" * 60, 94, id="before the last of several"),
-        pytest.param("a" * 80 + " " + "b" * 60, 100, id="no blank in the last tenth"),
-        pytest.param("a" * 95 + "\u3000" + "b" * 60, 95, id="ideographic space"),
-        pytest.param("a" * 95 + "\x85" + "b" * 60, 100, id="white space that the tokenizer drops"),
-        pytest.param("語" * 97 + "<mask>" + "語" * 60, 97, id="before a mask"),
-        pytest.param("語" * 94 + "<mask>" + "語" * 60, 100, id="behind a mask"),
-        pytest.param("語" * 100 + "<mask>" + "語" * 60, 100, id="just before a mask"),
-    ],
-)
-def test_where_a_long_text_is_cut(text: str, expected: int) -> None:
-    assert pieces_of_text(text, 100)[1] == expected

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batching.batch_pieces import Outcome, halves, join, pieces_within, take_sequences
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.replica.model_runner import Results
+from pipeline.batching.batch_pieces import BatchOutcome, halves, join_outcomes, pieces_within, take_sequences
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.tasks.requests import HeadRequest
 
 
 @st.composite
@@ -32,10 +32,10 @@ def batches(draw: Any) -> ShardBatch:
     return ShardBatch("trunk", np.arange(num_tokens, dtype=np.int32) + 100, lengths, requests, seed=3)
 
 
-def compute(batch: ShardBatch) -> Results:
+def compute(batch: ShardBatch) -> BatchOutput:
     """In the place of a shard: numbers that tell which tokens they are of; two arrays for one of the heads."""
     ends = np.cumsum(batch.lengths)
-    results: Results = {}
+    results: BatchOutput = {}
     for name, request in batch.requests.items():
         if not request.of_tokens:
             first = batch.input_ids[(ends - batch.lengths)[request.index]]
@@ -46,7 +46,7 @@ def compute(batch: ShardBatch) -> Results:
     return results
 
 
-def assert_equal(found: Results, expected: Results) -> None:
+def assert_equal(found: BatchOutput, expected: BatchOutput) -> None:
     assert found.keys() == expected.keys()
     for name, arrays in expected.items():
         for one, other in zip(found[name], arrays, strict=True):
@@ -60,7 +60,7 @@ def test_pieces_together_give_what_the_whole_gives(batch: ShardBatch, token_budg
     for piece in pieces:
         assert len(piece.batch.input_ids) <= token_budget or len(piece.batch.lengths) == 1
         assert (piece.batch.trunk, piece.batch.seed) == ("trunk", 3)
-    outcome = join([(piece, Outcome(compute(piece.batch))) for piece in pieces])
+    outcome = join_outcomes([(piece, BatchOutcome(compute(piece.batch))) for piece in pieces])
     assert outcome.lost == {}
     assert_equal(outcome.results, compute(batch))
 
@@ -77,8 +77,8 @@ def test_lost_sequences_are_left_out_and_told_by_their_number_in_the_whole(
         here = [i for i, number in enumerate(piece.sequences.tolist()) if number in lost]
         left = np.array([i for i in range(len(piece.sequences)) if i not in here], dtype=np.int64)
         results = compute(take_sequences(piece.batch, left).batch) if len(left) else {}
-        outcomes.append((piece, Outcome(results, dict.fromkeys(here, "broken"))))
-    outcome = join(outcomes)
+        outcomes.append((piece, BatchOutcome(results, dict.fromkeys(here, "broken"))))
+    outcome = join_outcomes(outcomes)
     assert outcome.lost == dict.fromkeys(sorted(lost), "broken")
     assert_equal(outcome.results, compute(take_sequences(batch, rest).batch) if len(rest) else {})
 

@@ -12,10 +12,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from pipeline.batching.finite_results import NOT_FINITE, NOT_FINITE_IN_FLOAT16, not_finite_sequences
-from pipeline.batching.result_collector import Collected
-from pipeline.batching.shard_batch import Places
+from pipeline.batching.finite_results import NOT_FINITE, not_finite_sequences
+from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.columns import ERROR
+from pipeline.tasks.embedding import NOT_FINITE_IN_FLOAT16
+from pipeline.tasks.requests import Places
 from tests.not_finite_rows import (
     FIRST_OVERFLOW,
     GENERATION_HEADS,
@@ -53,7 +54,7 @@ def problems(values: list[Any], task: str = "text-classification", **options: An
     array: NDArray[Any] = np.array(values)
     if array.dtype == np.float64:
         array = array.astype(np.float32)
-    collected = Collected()
+    collected = HeadOutputCollector()
     places = np.arange(10, 10 + len(array))
     collected.add((np.zeros(len(array), dtype=np.int64), array), Places(places, places))
     return not_finite_sequences(make_head("head", task, **options), collected)
@@ -81,7 +82,7 @@ def test_vectors_that_float16_does_not_hold() -> None:
     def found(**options: Any) -> dict[int, str]:
         """Of vectors that end just below and at the first number that is infinite in float16, or are NaN."""
         values = np.array([[1.0, 65519.0], [-65520.0, 1.0], [NAN, 7e4]], dtype=np.float32)
-        collected = Collected()
+        collected = HeadOutputCollector()
         collected.add((values,), Places(np.arange(3), np.zeros(3, dtype=np.int64)))
         return not_finite_sequences(make_head("vector", "embedding", **options), collected)
 

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.fragment_columns import FragmentColumns
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.columns import sequence_column
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head
-from pipeline.replica.model_runner import Results
+from pipeline.heads.tokenizer import load_tokenizer
+from pipeline.tasks.requests import HeadRequest
 from tests.oracle import TOLERANCE, oracle_of, randomize
-from tests.pipeline_in_process import annotate_in_process
+from tests.pipeline_in_process import annotate_in_process, compute_head_columns
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
@@ -57,7 +58,7 @@ class Ranks:
     num_ahead: int = 0
     batches: list[ShardBatch] = field(default_factory=list)
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         waiting: deque[ShardBatch] = deque()
         for batch in batches:
             self.batches.append(batch)
@@ -66,7 +67,7 @@ class Ranks:
                 yield self._results(waiting.popleft())
         yield from map(self._results, waiting)
 
-    def _results(self, batch: ShardBatch) -> Results:
+    def _results(self, batch: ShardBatch) -> BatchOutput:
         widths = {head.name: 4 if head.config.hidden_size == 4 else 3 for head in self.heads}
         return {n: (values_of(batch, n, request, widths[n]),) for n, request in batch.requests.items()}
 
@@ -92,19 +93,19 @@ def fragment_of(num_rows: int) -> Fragment:
 
 def compute(
     tokenizer: XLMRobertaXLTokenizer, ranks: Ranks, encoded: pa.Table, *, token_budget: int = 64
-) -> HeadColumns:
+) -> FragmentColumns:
     fragment = fragment_of(encoded.num_rows)
     return compute_head_columns(encoded, fragment, ranks.heads, tokenizer, ranks.run, token_budget=token_budget)
 
 
-def windows_of(encoded: pa.Table, source: int, row: int) -> list[dict[str, Any]]:
-    windows: list[dict[str, Any]] = encoded.column(sequence_column(source))[row].as_py()
+def windows_of(encoded: pa.Table, spec: int, row: int) -> list[dict[str, Any]]:
+    windows: list[dict[str, Any]] = encoded.column(sequence_column(spec))[row].as_py()
     return windows
 
 
-def mean_of_windows(encoded: pa.Table, source: int, row: int) -> float:
+def mean_of_windows(encoded: pa.Table, spec: int, row: int) -> float:
     """Of the sums of their ids, weighted by the tokens that they own."""
-    windows = windows_of(encoded, source, row)
+    windows = windows_of(encoded, spec, row)
     owned = [window["owned_end"] - window["owned_begin"] for window in windows]
     return float(np.average([sum(window["input_ids"]) for window in windows], weights=owned))
 
@@ -186,7 +187,7 @@ def test_prompts_are_batched_by_their_seed_and_apart_from_texts(tokenizer: XLMRo
     ]
     batches: list[ShardBatch] = []
 
-    def run(taken: Iterable[ShardBatch]) -> Iterator[Results]:
+    def run(taken: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
         for batch in taken:
             batches.append(batch)
             yield {}

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pytest
 
 from model import ShardGroup
-from pipeline.batching.batch_pieces import Outcome, take_sequences
-from pipeline.batching.fragment_columns import HeadColumns, compute_head_columns
+from pipeline.batching.batch_pieces import BatchOutcome, take_sequences
+from pipeline.batching.fragment_columns import FragmentColumns
 from pipeline.batching.lost_rows import with_problems
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.columns import ERROR, sequence_column
-from pipeline.replica.model_runner import Shard
-from tests.pipeline_in_process import Encoded, encode_in_process
+from pipeline.replica.model_runner import ModelRunner
+from tests.pipeline_in_process import Encoded, compute_head_columns, encode_in_process
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 
@@ -35,18 +35,18 @@ def encoded(tmp_path_factory: pytest.TempPathFactory) -> Encoded:
     return encode_in_process(directory, table, HEADS, tiny_checkpoint(directory / "model"), route="heads")
 
 
-def annotate(encoded: Encoded, lost: set[tuple[int, ...]]) -> HeadColumns:
+def annotate(encoded: Encoded, lost: set[tuple[int, ...]]) -> FragmentColumns:
     """Columns where the sequences with these token ids are lost."""
-    shard = Shard(encoded.heads, encoded.settings, ShardGroup())
+    shard = ModelRunner(encoded.heads, encoded.settings, ShardGroup())
 
-    def outcome(batch: ShardBatch) -> Outcome:
+    def outcome(batch: ShardBatch) -> BatchOutcome:
         ends = np.cumsum(batch.lengths)
         sequences = np.split(batch.input_ids, ends[:-1])
         here = {i: "it was lost" for i, ids in enumerate(sequences) if tuple(ids.tolist()) in lost}
         rest = np.array([i for i in range(len(sequences)) if i not in here], dtype=np.int64)
-        return Outcome(shard.launch(take_sequences(batch, rest).batch).results() if len(rest) else {}, here)
+        return BatchOutcome(shard.launch(take_sequences(batch, rest).batch).results() if len(rest) else {}, here)
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[Outcome]:
+    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
         return map(outcome, batches)
 
     return compute_head_columns(
@@ -54,8 +54,8 @@ def annotate(encoded: Encoded, lost: set[tuple[int, ...]]) -> HeadColumns:
     )
 
 
-def windows_of(encoded: Encoded, source: int, row: int) -> list[tuple[int, ...]]:
-    return [tuple(window["input_ids"].as_py()) for window in encoded.rows[sequence_column(source)][row]]
+def windows_of(encoded: Encoded, spec: int, row: int) -> list[tuple[int, ...]]:
+    return [tuple(window["input_ids"].as_py()) for window in encoded.rows[sequence_column(spec)][row]]
 
 
 def test_without_losses_there_are_no_problems(encoded: Encoded) -> None:
@@ -91,9 +91,7 @@ def flat(value: Any) -> list[float]:
 
 
 def test_everything_may_be_lost(encoded: Encoded) -> None:
-    everything = {
-        ids for source in (0, 1) for row in range(len(TEXTS)) for ids in windows_of(encoded, source, row)
-    }
+    everything = {ids for spec in (0, 1) for row in range(len(TEXTS)) for ids in windows_of(encoded, spec, row)}
     found = annotate(encoded, everything)
     assert all(column.null_count == len(TEXTS) for column in found.columns.values())
     assert found.problems == {

@@ -7,9 +7,10 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.batching.result_collector import Collected
-from pipeline.batching.sequences import SequenceSet, WindowArrays
-from pipeline.batching.shard_batch import Places
+from pipeline.arrays.windows import WindowArrays
+from pipeline.batching.result_collector import HeadOutputCollector
+from pipeline.batching.sequences import SequenceSet
+from pipeline.tasks.requests import Places
 from tests.unit.pipeline.compute_fixtures import window_column, window_of
 
 WINDOWS = WindowArrays.from_column(window_column([[window_of([0, 5, 6, 2])] * 3, [window_of([0, 7, 2])]]))
@@ -25,7 +26,7 @@ def test_the_order_is_that_of_sequences_and_tokens_however_they_were_batched(
     places: list[tuple[int, int]], data: st.DataObject
 ) -> None:
     cuts = [0, *sorted(data.draw(st.lists(st.integers(0, 12), max_size=4))), 12]
-    collected = Collected()
+    collected = HeadOutputCollector()
     for begin, end in pairwise(cuts):
         sequence, position = (np.array([p[k] for p in places[begin:end]], dtype=np.int64) for k in (0, 1))
         values = (10 * sequence + position).astype(np.float32)
@@ -40,7 +41,7 @@ def test_the_order_is_that_of_sequences_and_tokens_however_they_were_batched(
 
 
 def test_a_head_without_results() -> None:
-    results = Collected().in_order(SEQUENCES, WINDOWS, CONTEXT)
+    results = HeadOutputCollector().in_order(SEQUENCES, WINDOWS, CONTEXT)
     assert results.values == ()
     assert results.row.tolist() == []
     assert results.row_offsets.tolist() == [0, 0, 0]

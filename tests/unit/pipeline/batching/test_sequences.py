@@ -9,13 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
-from pipeline.batching.shard_batch import HeadRequest, Places, make_batch
-from pipeline.batching.trunk_passes import Stream, streams_of
+from pipeline.batching.sequences import SequenceSet, gather_sequences
+from pipeline.batching.shard_batch import make_batch
+from pipeline.batching.trunk_passes import TrunkPass, trunk_passes
 from pipeline.heads.resolve import Head
-from pipeline.tasks.all_tasks import MaskedLMLossHead
+from pipeline.tasks.masked_lm_loss import MaskedLMLossHead
+from pipeline.tasks.requests import HeadRequest, Places
 from tests.unit.pipeline.compute_fixtures import make_head, window_column, window_of
 
 VOCABULARY = Vocabulary(mask_id=39)
@@ -33,23 +35,23 @@ Row = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """A fragment: heads, the windows of each row for each source, and who wants what."""
+    """A fragment: heads, the windows of each row for each spec, and who wants what."""
 
     heads: list[Head]
     rows: list[list[Row]]
     wanted: NDArray[np.bool_]
 
     @property
-    def streams(self) -> list[Stream]:
-        return streams_of(self.heads)
+    def passes(self) -> list[TrunkPass]:
+        return trunk_passes(self.heads)
 
     @property
     def hashes(self) -> NDArray[np.uint64]:
         return row_hashes("a.parquet", 5, len(self.wanted))
 
     def gather(self) -> SequenceSet:
-        sources = [WindowArrays.from_column(window_column(rows)) for rows in self.rows]
-        return gather_sequences(sources, self.streams, self.wanted, self.hashes, VOCABULARY)
+        specs = [WindowArrays.from_column(window_column(rows)) for rows in self.rows]
+        return gather_sequences(specs, self.passes, self.wanted, self.hashes, VOCABULARY)
 
 
 @st.composite
@@ -80,7 +82,7 @@ def windows(draw: st.DrawFn) -> Row:
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     heads = draw(st.lists(st.sampled_from(HEADS), min_size=1, unique_by=lambda head: head.name))
-    num_sources = len({head.source for head in heads})
+    num_sources = len({head.sequence_spec for head in heads})
     num_rows = draw(st.integers(1, 5))
     row = st.just(list[dict[str, Any]]()) | windows()
     rows = [draw(st.lists(row, min_size=num_rows, max_size=num_rows)) for _ in range(num_sources)]
@@ -90,9 +92,9 @@ def cases(draw: st.DrawFn) -> Case:
 
 @dataclass(frozen=True)
 class Expected:
-    """A sequence: its stream and row, its tokens, and what is to be predicted."""
+    """A sequence: its trunk_pass and row, its tokens, and what is to be predicted."""
 
-    stream: int
+    trunk_pass: int
     row: int
     ids: list[int]
     labels: list[int]
@@ -101,21 +103,21 @@ class Expected:
 def expected_sequences(case: Case) -> list[Expected]:
     """Every sequence of a fragment, the slow way."""
     found = []
-    for i, stream in enumerate(case.streams):
-        for row, shown in enumerate(case.rows[stream.source]):
-            if case.wanted[row, list(stream.heads)].any():
-                found += [Expected(i, row, *form) for form in masked_forms(case, stream, row, shown)]
+    for i, trunk_pass in enumerate(case.passes):
+        for row, shown in enumerate(case.rows[trunk_pass.spec]):
+            if case.wanted[row, list(trunk_pass.heads)].any():
+                found += [Expected(i, row, *form) for form in masked_forms(case, trunk_pass, row, shown)]
     return found
 
 
-def masked_forms(case: Case, stream: Stream, row: int, shown: Row) -> list[tuple[list[int], list[int]]]:
+def masked_forms(case: Case, trunk_pass: TrunkPass, row: int, shown: Row) -> list[tuple[list[int], list[int]]]:
     """Ids and labels of each sequence that the windows of a row become."""
-    masked = {} if stream.masking is None else sampled_tokens(case, stream, row, shown)
+    masked = {} if trunk_pass.masking is None else sampled_tokens(case, trunk_pass, row, shown)
     forms = []
     for window in shown:
         ids, nothing = list(window["input_ids"]), [-100] * len(window["input_ids"])
         owned = range(window["owned_begin"], window["owned_end"])
-        if stream.masking is not None and stream.masking.strategy == "all":
+        if trunk_pass.masking is not None and trunk_pass.masking.strategy == "all":
             for at in owned:
                 one_masked, one_label = list(ids), list(nothing)
                 one_masked[at], one_label[at] = VOCABULARY.mask_id, ids[at]
@@ -130,9 +132,9 @@ def masked_forms(case: Case, stream: Stream, row: int, shown: Row) -> list[tuple
     return forms
 
 
-def sampled_tokens(case: Case, stream: Stream, row: int, shown: Row) -> dict[int, int]:
+def sampled_tokens(case: Case, trunk_pass: TrunkPass, row: int, shown: Row) -> dict[int, int]:
     """What the chosen tokens of a row's text are replaced by, drawn as if the text stood in one piece."""
-    assert stream.masking is not None
+    assert trunk_pass.masking is not None
     text: list[int] = []
     for window in shown:
         text += window["input_ids"][window["owned_begin"] : window["owned_end"]]
@@ -142,8 +144,8 @@ def sampled_tokens(case: Case, stream: Stream, row: int, shown: Row) -> dict[int
         np.arange(len(text)),
         np.ones(len(text), dtype=bool),
         case.hashes[row : row + 1],
-        probability=stream.masking.probability,
-        seed=stream.masking.seed,
+        probability=trunk_pass.masking.probability,
+        seed=trunk_pass.masking.seed,
         vocabulary=VOCABULARY,
     )
     return {i: int(masked[i]) for i in np.flatnonzero(labels != -100).tolist()}
@@ -159,9 +161,9 @@ def test_gathered_sequences_are_those_of_a_plain_loop(case: Case) -> None:
         position = sequences.masked_position[i]
         if position >= 0:
             labels[position], ids[position] = ids[position], VOCABULARY.mask_id
-        stream = int(sequences.stream[i])
-        row = sequences.sources[case.streams[stream].source].row[sequences.window[i]]
-        found.append(Expected(stream, int(row), ids, labels))
+        trunk_pass = int(sequences.trunk_pass[i])
+        row = sequences.windows_by_spec[case.passes[trunk_pass].spec].row[sequences.window[i]]
+        found.append(Expected(trunk_pass, int(row), ids, labels))
     assert found == expected_sequences(case)
 
 
@@ -170,14 +172,14 @@ def test_a_batch_holds_the_chosen_sequences_and_asks_each_head_for_its_own(
     case: Case, data: st.DataObject
 ) -> None:
     sequences, expected = case.gather(), expected_sequences(case)
-    trunks = [case.streams[sequence.stream].trunk for sequence in expected]
+    trunks = [case.passes[sequence.trunk_pass].trunk for sequence in expected]
     if not trunks:
         return
     trunk = data.draw(st.sampled_from(sorted(set(trunks))))
     here = [i for i, t in enumerate(trunks) if t == trunk]
     indices = data.draw(st.lists(st.sampled_from(here), min_size=1, unique=True))
     batch, places = make_batch(
-        sequences, np.array(indices), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+        sequences, np.array(indices), case.passes, case.heads, case.wanted, VOCABULARY.mask_id
     )
     assert batch.trunk == trunk
     assert not batch.generates
@@ -197,7 +199,7 @@ def assert_requests(
     expected: dict[str, list[tuple[int, int | None, int, int]]] = {}
     begin = 0
     for number, (i, sequence) in enumerate(chosen):
-        for h in case.streams[sequence.stream].heads:
+        for h in case.passes[sequence.trunk_pass].heads:
             if not case.wanted[sequence.row, h]:
                 continue
             asked = expected.setdefault(case.heads[h].name, [])
@@ -224,7 +226,7 @@ def test_making_a_batch_leaves_the_set_as_it_was() -> None:
     sequences = case.gather()
     for _ in range(2):
         batch, _ = make_batch(
-            sequences, np.array([1, 0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+            sequences, np.array([1, 0]), case.passes, case.heads, case.wanted, VOCABULARY.mask_id
         )
         assert batch.input_ids.tolist() == [0, 5, 39, 2, 0, 39, 6, 2]
         labels = batch.requests["in turn"].labels
@@ -269,7 +271,7 @@ def test_a_head_asks_for_the_tokens_that_it_needs_and_no_others(
     case = Case([make_head("head", task, **options)], [[[window], [window]]], np.array([[True], [True]]))
     sequences = case.gather()
     batch, places = make_batch(
-        sequences, np.array([1, 0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+        sequences, np.array([1, 0]), case.passes, case.heads, case.wanted, VOCABULARY.mask_id
     )
     length = len(window["input_ids"])
     index = batch.requests["head"].index.tolist()
@@ -285,7 +287,7 @@ def test_a_causal_loss_predicts_each_owned_token_from_the_one_before_and_the_end
     is_last: bool, expected: list[tuple[int, int]]
 ) -> None:
     case = Case([make_head("head", "causal-lm-loss")], [[[TEXT | {"is_last": is_last}]]], np.array([[True]]))
-    batch, _ = make_batch(case.gather(), np.array([0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id)
+    batch, _ = make_batch(case.gather(), np.array([0]), case.passes, case.heads, case.wanted, VOCABULARY.mask_id)
     request = batch.requests["head"]
     assert request.labels is not None
     assert list(zip(request.index.tolist(), request.labels.tolist(), strict=True)) == expected
@@ -295,7 +297,7 @@ def test_prompts_of_a_head_are_seeded_by_what_they_hold() -> None:
     def seed(ids: list[int], seed: int) -> int:
         case = Case([make_head("head", "text-generation", seed=seed)], [[[window_of(ids)]]], np.array([[True]]))
         batch, _ = make_batch(
-            case.gather(), np.array([0]), case.streams, case.heads, case.wanted, VOCABULARY.mask_id
+            case.gather(), np.array([0]), case.passes, case.heads, case.wanted, VOCABULARY.mask_id
         )
         assert batch.generates
         return batch.seed

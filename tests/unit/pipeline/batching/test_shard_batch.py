@@ -11,15 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import SequenceSet, WindowArrays, gather_sequences
-from pipeline.batching.shard_batch import HeadRequest, Places, ShardBatch, make_batch
+from pipeline.batching.sequences import SequenceSet, gather_sequences
+from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
-from pipeline.batching.trunk_passes import streams_of
+from pipeline.batching.trunk_passes import trunk_passes
 from pipeline.columns import WANTED, sequence_column
 from pipeline.encoding.fragment import encode_fragment
-from pipeline.heads.resolve import sources_of
+from pipeline.heads.resolve import sequence_specs
+from pipeline.tasks.requests import HeadRequest, Places
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 
@@ -68,8 +70,8 @@ class Fragment:
 
     def windows(self, name: str) -> list[tuple[int, int, dict[str, Any]]]:
         """The windows that a head has to read: number, row, and what it is."""
-        source = sources_of(HEADS).index(HEADS[NAMES.index(name)].source)
-        rows = self.table.column(sequence_column(source)).to_pylist()
+        spec = sequence_specs(HEADS).index(HEADS[NAMES.index(name)].sequence_spec)
+        rows = self.table.column(sequence_column(spec)).to_pylist()
         numbered = enumerate((row, window) for row, windows in enumerate(rows) for window in windows)
         return [(n, row, window) for n, (row, window) in numbered if self.wanted[row, NAMES.index(name)]]
 
@@ -99,10 +101,10 @@ def fragment_of(table: pa.Table, tokenizer: XLMRobertaXLTokenizer) -> Fragment:
     encoded = encode_fragment(table, HEADS, tokenizer, route="route", kept_columns=[])
     flags = encoded.column(WANTED).combine_chunks().flatten().to_numpy(zero_copy_only=False)
     wanted = flags.reshape(-1, len(HEADS))
-    columns = [encoded.column(sequence_column(i)).combine_chunks() for i in range(len(sources_of(HEADS)))]
+    columns = [encoded.column(sequence_column(i)).combine_chunks() for i in range(len(sequence_specs(HEADS)))]
     sequences = gather_sequences(
         [WindowArrays.from_column(column) for column in columns],
-        streams_of(HEADS),
+        trunk_passes(HEADS),
         wanted,
         row_hashes("a.parquet", 0, table.num_rows),
         Vocabulary(tokenizer.mask_token_id),
@@ -114,16 +116,14 @@ def asked_in_batches(
     fragment: Fragment, tokenizer: XLMRobertaXLTokenizer, token_budget: int
 ) -> dict[str, list[Asked]]:
     """By head, what all batches together ask it for."""
-    sequences, streams = fragment.sequences, streams_of(HEADS)
-    kinds = np.array([f"{streams[i].trunk} {streams[i].generates}" for i in sequences.stream.tolist()])
+    sequences, passes = fragment.sequences, trunk_passes(HEADS)
+    kinds = np.array([f"{passes[i].trunk} {passes[i].generates}" for i in sequences.trunk_pass.tolist()])
     asked: dict[str, list[Asked]] = {name: [] for name in NAMES}
     for kind in sorted(set(kinds.tolist())):
         here = np.flatnonzero(kinds == kind)
         for chosen in plan_batches(sequences.length[here], token_budget):
             indices = here[chosen]
-            batch, places = make_batch(
-                sequences, indices, streams, HEADS, fragment.wanted, tokenizer.mask_token_id
-            )
+            batch, places = make_batch(sequences, indices, passes, HEADS, fragment.wanted, tokenizer.mask_token_id)
             assert f"{batch.trunk} {batch.generates}" == kind
             assert len(batch.input_ids) <= token_budget or len(indices) == 1
             for name, request in batch.requests.items():
@@ -140,11 +140,11 @@ def asked_of(
     is_on_sequences: bool,
 ) -> Iterator[Asked]:
     """What a head is asked for in a batch; the index says where that is, the places say where it belongs."""
-    sequences, streams = fragment.sequences, streams_of(HEADS)
+    sequences, passes = fragment.sequences, trunk_passes(HEADS)
     begins = np.cumsum(batch.lengths) - batch.lengths
     for k, index in enumerate(request.index.tolist()):
         sequence, position = int(places.sequence[k]), int(places.position[k])
-        windows = sequences.sources[streams[sequences.stream[sequence]].source]
+        windows = sequences.windows_by_spec[passes[sequences.trunk_pass[sequence]].spec]
         window = int(sequences.window[sequence])
         place = (int(windows.row[window]), int(windows.item[window]), window)
         if is_on_sequences:
@@ -208,14 +208,14 @@ def assert_sampled(asked: list[Asked], all_tokens: list[Asked]) -> None:
 @settings(max_examples=50)
 @given(tables())
 def test_one_sequence_serves_all_heads_that_read_it(tokenizer: XLMRobertaXLTokenizer, table: pa.Table) -> None:
-    """Of one stream there is one sequence a window, as long as any of its heads wants the row."""
+    """Of one trunk_pass there is one sequence a window, as long as any of its heads wants the row."""
     fragment = fragment_of(table, tokenizer)
-    sequences, streams = fragment.sequences, streams_of(HEADS)
-    together = [{NAMES[h] for h in stream.heads} for stream in streams]
+    sequences, passes = fragment.sequences, trunk_passes(HEADS)
+    together = [{NAMES[h] for h in trunk_pass.heads} for trunk_pass in passes]
     assert {"topic", "entities", "mean", "vectors"} in together
     for i, names in enumerate(together):
         windows = {number: window for name in names for number, _, window in fragment.windows(name)}
-        found = sequences.window[sequences.stream == i].tolist()
+        found = sequences.window[sequences.trunk_pass == i].tolist()
         if names == {"every"}:
             assert len(found) == sum(w["owned_end"] - w["owned_begin"] for w in windows.values())
         else:

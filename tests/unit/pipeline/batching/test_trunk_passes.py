@@ -1,58 +1,10 @@
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pytest
 
-from pipeline.batching.trunk_passes import Masking, Routes, Stream, route_rows, streams_of
+from pipeline.batching.trunk_passes import TrunkPass, trunk_passes
+from pipeline.tasks.contract import Masking
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
-
-NAMES = ["topic", "vector", "loss"]
-
-
-def routes_of(route: pa.Array | pa.ChunkedArray) -> Routes:
-    return route_rows(pa.table({"heads": route}), "heads", NAMES)
-
-
-def test_without_a_route_every_row_gets_every_head() -> None:
-    routes = route_rows(pa.table({"heads": ["topic"] * 3}), None, NAMES)
-    assert routes.wanted.shape == (3, 3)
-    assert routes.wanted.all()
-    assert routes.errors == {}
-
-
-@pytest.mark.parametrize(
-    ("values", "type_"),
-    [
-        (["vector", None, "loss"], pa.string()),
-        (["vector", None, "loss"], pa.large_string()),
-        (["vector", None, "loss"], pa.dictionary(pa.int32(), pa.string())),
-        ([["vector"], None, ["loss", "loss"]], pa.list_(pa.string())),
-        ([["vector"], None, ["loss"]], pa.large_list(pa.string())),
-        ([["vector"], None, ["loss"]], pa.list_(pa.string(), 1)),
-    ],
-)
-def test_a_row_names_its_heads_and_null_stands_for_all(values: list[Any], type_: pa.DataType) -> None:
-    routes = routes_of(pa.chunked_array([pa.array(values[:1], type_), pa.array(values[1:], type_)]))
-    assert routes.wanted.tolist() == [[False, True, False], [True, True, True], [False, False, True]]
-    assert routes.errors == {}
-
-
-def test_several_heads_none_and_a_column_of_nulls() -> None:
-    routes = routes_of(pa.array([["loss", "topic"], []]))
-    assert routes.wanted.tolist() == [[True, False, True], [False, False, False]]
-    assert routes.errors == {}
-    assert routes_of(pa.nulls(2)).wanted.all()
-
-
-def test_an_unknown_head_is_the_error_of_its_row_alone() -> None:
-    routes = routes_of(pa.array([["topic", "topics"], ["topic"], [""], [None]], pa.list_(pa.string())))
-    assert routes.wanted.tolist() == [[False] * 3, [True, False, False], [False] * 3, [False] * 3]
-    assert routes.errors == {
-        0: "column 'heads' names 'topics', expected names among topic, vector, loss",
-        2: "column 'heads' names '', expected names among topic, vector, loss",
-        3: "column 'heads' holds a name that is null, expected names of heads",
-    }
 
 
 def test_heads_that_read_the_same_tokens_share_a_stream() -> None:
@@ -64,12 +16,12 @@ def test_heads_that_read_the_same_tokens_share_a_stream() -> None:
         make_head("title", "embedding", text="title"),
         make_head("topic 2", "text-classification", weights="elsewhere"),
     ]
-    streams = streams_of(heads)
-    assert streams == [
-        Stream("trunk", 0, (0, 1, 5)),
-        Stream("trunk", 1, (2,)),
-        Stream("other", 0, (3,)),
-        Stream("trunk", 2, (4,)),
+    passes = trunk_passes(heads)
+    assert passes == [
+        TrunkPass("trunk", 0, (0, 1, 5)),
+        TrunkPass("trunk", 1, (2,)),
+        TrunkPass("other", 0, (3,)),
+        TrunkPass("trunk", 2, (4,)),
     ]
 
 
@@ -77,10 +29,10 @@ def test_losses_share_a_stream_if_they_are_masked_alike() -> None:
     options: list[dict[str, Any]] = [{}, {}, {"seed": 1}, {"mask_probability": 0.5}, {"strategy": "all"}]
     heads = [make_head("vector", "embedding")]
     heads += [make_head(f"loss {i}", "masked-lm-loss", **option) for i, option in enumerate(options)]
-    streams = streams_of(heads)
-    assert [stream.heads for stream in streams] == [(0,), (1, 2), (3,), (4,), (5,)]
-    assert [stream.masking and stream.masking.seed for stream in streams] == [None, 0, 1, 0, 0]
-    assert streams[4].masking == Masking(0.15, "all", 0)
+    passes = trunk_passes(heads)
+    assert [trunk_pass.heads for trunk_pass in passes] == [(0,), (1, 2), (3,), (4,), (5,)]
+    assert [trunk_pass.masking and trunk_pass.masking.seed for trunk_pass in passes] == [None, 0, 1, 0, 0]
+    assert passes[4].masking == Masking(0.15, "all", 0)
 
 
 def test_prompts_are_apart_from_what_is_only_read() -> None:
@@ -89,26 +41,29 @@ def test_prompts_are_apart_from_what_is_only_read() -> None:
         make_head("loss", "causal-lm-loss", config=decoder),
         make_head("summary", "text-generation", config=decoder),
     ]
-    assert [(stream.heads, stream.generates) for stream in streams_of(heads)] == [((0,), False), ((1,), True)]
+    assert [(trunk_pass.heads, trunk_pass.generates) for trunk_pass in trunk_passes(heads)] == [
+        ((0,), False),
+        ((1,), True),
+    ]
 
 
 def test_prompts_are_shared_if_they_are_drawn_alike() -> None:
     decoder = tiny_config(is_decoder=True)
     seeds = [0, 7, 0]
     heads = [make_head(str(i), "text-generation", config=decoder, seed=seed) for i, seed in enumerate(seeds)]
-    assert [(stream.heads, stream.seed) for stream in streams_of(heads)] == [((0, 2), 0), ((1,), 7)]
+    assert [(trunk_pass.heads, trunk_pass.seed) for trunk_pass in trunk_passes(heads)] == [((0, 2), 0), ((1,), 7)]
 
 
 def test_texts_are_shared_if_they_are_cut_alike() -> None:
     options: list[dict[str, Any]] = [{}, {"window": 512}, {"window": 256}, {"stride": 64}, {"truncate": True}]
     heads = [make_head(str(i), "embedding", **option) for i, option in enumerate(options)]
-    assert [stream.heads for stream in streams_of(heads)] == [(0, 1), (2,), (3,), (4,)]
+    assert [trunk_pass.heads for trunk_pass in trunk_passes(heads)] == [(0, 1), (2,), (3,), (4,)]
 
 
 def test_every_head_is_in_one_stream() -> None:
     heads = [make_head(str(i), "embedding", trunk=f"t{i % 3}", text=f"c{i % 2}") for i in range(20)]
-    streams = streams_of(heads)
-    assert sorted(i for stream in streams for i in stream.heads) == list(range(20))
-    assert len(streams) == 6
-    assert all(heads[i].trunk == stream.trunk for stream in streams for i in stream.heads)
-    assert np.unique([stream.source for stream in streams]).tolist() == [0, 1]
+    passes = trunk_passes(heads)
+    assert sorted(i for trunk_pass in passes for i in trunk_pass.heads) == list(range(20))
+    assert len(passes) == 6
+    assert all(heads[i].trunk == trunk_pass.trunk for trunk_pass in passes for i in trunk_pass.heads)
+    assert np.unique([trunk_pass.spec for trunk_pass in passes]).tolist() == [0, 1]

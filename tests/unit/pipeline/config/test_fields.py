@@ -1,6 +1,6 @@
 from pipeline.config.fields import field_at, section_at, value_at
 from pipeline.config.job import InputSection, JobConfig
-from pipeline.tasks.all_tasks import EmbeddingHead
+from pipeline.tasks.embedding import EmbeddingHead
 
 DATA = {"input": {"text": "body"}, "heads": {"a": {"task": "embedding"}, "b": {"task": "no such"}, "c": 5}}
 

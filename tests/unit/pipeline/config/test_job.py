@@ -7,7 +7,10 @@ from pydantic import ValidationError
 
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, PipelineError
-from pipeline.tasks.all_tasks import HEAD_SECTIONS, EmbeddingHead, MaskedLMLossHead, TextClassificationHead
+from pipeline.tasks.all_tasks import HEAD_SECTIONS
+from pipeline.tasks.embedding import EmbeddingHead
+from pipeline.tasks.masked_lm_loss import MaskedLMLossHead
+from pipeline.tasks.text_classification import TextClassificationHead
 
 MINIMAL = """
 [model]

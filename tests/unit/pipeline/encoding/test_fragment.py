@@ -1,6 +1,5 @@
 """Rows of texts to windows of token ids; what the tokenizer makes of a text is its own tests' matter."""
 
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -9,9 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.arrays.text_columns import text_values
+from pipeline.arrays.windows import WINDOW_TYPE
 from pipeline.columns import WANTED, context_column, sequence_column
-from pipeline.encoding.fragment import WINDOW_TYPE, encode_fragment, load_tokenizer
+from pipeline.encoding import row_texts
+from pipeline.encoding.fragment import encode_fragment
 from pipeline.heads.resolve import Head
+from pipeline.heads.tokenizer import load_tokenizer
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 
@@ -42,9 +45,9 @@ def encoded(
     return columns
 
 
-def ids_of(columns: dict[str, list[Any]], source: int = 0) -> list[list[list[int]]]:
+def ids_of(columns: dict[str, list[Any]], spec: int = 0) -> list[list[list[int]]]:
     """By row, the token ids of its windows."""
-    return [[window["input_ids"] for window in windows] for windows in columns[sequence_column(source)]]
+    return [[window["input_ids"] for window in windows] for windows in columns[sequence_column(spec)]]
 
 
 def test_texts_become_what_the_tokenizer_makes_of_them(tokenizer: XLMRobertaXLTokenizer) -> None:
@@ -237,6 +240,21 @@ def test_special_tokens_in_a_text_are_plain_characters(tokenizer: XLMRobertaXLTo
     assert not set(ids[1:-1]) & {0, 1, 2, tokenizer.mask_token_id}
 
 
-def test_a_tokenizer_is_read_once_a_process(tmp_path: Path) -> None:
-    write_tiny_sentencepiece(tmp_path)
-    assert load_tokenizer(str(tmp_path)) is load_tokenizer(str(tmp_path))
+def test_a_column_is_read_once_for_all_heads(
+    tokenizer: XLMRobertaXLTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns: list[pa.ChunkedArray] = []
+
+    def counted(column: pa.ChunkedArray) -> list[Any]:
+        columns.append(column)
+        return text_values(column)
+
+    monkeypatch.setattr(row_texts, "text_values", counted)
+    heads = [
+        make_head("topic", "text-classification"),
+        make_head("short", "embedding", window=32),
+        make_head("entities", "token-classification", window=64),
+        make_head("entails", "text-classification", text_pair="text"),
+    ]
+    encode_fragment(pa.table({"text": ["a river", None]}), heads, tokenizer, route=None, kept_columns=[])
+    assert len(columns) == 1

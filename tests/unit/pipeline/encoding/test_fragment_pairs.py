@@ -13,7 +13,8 @@ from transformers import XLMRobertaTokenizer
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.windows import cut_windows
 from pipeline.columns import sequence_column
-from pipeline.encoding.fragment import encode_fragment, load_tokenizer
+from pipeline.encoding.fragment import encode_fragment
+from pipeline.heads.tokenizer import load_tokenizer
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 

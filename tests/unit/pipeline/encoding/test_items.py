@@ -1,4 +1,4 @@
-"""What heads read: their sources, the items of rows, and what becomes of rows that cannot be read."""
+"""What heads read: their specs, the items of rows, and what becomes of rows that cannot be read."""
 
 from typing import Any
 
@@ -6,73 +6,75 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.encoding.items import Source, candidate_labels, decoding_context, read_items, source_of
-from pipeline.tasks.all_tasks import HEAD_SECTIONS
+from pipeline.encoding.items import candidate_labels, decoding_context, read_items
+from pipeline.encoding.row_texts import FragmentTexts
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
+from pipeline.tasks.contract import SequenceSpec
 
 MAX_NUM_TOKENS = 512
 CUTTING = {"window": 512, "stride": 128, "truncate": False}
 
 
-def source(task: str, /, **options: Any) -> Source:
+def spec(task: str, /, **options: Any) -> SequenceSpec:
     texts = {"text": "text"} if "text" in HEAD_SECTIONS[task].model_fields and "words" not in options else {}
     section: Any = HEAD_SECTIONS[task].model_validate({"task": task, **texts, **options})
-    return source_of(section, MAX_NUM_TOKENS)
+    return TASKS[task].sequence_spec(section, MAX_NUM_TOKENS)
 
 
 @pytest.mark.parametrize(
     ("found", "layout", "columns"),
     [
-        (source("text-classification"), "text", ("text",)),
-        (source("text-classification", text_pair="b", text="a"), "pair", ("a", "b")),
-        (source("token-classification"), "text", ("text",)),
-        (source("token-classification", words="tokens"), "words", ("tokens",)),
-        (source("question-answering"), "question", ("context", "question")),
-        (source("multiple-choice", prompt="p"), "choices", ("p", "choices")),
-        (source("multiple-choice", prompt="p", choices=["a", "b"]), "choices", ("p", "a", "b")),
-        (source("embedding"), "text", ("text",)),
-        (source("fill-mask"), "text", ("text",)),
-        (source("masked-lm-loss"), "text", ("text",)),
-        (source("causal-lm-loss"), "text", ("text",)),
-        (source("text-generation"), "prompt", ("text",)),
-        (source("zero-shot-classification", labels=["x"]), "hypotheses", ("text",)),
-        (source("zero-shot-classification", labels_column="l"), "hypotheses", ("text", "l")),
+        (spec("text-classification"), "text", ("text",)),
+        (spec("text-classification", text_pair="b", text="a"), "pair", ("a", "b")),
+        (spec("token-classification"), "text", ("text",)),
+        (spec("token-classification", words="tokens"), "words", ("tokens",)),
+        (spec("question-answering"), "question", ("context", "question")),
+        (spec("multiple-choice", prompt="p"), "choices", ("p", "choices")),
+        (spec("multiple-choice", prompt="p", choices=["a", "b"]), "choices", ("p", "a", "b")),
+        (spec("embedding"), "text", ("text",)),
+        (spec("fill-mask"), "text", ("text",)),
+        (spec("masked-lm-loss"), "text", ("text",)),
+        (spec("causal-lm-loss"), "text", ("text",)),
+        (spec("text-generation"), "prompt", ("text",)),
+        (spec("zero-shot-classification", labels=["x"]), "hypotheses", ("text",)),
+        (spec("zero-shot-classification", labels_column="l"), "hypotheses", ("text", "l")),
     ],
 )
-def test_what_each_task_reads(found: Source, layout: str, columns: tuple[str, ...]) -> None:
+def test_what_each_task_reads(found: SequenceSpec, layout: str, columns: tuple[str, ...]) -> None:
     """The body, from which windows are cut, comes first."""
     assert (found.layout, found.columns) == (layout, columns)
 
 
 def test_heads_that_read_alike_have_equal_sources() -> None:
     """Their rows are tokenized, and pass a trunk, once."""
-    plain = source("text-classification")
-    assert plain == Source("text", ("text",), **CUTTING)
-    assert plain == source("embedding") == source("token-classification") == source("masked-lm-loss")
+    plain = spec("text-classification")
+    assert plain == SequenceSpec("text", ("text",), **CUTTING)
+    assert plain == spec("embedding") == spec("token-classification") == spec("masked-lm-loss")
     for other in (
-        source("fill-mask"),  # in which <mask> is a token
-        source("embedding", text="title"),
-        source("embedding", window=256),
-        source("embedding", stride=64),
-        source("embedding", truncate=True),
-        source("text-classification", text_pair="title"),
+        spec("fill-mask"),  # in which <mask> is a token
+        spec("embedding", text="title"),
+        spec("embedding", window=256),
+        spec("embedding", stride=64),
+        spec("embedding", truncate=True),
+        spec("text-classification", text_pair="title"),
     ):
         assert other != plain
     labels = {"labels": ["x", "y"]}
-    zero_shot = source("zero-shot-classification", **labels)
-    assert zero_shot == source("zero-shot-classification", multi_label=True, **labels)
-    assert zero_shot != source("zero-shot-classification", hypothesis_template="Is it {}?", **labels)
+    zero_shot = spec("zero-shot-classification", **labels)
+    assert zero_shot == spec("zero-shot-classification", multi_label=True, **labels)
+    assert zero_shot != spec("zero-shot-classification", hypothesis_template="Is it {}?", **labels)
 
 
 def test_a_prompt_leaves_room_for_what_is_generated() -> None:
-    assert source("text-generation", max_new_tokens=100).window == MAX_NUM_TOKENS - 100
-    assert source("text-generation", max_new_tokens=510).window == 2
+    assert spec("text-generation", max_new_tokens=100).window == MAX_NUM_TOKENS - 100
+    assert spec("text-generation", max_new_tokens=510).window == 2
     with pytest.raises(ValueError, match=r"^max_new_tokens: found 511, expected at most 510"):
-        source("text-generation", max_new_tokens=511)
+        spec("text-generation", max_new_tokens=511)
 
 
 def test_a_window_that_the_trunk_cannot_take_is_refused() -> None:
     with pytest.raises(ValueError, match=r"^window: found 513, expected at most 512"):
-        source("embedding", window=513)
+        spec("embedding", window=513)
 
 
 BYTES = pa.array([b"fine", b"\xff\xfe", None, b" "], pa.binary())
@@ -133,7 +135,7 @@ def test_items_of_good_rows(
     rows: list[tuple[int, int]],
 ) -> None:
     task, values = options
-    items = read_items(pa.table(columns), source(task, **values), np.ones(2, dtype=bool))
+    items = read_items(FragmentTexts(pa.table(columns)), spec(task, **values), np.ones(2, dtype=bool))
     assert (items.texts, items.companions, items.words) == (texts, companions, [])
     assert list(zip(items.row, items.number, strict=True)) == rows
     assert items.problems == {}
@@ -141,7 +143,9 @@ def test_items_of_good_rows(
 
 def test_words_may_be_blank_but_not_missing() -> None:
     tokens = pa.array([["a", " ", ""], None, [], ["a", None]], pa.list_(pa.string()))
-    items = read_items(pa.table({"t": tokens}), source("token-classification", words="t"), np.ones(4, dtype=bool))
+    items = read_items(
+        FragmentTexts(pa.table({"t": tokens})), spec("token-classification", words="t"), np.ones(4, dtype=bool)
+    )
     assert (items.words, items.texts, items.row) == ([["a", " ", ""]], [], [0])
     assert items.problems == {
         1: "column 't' is null, expected a list of texts",
@@ -153,7 +157,7 @@ def test_words_may_be_blank_but_not_missing() -> None:
 def test_a_row_that_cannot_be_read_is_a_problem_and_has_no_items() -> None:
     """Each column that is wrong is named; bytes are text where they are UTF-8."""
     table = pa.table({"text": BYTES, "pair": ["x", "", None, "y"]})
-    items = read_items(table, source("text-classification", text_pair="pair"), np.ones(4, dtype=bool))
+    items = read_items(FragmentTexts(table), spec("text-classification", text_pair="pair"), np.ones(4, dtype=bool))
     assert (items.texts, items.companions, items.row) == (["fine"], ["x"], [0])
     assert items.problems == {
         1: "column 'text' is not UTF-8 (byte 0), expected text; column 'pair' is empty, expected text",
@@ -164,8 +168,8 @@ def test_a_row_that_cannot_be_read_is_a_problem_and_has_no_items() -> None:
 
 def test_what_is_wrong_with_both_texts_alike_is_said_once() -> None:
     items = read_items(
-        pa.table({"text": [None, "a"]}, pa.schema({"text": pa.string()})),
-        source("text-classification", text_pair="text"),
+        FragmentTexts(pa.table({"text": [None, "a"]}, pa.schema({"text": pa.string()}))),
+        spec("text-classification", text_pair="text"),
         np.ones(2, dtype=bool),
     )
     assert items.problems == {0: "column 'text' is null, expected text"}
@@ -173,14 +177,18 @@ def test_what_is_wrong_with_both_texts_alike_is_said_once() -> None:
 
 
 def test_rows_that_nobody_wants_are_neither_read_nor_judged() -> None:
-    items = read_items(pa.table({"text": BYTES}), source("embedding"), np.array([False, False, True, False]))
+    items = read_items(
+        FragmentTexts(pa.table({"text": BYTES})), spec("embedding"), np.array([False, False, True, False])
+    )
     assert (items.texts, items.row) == ([], [])
     assert list(items.problems) == [2]
 
 
 def test_a_choice_that_is_missing_is_a_problem_of_its_row() -> None:
     table = pa.table({"prompt": ["a", "b", "c"], "one": ["x", None, "y"], "two": ["z", "w", " "]})
-    items = read_items(table, source("multiple-choice", choices=["one", "two"]), np.ones(3, dtype=bool))
+    items = read_items(
+        FragmentTexts(table), spec("multiple-choice", choices=["one", "two"]), np.ones(3, dtype=bool)
+    )
     assert (items.row, items.companions) == ([0, 0], ["x", "z"])
     assert items.problems == {
         1: "column 'one' is null, expected text",
@@ -190,31 +198,33 @@ def test_a_choice_that_is_missing_is_a_problem_of_its_row() -> None:
 
 def test_a_nested_column_of_another_type_is_a_problem_of_every_row() -> None:
     table = pa.table({"text": ["a", "b"], "labels": [[1], [2]]})
-    items = read_items(table, source("zero-shot-classification", labels_column="labels"), np.ones(2, dtype=bool))
+    items = read_items(
+        FragmentTexts(table), spec("zero-shot-classification", labels_column="labels"), np.ones(2, dtype=bool)
+    )
     assert items.row == []
     assert set(items.problems.values()) == {"column 'labels' has type list<item: int64>, expected list<string>"}
 
 
 def test_candidates() -> None:
     table = pa.table({"text": ["a", "b"], "labels": [["u", "v"], None]})
-    fixed = source("zero-shot-classification", labels=["x", "y"])
-    assert candidate_labels(table, fixed) == [["x", "y"]] * 2
-    found = candidate_labels(table, source("zero-shot-classification", labels_column="labels"))
+    fixed = spec("zero-shot-classification", labels=["x", "y"])
+    assert candidate_labels(FragmentTexts(table), fixed) == [["x", "y"]] * 2
+    found = candidate_labels(FragmentTexts(table), spec("zero-shot-classification", labels_column="labels"))
     assert [found[0], str(found[1])] == [["u", "v"], "column 'labels' is null, expected a list of texts"]
 
 
 @pytest.mark.parametrize(
     ("found", "with_offsets", "expected"),
     [
-        (source("token-classification"), True, ["a", None]),
-        (source("embedding"), False, [None, None]),
-        (source("question-answering", context="text", question="text"), True, ["a", None]),
-        (source("token-classification", words="words"), True, [3, None]),
-        (source("zero-shot-classification", labels=["x", "y"]), False, [["x", "y"]] * 2),
-        (source("zero-shot-classification", labels_column="words"), False, [None, None]),
+        (spec("token-classification"), True, ["a", None]),
+        (spec("embedding"), False, [None, None]),
+        (spec("question-answering", context="text", question="text"), True, ["a", None]),
+        (spec("token-classification", words="words"), True, [3, None]),
+        (spec("zero-shot-classification", labels=["x", "y"]), False, [["x", "y"]] * 2),
+        (spec("zero-shot-classification", labels_column="words"), False, [None, None]),
     ],
 )
-def test_what_decoding_needs_of_the_rows(found: Source, with_offsets: bool, expected: list[Any]) -> None:
+def test_what_decoding_needs_of_the_rows(found: SequenceSpec, with_offsets: bool, expected: list[Any]) -> None:
     """A blank word counts as a word, and is no candidate."""
     table = pa.table({"text": ["a", ""], "words": [["u", "", "v"], None]})
-    assert decoding_context(table, found, with_offsets).to_pylist() == expected
+    assert decoding_context(FragmentTexts(table), found, with_offsets).to_pylist() == expected

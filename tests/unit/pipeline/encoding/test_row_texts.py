@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.encoding.row_texts import Problem, route_field, text_columns_field, text_field, text_list_field
+from pipeline.encoding.row_texts import FragmentTexts, Problem, route_field, text_field, text_list_field
 
 SECRET = "Geheimnis"
 TEXT_TYPES = [pa.string(), pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()]
@@ -143,7 +143,7 @@ def test_lists_of_structs_and_structs_of_lists() -> None:
 
 def test_several_columns_are_a_list() -> None:
     table = pa.table({"a": ["x", None, "y"], "b": ["z", "", " "]})
-    assert shown(text_columns_field(table, ["a", "b"])) == [
+    assert shown(FragmentTexts(table).text_columns(["a", "b"])) == [
         ["x", "z"],
         "column 'a' is null, expected text",
         "column 'b' is blank, expected text",

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -18,8 +18,9 @@ import pipeline.encoding.tokenizing
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import Ragged
 from pipeline.encoding.fragment import encode_items
-from pipeline.encoding.items import Items, Source
-from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
+from pipeline.encoding.items import Items
+from pipeline.encoding.tokenizing import Tokens, pieces_of_text, tokenize_texts, tokenize_words
+from pipeline.tasks.contract import SequenceSpec
 from tests.shared_data import shared_data
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
@@ -165,8 +166,8 @@ def test_windows_hold_all_tokens_and_their_spans(
 ) -> None:
     """From any Unicode to windows of 16 tokens: what windows own is the text, each token once and in order."""
     items = Items(row=list(range(len(texts))), number=[0] * len(texts), texts=texts)
-    source = Source("text", ("text",), window=16, stride=5)
-    encoded = encode_items(items, source, tokenizer, len(texts), with_offsets=True)
+    spec = SequenceSpec("text", ("text",), window=16, stride=5)
+    encoded = encode_items(items, spec, tokenizer, len(texts), with_offsets=True)
     whole = as_lists(tokenize_texts(texts, tokenizer, with_offsets=True))
     for row, windows in enumerate(encoded.windows.to_pylist()):
         ids, begins, ends = (part[row] for part in whole)
@@ -203,8 +204,8 @@ def test_words_are_tokenized_by_themselves(tokenizer: XLMRobertaXLTokenizer, tex
 
 def test_no_word_is_lost_past_the_first_window(tokenizer: XLMRobertaXLTokenizer) -> None:
     words = " ".join(SENTENCES * 2).split()
-    source = Source("words", ("tokens",), window=64, stride=16)
-    encoded = encode_items(Items(row=[0], number=[0], words=[words]), source, tokenizer, 1)
+    spec = SequenceSpec("words", ("tokens",), window=64, stride=16)
+    encoded = encode_items(Items(row=[0], number=[0], words=[words]), spec, tokenizer, 1)
     [windows] = encoded.windows.to_pylist()
     assert len(windows) > 20
     assert list(dict.fromkeys(owned(windows, "begins"))) == list(range(len(words)))
@@ -214,7 +215,8 @@ TEN_MEGABYTES = """
     import resource, sys
     from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
     from pipeline.encoding.fragment import encode_items
-    from pipeline.encoding.items import Items, Source
+    from pipeline.encoding.items import Items
+    from pipeline.tasks.contract import SequenceSpec
     from tests.tiny_tokenizer import SENTENCES
 
     def peak_mib():
@@ -225,7 +227,7 @@ TEN_MEGABYTES = """
     text = joined * (10_000_000 // len(joined.encode()) + 1)
     items = Items(row=[0], number=[0], texts=[text])
     before = peak_mib()
-    encoded = encode_items(items, Source("text", ("text",), 512, 128), tokenizer, 1, with_offsets=True)
+    encoded = encode_items(items, SequenceSpec("text", ("text",), 512, 128), tokenizer, 1, with_offsets=True)
     print(peak_mib() - before, encoded.num_tokens[0], encoded.num_windows[0])
 """
 
@@ -245,3 +247,33 @@ def test_a_document_of_ten_megabytes_is_a_row_like_any_other(ten_megabytes: tupl
     assert num_windows == 1 + int(np.ceil((num_tokens - 2 - 510) / (510 - 128)))
     # Its windows alone are 75 MiB; if the text were tokenized at once, it would be twice the bound.
     assert mib < 450
+
+
+CUTTABLE_TEXTS = st.text(st.sampled_from("abc <>mask\n\u3000\x85\x1f語é"), max_size=300)
+
+
+@given(CUTTABLE_TEXTS, st.integers(20, 60))
+def test_pieces_of_a_text_are_bounded_and_lose_nothing(text: str, max_chars: int) -> None:
+    offsets = pieces_of_text(text, max_chars)
+    assert (offsets[0], offsets[-1]) == (0, len(text))
+    assert "".join(text[begin:end] for begin, end in pairwise(offsets)) == text
+    assert all(0 < end - begin <= max_chars for begin, end in pairwise(offsets)) or not text
+    assert len(offsets) == 2 or len(text) > max_chars
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("a" * 95 + " " + "b" * 60, 95, id="before the blank"),
+        pytest.param("a" * 100 + " " + "b" * 60, 100, id="a blank just behind"),
+        pytest.param("a" * 93 + "  " + "b" * 60, 94, id="before the last of several"),
+        pytest.param("a" * 80 + " " + "b" * 60, 100, id="no blank in the last tenth"),
+        pytest.param("a" * 95 + "\u3000" + "b" * 60, 95, id="ideographic space"),
+        pytest.param("a" * 95 + "\x85" + "b" * 60, 100, id="white space that the tokenizer drops"),
+        pytest.param("語" * 97 + "<mask>" + "語" * 60, 97, id="before a mask"),
+        pytest.param("語" * 94 + "<mask>" + "語" * 60, 100, id="behind a mask"),
+        pytest.param("語" * 100 + "<mask>" + "語" * 60, 100, id="just before a mask"),
+    ],
+)
+def test_where_a_long_text_is_cut(text: str, expected: int) -> None:
+    assert pieces_of_text(text, 100)[1] == expected

@@ -6,7 +6,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import ConfigError
-from pipeline.heads.resolve import Head, output_types, resolve_heads, sources_of
+from pipeline.heads.resolve import Head, output_types, resolve_heads, sequence_specs
+from pipeline.tasks.contract import class_labels
+from pipeline.tasks.text_classification import problem_type
 from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
 
 TOPIC = {"task": "text-classification"}
@@ -35,10 +37,10 @@ def test_heads_come_in_order_with_their_sources_trunks_and_types(tmp_path: Path)
     heads = resolve_heads(job)
     assert [head.name for head in heads] == ["vector", "topic", "quality", "loss"]
     read = [("text", ("body",)), ("text", ("body",)), ("pair", ("body", "summary")), ("text", ("title",))]
-    assert [(head.source.layout, head.source.columns) for head in heads] == read
+    assert [(head.sequence_spec.layout, head.sequence_spec.columns) for head in heads] == read
     assert [head.trunk for head in heads] == [str(model)] * 3 + [str(other)]
-    assert sources_of(heads) == [heads[0].source, heads[2].source, heads[3].source]
-    assert heads[1].labels == ["no", "yes"]
+    assert sequence_specs(heads) == [heads[0].sequence_spec, heads[2].sequence_spec, heads[3].sequence_spec]
+    assert class_labels(heads[1].config) == ["no", "yes"]
     types = output_types(heads)
     assert list(types) == ["vector", "topic", "quality", "loss"]
     assert types["vector"] == pa.list_(pa.float32(), 32)
@@ -61,7 +63,7 @@ def test_the_problem_is_as_stored_or_as_the_labels_tell(
     stored: str | None, num_labels: int, expected: str, tmp_path: Path
 ) -> None:
     model = tiny_checkpoint(tmp_path, problem_type=stored, num_labels=num_labels)
-    assert resolve_one(model, TOPIC).problem_type == expected
+    assert problem_type(resolve_one(model, TOPIC).config) == expected
 
 
 @pytest.mark.parametrize("task", ["causal-lm-loss", "text-generation"])
@@ -110,7 +112,7 @@ def test_regression_onto_several_values_is_refused(tmp_path: Path) -> None:
     model = tiny_checkpoint(tmp_path, problem_type="regression", num_labels=3)
     with pytest.raises(ConfigError, match=r"^model\.path: .*'regression' with 3 labels, expected one"):
         resolve_one(model, TOPIC)
-    assert resolve_one(model, VECTOR).labels
+    assert resolve_one(model, VECTOR)
 
 
 def test_labels_with_gaps_are_refused(tmp_path: Path) -> None:

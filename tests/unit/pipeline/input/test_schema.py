@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, agree
+from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, common_schema
 from tests.unit.pipeline.input_files import job
 
 
@@ -18,7 +18,7 @@ def columns(carried: tuple[str, ...] | None = None, route: str | None = None) ->
 
 def agreed(*schemas: pa.Schema, carried: tuple[str, ...] | None = None) -> InputSchema:
     files = [FileSchema(f"f{i}", schema) for i, schema in enumerate(schemas)]
-    return agree(files, columns(carried), ["topic"])
+    return common_schema(files, columns(carried), ["topic"])
 
 
 def test_of_job_has_each_text_once() -> None:
@@ -109,14 +109,16 @@ def test_a_field_within_a_column_that_may_be_null_may_be_null() -> None:
     doc = pa.struct([pa.field("body", pa.string(), nullable=False)])
     for nullable in (True, False):
         file = pa.schema([pa.field("doc", doc, nullable)])
-        found = agree([FileSchema("f0", file)], ReadColumns({"doc.body": "k"}, None, ("doc.body",)), []).carried
+        found = common_schema(
+            [FileSchema("f0", file)], ReadColumns({"doc.body": "k"}, None, ("doc.body",)), []
+        ).carried
         assert found == pa.schema([pa.field("doc.body", pa.string(), nullable)])
 
 
 def test_columns_that_would_not_come_out_as_they_are_are_refused_where_they_are_carried() -> None:
     file = FileSchema("f", schema(text=pa.string(), x=pa.binary(12)), unwritable={"x": "has the Parquet type T"})
     with pytest.raises(InputError) as caught:
-        agree([file], columns(), [])
+        common_schema([file], columns(), [])
     assert str(caught.value) == (
         "input.columns: f: column 'x' has the Parquet type T; list the columns to carry, without it, in "
         "input.columns"
@@ -135,7 +137,7 @@ def test_missing_and_mistyped_columns_of_every_file_are_reported() -> None:
     bad = schema(text=pa.int8(), r=pa.string())
     files = [FileSchema("a", good), FileSchema("b", bad), FileSchema("c", schema(text=pa.string()))]
     with pytest.raises(InputError) as caught:
-        agree(files, columns(("text",), route="r"), [])
+        common_schema(files, columns(("text",), route="r"), [])
     lines = str(caught.value).split("\n  ")
     assert lines[0] == "2 problems with the input"
     assert lines[1].startswith("input.text: b: column 'text' has type int8, expected string")
@@ -144,13 +146,13 @@ def test_missing_and_mistyped_columns_of_every_file_are_reported() -> None:
 
 def test_a_route_of_a_wrong_type_is_refused() -> None:
     with pytest.raises(InputError, match=r"^input\.route: a: column 'r' has type int8"):
-        agree([FileSchema("a", schema(text=pa.string(), r=pa.int8()))], columns(("r",), route="r"), [])
+        common_schema([FileSchema("a", schema(text=pa.string(), r=pa.int8()))], columns(("r",), route="r"), [])
 
 
 def test_ten_problems_are_shown() -> None:
     files = [FileSchema(f"f{i}", schema(id=pa.int64())) for i in range(13)]
     with pytest.raises(InputError) as caught:
-        agree(files, columns(), [])
+        common_schema(files, columns(), [])
     lines = str(caught.value).split("\n  ")
     assert (lines[0], len(lines), lines[-1]) == ("13 problems with the input", 12, "and 3 more")
 
@@ -164,13 +166,13 @@ def test_fields_are_read_by_path_each_once() -> None:
         [("id", pa.int64()), ("title", pa.string()), ("doc.body", pa.large_string()), ("doc.words", pa.null())]
     )
     nested = schema(doc=DOCUMENT, title=pa.string(), id=pa.int64())
-    found = agree([FileSchema("f0", nested), FileSchema("f1", flat)], read, [])
+    found = common_schema([FileSchema("f0", nested), FileSchema("f1", flat)], read, [])
     assert found.carried == pa.schema([("id", pa.int64()), ("doc.body", pa.string())])
     assert found.read == pa.schema([*found.carried, ("title", pa.string()), ("doc.words", pa.list_(pa.string()))])
 
 
 def test_a_whole_column_can_be_carried_next_to_its_field() -> None:
-    found = agree([FileSchema("f0", schema(doc=DOCUMENT))], ReadColumns({"doc.body": "k"}, None, None), [])
+    found = common_schema([FileSchema("f0", schema(doc=DOCUMENT))], ReadColumns({"doc.body": "k"}, None, None), [])
     assert found.carried == schema(doc=DOCUMENT)
     assert found.read == pa.schema([("doc", DOCUMENT), ("doc.body", pa.string())])
 
@@ -217,7 +219,7 @@ def test_a_wrong_column_is_named_with_its_key(options: dict[str, Any], problem: 
     file = schema(id=pa.int64(), text=pa.string(), OPTIONS=pa.list_(pa.string()))
     heads = {"x": {"task": "multiple-choice", "prompt": "text", **options}}
     with pytest.raises(InputError) as caught:
-        agree([FileSchema("f", file)], ReadColumns.of_job(job("x", heads=heads)), ["x"])
+        common_schema([FileSchema("f", file)], ReadColumns.of_job(job("x", heads=heads)), ["x"])
     assert str(caught.value).startswith(problem)
 
 
@@ -238,16 +240,16 @@ def test_names_that_differ_only_in_case_are_refused_where_they_are_carried() -> 
 def test_a_column_that_is_read_in_two_ways_must_fit_both() -> None:
     read = ReadColumns({"x": "heads.a.text"}, "x", None, {"x": "heads.b.words"})
     with pytest.raises(InputError, match=r"^heads\.a\.text: f: column 'x' has type list<.*>, expected string"):
-        agree([FileSchema("f", schema(x=pa.list_(pa.string())))], read, [])
+        common_schema([FileSchema("f", schema(x=pa.list_(pa.string())))], read, [])
 
 
 @pytest.mark.parametrize("empty", [pa.null(), pa.list_(pa.null())], ids=str)
 def test_files_without_a_value_follow_the_others(empty: pa.DataType) -> None:
     read = ReadColumns({}, None, (), {"w": "heads.b.words"})
     files = [FileSchema("f0", schema(w=empty)), FileSchema("f1", schema(w=pa.list_(pa.string())))]
-    assert agree(files, read, []).read == schema(w=pa.list_(pa.string()))
+    assert common_schema(files, read, []).read == schema(w=pa.list_(pa.string()))
     with pytest.raises(InputError, match=r"heads\.b\.words: f0: column 'w' has type .*null.*, expected list<"):
-        agree(files[:1], read, [])
+        common_schema(files[:1], read, [])
 
 
 def test_a_text_without_a_value_in_any_file_is_refused() -> None:
@@ -262,7 +264,7 @@ TEXT = schema(text=pa.string())
 
 def in_folders(*partitions: dict[str, str | None], hive: bool | str = "auto", **options: Any) -> InputSchema:
     files = [FileSchema(f"f{i}", TEXT, partition) for i, partition in enumerate(partitions)]
-    return agree(files, ReadColumns.of_job(job("x", hive=hive, **options)), ["vector"])
+    return common_schema(files, ReadColumns.of_job(job("x", hive=hive, **options)), ["vector"])
 
 
 def test_keys_of_folders_can_be_named_anywhere() -> None:
@@ -304,10 +306,10 @@ def test_a_key_that_may_differ_from_a_column_of_the_file_is_refused_where_it_is_
     own = schema(text=pa.string(), lang=pa.string())
     file = FileSchema("f", own, LANG, ("lang",))
     with pytest.raises(InputError) as caught:
-        agree([file], ReadColumns.of_job(job("x", **options)), [])
+        common_schema([file], ReadColumns.of_job(job("x", **options)), [])
     assert str(caught.value) == (
         f"{key}: f: column 'lang' is in the file and in the name of its folder, lang=de, and the footer does not "
         "show that they are equal; set input.hive = false to read the file's"
     )
-    assert agree([file], ReadColumns.of_job(job("x")), []).carried == own
-    assert agree([FileSchema("f", own, LANG)], ReadColumns.of_job(job("x", **options)), []).read == own
+    assert common_schema([file], ReadColumns.of_job(job("x")), []).carried == own
+    assert common_schema([FileSchema("f", own, LANG)], ReadColumns.of_job(job("x", **options)), []).read == own

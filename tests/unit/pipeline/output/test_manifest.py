@@ -8,7 +8,7 @@ from pyarrow import fs
 
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output.manifest import FileRecord, Manifest, PartRecord, file_record_path, part_record_path
-from pipeline.storage.atomic_files import put_file
+from pipeline.output.output_folder import OutputFolder
 
 IDENTITY = {"config": "c0ffee", "model": "abc", "heads": "123"}
 FILE = FileRecord(
@@ -27,10 +27,10 @@ FILE = FileRecord(
 def manifest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manifest]:
     """A manifest on a local file system, and in a store."""
     if request.param == "local":
-        yield Manifest(fs.LocalFileSystem(), str(tmp_path / "out"))
+        yield Manifest(OutputFolder(fs.LocalFileSystem(), str(tmp_path / "out")))
         return
     store = fsspec.filesystem("memory")
-    yield Manifest(fs.PyFileSystem(fs.FSSpecHandler(store)), "/bucket/out")
+    yield Manifest(OutputFolder(fs.PyFileSystem(fs.FSSpecHandler(store)), "/bucket/out"))
     store.store.clear()
 
 
@@ -51,7 +51,7 @@ def record(part_path: str) -> PartRecord:
 
 
 def put(manifest: Manifest, path: str, data: bytes) -> None:
-    put_file(manifest.filesystem, manifest.root, path, data)
+    manifest.folder.put(path, data)
 
 
 def test_a_run_is_begun_and_goes_on(manifest: Manifest) -> None:
@@ -94,7 +94,7 @@ def test_another_run_is_refused(manifest: Manifest, other: dict[str, str], named
     with pytest.raises(ConfigError) as caught:
         manifest.begin(other)
     message = str(caught.value)
-    assert message.startswith(f"output.path: {manifest.root} belongs to another run, which differs in ")
+    assert message.startswith(f"output.path: {manifest.folder.root} belongs to another run, which differs in ")
     assert named in message
     assert "choose another output.path, or add --restart to" in message
     assert manifest.begin(IDENTITY) is True
@@ -142,7 +142,7 @@ def test_a_record_that_is_damaged_does_not_count(manifest: Manifest, text: str) 
 
 
 def test_files_are_plain_json(tmp_path: Path) -> None:
-    manifest = Manifest(fs.LocalFileSystem(), str(tmp_path))
+    manifest = Manifest(OutputFolder(fs.LocalFileSystem(), str(tmp_path)))
     manifest.begin(IDENTITY)
     manifest.record(record("a/p.parquet"))
     run = json.loads((tmp_path / "_manifest/run.json").read_text())
@@ -154,4 +154,4 @@ def test_files_are_plain_json(tmp_path: Path) -> None:
 def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "_manifest").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"):
-        Manifest(fs.LocalFileSystem(), str(tmp_path)).record(record("p.parquet"))
+        Manifest(OutputFolder(fs.LocalFileSystem(), str(tmp_path))).record(record("p.parquet"))

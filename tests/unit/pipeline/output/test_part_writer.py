@@ -8,6 +8,7 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
+from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import conform, encode_part, write_part
 from tests.unit.pipeline.input_files import rows
 
@@ -22,7 +23,7 @@ def predictions(num_rows: int = 50) -> pa.Table:
 
 
 def test_writes_the_rows_and_says_what_it_wrote(tmp_path: Path) -> None:
-    written = write_part(predictions(), "a/p.parquet", filesystem=LOCAL, root=str(tmp_path))
+    written = write_part(predictions(), OutputFolder(LOCAL, str(tmp_path)), "a/p.parquet")
     path = tmp_path / "a/p.parquet"
     assert pq.read_table(path).equals(predictions())
     assert written.num_bytes == path.stat().st_size
@@ -67,7 +68,7 @@ def test_damage_to_a_part_is_noticed_by_its_checksums() -> None:
 def test_a_part_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
     with pytest.raises(OutputError, match=r"a/p\.parquet cannot be written"):
-        write_part(predictions(), "a/p.parquet", filesystem=LOCAL, root=str(tmp_path))
+        write_part(predictions(), OutputFolder(LOCAL, str(tmp_path)), "a/p.parquet")
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a"]
 
 

@@ -1,11 +1,11 @@
 import numpy as np
 import torch
 
-from pipeline.replica.device_transfer import Copies
+from pipeline.replica.device_transfer import DeviceTransfer
 
 
 def test_on_a_cpu_nothing_is_copied() -> None:
-    copies, tensor = Copies("cpu"), torch.arange(6.0).view(2, 3)
+    copies, tensor = DeviceTransfer("cpu"), torch.arange(6.0).view(2, 3)
     assert copies.to_device(tensor) is tensor
     [found] = copies.to_host({"head": (tensor,)}).results()["head"]
     assert found.ctypes.data == tensor.data_ptr()

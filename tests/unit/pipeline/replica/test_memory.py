@@ -1,4 +1,3 @@
-import mmap
 import os
 from collections.abc import Iterator
 from itertools import pairwise
@@ -18,11 +17,12 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
+from model.inference.memory import peak_memory, reset_peak_memory
 from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.memory import rank_memory
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
@@ -68,7 +68,7 @@ def test_equal_trunks_count_once_and_others_beside_them(tmp_path: Path) -> None:
 
 def held_bytes(group: ShardGroup, heads: list[Head], dtype: str = "float32") -> int:
     """What the modules of a rank really hold."""
-    shard = Shard(heads, ShardSettings("cpu", dtype, 1, TINY_VOCAB_SIZE), group)
+    shard = ModelRunner(heads, ShardSettings("cpu", dtype, 1, TINY_VOCAB_SIZE), group)
     modules = [*shard._trunks.values(), *(m for head in shard._modules.values() for m in head.values())]
     parameters = {p.data_ptr(): p.nbytes for module in modules for p in module.parameters()}
     return sum(parameters.values())
@@ -224,16 +224,3 @@ def test_a_loss_of_every_token_needs_more_than_that_of_a_share_of_them(tmp_path:
         activations(heads_on(directory, "causal-lm-loss"), token_budget=2048),
     ]
     assert bounds == sorted(set(bounds))
-
-
-def test_peak_memory_sees_what_was_held_and_let_go() -> None:
-    reset_peak_memory("cpu")
-    before = peak_memory("cpu")
-    assert before > 50 * MIB
-    # Pages of their own: a large tensor may get pages of the heap that are resident already.
-    with mmap.mmap(-1, 256 * MIB) as pages:
-        for begin in range(0, len(pages), mmap.PAGESIZE):
-            pages[begin] = 1
-    assert peak_memory("cpu") >= before + 250 * MIB
-    reset_peak_memory("cpu")
-    assert peak_memory("cpu") < before + 128 * MIB

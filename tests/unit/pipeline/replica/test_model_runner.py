@@ -16,15 +16,18 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.kernels.hardware import FAST_PATH_CALLS
+from model.inference.float8_linear import Float8Linear
+from model.inference.int8_linear import Int8Linear
+from model.kernels.amx.kernels import AmxInt8Linear
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
-from pipeline.batching.sequences import WindowArrays, gather_sequences
+from pipeline.batching.sequences import gather_sequences
 from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
-from pipeline.batching.trunk_passes import streams_of
+from pipeline.batching.trunk_passes import trunk_passes
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from tests.oracle import oracle_of
 from tests.unit.pipeline.compute_fixtures import (
     TINY_VOCAB_SIZE,
@@ -80,22 +83,22 @@ def run(
     heads: list[Head], rows: list[list[int]], *, settings: ShardSettings = FP32, token_budget: int = 128
 ) -> dict[str, ByRow]:
     """By head and row, what came out: batches of a fragment through a shard, as a leader sends them."""
-    streams = streams_of(heads)
+    passes = trunk_passes(heads)
     wanted = np.ones((len(rows), len(heads)), dtype=bool)
     hashes = row_hashes("a.parquet", 0, len(rows))
     windows = WindowArrays.from_column(window_column([[window_of(ids)] for ids in rows]))
-    sequences = gather_sequences([windows], streams, wanted, hashes, VOCABULARY)
-    shard = Shard(heads, settings, ShardGroup())
+    sequences = gather_sequences([windows], passes, wanted, hashes, VOCABULARY)
+    shard = ModelRunner(heads, settings, ShardGroup())
     found: dict[str, list[tuple[int, NDArray[np.float32]]]] = {head.name: [] for head in heads}
-    trunks = np.array([streams[i].trunk for i in sequences.stream])
+    trunks = np.array([passes[i].trunk for i in sequences.trunk_pass])
     for trunk in np.unique(trunks):
         here = np.flatnonzero(trunks == trunk)
         for batch in plan_batches(sequences.length[here], token_budget):
-            made, places = make_batch(sequences, here[batch], streams, heads, wanted, VOCABULARY.mask_id)
+            made, places = make_batch(sequences, here[batch], passes, heads, wanted, VOCABULARY.mask_id)
             for name, (values,) in shard.launch(made).results().items():
                 assert values.dtype == np.float32
                 row = windows.row[sequences.window[places[name].sequence]]
-                # Losses of masked tokens in turn come a sequence at a time; those of a row are put in order.
+                # LostRows of masked tokens in turn come a sequence at a time; those of a row are put in order.
                 order = np.lexsort((places[name].position, places[name].sequence, row))
                 found[name] += zip(row[order].tolist(), np.asarray(values[order]), strict=True)
     return {name: _by_row(results) for name, results in found.items()}
@@ -214,7 +217,7 @@ def test_heads_do_not_change_each_other_and_share_a_pass(directory: Path, other_
     for head in heads:
         for row, values in run([head], rows)[head.name].items():
             np.testing.assert_allclose(together[head.name][row], values, atol=TOLERANCE, rtol=TOLERANCE)
-    shard = Shard(heads, FP32, ShardGroup())
+    shard = ModelRunner(heads, FP32, ShardGroup())
     batch = ShardBatch(
         str(directory), np.array(rows[0], dtype=np.int32), np.array([len(rows[0])], dtype=np.int32), {}
     )
@@ -244,7 +247,7 @@ def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> N
         head_of(directory, "loss", "masked-lm-loss"),
     ]
     bf16 = ShardSettings("cpu", "bfloat16", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
-    shard = Shard(heads, bf16, ShardGroup())
+    shard = ModelRunner(heads, bf16, ShardGroup())
     modules = [*shard._trunks.values(), *(module for head in shard._modules.values() for module in head.values())]
     assert {p.dtype for module in modules for p in module.parameters()} == {torch.bfloat16}
     found, expected = run(heads, rows, settings=bf16), run(heads, rows)
@@ -257,15 +260,15 @@ def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> N
 def test_eight_bits_are_computed_where_they_are_asked_for(dtype: str, directory: Path) -> None:
     heads = [head_of(directory, "topic", "text-classification")]
     settings = ShardSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
-    FAST_PATH_CALLS.clear()
+    linears = ModelRunner(heads, settings, ShardGroup())._trunks[str(directory)].modules()
+    assert any(isinstance(m, Float8Linear if dtype == "float8" else Int8Linear | AmxInt8Linear) for m in linears)
     found, expected = (run(heads, rows_of_tokens(LENGTHS), settings=s)["topic"] for s in (settings, FP32))
-    assert FAST_PATH_CALLS[f"{dtype} linear"] > 0
     for row, values in expected.items():
         np.testing.assert_allclose(found[row], values, atol=0.2, rtol=0.2)
 
 
 def test_what_nobody_uses_is_told(directory: Path) -> None:
-    shard = Shard([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())
+    shard = ModelRunner([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())
     assert {name.split(".")[0] for name in shard.unused[str(directory)]} == {"lm_head", "roberta"}
     assert all("pooler" in name for name in shard.unused[str(directory)] if name.startswith("roberta"))
     everything = [
@@ -273,10 +276,10 @@ def test_what_nobody_uses_is_told(directory: Path) -> None:
         head_of(directory, "loss", "masked-lm-loss"),
         head_of(directory, "vector", "embedding", pooling="pooler"),
     ]
-    assert Shard(everything, FP32, ShardGroup()).unused == {}
+    assert ModelRunner(everything, FP32, ShardGroup()).unused == {}
 
 
 def test_a_head_without_weights_is_refused(tmp_path: Path) -> None:
     directory = tiny_checkpoint(tmp_path, heads=frozenset({"lm_head"}))
     with pytest.raises(CheckpointError, match=r"heads\.topic\.weights: .* lacks classifier\.dense\.weight"):
-        Shard([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())
+        ModelRunner([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())

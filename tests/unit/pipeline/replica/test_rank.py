@@ -9,11 +9,12 @@ import pytest
 import torch
 
 from model import ShardGroup
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.device_transfer import Launched
-from pipeline.replica.model_runner import Shard, ShardSettings
+from pipeline.replica.device_transfer import PendingOutput
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from pipeline.replica.rank import OutOfMemory, Rank, is_out_of_memory
+from pipeline.tasks.requests import HeadRequest
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
 SETTINGS = ShardSettings("cpu", "float32", 1, TINY_VOCAB_SIZE)
@@ -50,7 +51,7 @@ def vectors(results: Any) -> np.ndarray[Any, Any]:
 
 
 def test_batches_are_collected_in_the_order_of_launching(head: Head) -> None:
-    rank, shard = rank_of(head), Shard([head], SETTINGS, ShardGroup())
+    rank, shard = rank_of(head), ModelRunner([head], SETTINGS, ShardGroup())
     batches = [batch_of(head, *lengths) for lengths in ((5, 9), (7,), (3, 4, 8))]
     for batch in batches:
         rank.launch(batch)
@@ -87,15 +88,15 @@ def test_a_batch_that_goes_wrong_leaves_the_next_one_its_place(
     head: Head, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rank = rank_of(head)
-    launch = Shard.launch
+    launch = ModelRunner.launch
     wrong = {6: ValueError("the text of a row"), 7: torch.OutOfMemoryError("CUDA out of memory")}
 
-    def faulty(shard: Shard, batch: ShardBatch) -> Launched:
+    def faulty(shard: ModelRunner, batch: ShardBatch) -> PendingOutput:
         if len(batch.input_ids) in wrong:
             raise wrong[len(batch.input_ids)]
         return launch(shard, batch)
 
-    monkeypatch.setattr(Shard, "launch", faulty)
+    monkeypatch.setattr(ModelRunner, "launch", faulty)
     for call in (rank.run, rank.launch):
         with pytest.raises(ValueError, match="the text of a row"):
             call(batch_of(head, 6))

@@ -6,17 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from pipeline.batching.batch_pieces import Outcome
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
-from pipeline.replica.model_runner import Results
-from pipeline.replica.recovery import (
-    MAX_DEATHS,
-    NUM_HITS_BEFORE_HALVING,
-    BatchTooLargeError,
-    RanksLostError,
-    Recovery,
-    UnisolatedError,
-)
+from pipeline.batching.batch_pieces import BatchOutcome
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.replica.crash_search import MAX_CRASHES, UnisolatedError
+from pipeline.replica.recovery import NUM_HITS_BEFORE_HALVING, BatchTooLargeError, RanksLostError, Recovery
+from pipeline.tasks.requests import HeadRequest
 
 BUDGET = 1000
 DIED = "the model process died on this row three times (ActorDiedError)"
@@ -43,7 +37,7 @@ class FakeRanks:
     def is_current(self, ticket: tuple[int, ShardBatch]) -> bool:
         return ticket[0] == self.generation
 
-    def receive(self, ticket: tuple[int, ShardBatch]) -> Results:
+    def receive(self, ticket: tuple[int, ShardBatch]) -> BatchOutput:
         assert self.is_current(ticket)
         batch = ticket[1]
         ids = batch.input_ids[np.cumsum(batch.lengths) - batch.lengths]
@@ -65,11 +59,13 @@ def batch(ids: Iterable[int], length: int = 10) -> ShardBatch:
     return ShardBatch("trunk", np.repeat(ids, length), lengths, {"head": request})
 
 
-def run(ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print) -> list[Outcome]:
+def run(
+    ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print
+) -> list[BatchOutcome]:
     return list(Recovery(ranks, BUDGET, note).run(batches))
 
 
-def ids_of(outcome: Outcome) -> list[int]:
+def ids_of(outcome: BatchOutcome) -> list[int]:
     return outcome.results["head"][0].tolist() if outcome.results else []
 
 
@@ -121,9 +117,9 @@ def test_ranks_that_die_of_how_much_it_is_get_pieces() -> None:
 
 def test_ranks_that_die_of_everything_are_not_tried_for_ever() -> None:
     ranks = FakeRanks(dies_over=0)
-    with pytest.raises(UnisolatedError, match=f"died {MAX_DEATHS + 1} times at parts of a batch of 100 sequences"):
+    with pytest.raises(UnisolatedError, match=f"died {MAX_CRASHES + 1} times at parts of a batch of 100 seq"):
         run(ranks, [batch(range(100))])
-    assert ranks.generation == MAX_DEATHS + 3
+    assert ranks.generation == MAX_CRASHES + 3
 
 
 def test_a_batch_that_does_not_fit_is_halved_until_it_does() -> None:
@@ -175,6 +171,6 @@ def test_death_and_lack_of_memory_in_one_batch() -> None:
     assert ids_of(outcome) == [0, 1, 2, 3, 4, 6, 7]
     assert list(outcome.lost) == [5]
     assert notes == [
-        "a shard group was built anew (ActorDiedError), its batch is tried again",
-        "the ranks died twice at a batch of 8 sequences, which is searched",
+        "a shard group was rebuilt (ActorDiedError), its batch is retried",
+        "the ranks died twice at a batch of 8 sequences, which is bisected",
     ]

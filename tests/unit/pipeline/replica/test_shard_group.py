@@ -11,13 +11,14 @@ import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 from ray.util.placement_group import PlacementGroup
 
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from pipeline.batching.shard_batch import ShardBatch
 from pipeline.replica import shard_group
 from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources
 from pipeline.replica.rank import OutOfMemory
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
 from pipeline.replica.shard_group import COLLECTING, MAX_STARTS, Replica, ShardGroupError
+from pipeline.tasks.requests import HeadRequest
 
 DIED = ActorDiedError()
 RAISED = RayTaskError("Rank.launch", "Traceback", RuntimeError("Connection closed by peer"))
@@ -126,9 +127,9 @@ class FakeCluster:
         ready = [ref for ref in refs if ref.outcome is not SILENT][:num_returns]
         return ready, [ref for ref in refs if ref not in ready]
 
-    def answer(self, refs: Any, *, timeout_s: float | None = None) -> Any:
+    def get_result(self, refs: Any, *, timeout_s: float | None = None) -> Any:
         if isinstance(refs, list):
-            return [self.answer(ref) for ref in refs]
+            return [self.get_result(ref) for ref in refs]
         if refs.outcome is SILENT:
             raise GetTimeoutError
         if isinstance(refs.outcome, Exception):
@@ -149,7 +150,7 @@ def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
     def start_replica(script: dict[Event, Any] | None = None, size: int = 2) -> tuple[Replica, FakeCluster]:
         cluster = FakeCluster(size, script or {})
         monkeypatch.setattr(shard_group, "start_actor", cluster.start_actor)
-        monkeypatch.setattr(shard_group, "answer", cluster.answer)
+        monkeypatch.setattr(shard_group, "get_result", cluster.get_result)
         monkeypatch.setattr(ray, "wait", cluster.wait)
         monkeypatch.setattr(ray, "kill", cluster.kill)
         monkeypatch.setattr(ray, "put", lambda value: value)

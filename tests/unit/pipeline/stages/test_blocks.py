@@ -2,8 +2,9 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import OutputError
+from pipeline.failures import FragmentFailure
 from pipeline.fragments import Cut, Fragment, file_fragments
-from pipeline.stages.blocks import KEY_FIELDS, whole_fragment, with_keys
+from pipeline.stages.blocks import KEY_FIELDS, failure_block, failure_in, whole_fragment, with_keys
 from tests.unit.pipeline.input_files import rows
 
 CUTS = [Cut((0,), 0, 0, 6, 60), Cut((1,), 0, 6, 6, 60)]
@@ -46,3 +47,11 @@ def test_blocks_of_several_fragments_or_none_are_refused() -> None:
         whole_fragment(pa.concat_tables([block()[:3], block(B)[3:]]))
     with pytest.raises(OutputError, match="rows of 0 fragments"):
         whole_fragment(block()[:0])
+
+
+def test_a_block_says_which_fragment_failed_and_why() -> None:
+    failure = FragmentFailure.of(A, "read", "a page is damaged")
+    assert failure_in(failure_block(failure, A)) == failure
+    table = block()
+    assert failure_in(table) is None
+    assert whole_fragment(table) == A

@@ -12,11 +12,12 @@ from pipeline.columns import output_schema, sequence_column
 from pipeline.errors import OutputError
 from pipeline.fragments import Cut, Fragment, file_fragments
 from pipeline.output.manifest import Manifest, PartRecord
-from pipeline.output.output_folder import PartPlacement
+from pipeline.output.output_folder import OutputFolder
 from pipeline.stages.blocks import with_keys
 from pipeline.stages.write import PartSink
 from tests.unit.pipeline.input_files import rows, tree
 
+LOCAL = fs.LocalFileSystem()
 CUTS = [Cut((0,), 0, 0, 4, 40)]
 [FRAGMENT] = file_fragments("/in/x/a.parquet", "x/a.parquet", 99, "0123456789abcdef", CUTS, "m")
 SCHEMA = output_schema(rows(0).schema, {"value": pa.float32()})
@@ -38,14 +39,14 @@ def finished_block(fragment: Fragment = FRAGMENT) -> pa.Table:
 
 
 def sink(root: Path) -> PartSink:
-    return PartSink(fs.LocalFileSystem(), str(root), SCHEMA)
+    return PartSink(OutputFolder(LOCAL, str(root)), SCHEMA)
 
 
 PART = "x/a.01234567.00000-of-00001.parquet"
 
 
 def record_in(root: Path) -> PartRecord | None:
-    return Manifest(fs.LocalFileSystem(), str(root)).part(PART)
+    return Manifest(OutputFolder(LOCAL, str(root))).part(PART)
 
 
 def test_writes_the_part_and_then_its_record(tmp_path: Path) -> None:
@@ -78,12 +79,13 @@ def test_a_retry_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_staged_part_is_hidden_until_it_is_moved(tmp_path: Path) -> None:
-    for placement, path in [
-        (PartPlacement(frozenset(["x/a.parquet"])), f"_staged/{PART}.staged"),
-        (PartPlacement(frozenset(["a.parquet"]), is_hidden=True), f"{PART}.staged"),
+    for is_hidden, staged, path in [
+        (False, "x/a.parquet", f"_staged/{PART}.staged"),
+        (True, "a.parquet", f"{PART}.staged"),
     ]:
-        root = tmp_path / str(placement.is_hidden) / "out"
-        PartSink(fs.LocalFileSystem(), str(root), SCHEMA, placement=placement).write([finished_block()], CONTEXT)
+        root = tmp_path / str(is_hidden) / "out"
+        folder = OutputFolder(LOCAL, str(root), is_hidden)
+        PartSink(folder, SCHEMA, staged_inputs=[staged]).write([finished_block()], CONTEXT)
         assert pq.read_table(root / path).num_rows == 4
         assert not list(root.rglob("*.parquet"))
         found = record_in(root)
@@ -98,8 +100,7 @@ def test_tells_of_a_part_when_it_is_recorded(tmp_path: Path) -> None:
         assert record_in(tmp_path) == record
         told.append(record)
 
-    local = fs.LocalFileSystem()
-    PartSink(local, str(tmp_path), SCHEMA, "snappy", on_part=tell).write([finished_block()], CONTEXT)
+    PartSink(OutputFolder(LOCAL, str(tmp_path)), SCHEMA, "snappy", on_part=tell).write([finished_block()], CONTEXT)
     assert told == [record_in(tmp_path)]
 
 

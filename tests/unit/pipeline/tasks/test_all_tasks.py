@@ -3,17 +3,15 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
-from pipeline.tasks.all_tasks import (
-    HEAD_SECTIONS,
-    EmbeddingHead,
-    HeadConfig,
-    MultipleChoiceHead,
-    QuestionAnsweringHead,
-    TextClassificationHead,
-    TokenClassificationHead,
-    ZeroShotHead,
-)
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
+from pipeline.tasks.contract import Task
+from pipeline.tasks.embedding import EmbeddingHead
+from pipeline.tasks.multiple_choice import MultipleChoiceHead
+from pipeline.tasks.question_answering import QuestionAnsweringHead
 from pipeline.tasks.sections import InputColumn
+from pipeline.tasks.text_classification import TextClassificationHead
+from pipeline.tasks.token_classification import TokenClassificationHead
+from pipeline.tasks.zero_shot_classification import ZeroShotHead
 
 
 def refused(section: type[Any], **options: Any) -> str:
@@ -22,11 +20,16 @@ def refused(section: type[Any], **options: Any) -> str:
     return str(caught.value)
 
 
-def test_every_task_has_one_class() -> None:
+def test_every_task_has_one_class_of_options_that_bears_its_name() -> None:
     members = get_args(get_args(HeadConfig)[0])
-    assert tuple(HEAD_SECTIONS.values()) == members
-    for task, section in HEAD_SECTIONS.items():
-        assert get_args(section.model_fields["task"].annotation) == (task,)
+    assert tuple(task.options for task in TASKS.values()) == members
+    for name, task in TASKS.items():
+        assert get_args(task.options.model_fields["task"].annotation) == (name,)
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_a_task_either_reads_states_or_generates(task: Task[Any]) -> None:
+    assert (task.compute is None) == task.generates
 
 
 @pytest.mark.parametrize("section", HEAD_SECTIONS.values(), ids=HEAD_SECTIONS)

@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import duckdb
 import numpy as np
@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from pipeline.errors import ConfigError
+from model import XLMRobertaXLConfig
 from pipeline.tasks.embedding import (
+    TASK,
+    EmbeddingHead,
     VectorDtype,
-    check_vectors,
     finish_vectors,
     token_vectors_column,
-    vector_type,
     vectors_column,
 )
 
@@ -74,20 +74,9 @@ def test_ubinary_packs_the_signs(normalize: bool, vectors: np.ndarray) -> None:
     assert ["".join(f"{byte:08b}" for byte in row) for row in found.tolist()] == bits
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"dimensions": 0}, "dimensions: found 0, expected 1 to 32"),
-        ({"dimensions": 33}, "dimensions: found 33, expected 1 to 32"),
-        ({"dtype": "int8", "normalize": False}, 'dtype: found "int8" with normalize = false'),
-        ({"dtype": "ubinary", "dimensions": 20}, "multiple of 8.* dimensions = 16"),
-    ],
-)
-def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
-    fitting: dict[str, Any] = {"dimensions": 32, "hidden_size": 32, "normalize": True, "dtype": "float32"}
-    check_vectors(**fitting)
-    with pytest.raises(ConfigError, match=message):
-        check_vectors(**fitting | options)
+def vector_type(dimensions: int, dtype: VectorDtype) -> pa.DataType:
+    options = EmbeddingHead(task="embedding", dimensions=dimensions, dtype=dtype)
+    return TASK.output_type(options, XLMRobertaXLConfig(hidden_size=32, num_attention_heads=4))
 
 
 def column_of(values: np.ndarray, dtype: VectorDtype) -> pa.Array:

@@ -1,62 +1,81 @@
-"""What ends a continuation, as the checkpoint says it."""
-
-import json
-import shutil
-from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+import numpy as np
 import pytest
+from pydantic import ValidationError
 
-from tests.pipeline_in_process import annotate_in_process
-from tests.task_checkpoints import TaskCheckpoints, write_task_checkpoints
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+from pipeline.tasks.sections import InputColumn
+from pipeline.tasks.text_generation import TextGenerationHead, generation_column
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 
-NUM_NEW_TOKENS = 6
+
+def generation(**options: Any) -> TextGenerationHead:
+    return TextGenerationHead.model_validate({"task": "text-generation", "text": "prompt", **options})
+
+
+def test_generation_is_greedy_unless_asked_to_draw() -> None:
+    head = generation()
+    assert (head.max_new_tokens, head.temperature, head.num_beams, head.seed) == (64, 0.0, 1, 0)
+    assert (head.top_k, head.top_p) == (None, None)
+    assert head.input_columns == (InputColumn("prompt", "text", "text"),)
+    assert generation(temperature=1, top_k=5, top_p=0.5, seed=3).temperature == 1
+    assert generation(num_beams=4).num_beams == 4
+
+
+@pytest.mark.parametrize(
+    ("options", "problems"),
+    [
+        ({"top_k": 5, "top_p": 0.9}, ["top_k: found 5, expected none", "top_p: found 0.9, expected none"]),
+        ({"temperature": 0.5, "num_beams": 2}, ["num_beams: found 2, expected 1"]),
+    ],
+)
+def test_draws_and_searches_are_not_mixed(options: dict[str, Any], problems: list[str]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        generation(**options)
+    assert all(problem in str(caught.value) for problem in problems)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": -0.1},
+        {"temperature": float("inf")},
+        {"temperature": float("nan")},
+        {"temperature": 1, "top_p": 0},
+        {"temperature": 1, "top_p": 1.1},
+        {"temperature": 1, "top_k": 0},
+        {"max_new_tokens": 0},
+        {"num_beams": 0},
+        {"seed": -1},
+        {"truncate": True},
+    ],
+)
+def test_values_out_of_bounds(options: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        generation(**options)
 
 
 @pytest.fixture(scope="module")
-def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> TaskCheckpoints:
-    directory = tmp_path_factory.mktemp("checkpoints")
-    return write_task_checkpoints(directory, write_tiny_sentencepiece(tmp_path_factory.mktemp("tokenizer")))
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> XLMRobertaXLTokenizer:
+    return XLMRobertaXLTokenizer(write_tiny_sentencepiece(tmp_path_factory.mktemp("tokenizer")))
 
 
-def decoder_that_ends(checkpoints: TaskCheckpoints, directory: Path, ends: Any) -> str:
-    """The decoder, with other end tokens in its `config.json`."""
-    shutil.copytree(checkpoints.path("decoder"), directory)
-    config = json.loads((directory / "config.json").read_text())
-    (directory / "config.json").write_text(json.dumps({**config, "eos_token_id": ends}))
-    return str(directory)
+def test_generated_text_ends_where_its_tokens_do(tokenizer: XLMRobertaXLTokenizer) -> None:
+    ids = [tokenizer.encode(text, add_special_tokens=False) for text in SENTENCES[:3]]
+    width = max(map(len, ids)) + 2
+    padded = np.array([[*row, 2, *[1] * (width - len(row) - 1)] for row in ids])
+    counts = np.array([len(ids[0]), len(ids[1]), 0])
+    column = generation_column(padded, counts, tokenizer)
+    assert column.to_pylist() == [
+        {"text": tokenizer.decode(row[:count]), "num_tokens": count}
+        for row, count in zip(ids, counts.tolist(), strict=True)
+    ]
+    assert column[2].as_py()["text"] == ""
 
 
-def continuations(
-    checkpoints: TaskCheckpoints, directory: Path, ends: Any, **options: Any
-) -> list[dict[str, Any]]:
-    decoder = decoder_that_ends(checkpoints, directory / "decoder", ends)
-    head = {"task": "text-generation", "weights": decoder, "trunk": decoder, "max_new_tokens": NUM_NEW_TOKENS}
-    table = pa.table({"text": SENTENCES[:4]})
-    (directory / "job").mkdir()
-    output, _ = annotate_in_process(directory / "job", table, {"more": head | options}, checkpoints.encoder)
-    rows = output.to_pylist()
-    assert all(row["error"] is None for row in rows)
-    return [row["more"] for row in rows]
-
-
-@pytest.mark.parametrize("options", [{}, {"num_beams": 2}, {"temperature": 1.0, "seed": 4}], ids=str)
-def test_one_end_token_of_several_is_that_token(
-    options: dict[str, Any], checkpoints: TaskCheckpoints, tmp_path: Path
-) -> None:
-    for name in ("alone", "list"):
-        (tmp_path / name).mkdir()
-    alone = continuations(checkpoints, tmp_path / "alone", 2, **options)
-    assert continuations(checkpoints, tmp_path / "list", [2], **options) == alone
-
-
-def test_every_end_token_ends_a_continuation(checkpoints: TaskCheckpoints, tmp_path: Path) -> None:
-    for name in ("one", "all", "none"):
-        (tmp_path / name).mkdir()
-    longest = max(row["num_tokens"] for row in continuations(checkpoints, tmp_path / "one", 2))
-    assert longest == NUM_NEW_TOKENS
-    vocabulary = list(range(2, checkpoints.tokenizer.vocab_size))
-    assert [row["num_tokens"] for row in continuations(checkpoints, tmp_path / "all", vocabulary)] == [0] * 4
-    assert max(row["num_tokens"] for row in continuations(checkpoints, tmp_path / "none", None)) == NUM_NEW_TOKENS
+def test_special_tokens_among_the_generated_count_and_do_not_show(tokenizer: XLMRobertaXLTokenizer) -> None:
+    word = tokenizer.encode(SENTENCES[0], add_special_tokens=False)[:3]
+    ids = np.array([[word[0], 0, tokenizer.mask_token_id, *word[1:]]])
+    [value] = generation_column(ids, np.array([6]), tokenizer).to_pylist()
+    assert value == {"text": tokenizer.decode(word), "num_tokens": 6}

@@ -7,10 +7,11 @@ from torch import Tensor
 
 from model import ShardGroup
 from model.kernels.amx.library import runs_amx_kernels
-from model.kernels.amx.vocabulary import CHUNK_SIZE, fits_vocabulary_tiles, vocabulary_sums_in_tiles
-from model.kernels.hardware import FAST_PATH_CALLS
+from model.kernels.amx.vocabulary import CHUNK_SIZE, amx_vocabulary_sums, fits_amx_vocabulary
+from model.layers import loss
 from model.layers.loss import vocab_parallel_nll
-from model.parallel.layers import Shard
+from model.parallel.shard import Shard
+from tests.call_counts import count_calls
 
 pytestmark = pytest.mark.skipif(
     not runs_amx_kernels(torch.empty(0, dtype=torch.bfloat16)), reason="no AMX on this CPU, or no gcc"
@@ -40,7 +41,7 @@ def test_sums_equal_those_in_float64(shape: tuple[int, int, int]) -> None:
     hidden, weight, bias = a_projection(*shape)
     num_positions, _, vocab_size = shape
     labels = torch.arange(num_positions) * 7 % (vocab_size + 2) - 1
-    highest, sum_exp, label_logit = vocabulary_sums_in_tiles(hidden, weight, bias, labels)
+    highest, sum_exp, label_logit = amx_vocabulary_sums(hidden, weight, bias, labels)
     logits = hidden.double() @ weight.double().T + bias.double()
     assert highest.dtype == sum_exp.dtype == label_logit.dtype == torch.float32
     torch.testing.assert_close(highest.double(), logits.amax(1), rtol=1e-6, atol=1e-5)
@@ -54,20 +55,18 @@ def test_sums_equal_those_in_float64(shape: tuple[int, int, int]) -> None:
 def test_a_position_has_the_same_bits_alone_and_on_any_number_of_threads() -> None:
     hidden, weight, bias = a_projection(300, 2560, 9 * CHUNK_SIZE + 17)
     labels = torch.arange(300) * 60
-    together = vocabulary_sums_in_tiles(hidden, weight, bias, labels)
+    together = amx_vocabulary_sums(hidden, weight, bias, labels)
     num_threads = torch.get_num_threads()
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            for found, expected in zip(
-                vocabulary_sums_in_tiles(hidden, weight, bias, labels), together, strict=True
-            ):
+            for found, expected in zip(amx_vocabulary_sums(hidden, weight, bias, labels), together, strict=True):
                 assert torch.equal(found, expected)
     finally:
         torch.set_num_threads(num_threads)
     for position in (0, 31, 191, 299):
         only = slice(position, position + 1)
-        alone = vocabulary_sums_in_tiles(hidden[only], weight, bias, labels[only])
+        alone = amx_vocabulary_sums(hidden[only], weight, bias, labels[only])
         assert all(torch.equal(found, expected[only]) for found, expected in zip(alone, together, strict=True))
 
 
@@ -82,16 +81,16 @@ def test_what_is_not_finite_stays_with_its_position(value: float) -> None:
     assert torch.equal(found[others], clean[others])
 
 
-def test_a_loss_is_that_of_blocks_and_of_float64() -> None:
+def test_a_loss_is_that_of_blocks_and_of_float64(monkeypatch: pytest.MonkeyPatch) -> None:
     hidden, weight, bias = a_projection(70, 320, 3000)
     labels = torch.arange(70) * 40
     labels[5] = -100
     arguments = hidden, weight, bias, labels, ShardGroup(), Shard(0, 0, 3000, 3000)
-    FAST_PATH_CALLS.clear()
+    calls = count_calls(monkeypatch, loss, "amx_vocabulary_sums")
     found = vocab_parallel_nll(*arguments)
-    assert FAST_PATH_CALLS == {"vocabulary in tiles": 1}
+    assert len(calls) == 1
     in_blocks = vocab_parallel_nll(*arguments, block_size=256)
-    assert FAST_PATH_CALLS["vocabulary in tiles"] == 1
+    assert len(calls) == 1
     exact = F.cross_entropy(hidden.double() @ weight.double().T + bias.double(), labels, reduction="none")
     torch.testing.assert_close(found, in_blocks, rtol=1e-6, atol=2e-5)
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=2e-5)
@@ -101,8 +100,8 @@ def test_a_loss_is_that_of_blocks_and_of_float64() -> None:
 def test_two_shards_make_the_whole() -> None:
     hidden, weight, bias = a_projection(33, 64, 500)
     labels = torch.arange(33) * 15
-    whole = vocabulary_sums_in_tiles(hidden, weight, bias, labels)
-    shards = [vocabulary_sums_in_tiles(hidden, weight[rows], bias[rows], labels - rows.start)
+    whole = amx_vocabulary_sums(hidden, weight, bias, labels)
+    shards = [amx_vocabulary_sums(hidden, weight[rows], bias[rows], labels - rows.start)
               for rows in (slice(0, 243), slice(243, 500))]  # fmt: skip
     highest = torch.maximum(shards[0][0], shards[1][0])
     sum_exp = sum(sums * (top - highest).exp() for top, sums, _ in shards)
@@ -125,20 +124,20 @@ def test_logits_of_minus_infinity_are_left_out(num_forbidden: int) -> None:
 
 def test_nothing_to_do() -> None:
     hidden, weight, bias = a_projection(40, 64, 100)
-    sums = vocabulary_sums_in_tiles(hidden[:0], weight, bias, torch.arange(0))
+    sums = amx_vocabulary_sums(hidden[:0], weight, bias, torch.arange(0))
     assert all(found.shape == (0,) for found in sums)
-    _, sum_exp, label_logit = vocabulary_sums_in_tiles(hidden, weight[:0], bias[:0], torch.arange(40))
+    _, sum_exp, label_logit = amx_vocabulary_sums(hidden, weight[:0], bias[:0], torch.arange(40))
     assert not sum_exp.any()
     assert not label_logit.any()
 
 
 def test_the_default_dtype_is_of_no_account() -> None:
     hidden, weight, bias = a_projection(300, 64, 3 * CHUNK_SIZE)
-    expected = vocabulary_sums_in_tiles(hidden, weight, bias, torch.arange(300))
+    expected = amx_vocabulary_sums(hidden, weight, bias, torch.arange(300))
     usual = torch.get_default_dtype()
     torch.set_default_dtype(torch.bfloat16)
     try:
-        found = vocabulary_sums_in_tiles(hidden, weight, bias, torch.arange(300))
+        found = amx_vocabulary_sums(hidden, weight, bias, torch.arange(300))
     finally:
         torch.set_default_dtype(usual)
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(found, expected, strict=True))
@@ -146,10 +145,10 @@ def test_the_default_dtype_is_of_no_account() -> None:
 
 def test_what_fits() -> None:
     hidden, weight, bias = a_projection(2, 64, 100)
-    assert fits_vocabulary_tiles(hidden, weight, bias)
-    assert not fits_vocabulary_tiles(hidden.float(), weight, bias)
-    assert not fits_vocabulary_tiles(hidden, weight, bias.float())
-    assert not fits_vocabulary_tiles(hidden.float(), weight.float(), bias.float())
-    assert not fits_vocabulary_tiles(hidden[:, :48], weight[:, :48].contiguous(), bias)
-    assert not fits_vocabulary_tiles(hidden[:, :32], weight[:, :32], bias)
-    assert not fits_vocabulary_tiles(hidden, weight[::2], bias[::2])
+    assert fits_amx_vocabulary(hidden, weight, bias)
+    assert not fits_amx_vocabulary(hidden.float(), weight, bias)
+    assert not fits_amx_vocabulary(hidden, weight, bias.float())
+    assert not fits_amx_vocabulary(hidden.float(), weight.float(), bias.float())
+    assert not fits_amx_vocabulary(hidden[:, :48], weight[:, :48].contiguous(), bias)
+    assert not fits_amx_vocabulary(hidden[:, :32], weight[:, :32], bias)
+    assert not fits_amx_vocabulary(hidden, weight[::2], bias[::2])

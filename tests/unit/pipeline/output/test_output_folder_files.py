@@ -13,13 +13,8 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
-from pipeline.storage.atomic_files import (
-    INCOMPLETE,
-    clear_incomplete,
-    delete_empty_folders,
-    delete_file,
-    put_file,
-)
+from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.atomic_files import INCOMPLETE
 from tests.unit.pipeline.input_files import rows, write
 
 LOCAL = fs.LocalFileSystem()
@@ -31,7 +26,7 @@ def files_under(root: Path) -> list[str]:
 
 def test_puts_a_file_into_folders_that_are_not_there_and_replaces_it(tmp_path: Path) -> None:
     for data in (b"first", pa.py_buffer(b"second")):
-        put_file(LOCAL, str(tmp_path / "out"), "a/b/c.json", data)
+        OutputFolder(LOCAL, str(tmp_path / "out")).put("a/b/c.json", data)
     assert (tmp_path / "out/a/b/c.json").read_bytes() == b"second"
     assert files_under(tmp_path) == ["out/a/b/c.json"]
 
@@ -54,7 +49,7 @@ def test_is_flushed_before_it_is_renamed_and_the_folder_after(
     (tmp_path / "a").mkdir()
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(Path, "replace", replace)
-    put_file(LOCAL, str(tmp_path), "a/b", b"12345")
+    OutputFolder(LOCAL, str(tmp_path)).put("a/b", b"12345")
     assert events == [f"sync {INCOMPLETE} 5", "rename to a/b", "sync a 0"]
 
 
@@ -71,29 +66,29 @@ def test_readers_of_the_folder_do_not_see_a_file_that_is_being_written(
         os.replace(self, target)
 
     monkeypatch.setattr(Path, "replace", replace)
-    put_file(LOCAL, str(tmp_path), "new.parquet", b"half a file")
+    OutputFolder(LOCAL, str(tmp_path)).put("new.parquet", b"half a file")
     assert seen == [[str(tmp_path / "done.parquet")]] * 2
 
 
 def test_clear_incomplete(tmp_path: Path) -> None:
-    clear_incomplete(LOCAL, str(tmp_path))
-    put_file(LOCAL, str(tmp_path), "a", b"1")
+    OutputFolder(LOCAL, str(tmp_path)).clear_incomplete()
+    OutputFolder(LOCAL, str(tmp_path)).put("a", b"1")
     (tmp_path / INCOMPLETE / "left.tmp").write_bytes(b"2")
-    clear_incomplete(LOCAL, str(tmp_path))
+    OutputFolder(LOCAL, str(tmp_path)).clear_incomplete()
     assert files_under(tmp_path) == ["a"]
 
 
 def test_a_write_that_is_broken_off_leaves_nothing_and_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put_file(LOCAL, str(tmp_path), "a", b"old")
+    OutputFolder(LOCAL, str(tmp_path)).put("a", b"old")
 
     def fsync(descriptor: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(KeyboardInterrupt):
-        put_file(LOCAL, str(tmp_path), "a", b"new")
+        OutputFolder(LOCAL, str(tmp_path)).put("a", b"new")
     assert files_under(tmp_path) == ["a"]
     assert (tmp_path / "a").read_bytes() == b"old"
 
@@ -113,14 +108,14 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk(full_disk: Path) -> None:
-    put_file(LOCAL, str(full_disk), "small", b"s" * 1000)
+    OutputFolder(LOCAL, str(full_disk)).put("small", b"s" * 1000)
     with pytest.raises(OutputError, match=r"/large cannot be written: No space left on device; see"):
-        put_file(LOCAL, str(full_disk), "large", b"l" * 100_000)
+        OutputFolder(LOCAL, str(full_disk)).put("large", b"l" * 100_000)
     with pytest.raises(OutputError, match="No space left on device"):
-        put_file(LOCAL, str(full_disk), "small", b"l" * 100_000)
+        OutputFolder(LOCAL, str(full_disk)).put("small", b"l" * 100_000)
     assert files_under(full_disk) == ["small"]
     assert (full_disk / "small").read_bytes() == b"s" * 1000
-    put_file(LOCAL, str(full_disk), "next", b"n" * 1000)
+    OutputFolder(LOCAL, str(full_disk)).put("next", b"n" * 1000)
 
 
 def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
@@ -128,11 +123,11 @@ def test_a_limit_on_the_size_of_files(tmp_path: Path) -> None:
 import resource, signal, sys
 from pyarrow import fs
 from pipeline.errors import OutputError
-from pipeline.storage.atomic_files import put_file
+from pipeline.output.output_folder import OutputFolder
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
 try:
-    put_file(fs.LocalFileSystem(), sys.argv[1], "a", b"x" * 100_000)
+    OutputFolder(fs.LocalFileSystem(), sys.argv[1]).put("a", b"x" * 100_000)
 except OutputError as error:
     print(error)
 """
@@ -156,7 +151,7 @@ def test_a_file_that_several_delete_at_the_same_time(tmp_path: Path) -> None:
     def delete_all() -> None:
         begin.wait()
         for i in range(num_files):
-            delete_file(LOCAL, str(tmp_path), f"a/{i}")
+            OutputFolder(LOCAL, str(tmp_path)).delete(f"a/{i}")
 
     with ThreadPoolExecutor(num_threads) as pool:
         for future in [pool.submit(delete_all) for _ in range(num_threads)]:
@@ -167,7 +162,7 @@ def test_a_file_that_several_delete_at_the_same_time(tmp_path: Path) -> None:
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"")
     with pytest.raises(OutputError, match=r"cannot be written: (Not a directory|File exists)"):
-        put_file(LOCAL, str(tmp_path / "out"), "a/b", b"1")
+        OutputFolder(LOCAL, str(tmp_path / "out")).put("a/b", b"1")
 
 
 class TestObjectStore:
@@ -181,17 +176,17 @@ class TestObjectStore:
 
     def test_puts_and_replaces(self, memory: fs.FileSystem) -> None:
         for data in (b"first", b"second"):
-            put_file(memory, "bucket/out", "a/b.gz", data)
+            OutputFolder(memory, "bucket/out").put("a/b.gz", data)
         with memory.open_input_file("bucket/out/a/b.gz") as file:
             assert file.read() == b"second"
         listed = memory.get_file_info(fs.FileSelector("bucket", recursive=True))
         assert [info.path.strip("/") for info in listed if info.is_file] == ["bucket/out/a/b.gz"]
-        clear_incomplete(memory, "bucket/out")
+        OutputFolder(memory, "bucket/out").clear_incomplete()
 
     def test_a_failed_upload_leaves_nothing(self, tmp_path: Path) -> None:
         store = FailingStore(tmp_path)
         with pytest.raises(OutputError, match="a cannot be written: the network is down"):
-            put_file(store, str(tmp_path), "a", b"0123456789")
+            OutputFolder(store, str(tmp_path)).put("a", b"0123456789")
         assert files_under(tmp_path) == []
 
 
@@ -229,13 +224,15 @@ class TestEmptyFolders:
         for folder in ("exchange/inbox", "a/b", "a/full", "kept"):
             (tmp_path / folder).mkdir(parents=True)
         (tmp_path / "a/full/file").touch()
-        delete_empty_folders(LOCAL, str(tmp_path), kept=["kept"])
+        OutputFolder(LOCAL, str(tmp_path)).delete_empty_folders(kept=["kept"])
         assert len(list(tmp_path.rglob("*"))) == 7
-        delete_empty_folders(LOCAL, str(tmp_path), kept=["kept"], made=["a", "a/b", "a/full", "kept", "gone"])
+        OutputFolder(LOCAL, str(tmp_path)).delete_empty_folders(
+            kept=["kept"], made=["a", "a/b", "a/full", "kept", "gone"]
+        )
         assert {path.name for path in tmp_path.rglob("*")} == {"exchange", "inbox", "a", "full", "file", "kept"}
 
     def test_a_file_s_folders_go_with_it_also_where_a_killed_process_has_begun(self, tmp_path: Path) -> None:
         (tmp_path / "a/b").mkdir(parents=True)
         (tmp_path / "other").mkdir()
-        delete_file(LOCAL, str(tmp_path), "a/b/c/gone")
+        OutputFolder(LOCAL, str(tmp_path)).delete("a/b/c/gone")
         assert [path.name for path in tmp_path.rglob("*")] == ["other"]

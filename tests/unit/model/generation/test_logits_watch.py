@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pipeline.replica.logits_watch import LogitsWatch
+from model.generation.logits_watch import LogitsWatch
 
 INF, NAN = torch.inf, torch.nan
 END = 2

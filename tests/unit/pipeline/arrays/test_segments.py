@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.segments import descending, list_column, segment_argmax, segment_of, segment_softmax, softmax
+from pipeline.arrays.segments import descending, list_column, segment_argmax, segment_of, segment_softmax, softmax
 
 ROWS = st.lists(st.lists(st.floats(-50, 50, width=32), max_size=5), max_size=6)
 

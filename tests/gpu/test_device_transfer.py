@@ -8,12 +8,14 @@ import pytest
 import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
-from model.kernels.hardware import FAST_PATH_CALLS
-from pipeline.batching.shard_batch import HeadRequest, ShardBatch
+from model.inference.memory import peak_memory, reset_peak_memory
+from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.device_transfer import Launched
-from pipeline.replica.memory import peak_memory, rank_memory, reset_peak_memory
-from pipeline.replica.model_runner import Results, Shard, ShardSettings
+from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
+from pipeline.replica.memory import rank_memory
+from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.tasks.requests import HeadRequest
+from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint
 from tests.oracle import assert_close
 from tests.unit.pipeline.compute_fixtures import make_head
@@ -52,8 +54,8 @@ def heads_of(directory: Path) -> list[Head]:
     ]
 
 
-def shard_of(directory: Path, device: str, dtype: str) -> Shard:
-    return Shard(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
+def shard_of(directory: Path, device: str, dtype: str) -> ModelRunner:
+    return ModelRunner(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
 
 
 def random_batch(directory: Path, lengths: list[int], seed: int) -> ShardBatch:
@@ -77,25 +79,29 @@ def many_batches(directory: Path, num_batches: int) -> list[ShardBatch]:
     ]
 
 
-def copied(results: Results) -> Results:
+def copied(results: BatchOutput) -> BatchOutput:
     """Pinned memory is given out again when nobody holds it."""
     return {name: tuple(array.copy() for array in arrays) for name, arrays in results.items()}
 
 
-def assert_equal(found: Results, expected: Results) -> None:
+def assert_equal(found: BatchOutput, expected: BatchOutput) -> None:
     assert found.keys() == expected.keys()
     for name, arrays in expected.items():
         for mine, theirs in zip(found[name], arrays, strict=True):
             np.testing.assert_array_equal(mine, theirs, err_msg=name)
 
 
-def test_results_equal_those_of_the_cpu(directory: Path) -> None:
+def test_results_equal_those_of_the_cpu(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cpu, cuda = (shard_of(directory, device, "float32") for device in ("cpu", "cuda"))
+    inward = count_calls(monkeypatch, DeviceTransfer, "to_device")
+    outward = count_calls(monkeypatch, DeviceTransfer, "_pinned")
     for batch in many_batches(directory, 3):
-        FAST_PATH_CALLS.clear()
-        found, expected = cuda.launch(batch).results(), cpu.launch(batch).results()
+        inward.clear()
+        outward.clear()
+        found = cuda.launch(batch).results()
         # Ids, positions, ends, five indices and labels; and five results.
-        assert FAST_PATH_CALLS["copy beside kernels"] == 9 + 5
+        assert (len(inward), len(outward)) == (9, 5)
+        expected = cpu.launch(batch).results()
         for name, (values,) in expected.items():
             assert found[name][0].dtype == np.float32
             assert_close(torch.from_numpy(found[name][0]), torch.from_numpy(values), name=name)
@@ -106,7 +112,7 @@ def test_batches_that_are_launched_ahead_do_not_mix(directory: Path, dtype: str)
     shard = shard_of(directory, "cuda", dtype)
     batches = many_batches(directory, 24)
     expected = [copied(shard.launch(batch).results()) for batch in batches]
-    launched: deque[Launched] = deque()
+    launched: deque[PendingOutput] = deque()
     found = []
     for batch in batches:
         if len(launched) == 2:
@@ -145,7 +151,7 @@ def test_two_batches_take_no_more_than_is_planned_with(directory: Path) -> None:
     """Beside it, up to 64 MiB that libraries take to work in."""
     heads = [head for head in heads_of(directory) if head.name in ("vector", "tokens")]
     planned = rank_memory(heads, tensor_parallel_size=1, token_budget=32768, dtype="bfloat16", device="cuda")
-    shard = Shard(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
+    shard = ModelRunner(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
     ids = np.full(32768, 5, dtype=np.int32)
     requests = {
         "vector": HeadRequest(np.arange(256, dtype=np.int32)),

@@ -12,9 +12,10 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
-from pipeline.batching.sequences import WindowArrays
-from pipeline.decoding import HeadResults, decode_head
+from pipeline.arrays.windows import WindowArrays
+from pipeline.batching.fragment_columns import decode_head
 from pipeline.heads.resolve import Head
+from pipeline.tasks.contract import OrderedHeadOutput
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config, window_column, window_of
 
@@ -48,7 +49,7 @@ class Decoder:
             windows: which window each of `values` is of; default each one in turn.
         """
         column = window_column([[window_of([0, *[9] * size, 2]) for size in sizes] for sizes in rows])
-        results = HeadResults(
+        results = OrderedHeadOutput(
             (values,),
             np.arange(len(values)) if windows is None else np.array(windows, dtype=np.int64),
             np.zeros(len(values), dtype=np.int64),

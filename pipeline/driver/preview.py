@@ -1,0 +1,56 @@
+"""What a run would do, and the memory that its ranks would take: computed without a cluster, for `--plan`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.driver.run import PreparedRun
+from pipeline.fragments import Fragment
+from pipeline.output.failure_log import FailureLog
+from pipeline.output.increment import Increment
+from pipeline.output.run_output import RunOutput
+from pipeline.replica.deployment import default_device, resolve_dtype
+from pipeline.replica.memory import RankMemory, rank_memory
+from pipeline.replica.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a prepared run would do.
+
+    Attributes:
+        token_budget: tokens per batch; None where a GPU decides, and this machine has none to ask.
+        memory: of a rank, with `CPU_TOKEN_BUDGET` where the budget is not known.
+    """
+
+    increment: Increment
+    todo: Sequence[Fragment]
+    device: str
+    dtype: str
+    token_budget: int | None
+    memory: RankMemory
+
+
+def preview_run(prepared: PreparedRun) -> Preview:
+    """Take the inventory of the output, and lay the job out over a cluster like this machine."""
+    job, folder = prepared.job, prepared.folder
+    run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=prepared.options.keeps_touched)
+    failed = FailureLog(folder).failures()
+    device = default_device() if job.model.device == "auto" else job.model.device
+    dtype = resolve_dtype(job.model, device)
+    token_budget = run.manifest.token_budget() or _token_budget(prepared, device, dtype)
+    memory = rank_memory(
+        prepared.heads,
+        tensor_parallel_size=job.model.tensor_parallel_size,
+        token_budget=token_budget or CPU_TOKEN_BUDGET,
+        dtype=dtype,
+        device=device,
+    )
+    todo = prepared.fragments_to_do(run, failed)
+    return Preview(run.increment, todo, device, dtype, token_budget, memory)
+
+
+def _token_budget(prepared: PreparedRun, device: str, dtype: str) -> int | None:
+    model = prepared.job.model
+    if model.token_budget == "auto" and device != default_device() == "cpu":
+        return None
+    return resolve_token_budget(model, prepared.heads, device=device, dtype=dtype, free_bytes=free_bytes_here)

@@ -1,0 +1,203 @@
+"""One run of a job from begin to end: check and plan, take the lease, annotate what is left, commit.
+
+`prepare_run` writes nothing and starts no Ray, so that whatever is wrong with a job is refused before any work.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pipeline.config.job import JobConfig
+from pipeline.config.local_models import with_local_models
+from pipeline.driver.dataset import annotate_fragments
+from pipeline.driver.identity import run_identity
+from pipeline.driver.ray_connection import ray_cluster
+from pipeline.errors import ConfigError
+from pipeline.failures import FragmentFailure
+from pipeline.fragments import Fragment
+from pipeline.heads.finite_weights import require_finite_weights
+from pipeline.heads.preflight import Findings, require_runnable
+from pipeline.heads.resolve import Head, resolve_heads
+from pipeline.heads.shared_trunks import share_trunks
+from pipeline.input.planning import Plan, plan_fragments
+from pipeline.monitoring.progress_counter import Counts
+from pipeline.output.failure_log import FailureLog
+from pipeline.output.increment import describe_increment
+from pipeline.output.lease import held_lease
+from pipeline.output.manifest import Manifest
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.output_path import open_output
+from pipeline.output.path_limits import require_fitting_names
+from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
+from pipeline.output.run_output import RunOutput
+from pipeline.replica.deployment import deploy
+from pipeline.replica.placement import describe_fewer_replicas
+from pipeline.storage.filesystem_uris import without_secret
+
+Tell = Callable[[str | None], None]
+"""Called with lines for people, or with None where there is nothing to say."""
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run does with an output that is there.
+
+    Attributes:
+        is_restart: compute everything again, and replace the output once the new one is complete.
+        retry_failed: only do the fragments that failed in earlier runs.
+        keeps_touched: a file of the same size and footer counts as unchanged, whatever its time or ETag.
+        prunes: delete the parts of files that are no input any more.
+    """
+
+    is_restart: bool = False
+    retry_failed: bool = False
+    keeps_touched: bool = False
+    prunes: bool = False
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A job that has passed every check that needs no cluster.
+
+    Attributes:
+        job: with models that are in local directories.
+        output: the folder at `output.path`.
+        folder: where the run works: `output`, or the one that is to replace it.
+        heads: equal trunks are shared.
+    """
+
+    job: JobConfig
+    options: RunOptions
+    output: OutputFolder
+    folder: OutputFolder
+    heads: list[Head]
+    findings: Findings
+    plan: Plan
+    identity: Mapping[str, str]
+
+    @property
+    def output_name(self) -> str:
+        """The output path as it may be printed."""
+        return without_secret(self.job.output.path)
+
+    def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:
+        """The fragments without a part; with `retry_failed` those of them that have failed before."""
+        todo = run.increment.todo
+        return [f for f in todo if f.part_path in failed] if self.options.retry_failed else todo
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run has ended.
+
+    Attributes:
+        num_fragments: fragments that were to do.
+        counts: what it has computed; None where nothing was to do.
+        seconds: wall-clock time, with the start of the cluster.
+        is_done: whether the output is complete now.
+    """
+
+    num_fragments: int
+    counts: Counts | None
+    seconds: float
+    is_done: bool
+
+    @property
+    def failures(self) -> list[FragmentFailure]:
+        """The fragments that failed in this run."""
+        return [] if self.counts is None else list(self.counts.failures.values())
+
+
+def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
+    """Check a job, plan its fragments and find the folder to work in; `tell` gets the warnings.
+
+    Raises:
+        ConfigError, InputError: the job, its input or its output is refused.
+    """
+    output = open_output(job.output.path)
+    job = with_local_models(job)
+    resolved = resolve_heads(job)
+    findings = require_runnable(job, resolved)
+    heads = share_trunks(resolved)
+    plan = plan_fragments(job)
+    require_fitting_names(output, plan.fragments)
+    identity = run_identity(job, heads)
+    require_finite_weights(job, resolved)
+    folder = folder_of_run(output, identity, is_restart=options.is_restart)
+    for warning in findings.warnings:
+        tell(f"warning: {warning}")
+    prepared = PreparedRun(job, options, output, folder, heads, findings, plan, identity)
+    if options.retry_failed:
+        _require_earlier_run(prepared)
+    return prepared
+
+
+def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: Callable[[], None]) -> RunResult:
+    """Do what is not done yet, while holding the lease of the output.
+
+    Args:
+        address: the Ray cluster, as `reachable_cluster` returns it.
+        on_connected: is called once Ray runs, which takes over the handling of signals.
+    """
+    output, options = prepared.output, prepared.options
+    with held_lease(output, prepared.job.output.lease_timeout_s, tell):
+        folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
+        tell(unfinished_restart(output, folder))
+        run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=options.keeps_touched)
+        run.begin(prunes=options.prunes)
+        tell(describe_increment(run.increment, prunes=options.prunes))
+        failed = _current_failures(run)
+        todo = prepared.fragments_to_do(run, failed)
+        started = time.monotonic()
+        counts = _annotate(prepared, run, todo, failed, address, tell, on_connected) if todo else None
+        is_done = run.end(prunes=options.prunes)
+        seconds = time.monotonic() - started
+        if is_done and folder != output:
+            replace_output(output)
+    return RunResult(len(todo), counts, seconds, is_done)
+
+
+def _current_failures(run: RunOutput) -> dict[str, FragmentFailure]:
+    """Failures of earlier runs; records of those whose fragments have a part by now are deleted."""
+    log = FailureLog(run.folder)
+    failed = log.failures()
+    for part_path in failed.keys() - ({f.part_path for f in run.increment.todo} if failed else set()):
+        log.forget(part_path)
+    return failed
+
+
+def _annotate(
+    prepared: PreparedRun,
+    run: RunOutput,
+    todo: Sequence[Fragment],
+    failed: Mapping[str, FragmentFailure],
+    address: str,
+    tell: Tell,
+    on_connected: Callable[[], None],
+) -> Counts:
+    job, heads = prepared.job, prepared.heads
+    with ray_cluster(address) as cores:
+        on_connected()
+        deployment = deploy(
+            job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
+        )
+        tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
+        run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
+        return annotate_fragments(
+            job,
+            prepared.plan,
+            todo,
+            heads,
+            deployment,
+            folder=run.folder,
+            staged=run.increment.staged,
+            failed_before=failed,
+        )
+
+
+def _require_earlier_run(prepared: PreparedRun) -> None:
+    if Manifest(prepared.folder).identity() is None:
+        raise ConfigError(
+            f"--retry-failed: found no earlier run in {prepared.output_name}, expected an output with fragments "
+            "that have failed; check output.path, or leave the option out"
+        )

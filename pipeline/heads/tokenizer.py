@@ -1,0 +1,11 @@
+"""The tokenizer of a job, which all of its heads share."""
+
+from functools import cache
+
+from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
+
+
+@cache
+def load_tokenizer(directory: str) -> XLMRobertaXLTokenizer:
+    """The tokenizer of a model directory; once a process, as reading it takes longer than a fragment."""
+    return XLMRobertaXLTokenizer.from_pretrained(directory)

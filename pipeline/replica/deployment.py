@@ -1,0 +1,93 @@
+"""How a job is laid out over a cluster: device, dtype, number of replicas, resources of a rank, token budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ray
+import torch
+
+from pipeline.config.job import JobConfig, ModelSection
+from pipeline.errors import ConfigError
+from pipeline.heads.resolve import Head, read_config
+from pipeline.heads.tokenizer import load_tokenizer
+from pipeline.replica.model_runner import ShardSettings
+from pipeline.replica.placement import RankResources, lay_out
+from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """How a job is laid out on the cluster that it found.
+
+    Attributes:
+        num_replicas: shard groups.
+        resources: of each rank.
+        token_budget: tokens per batch.
+    """
+
+    num_replicas: int
+    resources: RankResources
+    token_budget: int
+    shard: ShardSettings
+
+
+def deploy(
+    job: JobConfig,
+    heads: Sequence[Head],
+    cores_per_node: int,
+    *,
+    num_fragments: int,
+    kept_token_budget: int | None = None,
+) -> Deployment:
+    """Decide device, dtype, resources of a rank, number of replicas and token budget on the connected cluster.
+
+    Args:
+        num_fragments: fragments to be done; more replicas than that would have nothing to do.
+        kept_token_budget: what "auto" came to when the output was begun.
+
+    Raises:
+        ConfigError: GPUs are asked for and there are none, or not one replica fits.
+    """
+    num_gpus = ray.cluster_resources().get("GPU", 0)
+    device = job.model.device
+    if device == "auto":
+        device = "cuda" if num_gpus else "cpu"
+    if device == "cuda" and not num_gpus:
+        raise ConfigError(
+            "model.device: found no GPU on the cluster, expected at least one for 'cuda'; "
+            'use model.device = "cpu", or add nodes with GPUs'
+        )
+    resources, num_replicas = lay_out(job.model, device, cores_per_node, num_fragments)
+    dtype = resolve_dtype(job.model, device)
+    token_budget = kept_token_budget or resolve_token_budget(
+        job.model, heads, device=device, dtype=dtype, free_bytes=free_bytes_on_cluster
+    )
+    settings = ShardSettings(
+        device, dtype, resources.num_threads, num_usable_tokens=load_tokenizer(job.model.path).vocab_size
+    )
+    return Deployment(num_replicas, resources, token_budget, settings)
+
+
+def resolve_dtype(model: ModelSection, device: str) -> str:
+    """The dtype to compute in. "auto" is bfloat16 on GPUs, and on CPUs as stored, but not float16, which is slow.
+
+    Raises:
+        ConfigError: int8 on GPUs, or float8 on CPUs.
+    """
+    home, other = {"int8": ("cpu", "float8"), "float8": ("cuda", "int8")}.get(model.dtype, (device, ""))
+    if device != home:
+        raise ConfigError(
+            f'model.dtype: found "{model.dtype}" and the device {device}, expected {home} for it; '
+            f'use "{other}" or "bfloat16", or another model.device'
+        )
+    if model.dtype != "auto":
+        return model.dtype
+    if device == "cuda":
+        return "bfloat16"
+    stored = read_config(model.path, "model.path").torch_dtype
+    return "bfloat16" if stored in (torch.bfloat16, torch.float16) else "float32"
+
+
+def default_device() -> str:
+    """The device that "auto" would choose on a cluster like this machine."""
+    return "cuda" if torch.cuda.is_available() else "cpu"

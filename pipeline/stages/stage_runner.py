@@ -1,0 +1,77 @@
+"""Per-fragment fault isolation: count process crashes, turn exceptions into recorded failures.
+
+A Python exception is caught where it is raised. A crash is seen only afterwards: Ray runs the task again in
+another process. So attempts are counted by an actor, and a fragment at which processes keep crashing is given up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ray.actor import ActorHandle
+
+from pipeline.errors import JobError
+from pipeline.failures import FragmentFailure, Stage, reason_of
+from pipeline.fragments import Fragment
+from pipeline.ray_actors import get_result, is_retry
+
+NUM_TRIES = 3
+
+T = TypeVar("T")
+
+
+class StageRunner(Protocol):
+    """Runs one stage of a fragment; returns the result of the stage or the failure of the fragment."""
+
+    def __call__(
+        self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
+    ) -> T | FragmentFailure:
+        """Run `action`, or `last_resort`, which gives the same in a safer way, where processes crash in it."""
+
+
+def run_unprotected(
+    stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
+) -> T | FragmentFailure:
+    """Run `action`, and let its errors pass."""
+    return action()
+
+
+@dataclass(frozen=True)
+class CrashCountingRunner:
+    """Runs stages in Ray tasks and actors; `counter` is an actor with the methods of `AttemptCounter`.
+
+    A task that waits for a result gives back its CPU meanwhile, and Ray starts another process for it, which takes
+    seconds: so the number of crashes is asked for only if Ray has retried the task.
+    """
+
+    counter: ActorHandle[Any]
+
+    def __call__(
+        self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
+    ) -> T | FragmentFailure:
+        """Run `action`; after `NUM_TRIES` crashes run `last_resort`, once; after that fail the fragment."""
+        begun: Any = self.counter.begin.remote(stage, fragment.part_path)
+        num_deaths = get_result(begun) - 1 if is_retry() else 0
+        if num_deaths == NUM_TRIES and last_resort is not None:
+            result = as_failure(stage, fragment, last_resort)
+        elif num_deaths >= NUM_TRIES:
+            result = FragmentFailure.of(
+                fragment,
+                stage,
+                f"the process died {num_deaths} times at this fragment; see the memory of the nodes, lower "
+                "input.max_fragment_bytes or take the rows out of the input",
+            )
+        else:
+            result = as_failure(stage, fragment, action)
+        self.counter.end.remote(stage, fragment.part_path)
+        return result
+
+
+def as_failure(stage: Stage, fragment: Fragment, action: Callable[[], T]) -> T | FragmentFailure:
+    """Run `action`; an exception becomes the failure of the fragment, except JobErrors, which end the job."""
+    try:
+        return action()
+    except JobError:
+        raise
+    except Exception as error:
+        return FragmentFailure.of(fragment, stage, reason_of(error))

@@ -1,0 +1,26 @@
+"""Many requests to a store at a time: `map` with threads."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+NUM_THREADS = 32
+_NUM_AT_ONCE = 4096
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def map_in_threads(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
+    """Results in the order of the values, of which a few thousand are taken at a time."""
+    iterator = iter(values)
+    with ThreadPoolExecutor(NUM_THREADS) as pool:
+        while some := list(islice(iterator, _NUM_AT_ONCE)):
+            yield from pool.map(function, some)
+
+
+def call_in_threads(function: Callable[[A], object], values: Iterable[A]) -> None:
+    """Call a function with each value; raises the first of its errors, in the order of the values."""
+    deque(map_in_threads(function, values), maxlen=0)

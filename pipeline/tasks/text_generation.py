@@ -1,0 +1,186 @@
+"""Text generation: text that goes on from a prompt, the likeliest or drawn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.tasks.contract import HeadMemory, OrderedHeadOutput, Prompts, SequenceSpec, Task, place_rows
+from pipeline.tasks.language_modeling import build_lm_head, lm_head_of
+from pipeline.tasks.sections import HeadSection, InputColumn, NonEmpty
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model import XLMRobertaXLConfig, XLMRobertaXLForCausalLM, XLMRobertaXLTokenizer
+
+_COLUMN_TYPE = pa.struct({"text": pa.string(), "num_tokens": pa.int32()})
+
+
+class TextGenerationHead(HeadSection):
+    """Text that goes on from a prompt: the likeliest, unless `temperature` asks for a draw."""
+
+    task: Literal["text-generation"]
+    text: NonEmpty = Field(
+        default="", description="the name or dotted path of the column of prompts", examples=["text"]
+    )
+    max_new_tokens: int = Field(default=64, ge=1, description="the most tokens to add, 1 or more", examples=[64])
+    temperature: float = Field(
+        default=0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="0 (always the likeliest token), or more, which draws tokens",
+        examples=[0.7],
+    )
+    top_k: int | None = Field(
+        default=None, ge=1, description="from how many of the likeliest tokens to draw, 1 or more", examples=[50]
+    )
+    top_p: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="from how much probability of the likeliest tokens to draw, more than 0 and at most 1",
+        examples=[0.9],
+    )
+    num_beams: int = Field(default=1, ge=1, description="the beams of a beam search, 1 or more", examples=[4])
+    seed: int = Field(default=0, ge=0, description="a whole number, 0 or more", examples=[0])
+
+    def _disagreements(self) -> list[str]:
+        problems = super()._disagreements()
+        if self.temperature == 0:
+            given = {"top_k": self.top_k, "top_p": self.top_p}
+            problems += [
+                f"{name}: found {value}, expected none where temperature is 0, as no token is drawn; set "
+                f"temperature, for example to 1.0, or remove {name}"
+                for name, value in given.items()
+                if value is not None
+            ]
+        elif self.num_beams > 1:
+            problems.append(
+                f"num_beams: found {self.num_beams}, expected 1 where temperature is over 0, as beams are "
+                "searched and not drawn; remove one of the two"
+            )
+        return problems
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The prompt."""
+        return (InputColumn(self.text, "text", "text"),)
+
+
+def _output_type(options: TextGenerationHead, config: XLMRobertaXLConfig) -> pa.DataType:
+    return _COLUMN_TYPE
+
+
+def _sequence_spec(options: TextGenerationHead, max_num_tokens: int) -> SequenceSpec:
+    room = max_num_tokens - options.max_new_tokens
+    if room < 2:
+        raise ValueError(
+            f"max_new_tokens: found {options.max_new_tokens}, expected at most {max_num_tokens - 2}, so that a "
+            "prompt fits before them; lower it"
+        )
+    return SequenceSpec("prompt", (options.text,), room, truncate=True)
+
+
+def _generate(options: TextGenerationHead, prompts: Prompts) -> tuple[Tensor, ...]:
+    """Continuations `[n, max_new_tokens]`, padded; the number of tokens of each before its end; and whether it is
+    made of finite logits."""
+    import torch  # noqa: PLC0415
+    from torch import nn  # noqa: PLC0415
+
+    from model.generation.logits_watch import LogitsWatch  # noqa: PLC0415
+    from model.generation.options import GenerationOptions  # noqa: PLC0415
+
+    pad = prompts.config.padding_id
+    ends = GenerationOptions().ends(prompts.config) or [pad]
+    input_ids = nn.utils.rnn.pad_sequence(prompts.token_ids, batch_first=True, padding_value=pad)
+    input_ids = input_ids.to(prompts.device)
+    lengths = torch.tensor([len(prompt) for prompt in prompts.token_ids], device=input_ids.device)
+    watch = LogitsWatch(prompts.num_usable_tokens, ends[0])
+    output = _causal_model(prompts).generate(
+        input_ids,
+        torch.arange(input_ids.shape[1], device=input_ids.device) < lengths[:, None],
+        seed=prompts.seed,
+        process_logits=watch,
+        max_new_tokens=options.max_new_tokens,
+        num_usable_tokens=prompts.num_usable_tokens,
+        **generation_options(options),
+    )
+    new_ids = output[:, input_ids.shape[1] :]
+    new_ids = nn.functional.pad(new_ids, (0, options.max_new_tokens - new_ids.shape[1]), value=pad)
+    is_end = torch.isin(new_ids, torch.tensor([*ends, pad], device=new_ids.device))
+    num_tokens = is_end.int().cummax(dim=1).values.eq(0).sum(dim=1)
+    return new_ids, num_tokens, watch.is_finite(num_tokens, options.num_beams)
+
+
+def _causal_model(prompts: Prompts) -> XLMRobertaXLForCausalLM:
+    """The trunk and its head as one model; it holds no weights of its own."""
+    import torch  # noqa: PLC0415
+
+    from model import XLMRobertaXLForCausalLM  # noqa: PLC0415
+
+    with torch.device("meta"):
+        model = XLMRobertaXLForCausalLM(prompts.trunk.config, group=prompts.group)
+    model.roberta, model.lm_head = prompts.trunk, lm_head_of(prompts.modules)
+    return model.eval()
+
+
+def generation_options(options: TextGenerationHead) -> dict[str, Any]:
+    """Arguments of `generate`: sampling where a temperature is set, else greedy or beam search."""
+    if options.temperature:
+        return {
+            "do_sample": True,
+            "temperature": options.temperature,
+            "top_k": options.top_k,
+            "top_p": 1.0 if options.top_p is None else options.top_p,
+        }
+    return {"num_beams": options.num_beams}
+
+
+def _seed(options: TextGenerationHead) -> int:
+    return options.seed
+
+
+def _memory(options: TextGenerationHead) -> HeadMemory:
+    return HeadMemory(max_new_tokens=options.max_new_tokens, num_beams=options.num_beams)
+
+
+def _decode(
+    options: TextGenerationHead,
+    config: XLMRobertaXLConfig,
+    output: OrderedHeadOutput,
+    tokenizer: XLMRobertaXLTokenizer,
+) -> pa.Array:
+    token_ids, num_tokens, _ = output.values
+    return place_rows(generation_column(token_ids, num_tokens, tokenizer), output.row, output.num_rows)
+
+
+def generation_column(
+    token_ids: NDArray[np.generic], num_tokens: NDArray[np.generic], tokenizer: XLMRobertaXLTokenizer
+) -> pa.StructArray:
+    """`struct<text: string, num_tokens: int32>`: what was generated, without the prompt and the end token.
+
+    Args:
+        token_ids: `[n, max_new_tokens]`; the first `num_tokens[i]` of row i count.
+    """
+    rows = [ids[:count].tolist() for ids, count in zip(token_ids, num_tokens.tolist(), strict=True)]
+    texts = pa.array([tokenizer.decode(ids, skip_special_tokens=True) for ids in rows], pa.string())
+    return pa.StructArray.from_arrays([texts, pa.array(num_tokens.astype(np.int32))], ["text", "num_tokens"])
+
+
+TASK = Task(
+    name="text-generation",
+    options=TextGenerationHead,
+    output_type=_output_type,
+    sequence_spec=_sequence_spec,
+    build_modules=build_lm_head,
+    generate=_generate,
+    decode=_decode,
+    seed=_seed,
+    memory=_memory,
+    is_causal=True,
+)

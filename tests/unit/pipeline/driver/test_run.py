@@ -1,0 +1,75 @@
+"""Runs that have nothing to compute, so that no cluster is needed: what they write, and in which order."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from pipeline.config.job import JobConfig
+from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
+from pipeline.errors import ConfigError
+from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
+from tests.unit.pipeline.input_files import rows, tree, write
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> JobConfig:
+    write(tmp_path / "in" / "none.parquet", rows(0))
+    return JobConfig.model_validate(
+        {
+            "model": {"path": str(tiny_checkpoint(tmp_path / "model"))},
+            "input": {"path": str(tmp_path / "in")},
+            "output": {"path": str(tmp_path / "out")},
+            "heads": {"vector": {"task": "embedding"}},
+        }
+    )
+
+
+def forbidden() -> NoReturn:
+    raise AssertionError("a cluster was started")
+
+
+def execute(prepared: PreparedRun, told: list[str | None] | None = None) -> RunResult:
+    return execute_run(prepared, "local", ([] if told is None else told).append, forbidden)
+
+
+def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
+    before = tree(tmp_path)
+    prepared = prepare_run(job, RunOptions(), print)
+    assert prepared.folder == prepared.output
+    assert (prepared.output_name, len(prepared.plan.fragments)) == (f"{tmp_path}/out", 0)
+    assert tree(tmp_path) == before
+
+
+def test_a_run_without_rows_is_done_at_once(job: JobConfig, tmp_path: Path) -> None:
+    result = execute(prepare_run(job, RunOptions(), print))
+    assert (result.num_fragments, result.counts, result.failures, result.is_done) == (0, None, [], True)
+    assert (tmp_path / "out/_SUCCESS").is_file()
+    assert not list((tmp_path / "out/_manifest/lease").iterdir())
+
+
+def test_a_restart_works_in_a_folder_of_its_own_and_replaces_the_output(job: JobConfig, tmp_path: Path) -> None:
+    execute(prepare_run(job, RunOptions(), print))
+    before = tree(tmp_path / "out")
+    prepared = prepare_run(job, RunOptions(is_restart=True), print)
+    assert prepared.folder == prepared.output.restarted
+    assert execute(prepared).is_done
+    assert tree(tmp_path / "out") == before
+
+
+def test_what_changed_in_the_input_is_told(job: JobConfig, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "gone.parquet", rows(0))
+    execute(prepare_run(job, RunOptions(), print))
+    (tmp_path / "in" / "gone.parquet").unlink()
+    told: list[str | None] = []
+    assert execute(prepare_run(job, RunOptions(prunes=True), print), told).is_done
+    assert [line for line in told if line is not None] == [
+        "input: 0 files new, 0 changed, 1 unchanged, 1 removed: gone.parquet (their parts are deleted)"
+    ]
+
+
+def test_there_is_nothing_to_retry_without_an_earlier_run(job: JobConfig) -> None:
+    with pytest.raises(ConfigError, match=r"^--retry-failed: found no earlier run in .*/out, expected"):
+        prepare_run(job, RunOptions(retry_failed=True), print)
+    execute(prepare_run(job, RunOptions(), print))
+    assert execute(prepare_run(job, RunOptions(retry_failed=True), print)).num_fragments == 0

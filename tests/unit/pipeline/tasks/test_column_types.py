@@ -1,0 +1,98 @@
+"""The Arrow type of each task's column."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
+from pipeline.tasks.text_classification import ProblemType, TextClassificationHead
+from tests.unit.pipeline.compute_fixtures import tiny_config
+
+CLASSIFIER = TextClassificationHead(task="text-classification")
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "expected"),
+    [
+        ("single_label_classification", "struct<label: string, score: float, logits: list<item: float>>"),
+        (
+            "multi_label_classification",
+            "struct<labels: list<item: string>, scores: list<item: float>, logits: list<item: float>>",
+        ),
+        ("regression", "struct<value: float>"),
+    ],
+)
+def test_types_of_classifiers(problem_type: ProblemType, expected: str) -> None:
+    config = tiny_config(problem_type=problem_type)
+    assert str(TASKS[CLASSIFIER.task].output_type(CLASSIFIER, config)) == expected
+
+
+FLOATS = "list<item: float>"
+STRINGS = "list<item: string>"
+LOSS = "struct<loss: double, nll: double, num_tokens: int32>"
+
+
+def type_of(hidden_size: int = 16, **options: Any) -> str:
+    head: HeadConfig = TypeAdapter(HeadConfig).validate_python(options)
+    config = tiny_config(hidden_size=hidden_size)
+    return str(TASKS[head.task].output_type(head, config))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (
+            {"task": "token-classification"},
+            "list<item: struct<entity: string, start: int32, end: int32, text: string, score: float>>",
+        ),
+        (
+            {"task": "token-classification", "words": "tokens"},
+            "list<item: struct<label: string, score: float>>",
+        ),
+        (
+            {"task": "question-answering"},
+            "struct<answer: string, start: int32, end: int32, score: float, null_score: float>",
+        ),
+        ({"task": "multiple-choice"}, f"struct<choice: int32, scores: {FLOATS}, logits: {FLOATS}>"),
+        (
+            {"task": "fill-mask"},
+            "list<item: list<item: struct<token: string, token_id: int32, score: float>>>",
+        ),
+        ({"task": "masked-lm-loss"}, LOSS),
+        ({"task": "causal-lm-loss"}, LOSS),
+        ({"task": "text-generation"}, "struct<text: string, num_tokens: int32>"),
+        (
+            {"task": "zero-shot-classification", "labels": ["a"]},
+            f"struct<labels: {STRINGS}, scores: {FLOATS}>",
+        ),
+    ],
+)
+def test_types_of_the_other_tasks(options: dict[str, Any], expected: str) -> None:
+    assert type_of(**options) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, "fixed_size_list<item: float>[16]"),
+        ({"dtype": "float16"}, "fixed_size_list<item: halffloat>[16]"),
+        ({"dtype": "int8", "dimensions": 5}, "fixed_size_list<item: int8>[5]"),
+        ({"dtype": "ubinary"}, "fixed_size_list<item: uint8>[2]"),
+        ({"dtype": "ubinary", "dimensions": 8}, "fixed_size_list<item: uint8>[1]"),
+        ({"level": "token", "dimensions": 3}, "list<item: fixed_size_list<item: float>[3]>"),
+    ],
+)
+def test_types_of_embeddings(options: dict[str, Any], expected: str) -> None:
+    assert type_of(task="embedding", **options) == expected
+
+
+def test_a_vector_of_more_dimensions_than_the_model_has_no_type() -> None:
+    with pytest.raises(ValueError, match=r"^dimensions: found 17, expected at most .* 16"):
+        type_of(task="embedding", dimensions=17)
+
+
+def test_every_task_has_a_type() -> None:
+    for task in HEAD_SECTIONS:
+        labels: dict[str, Any] = {"labels": ["a"]} if task.startswith("zero") else {}
+        assert type_of(task=task, **labels)
