@@ -1,6 +1,7 @@
 """Check the address of the Ray cluster that a job joins: its form, and that a cluster answers there."""
 
 import re
+import resource
 import time
 
 import grpc
@@ -12,6 +13,8 @@ from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 from pipeline.errors import ConfigError
 
 LOCAL = "local"
+# With fewer, Ray's own processes have died in the middle of a run.
+MIN_OPEN_FILES = 1024
 PROBE_TIMEOUT_S = 5.0
 _PROBE_INTERVAL_S = 0.5
 _FIELD = "--address (or RAY_ADDRESS)"
@@ -27,9 +30,11 @@ def reachable_cluster(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
         address: "local", "auto" (the cluster that runs on this machine), or HOST:PORT.
 
     Raises:
-        ConfigError: it has another form, or no cluster answers within `timeout_s`.
+        ConfigError: it has another form, no cluster answers within `timeout_s`, or this machine allows too few
+            open files for Ray.
     """
     if address == LOCAL:
+        _require_open_files()
         return address
     found = _running_here() if address == "auto" else address
     _require_host_and_port(found)
@@ -40,6 +45,15 @@ def reachable_cluster(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
             'expected the address that `ray start` printed on the head, or "local" to run on this machine'
         )
     return found
+
+
+def _require_open_files() -> None:
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limit != resource.RLIM_INFINITY and limit < MIN_OPEN_FILES:
+        raise ConfigError(
+            f"ulimit -n: found a hard limit of {limit} open files, expected at least {MIN_OPEN_FILES} for Ray on "
+            "this machine; raise it (for example to 8192), or join a cluster with --address"
+        )
 
 
 def _running_here() -> str:

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import resource
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,6 @@ from ray.exceptions import RayError, RayTaskError
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.errors import ConfigError, JobError, PipelineError
 
-# With fewer, Ray's own processes have died in the middle of a run.
-MIN_OPEN_FILES = 1024
 _GO_ON = "finished parts are kept, run the same command again to go on from there"
 _LOCAL_REMEDY = (
     "expected a writable home folder (HOME, for Ray's token) and a writable folder with a short path for Ray's "
@@ -74,7 +71,6 @@ def connect(address: str) -> int:
         # Would only say that token authentication is on.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         cores = len(os.sched_getaffinity(0))
-        _require_open_files()
         _start_ray(_LOCAL_REMEDY, address=address, num_cpus=cores + _NUM_TASK_CPUS, include_dashboard=False)
         return cores
     _start_ray(_CLUSTER_REMEDY, address=address)
@@ -92,12 +88,3 @@ def _start_ray(remedy: str, *, address: str, **options: Any) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         found = f"found that Ray does not start ({type(error).__name__}: {reason})"
         raise ConfigError(f"--address {address}: {found}; {remedy}") from None
-
-
-def _require_open_files() -> None:
-    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if limit != resource.RLIM_INFINITY and limit < MIN_OPEN_FILES:
-        raise ConfigError(
-            f"ulimit -n: found a hard limit of {limit} open files, expected at least {MIN_OPEN_FILES} for Ray on "
-            "this machine; raise it (for example to 8192), or join a cluster with --address"
-        )

@@ -1,3 +1,4 @@
+import resource
 import socket
 import threading
 import time
@@ -14,7 +15,7 @@ from ray.core.generated.gcs_service_pb2_grpc import (
 )
 
 from pipeline.driver import cluster_address
-from pipeline.driver.cluster_address import reachable_cluster
+from pipeline.driver.cluster_address import MIN_OPEN_FILES, reachable_cluster
 from pipeline.errors import ConfigError
 
 
@@ -143,3 +144,12 @@ def test_the_cluster_on_this_machine_is_probed_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(cluster_address.services, "canonicalize_bootstrap_address", lambda address: crashed)
     with pytest.raises(ConfigError, match="no Ray cluster answers within 1 s"):
         reachable_cluster("auto", timeout_s=1.0)
+
+
+@pytest.mark.parametrize("limit", [64, MIN_OPEN_FILES - 1])
+def test_too_few_open_files_are_refused(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (limit, limit))
+    with pytest.raises(
+        ConfigError, match=rf"^ulimit -n: found a hard limit of {limit} open files, expected at least"
+    ):
+        reachable_cluster("local")
