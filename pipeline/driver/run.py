@@ -140,7 +140,7 @@ def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: C
         on_connected: is called once Ray runs, which takes over the handling of signals.
     """
     output, options = prepared.output, prepared.options
-    with held_lease(output, prepared.job.output.lease_timeout_s, tell):
+    with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
         run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=options.keeps_touched)

@@ -1,9 +1,9 @@
 """Records of failed fragments in an output folder: `_manifest/failed/PART.json`, for this run and the next one."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pipeline.failures import FragmentFailure
+from pipeline.output.json_records import parse_record, record_json
 from pipeline.output.output_folder import FAILED, OutputFolder
 from pipeline.storage.threads import map_in_threads
 
@@ -16,8 +16,7 @@ class FailureLog:
 
     def record(self, failure: FragmentFailure) -> None:
         """Keep a failure, in place of an earlier one of the same fragment. Raises OutputError."""
-        text = json.dumps(asdict(failure), indent=1, ensure_ascii=False) + "\n"
-        self.folder.put(self._relative_path(failure.part_path), text.encode())
+        self.folder.put(self._relative_path(failure.part_path), record_json(failure))
 
     def forget(self, part_path: str) -> None:
         """Remove the record of a fragment that is done by now, if there is one."""
@@ -33,8 +32,7 @@ class FailureLog:
         return f"{FAILED}/{part_path}.json"
 
     def _read(self, path: str) -> FragmentFailure | None:
-        text = self.folder.read(path)
-        try:
-            return FragmentFailure(**json.loads(text or b""))
-        except (ValueError, TypeError):
-            return None
+        failure = parse_record(FragmentFailure, self.folder.read(path))
+        # A part is deleted by the path that its record says, so that has to be where the record is.
+        is_in_place = failure is not None and self._relative_path(failure.part_path) == path
+        return failure if is_in_place else None

@@ -5,7 +5,7 @@ its parts are not read. What is kept of a part is a few numbers in arrays, so a 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -60,6 +60,20 @@ class Inventory:
     def is_complete(self, file_index: int) -> bool:
         """Whether every fragment of a file is done."""
         return bool(self.is_done[self.slice_of(file_index)].all())
+
+    def outdated_records(self) -> Iterator[str]:
+        """Part paths of the fragments to do that have a record, such as of the file as it was at another time.
+
+        They have to go before the work: a record has to be of the part that was written last.
+        """
+        for index in np.flatnonzero(self.is_recorded & ~self.is_done):
+            yield self.table[int(index)].part_path
+
+    def has_parts_to_replace(self, file_index: int) -> bool:
+        """Whether parts of a file as it was at another time are in place."""
+        where = self.slice_of(file_index)
+        is_other = (self.in_place[where] != _NOT_THERE) & ~self.is_done[where]
+        return part_stem(self.table.files[file_index].relative_path) in self.other_parts or bool(is_other.any())
 
     def forget(self, stem: str) -> None:
         """Remove an input file that is gone, of which nothing is left in the output."""
@@ -142,13 +156,14 @@ class Inventory:
         for index, file_index, (fragment, record) in zip(candidates, file_indices, read, strict=True):
             if record is None or not self._is_of(record, fragment):
                 continue
-            self._is_whole[index] = record.num_bytes == self.in_place[index]
-            if self._is_whole[index] or record.num_bytes == self.staged[index]:
+            # The record is of the part that was written last: of the staged one, where there is one.
+            where = self.staged if self.staged[index] != _NOT_THERE else self.in_place
+            if record.num_bytes == where[index]:
                 self.is_done[index] = True
                 self._count(file_index, record)
 
     def _drop_needless_staged(self) -> None:
-        """A run that was killed while it moved a staged part in a store has left both copies."""
+        """A file that changed and then was again as before has left parts that replace nothing."""
         for index in np.flatnonzero(self._is_whole & (self.staged != _NOT_THERE)):
             self.stale.append(staged_path(self.table[int(index)].part_path))
             self.staged[index] = _NOT_THERE

@@ -5,12 +5,14 @@ makes its fragment done. `files/FILE.json` is written once all parts of an input
 it speaks for them, and their own records need not be read. Nothing in them depends on time, place or chance.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from pipeline.errors import ConfigError
+from pipeline.output.json_records import Count, parse_record, record_json
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
 
@@ -19,7 +21,15 @@ PARTS = f"{MANIFEST}/parts"
 FILES = f"{MANIFEST}/files"
 FORMAT = 1
 
-Record = TypeVar("Record", "PartRecord", "FileRecord")
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The run that a folder belongs to: named values that identify it, and what "auto" came to at its beginning."""
+
+    format: int
+    identity: dict[str, str]
+    dtype: str | None = None
+    token_budget: Annotated[int, Field(ge=1, le=2**31)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +44,12 @@ class PartRecord:
     input_path: str
     input_version: str
     input_mark: str
-    first_row: int
-    num_rows: int
-    num_bytes: int
+    first_row: Count
+    num_rows: Count
+    num_bytes: Count
     sha256: str
-    num_errors: int
-    num_tokens: int
+    num_errors: Count
+    num_tokens: Count
     versions: dict[str, str]
 
 
@@ -50,11 +60,11 @@ class FileRecord:
     input_path: str
     input_version: str
     input_mark: str
-    num_parts: int
-    num_rows: int
-    num_bytes: int
-    num_errors: int
-    num_tokens: int
+    num_parts: Count
+    num_rows: Count
+    num_bytes: Count
+    num_errors: Count
+    num_tokens: Count
 
 
 @dataclass(frozen=True)
@@ -68,20 +78,8 @@ class Manifest:
 
         Raises ConfigError where that cannot be told.
         """
-        text = self.folder.read(RUN)
-        if text is None:
-            return None
-        try:
-            run: Any = json.loads(text)
-            if run["format"] == FORMAT:
-                return dict(run["identity"])
-            found = f"has format {run['format']}, expected {FORMAT}"
-        except (ValueError, KeyError, TypeError):
-            found = "is damaged"
-        raise ConfigError(
-            f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
-            "folder"
-        )
+        run = self._run()
+        return None if run is None else run.identity
 
     def begin(self, identity: Mapping[str, str]) -> bool:
         """Begin the run with this identity (named values), or continue it; True where it goes on.
@@ -92,28 +90,28 @@ class Manifest:
         found = self.identity()
         if found is None:
             self.refuse_foreign_files()
-            self.folder.put(RUN, _json({"format": FORMAT, "identity": dict(identity)}))
+            self.folder.put(RUN, record_json(RunRecord(FORMAT, dict(identity))))
             return False
         refuse_other_run(self.folder.root, found, identity)
         return True
 
     def token_budget(self) -> int | None:
         """The token budget that the run was begun with; None where it has computed nothing yet."""
-        run = json.loads(self.folder.read(RUN) or b"{}")
-        found: int | None = run.get("token_budget")
-        return found
+        run = self._run()
+        return None if run is None else run.token_budget
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
         """Keep the values that "auto" stands for on this cluster, so that all parts are computed alike.
 
         Raises ConfigError where parts have been made in another dtype.
         """
-        run = json.loads(self.folder.read(RUN) or b"")
-        if "dtype" not in run:
-            self.folder.put(RUN, _json(run | {"dtype": dtype, "token_budget": token_budget}))
-        elif run["dtype"] != dtype:
+        run = self._run()
+        assert run is not None, "the run has begun"
+        if run.dtype is None:
+            self.folder.put(RUN, record_json(replace(run, dtype=dtype, token_budget=token_budget)))
+        elif run.dtype != dtype:
             raise ConfigError(
-                f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run['dtype']}, which "
+                f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run.dtype}, which "
                 f"{self.folder.root} was begun with; go on with hardware like that, choose another output.path, "
                 "or add --restart to do all of it anew"
             )
@@ -144,19 +142,33 @@ class Manifest:
 
     def record(self, part: PartRecord) -> None:
         """Record that a part is finished; its file must be there. Raises OutputError."""
-        self.folder.put(part_record_path(part.part_path), _json(asdict(part)))
+        self.folder.put(part_record_path(part.part_path), record_json(part))
 
     def part(self, part_path: str) -> PartRecord | None:
         """The record of a part; None where there is none, or where it is damaged and so does not count."""
-        return _parsed(PartRecord, self.folder.read(part_record_path(part_path)))
+        return parse_record(PartRecord, self.folder.read(part_record_path(part_path)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
         """Record that all parts of an input file are in place; `stem` is the common start of their names."""
-        self.folder.put(file_record_path(stem), _json(asdict(file)))
+        self.folder.put(file_record_path(stem), record_json(file))
 
     def file(self, stem: str) -> FileRecord | None:
         """The record of an input file; None as for parts."""
-        return _parsed(FileRecord, self.folder.read(file_record_path(stem)))
+        return parse_record(FileRecord, self.folder.read(file_record_path(stem)))
+
+    def _run(self) -> RunRecord | None:
+        """The record of the run; None where there is none. Raises ConfigError where it cannot be read."""
+        data = self.folder.read(RUN)
+        if data is None:
+            return None
+        run = parse_record(RunRecord, data)
+        if run is not None and run.format == FORMAT:
+            return run
+        found = "is damaged" if run is None else f"has format {run.format}, expected {FORMAT}"
+        raise ConfigError(
+            f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
+            "folder"
+        )
 
 
 def part_record_path(part_path: str) -> str:
@@ -167,15 +179,3 @@ def part_record_path(part_path: str) -> str:
 def file_record_path(stem: str) -> str:
     """Where the record of an input file is."""
     return f"{FILES}/{stem}.json"
-
-
-def _parsed(kind: type[Record], text: bytes | None) -> Record | None:
-    try:
-        values: Any = json.loads(text or b"")
-        return kind(**values)
-    except (ValueError, TypeError):
-        return None
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()

@@ -5,26 +5,18 @@ OutputErrors.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import OutputError
 from pipeline.fragments import MAX_NAME_BYTES, Fragment
-from pipeline.storage.atomic_files import (
-    INCOMPLETE,
-    delete_file,
-    is_local,
-    make_folders,
-    remove_empty_folders,
-    upload,
-    write_local,
-)
+from pipeline.storage.local_files import WORKSPACES, LocalFiles
 from pipeline.storage.retries import retry_transient
+from pipeline.storage.store_files import StoreFiles, is_local
 
 MANIFEST = "_manifest"
 FAILED = f"{MANIFEST}/failed"
@@ -44,12 +36,21 @@ HIDDEN_SUFFIX = ".staged"
 class OutputFolder:
     """The files of an output, `root` on a file system; all paths are relative to the root. Holds no state.
 
-    `is_hidden`: its parts in place are hidden from readers.
+    `prefix` is empty, or the folder of an output in this one with a slash at its end. `is_hidden`: its parts in
+    place are hidden from readers. `claim`: that of the driver that holds the lease; once it is lost, every change
+    raises LeaseLostError. All but tests change a folder with a claim only.
     """
 
     filesystem: fs.FileSystem
-    root: str
+    top: str
+    prefix: str = ""
     is_hidden: bool = False
+    claim: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The folder itself."""
+        return f"{self.top}/{self.prefix}".rstrip("/") if self.prefix else self.top
 
     @property
     def is_local(self) -> bool:
@@ -59,7 +60,14 @@ class OutputFolder:
     @property
     def restarted(self) -> "OutputFolder":
         """The output that is to replace this one."""
-        return OutputFolder(self.filesystem, f"{self.root}/{RESTART}", is_hidden=True)
+        return replace(self, prefix=f"{RESTART}/", is_hidden=True)
+
+    @property
+    def files(self) -> LocalFiles | StoreFiles:
+        """Its files, by paths from `top`."""
+        if self.is_local:
+            return LocalFiles(self.top, self.claim)
+        return StoreFiles(self.filesystem, self.top, self.claim)
 
     def path_of(self, fragment: Fragment, staged_inputs: Collection[str] = ()) -> str:
         """Where the part of a fragment is written; `staged_inputs`: input files whose parts are to be staged."""
@@ -82,61 +90,41 @@ class OutputFolder:
 
         Where it cannot, nothing partial is left, and an earlier file stays on a local file system.
         """
-        with _reported(f"{self._whole(path)} cannot be written", "see to space and rights"):
-            if self.is_local:
-                retry_transient(lambda: write_local(Path(self.root), path, data))
-            else:
-                retry_transient(lambda: upload(self.filesystem, self._whole(path), data))
+        with _reported(f"{self._shown(path)} cannot be written", "see to space and rights"):
+            retry_transient(lambda: self.files.write(self._below_top(path), data))
 
     def read(self, path: str) -> bytes | None:
         """The content of a file; None where there is none."""
-
-        def read() -> bytes | None:
-            try:
-                # Uncompressed, whatever the name ends with.
-                with self.filesystem.open_input_stream(self._whole(path), compression=None) as file:
-                    return bytes(file.read())
-            except FileNotFoundError:
-                return None
-
-        with _reported(f"{self._whole(path)} cannot be read", "see to the rights"):
-            return retry_transient(read)
+        with _reported(f"{self._shown(path)} cannot be read", "see to the rights"):
+            return retry_transient(lambda: self.files.read(self._below_top(path)))
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file, replacing what has that name; in an object store by a copy within the store."""
-        old, new = self._whole(source), self._whole(target)
-        with _reported(f"{old} cannot be moved to {target}", "see to space and rights"):
-            if self.is_local:
-                make_folders(Path(new).parent)
-                # Not flushed: that is slow, and the next run checks which parts are there.
-                retry_transient(lambda: os.replace(old, new))
-                remove_empty_folders(Path(self.root), Path(old).parent)
-            else:
-                retry_transient(lambda: self.filesystem.copy_file(old, new))
-                retry_transient(lambda: delete_file(self.filesystem, old))
+        """Rename a file, replacing what has that name; in an object store by a copy within the store.
+
+        Not flushed to a local disk: that is slow, and `sync` does it for many at a time.
+        """
+        with _reported(f"{self._shown(source)} cannot be moved to {target}", "see to space and rights"):
+            self.files.move(self._below_top(source), self._below_top(target))
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Have the names of files, new or gone, be on a local disk."""
+        files = self.files
+        if isinstance(files, LocalFiles):
+            with _reported(f"{self.root} cannot be flushed", "see to the disk"):
+                files.sync({self._below_top(path) for path in paths})
 
     def delete(self, path: str) -> None:
         """Delete a file, if it is there, and the local folders below the root that are empty without it."""
-        whole = self._whole(path)
-        with _reported(f"{self._whole(path)} cannot be deleted", "see to the rights"):
-            retry_transient(lambda: delete_file(self.filesystem, whole))
-            if self.is_local:
-                remove_empty_folders(Path(self.root), Path(whole).parent)
+        files = self.files
+        with _reported(f"{self._shown(path)} cannot be deleted", "see to the rights"):
+            retry_transient(lambda: files.delete(self._below_top(path)))
+            if isinstance(files, LocalFiles):
+                files.remove_empty_folders(os.path.dirname(self._below_top(path)))
 
     def delete_folder(self, path: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
-        whole = self._whole(path)
-
-        def delete() -> None:
-            if self.filesystem.get_file_info(whole).type == fs.FileType.Directory:
-                self.filesystem.delete_dir(whole)
-
-        with _reported(f"{self._whole(path)} cannot be deleted", "see to the rights"):
-            retry_transient(delete)
-
-    def clear_incomplete(self) -> None:
-        """Delete what killed processes have left half written. No other job may be writing to the output."""
-        self.delete_folder(INCOMPLETE)
+        with _reported(f"{self._shown(path)} cannot be deleted", "see to the rights"):
+            retry_transient(lambda: self.files.delete(self._below_top(path)))
 
     def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
         """Path and size in bytes of every file in a folder, however deep; none where it is not there.
@@ -144,37 +132,37 @@ class OutputFolder:
         Files of an output that waits to replace this one, and those being written, are left out. One listing is
         held at a time: that of the folder itself, then that of each folder in it.
         """
-        prefix_size = len(self.root.rstrip("/")) + 1
         folders = []
-        for info in self._infos(self._whole(folder) if folder else self.root, recursive=False):
-            if info.base_name in (RESTART, INCOMPLETE):
+        for path, size in self._list(folder, recursive=False):
+            if path.rpartition("/")[2] in (RESTART, WORKSPACES):
                 continue
-            if info.type == fs.FileType.File:
-                yield info.path[prefix_size:], info.size
+            if size is not None:
+                yield path, size
             else:
-                folders.append(info.path)
+                folders.append(path)
         for path in sorted(folders):
-            for info in self._infos(path, recursive=True):
-                if info.type == fs.FileType.File:
-                    yield info.path[prefix_size:], info.size
+            for below, size in self._list(path, recursive=True):
+                if size is not None:
+                    yield below, size
 
-    def _infos(self, whole: str, *, recursive: bool) -> list[fs.FileInfo]:
-        selector = fs.FileSelector(whole, recursive=recursive, allow_not_found=True)
-        with _reported(f"{whole} cannot be listed", "see to the path and the rights"):
-            return retry_transient(lambda: self.filesystem.get_file_info(selector))
+    def _list(self, folder: str, *, recursive: bool) -> list[tuple[str, int | None]]:
+        path = self._below_top(folder) if folder else self.prefix.rstrip("/")
+        with _reported(f"{self._shown(folder)} cannot be listed", "see to the path and the rights"):
+            found = retry_transient(lambda: list(self.files.list(path, recursive=recursive)))
+        return [(path.removeprefix(self.prefix), size) for path, size in found]
 
     def make_folder(self, path: str) -> None:
         """Make a local folder and those above it, where they are not there."""
-        if self.is_local:
-            with _reported(f"{self._whole(path)} cannot be made", "see to space and rights"):
-                retry_transient(lambda: make_folders(Path(self._whole(path))))
+        files = self.files
+        if isinstance(files, LocalFiles):
+            with _reported(f"{self._shown(path)} cannot be made", "see to space and rights"):
+                retry_transient(lambda: files.make_folder(self._below_top(path)))
 
-    def folders_below(self, path: str) -> Iterator[str]:
+    def folders_below(self, path: str) -> list[str]:
         """Every folder below a local folder, relative to it."""
-        if self.is_local:
-            top = self._whole(path)
-            for folder, names, _ in os.walk(top):
-                yield from (os.path.relpath(f"{folder}/{name}", top) for name in names)
+        if not self.is_local:
+            return []
+        return [below.removeprefix(f"{path}/") for below, size in self._list(path, recursive=True) if size is None]
 
     def delete_empty_folders(self, kept: Collection[str], made: Collection[str] = ()) -> None:
         """Remove what processes left that were killed between deleting a file and its local folder.
@@ -187,9 +175,12 @@ class OutputFolder:
         for path in sorted(set(made).difference(kept), key=lambda path: path.count("/"), reverse=True):
             with suppress(OSError):
                 # It is not empty, or may not be removed; readers do not care.
-                Path(self._whole(path)).rmdir()
+                os.rmdir(self._shown(path))
 
-    def _whole(self, path: str) -> str:
+    def _below_top(self, path: str) -> str:
+        return f"{self.prefix}{path}"
+
+    def _shown(self, path: str) -> str:
         return f"{self.root}/{path}"
 
 

@@ -85,12 +85,12 @@ def replace_output(output: OutputFolder) -> None:
         elif (part_path := new.part_in_place(path)) is not None:
             moves.append((path, part_path))
     call_in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves)
+    output.sync(target for _, target in moves)
     output.put(RUN, run)
     output.put(SUCCESS, success)
     # Without it, the rest of the folder counts as no restart.
     new.delete(RUN)
     output.delete_folder(RESTART)
-    output.clear_incomplete()
 
 
 def _delete_old(output: OutputFolder) -> None:

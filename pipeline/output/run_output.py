@@ -7,9 +7,10 @@ from pipeline.output.commit import commit, is_committed, prune
 from pipeline.output.increment import find_increment
 from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
-from pipeline.output.manifest import Manifest
+from pipeline.output.manifest import Manifest, part_record_path
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.output.success_file import summary, write_summary
+from pipeline.storage.threads import call_in_threads
 
 
 class RunOutput:
@@ -27,14 +28,14 @@ class RunOutput:
 
     def begin(self, *, prunes: bool = False) -> None:
         """Complete a commit that was interrupted. Unless everything is done, `_SUCCESS` is deleted first."""
-        self.folder.clear_incomplete()
-        is_pending = not is_committed(self.inventory)
+        is_pending = not is_committed(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._failed_files
         if is_pending or not is_done or (prunes and self.increment.removed):
             self.folder.delete(SUCCESS)
         if is_pending:
-            commit(self.inventory)
+            commit(self.inventory, self._failed_files)
             self._take_inventory()
+        self._delete_outdated_records()
 
     @property
     def manifest(self) -> Manifest:
@@ -46,7 +47,7 @@ class RunOutput:
         made = self.manifest.made_folders()
         if self.increment.todo:
             self._take_inventory()
-        commit(self.inventory)
+        commit(self.inventory, self._failed_files)
         if prunes:
             prune(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._plan.failed_files
@@ -55,9 +56,13 @@ class RunOutput:
             for folder in (STAGED, FAILED):
                 self.folder.delete_folder(folder)
             write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
-        self.folder.clear_incomplete()
         self.folder.delete_empty_folders(kept=[LEASE], made=made)
         return is_done
+
+    def _delete_outdated_records(self) -> None:
+        paths = [part_record_path(path) for path in self.inventory.outdated_records()]
+        call_in_threads(self.folder.delete, paths)
+        self.folder.sync(paths)
 
     def _take_inventory(self) -> None:
         self.inventory = Inventory(self.folder, self._plan.fragments, keeps_touched=self._keeps_touched)

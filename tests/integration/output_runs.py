@@ -67,7 +67,7 @@ def run_once(
     plan = plan_fragments(job(inputs, output=output, max_fragment_rows=options.max_fragment_rows))
     whole = OutputFolder(*resolve_path(output, "output.path"))
     folder_of_run(whole, options.identity, is_restart=options.is_restart)
-    with held_lease(whole, options.lease_timeout_s, print):
+    with held_lease(whole, options.lease_timeout_s, print) as whole:
         folder = begin_run(whole, options.identity, is_restart=options.is_restart)
         run = RunOutput(folder, plan, options.identity, keeps_touched=options.keeps_touched)
         run.begin(prunes=options.prunes)
