@@ -1,6 +1,7 @@
 """Small JSON files of an output, read against the types of a dataclass: what does not fit counts as damaged."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -13,11 +14,11 @@ Count = Annotated[int, Field(ge=0, le=2**50)]
 """A number of rows, bytes and the like, of which millions can be added up in 64 bits."""
 
 
-def parse_record(kind: type[T], data: bytes | None) -> T | None:
+def parse_record(kind: Callable[..., T], data: bytes | None) -> T | None:
     """The record that a file holds; None where there is no file, or it holds none of this kind."""
     try:
-        adapter: TypeAdapter[T] = _adapter(kind)
-        return adapter.validate_json(data or b"", strict=True)
+        record: T = _adapter(kind).validate_json(data or b"", strict=True)
+        return record
     except ValidationError:
         return None
 
@@ -29,7 +30,7 @@ def record_json(record: Any) -> bytes:
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     # Set on the class, as a dataclass of the standard library takes no configuration from its adapter.
-    kind.__pydantic_config__ = ConfigDict(extra="forbid")  # type: ignore[attr-defined]
+    kind.__pydantic_config__ = ConfigDict(extra="forbid")
     return TypeAdapter(kind)

@@ -24,7 +24,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """The run that a folder belongs to: named values that identify it, and what "auto" came to at its beginning."""
+    """The run that a folder belongs to: named values that identify it, and what "auto" came to when it began."""
 
     format: int
     identity: dict[str, str]

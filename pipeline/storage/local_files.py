@@ -115,16 +115,11 @@ class LocalFiles:
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it. Raises OSError where one of them is a link."""
-        make_folders(self.root)
         for folder in folders_of(path):
             whole = self._whole(folder)
-            try:
-                os.mkdir(whole)
-            except FileExistsError:
-                if os.path.islink(whole):
-                    raise OSError(errno.ELOOP, "is a symbolic link, expected a folder", whole) from None
-            else:
-                sync_folder(os.path.dirname(whole))
+            if os.path.islink(whole):
+                raise OSError(errno.ELOOP, "is a symbolic link, expected a folder", whole)
+        make_folders(self._whole(path) if path else self.root)
 
     def remove_empty_folders(self, path: str) -> None:
         """Remove a folder and those above it, as far as they are empty."""

@@ -7,12 +7,17 @@ from contextlib import suppress
 
 def make_folders(folder: str) -> None:
     """Make a folder and those above it; each new one is flushed to the disk in its parent."""
-    if os.path.isdir(folder):
-        return
-    make_folders(os.path.dirname(folder))
-    with suppress(FileExistsError):
-        os.mkdir(folder)
-    sync_folder(os.path.dirname(folder))
+    while not os.path.isdir(folder):
+        make_folders(os.path.dirname(folder))
+        # Another process may make the same one, or remove the one above while it is empty.
+        with suppress(FileNotFoundError):
+            try:
+                os.mkdir(folder)
+            except FileExistsError:
+                if os.path.lexists(folder) and not os.path.isdir(folder):
+                    raise
+            else:
+                sync_folder(os.path.dirname(folder))
 
 
 def folders_of(path: str) -> list[str]:

@@ -84,7 +84,7 @@ def test_a_staged_part_is_hidden_until_it_is_moved(tmp_path: Path) -> None:
         (True, "a.parquet", f"{PART}.staged"),
     ]:
         root = tmp_path / str(is_hidden) / "out"
-        folder = OutputFolder(LOCAL, str(root), is_hidden)
+        folder = OutputFolder(LOCAL, str(root), is_hidden=is_hidden)
         PartSink(folder, SCHEMA, staged_inputs=[staged]).write([finished_block()], CONTEXT)
         assert pq.read_table(root / path).num_rows == 4
         assert not list(root.rglob("*.parquet"))
