@@ -30,11 +30,11 @@ def first_problem(output: Path) -> str:
 
 
 def python_problem(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> str:
-    """Python 3.11 and 3.12 are those that Ray and torch both support."""
-    if (3, 11) <= version < (3, 13):
+    """Python 3.11 to 3.14 are those that Ray and torch both support."""
+    if (3, 11) <= version < (3, 15):
         return ""
     found = ".".join(map(str, version))
-    return f"Python 3.11 or 3.12 is needed, found {found}; try: make PYTHON=python3.12 demo"
+    return f"Python 3.11 to 3.14 is needed, found {found}; try: make PYTHON=python3.12 demo"
 
 
 def memory_problem() -> str:
