@@ -5,6 +5,7 @@ Both are mapped into memory: tensors are views, and only pages that are copied f
 
 import json
 import pickle
+import struct
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -186,5 +187,5 @@ def load_pickle(path: Path) -> Any:
             f"{path} is not a plain file of tensors: it is damaged, or wants to run code, which is refused; "
             f"convert it where it is trusted ({str(error).splitlines()[0]})"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, struct.error) as error:
         raise CheckpointError(f"{path} is not a readable torch file (truncated?): {error}") from error
