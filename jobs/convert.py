@@ -36,7 +36,6 @@ class Source(StoredTensors, Protocol):
 
     def read(self, name: str) -> Tensor:
         """One tensor in the stored dtype."""
-        ...
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

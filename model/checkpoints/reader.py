@@ -116,8 +116,8 @@ class Checkpoint:
 
     def require_shape(self, name: str, full_shape: torch.Size) -> None:
         """Raise CheckpointError where a tensor is stored with another shape."""
-        stored_name, file = self._files[canonical(name)]
-        found = self._open(file).shape(stored_name)
+        stored_name, file = self.location(name)
+        found = self.shape(name)
         if found != list(full_shape):
             raise CheckpointError(f"{file}: tensor {stored_name} must be {list(full_shape)}, found {found}")
 

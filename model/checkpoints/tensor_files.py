@@ -38,23 +38,19 @@ class TensorFile(Protocol):
     @property
     def names(self) -> list[str]:
         """Names of the tensors, in the order of the file."""
-        ...
 
     def shape(self, name: str) -> list[int]:
         """Shape of a tensor."""
-        ...
 
     def dtype(self, name: str) -> str:
         """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
-        ...
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
-        ...
 
 
 class SafetensorsFile:
-    """A `.safetensors` file.
+    """A `.safetensors` file, as a `TensorFile`.
 
     Raises:
         CheckpointError: it cannot be read, or is shorter than its header says.
@@ -75,20 +71,16 @@ class SafetensorsFile:
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors, in the order of the file."""
         return list(self._file.keys())
 
     def shape(self, name: str) -> list[int]:
-        """Shape of a tensor."""
         return self._file.get_slice(name).get_shape()
 
     def dtype(self, name: str) -> str:
-        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
         dtype: str = self._file.get_slice(name).get_dtype()
         return _DTYPE_NAMES.get(dtype, dtype)
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         if self._num_read_bytes > MAX_MAPPED_BYTES:
             self._file, self._num_read_bytes = self._open(), 0
         stored = self._file.get_slice(name)
@@ -101,7 +93,7 @@ class SafetensorsFile:
 
 
 class PickledFile:
-    """A `.bin` file of `torch.save`; only tensors are accepted.
+    """A `.bin` file of `torch.save`, as a `TensorFile`; only tensors are accepted.
 
     Raises:
         CheckpointError: it cannot be read, or holds anything but named tensors.
@@ -115,19 +107,15 @@ class PickledFile:
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors, in the order of the file."""
         return list(self._tensors)
 
     def shape(self, name: str) -> list[int]:
-        """Shape of a tensor."""
         return list(self._tensors[name].shape)
 
     def dtype(self, name: str) -> str:
-        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)
 

@@ -32,11 +32,9 @@ class StoredTensors(Protocol):
     @property
     def names(self) -> list[str]:
         """Stored names."""
-        ...
 
     def shape(self, name: str) -> list[int]:
         """Shape of a tensor."""
-        ...
 
 
 def shapes_of(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
