@@ -1,7 +1,7 @@
 """The languages that the demo model identifies, with their codes in the training data.
 
-They are those of the sample. Each has at least 19,000 characters: the sentences of SIB-200 and a translation of the
-Universal Declaration of Human Rights.
+They are those of the sample. Each has at least 19,000 characters: the sentences of SIB-200 and a translation of
+the Universal Declaration of Human Rights.
 """
 
 from dataclasses import dataclass
