@@ -118,10 +118,7 @@ class XLMRobertaXLConfig:
         self.validate()
 
     def _set_labels(
-        self,
-        num_labels: int | None,
-        id2label: Mapping[Any, str] | None,
-        label2id: Mapping[str, Any] | None,
+        self, num_labels: int | None, id2label: Mapping[Any, str] | None, label2id: Mapping[str, Any] | None
     ) -> None:
         if id2label is None:
             self.num_labels = 2 if num_labels is None else num_labels

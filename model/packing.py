@@ -44,12 +44,7 @@ class PackedBatch:
 
     @classmethod
     def from_lengths(
-        cls,
-        input_ids: Tensor,
-        lengths: Sequence[int],
-        *,
-        pad_token_id: int,
-        device: torch.device | str = "cpu",
+        cls, input_ids: Tensor, lengths: Sequence[int], *, pad_token_id: int, device: torch.device | str = "cpu"
     ) -> Self:
         """Lay out `input_ids` `[num_tokens]`, already end to end, as sequences of the given lengths.
 
@@ -74,11 +69,7 @@ class PackedBatch:
 
     @classmethod
     def from_sequences(
-        cls,
-        sequences: Sequence[Sequence[int]],
-        *,
-        pad_token_id: int,
-        device: torch.device | str = "cpu",
+        cls, sequences: Sequence[Sequence[int]], *, pad_token_id: int, device: torch.device | str = "cpu"
     ) -> Self:
         """Pack lists of token ids."""
         flat = torch.tensor([i for sequence in sequences for i in sequence], dtype=torch.int64)

@@ -29,9 +29,7 @@ def load(model: str, dtype: str, device: str) -> Any:
         for name in ("config.json", "model.safetensors"):
             (Path(folder) / name).symlink_to(Path(model).resolve() / name)
         loaded = sentence_transformers.SentenceTransformer(
-            folder,
-            device=device,
-            model_kwargs={"torch_dtype": getattr(torch, dtype), "add_pooling_layer": False},
+            folder, device=device, model_kwargs={"torch_dtype": getattr(torch, dtype), "add_pooling_layer": False}
         )
     loaded.max_seq_length = MAX_LENGTH
     return loaded

@@ -25,13 +25,7 @@ MAX_BATCHES = 16
 
 
 def shard_cases(
-    model: Path,
-    config: XLMRobertaXLConfig,
-    lengths: Sequence[int],
-    *,
-    token_budget: int,
-    dtype: str,
-    device: str,
+    model: Path, config: XLMRobertaXLConfig, lengths: Sequence[int], *, token_budget: int, dtype: str, device: str
 ) -> list[Case]:
     """Embeddings of random sequences of these lengths, in at most `MAX_BATCHES` batches."""
     options = EmbeddingHead.model_validate({"task": "embedding", "weights": str(model)})

@@ -172,10 +172,7 @@ def _differences(
 
 
 def _counted(
-    measured: Difference,
-    is_different: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    lone_rows: NDArray[np.int64],
+    measured: Difference, is_different: NDArray[np.bool_], rows: NDArray[np.int64], lone_rows: NDArray[np.int64]
 ) -> Difference:
     """Add the counts of pairs; `lone_rows` are the rows of pairs with one null."""
     return replace(

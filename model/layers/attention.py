@@ -89,10 +89,7 @@ class SelfAttention(nn.Module):
             k_BNRK, v_BNRK = past
         else:
             source = hidden_BSD if encoder_hidden_BRD is None else encoder_hidden_BRD
-            k_BNRK, v_BNRK = (
-                self._split_heads(self.key(source)),
-                self._split_heads(self.value(source)),
-            )
+            k_BNRK, v_BNRK = (self._split_heads(self.key(source)), self._split_heads(self.value(source)))
             if past is not None:
                 k_BNRK = torch.cat([past[0], k_BNRK], dim=2)
                 v_BNRK = torch.cat([past[1], v_BNRK], dim=2)

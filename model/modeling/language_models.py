@@ -58,10 +58,7 @@ class _LanguageModel(TaskModel):
     def _loss(self, local_logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy over the labelled positions; the logits stay split over the ranks."""
         nll = vocab_parallel_cross_entropy(
-            local_logits.flatten(0, -2),
-            labels.flatten(),
-            self.group,
-            self.lm_head.decoder.shards["weight"],
+            local_logits.flatten(0, -2), labels.flatten(), self.group, self.lm_head.decoder.shards["weight"]
         )
         return mean_over_labels(nll, labels)
 

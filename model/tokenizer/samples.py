@@ -81,11 +81,7 @@ def encode_samples(
 
 
 def tokenized_texts(
-    pieces: Pieces,
-    num_strings: Sequence[int],
-    encoder: SentencePieceEncoder,
-    *,
-    is_split_into_words: bool,
+    pieces: Pieces, num_strings: Sequence[int], encoder: SentencePieceEncoder, *, is_split_into_words: bool
 ) -> list[TokenizedText]:
     """The pieces of consecutive strings, `num_strings[i]` of them for text i.
 

@@ -63,11 +63,7 @@ class Training:
         self.out = out
         self.network = DemoNetwork(recipe, recipe.config(vocab_size))
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=0.0,
-            betas=(0.9, 0.98),
-            weight_decay=recipe.weight_decay,
-            fused=True,
+            self.network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
         self.step = 0
         self.seconds = 0.0
