@@ -19,11 +19,11 @@ from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
-from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.tensor_files import CheckpointError, StoredTensors
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.modeling.checkpoint_fit import StoredTensors, refuse_misfit, refuse_other_layers, shapes_of
+from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
 from model.modeling.classifiers import XLMRobertaXLForSequenceClassification
 from model.modeling.language_models import XLMRobertaXLForMaskedLM
 

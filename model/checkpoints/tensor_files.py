@@ -32,15 +32,19 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or does not fit the model; the message names file and tensor."""
 
 
-class TensorFile(Protocol):
-    """One open file."""
+class StoredTensors(Protocol):
+    """Names and shapes of stored tensors, in any file format."""
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors, in the order of the file."""
+        """Stored names, in the order of the file."""
 
     def shape(self, name: str) -> list[int]:
         """Shape of a tensor."""
+
+
+class TensorFile(StoredTensors, Protocol):
+    """One open file."""
 
     def dtype(self, name: str) -> str:
         """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""

@@ -59,15 +59,10 @@ def join_pieces(
     num_special = (4 if second is not None else 2) if add_special_tokens else 0
     if max_length is not None and max_length < num_special:
         raise ValueError(f"max_length: found {max_length}, expected at least the {num_special} special tokens")
-    zeros = np.zeros(len(first.lengths), dtype=np.int64)
-    lengths = (first.lengths, zeros if second is None else second.lengths)
+    lengths = first.lengths, np.zeros_like(first.lengths) if second is None else second.lengths
     num_tokens_full = (lengths[0] + lengths[1] + num_special).astype(np.int32)
-    kept = lengths
-    if max_length is not None and second is None:
-        kept = (np.minimum(lengths[0], max_length - num_special), zeros)
-    elif max_length is not None:
-        kept = longest_first(*lengths, max_length - num_special)
-
+    # Without a second part, this is the minimum of length and budget.
+    kept = lengths if max_length is None else longest_first(*lengths, max_length - num_special)
     row_offsets = offsets_from_lengths(kept[0] + kept[1] + num_special)
     starts = row_offsets[:-1]
     leading, between = (1, 2) if add_special_tokens else (0, 0)
