@@ -215,11 +215,11 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
             config: replaces that of the directory; also the path or hub id of one.
             cache_dir, force_download, local_files_only, token, revision, subfolder: see
                 `model.checkpoints.hub.HubOptions`; they are not stored.
-            ignore_mismatched_sizes: initialise parameters that have another shape in the checkpoint. state_dict:
-            full tensors by name, instead of files. output_loading_info: also return the names of missing,
-            unexpected and mismatched tensors. torch_dtype, dtype: two names for the dtype of the weights; default
-            ("auto") that of `config.json`, else
-                float32.
+            ignore_mismatched_sizes: initialise parameters that have another shape in the checkpoint.
+            state_dict: full tensors by name, instead of files.
+            output_loading_info: also return the names of missing, unexpected and mismatched tensors.
+            torch_dtype, dtype: two names for the dtype of the weights; default ("auto") that of `config.json`,
+                else float32.
 
         Returns:
             the model in `eval()` mode. Heads that are missing in the checkpoint are initialised; a warning names
