@@ -48,8 +48,7 @@ class PackedBatch:
     ) -> Self:
         """Lay out `input_ids` `[num_tokens]`, already end to end, as sequences of the given lengths.
 
-        Raises:
-            ValueError: the lengths do not add up to the number of tokens, or one of them is not positive.
+        Raises ValueError: the lengths do not add up to the number of tokens, or one of them is not positive.
         """
         lengths_np = np.asarray(lengths, dtype=np.int32)
         if lengths_np.size and lengths_np.min() < 1:

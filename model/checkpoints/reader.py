@@ -34,8 +34,7 @@ class Checkpoint:
     the other way round. `weight_files` says which files are read and which are ignored; `unused` names the tensors
     that were not read.
 
-    Raises:
-        CheckpointError: no weights, a damaged file, or an index that names a path outside the directory.
+    Raises CheckpointError: no weights, a damaged file, or an index that names a path outside the directory.
     """
 
     def __init__(self, directory: str | Path) -> None:

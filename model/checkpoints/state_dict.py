@@ -14,8 +14,7 @@ _NAME = Path("state_dict")
 class StateDictCheckpoint(Checkpoint):
     """The tensors of a state dict; each rank slices the full tensors.
 
-    Raises:
-        CheckpointError: a tensor is there with and without the prefix `roberta.`.
+    Raises CheckpointError: a tensor is there with and without the prefix `roberta.`.
     """
 
     def __init__(self, state_dict: Mapping[str, Tensor]) -> None:

@@ -56,8 +56,7 @@ class TensorFile(StoredTensors, Protocol):
 class SafetensorsFile:
     """A `.safetensors` file, as a `TensorFile`.
 
-    Raises:
-        CheckpointError: it cannot be read, or is shorter than its header says.
+    Raises CheckpointError: it cannot be read, or is shorter than its header says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,8 +98,7 @@ class SafetensorsFile:
 class PickledFile:
     """A `.bin` file of `torch.save`, as a `TensorFile`; only tensors are accepted.
 
-    Raises:
-        CheckpointError: it cannot be read, or holds anything but named tensors.
+    Raises CheckpointError: it cannot be read, or holds anything but named tensors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -127,8 +125,7 @@ class PickledFile:
 def open_tensor_file(path: Path) -> TensorFile:
     """Open a `.safetensors` file, or a pickled one with any other suffix.
 
-    Raises:
-        CheckpointError: it cannot be read; the message says if it is a Git LFS pointer.
+    Raises CheckpointError: it cannot be read; the message says if it is a Git LFS pointer.
     """
     try:
         return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
@@ -150,8 +147,7 @@ def _is_lfs_pointer(path: Path) -> bool:
 def read_index(index: Path) -> dict[str, str]:
     """Map each tensor name of an index to its file, which must be beside the index.
 
-    Raises:
-        CheckpointError: the index is damaged, or names a path outside its directory.
+    Raises CheckpointError: the index is damaged, or names a path outside its directory.
     """
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -167,8 +163,7 @@ def read_index(index: Path) -> dict[str, str]:
 def load_pickle(path: Path) -> Any:
     """Load a file of `torch.save` without running code from it; tensors are mapped, not read.
 
-    Raises:
-        CheckpointError: the file is damaged, or loading it would run code.
+    Raises CheckpointError: the file is damaged, or loading it would run code.
     """
     try:
         # Files of torch < 1.6 are not zip archives and cannot be mapped.

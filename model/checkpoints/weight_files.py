@@ -48,8 +48,7 @@ class WeightFiles:
 def find_weights(directory: Path) -> WeightFiles:
     """The files to read, in the order of `modeling_utils.from_pretrained` of Transformers 4.46.
 
-    Raises:
-        CheckpointError: there are no weight files; the message says what is there instead.
+    Raises CheckpointError: there are no weight files; the message says what is there instead.
     """
     found = [name for name in WEIGHT_FILES if (directory / name).is_file()]
     if not found:

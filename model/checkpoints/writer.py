@@ -58,8 +58,7 @@ def write_checkpoint(
         max_shard_size: maximum bytes per file, as a number or as "500MB"; a larger tensor gets its own file.
         is_writer: False on ranks that take part in `read` but do not write.
 
-    Raises:
-        ValueError: a size that cannot be understood.
+    Raises ValueError: a size that cannot be understood.
     """
     files = plan_files(specs, parse_size(max_shard_size))
     if not is_writer:

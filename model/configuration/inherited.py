@@ -56,8 +56,7 @@ def without_defaults(values: Mapping[str, Any], class_defaults: Mapping[str, Any
 def relabelled(values: dict[str, Any], num_labels: int | None, *, has_names: bool) -> dict[str, Any]:
     """Drop the label names if another number of labels is asked for without new names.
 
-    Raises:
-        ValueError: the number differs from that of the new names.
+    Raises ValueError: the number differs from that of the new names.
     """
     names = values.get("id2label")
     if num_labels is None or names is None or len(names) == num_labels:

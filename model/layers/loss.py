@@ -57,8 +57,7 @@ def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: Sha
         logits_NV: this rank's columns `[shard.start, shard.stop)` of the logits, fp32.
         labels_N: ids in the full vocabulary, or -100.
 
-    Raises:
-        IndexError: other labels; on a GPU a device-side assertion.
+    Raises IndexError: other labels; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(logits_NV), shard.full_size)
     maximum_N = group.all_reduce_(logits_NV.detach().amax(dim=-1), op=dist.ReduceOp.MAX)
@@ -96,8 +95,7 @@ def vocab_parallel_nll(
     Returns:
         fp32 `[N]`; 0 where the label is -100.
 
-    Raises:
-        IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
+    Raises IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(hidden_ND), shard.full_size)
     if block_size is None and fits_amx_vocabulary(hidden_ND, weight_VD, bias_V):

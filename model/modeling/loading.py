@@ -58,8 +58,7 @@ def load_weights(
 ) -> LoadReport:
     """Load a model on the meta device in the dtype of its configuration; initialise heads that are missing.
 
-    Raises:
-        CheckpointError: a tensor of the trunk is missing, or has another shape that is not to be ignored.
+    Raises CheckpointError: a tensor of the trunk is missing, or has another shape that is not to be ignored.
     """
     dtype = model.config.dtype
     assert dtype is not None
