@@ -86,7 +86,7 @@ class Checkpoint:
         return sorted(name for name in names if not _BUFFERS.search(name))
 
     def mark_used(self, names: Iterable[str]) -> None:
-        """Count these tensors as read: they are other names of a tensor that was."""
+        """Count these tensors as read, since they are other names of a tensor that was read."""
         self._used.update(canonical(name) for name in names)
 
     def leave_out(self, names: Iterable[str]) -> None:
@@ -114,7 +114,7 @@ class Checkpoint:
         return self._files[canonical(name)]
 
     def require_shape(self, name: str, full_shape: torch.Size) -> None:
-        """Raise CheckpointError where a tensor is stored with another shape."""
+        """Raise CheckpointError if a tensor is stored with another shape."""
         stored_name, file = self.location(name)
         found = self.shape(name)
         if found != list(full_shape):

@@ -1,4 +1,4 @@
-"""A state dict in memory in place of checkpoint files."""
+"""Read a state dict in memory as if it were a checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Choose the weight files of a directory in the order of Transformers, or say what is there instead."""
+"""Choose the weight files of a directory in the order of Transformers, or describe what it contains instead."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

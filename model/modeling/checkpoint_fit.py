@@ -1,4 +1,4 @@
-"""Check the shapes of a checkpoint's tensors against its `config.json`, from the headers of the files."""
+"""Check the shapes of a checkpoint's tensors against its configuration, from the headers of the files."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

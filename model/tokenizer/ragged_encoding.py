@@ -1,4 +1,4 @@
-"""A batch of token sequences as ragged arrays without padding, which the pipeline works on.
+"""Token sequences of a batch as ragged arrays without padding, the form used by the pipeline.
 
 All functions are array arithmetic: no Python code runs per token.
 """
