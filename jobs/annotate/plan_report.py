@@ -16,7 +16,7 @@ GIB = 2**30
 
 
 def print_plan(run: PreparedRun, preview: Preview) -> None:
-    """Files, fragments, rows, bytes, heads, shard groups and memory per rank."""
+    """Print files, fragments, rows, bytes, heads, shard groups and memory per rank."""
     console = plain_console(160)
     job, plan, todo = run.job, run.plan, preview.todo
     summary = Table(Column(), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
@@ -61,7 +61,7 @@ def _describe_memory(memory: RankMemory, token_budget: int | None) -> str:
 
 
 def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]:
-    """Rows on what has changed since the last run, with the first names of each kind."""
+    """Rows of the table on what has changed since the last run, with the first paths of each kind."""
     fate = "are deleted" if prunes else "stay unless --prune-removed is given"
     touched = f", {len(increment.touched):,} of them in time or ETag only" if increment.touched else ""
     for name, paths, more in (
