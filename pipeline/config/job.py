@@ -36,8 +36,7 @@ class ModelSection(Section):
     """`[model]`: the model, and how it is distributed over devices."""
 
     path: NonEmpty = Field(
-        description="a model directory in Hugging Face layout, or a hub id",
-        examples=["models/xlm-roberta-xl"],
+        description="a model directory in Hugging Face layout, or a hub id", examples=["models/xlm-roberta-xl"]
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "float8"] = Field(
         default="auto",
@@ -52,9 +51,7 @@ class ModelSection(Section):
         default=1, ge=1, description="the number of ranks of a shard group, 1 or more", examples=[1]
     )
     replicas: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default=1,
-        description='the number of shard groups, 1 or more, or "auto"',
-        examples=["auto"],
+        default=1, description='the number of shard groups, 1 or more, or "auto"', examples=["auto"]
     )
     token_budget: Annotated[int, Field(ge=512)] | Literal["auto"] = Field(
         default="auto",
@@ -113,9 +110,7 @@ class OutputSection(Section):
 
     path: NonEmpty = Field(description="a directory (local, s3://, gs://)", examples=["annotated"])
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
-        default="zstd",
-        description='"zstd", "snappy", "gzip", "lz4" or "none"',
-        examples=["zstd"],
+        default="zstd", description='"zstd", "snappy", "gzip", "lz4" or "none"', examples=["zstd"]
     )
     lease_timeout_s: float = Field(
         default=120.0,

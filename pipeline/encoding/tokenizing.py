@@ -42,11 +42,7 @@ def tokenize_texts(
         shifts += cuts[:-1]
         num_pieces.append(len(cuts) - 1)
     encoded = tokenizer.encode_batch(
-        pieces,
-        max_length=None,
-        add_special_tokens=False,
-        return_offsets=with_offsets,
-        parsed_tokens=parsed_tokens,
+        pieces, max_length=None, add_special_tokens=False, return_offsets=with_offsets, parsed_tokens=parsed_tokens
     )
     offsets = encoded.row_offsets[offsets_of(np.array(num_pieces, dtype=np.int64))]
     if encoded.begins is None or encoded.ends is None:

@@ -234,10 +234,7 @@ def _refuse_equal_stems(files: Sequence[InputFile]) -> None:
 
 
 def _refuse_output_in_input(
-    job: JobConfig,
-    filesystem: fs.FileSystem,
-    selections: Sequence[Selection],
-    fragments: Iterable[Fragment],
+    job: JobConfig, filesystem: fs.FileSystem, selections: Sequence[Selection], fragments: Iterable[Fragment]
 ) -> None:
     """Raise InputError if the parts would be input of the next run, also through links."""
     output_filesystem, root = resolve_path(job.output.path, "output.path")

@@ -77,11 +77,7 @@ def _one_chunk(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 def _check_int96(
-    source: pa.NativeFile,
-    metadata: pq.FileMetaData,
-    fragment: Fragment,
-    leaves: Sequence[int],
-    table: pa.Table,
+    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, leaves: Sequence[int], table: pa.Table
 ) -> None:
     """Raise FragmentError if INT96 timestamps in one column were truncated or have overflowed."""
     [name] = table.column_names

@@ -28,10 +28,7 @@ class UnisolatedError(PipelineError):
 
 
 def bisect_crashes(
-    parts: Sequence[Items],
-    attempt: Callable[[Items], T],
-    halve: Callable[[Items], Sequence[Items]],
-    where: str,
+    parts: Sequence[Items], attempt: Callable[[Items], T], halve: Callable[[Items], Sequence[Items]], where: str
 ) -> list[tuple[Items, T | CrashError]]:
     """Attempt parts of some items, halving those that crash, down to single items, which are attempted twice.
 

@@ -28,12 +28,7 @@ class RankMemory:
 
 
 def rank_memory(
-    heads: Sequence[Head],
-    *,
-    tensor_parallel_size: int,
-    token_budget: int,
-    dtype: str,
-    device: str = "cpu",
+    heads: Sequence[Head], *, tensor_parallel_size: int, token_budget: int, dtype: str, device: str = "cpu"
 ) -> RankMemory:
     """The memory of the rank that needs most; `dtype` is a resolved `model.dtype`."""
     precision = Precision.named(dtype)

@@ -114,9 +114,7 @@ class ModelRunner:
     def _run_packed(self, batch: ShardBatch) -> dict[str, tuple[Tensor, ...]]:
         trunk = self._trunks[batch.trunk]
         packed = PackedBatch.from_lengths(
-            torch.from_numpy(batch.input_ids),
-            batch.lengths.tolist(),
-            pad_token_id=trunk.config.padding_id,
+            torch.from_numpy(batch.input_ids), batch.lengths.tolist(), pad_token_id=trunk.config.padding_id
         ).moved(self._copies.to_device)
         hidden_TD = trunk.forward_packed(packed)
         return {

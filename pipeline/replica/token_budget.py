@@ -23,12 +23,7 @@ _GIB = 2**30
 
 
 def resolve_token_budget(
-    model: ModelSection,
-    heads: Sequence[Head],
-    *,
-    device: str,
-    dtype: str,
-    free_bytes: Callable[[], int],
+    model: ModelSection, heads: Sequence[Head], *, device: str, dtype: str, free_bytes: Callable[[], int]
 ) -> int:
     """Tokens per batch: as configured; with "auto", `CPU_TOKEN_BUDGET` on CPUs, and the most that fit on a GPU.
 

@@ -37,10 +37,7 @@ class FragmentSource(Datasource):
         return sum(fragment.num_bytes for fragment in self._fragments)
 
     def get_read_tasks(
-        self,
-        parallelism: int,
-        per_task_row_limit: int | None = None,
-        data_context: DataContext | None = None,
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: DataContext | None = None
     ) -> list[ReadTask]:
         """One task per fragment, in order, regardless of `parallelism`."""
         return [self._read_task(fragment, per_task_row_limit) for fragment in self._fragments]

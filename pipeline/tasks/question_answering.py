@@ -132,9 +132,7 @@ class AnswerWindows:
 
 
 def answers_column(
-    windows: AnswerWindows,
-    contexts: Sequence[str | None],
-    max_answer_tokens: int = DEFAULT_MAX_ANSWER_TOKENS,
+    windows: AnswerWindows, contexts: Sequence[str | None], max_answer_tokens: int = DEFAULT_MAX_ANSWER_TOKENS
 ) -> tuple[pa.StructArray, NDArray[np.int32]]:
     """`struct<answer: string, start: int32, end: int32, score: float, null_score: float>`, and the rows.
 

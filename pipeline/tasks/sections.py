@@ -61,9 +61,7 @@ class HeadSection(Section):
         """Each task's class has a literal here."""
 
     weights: NonEmpty = Field(
-        default="",
-        description="a directory with the weights (and labels) of this head",
-        examples=["heads/topic"],
+        default="", description="a directory with the weights (and labels) of this head", examples=["heads/topic"]
     )
     trunk: NonEmpty | None = Field(
         default=None,

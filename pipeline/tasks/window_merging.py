@@ -40,10 +40,7 @@ def weighted_mean(
 
 
 def _means(
-    values: NDArray[np.float32],
-    windows: NDArray[np.int64],
-    weight: NDArray[np.int32],
-    lengths: NDArray[np.int64],
+    values: NDArray[np.float32], windows: NDArray[np.int64], weight: NDArray[np.int32], lengths: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """Weighted means of segments of `values[windows]`, of `lengths` windows each."""
     starts = np.cumsum(lengths) - lengths
@@ -75,9 +72,9 @@ def _exact_sums(
 
 
 def window_maximum(
-    values: NDArray[np.float32], row: NDArray[np.int32], weight: NDArray[np.int32], num_rows: int
+    values: NDArray[np.float32], row: NDArray[np.int32]
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Maximum over the windows of each row, as max pooling of the whole text; arguments as of `weighted_mean`."""
+    """Maximum over the windows of each row, as max pooling of the whole text; see `weighted_mean`."""
     order = np.argsort(row, kind="stable")
     present, starts = np.unique(row[order], return_index=True)
     return np.maximum.reduceat(values[order], starts, axis=0), present.astype(np.int32)
@@ -90,7 +87,7 @@ def row_means(output: OrderedHeadOutput) -> tuple[NDArray[np.float32], NDArray[n
 
 def row_maxima(output: OrderedHeadOutput) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Maximum over the windows of each row, and the rows that have any."""
-    return window_maximum(output.floats, output.row.astype(np.int32), output.weight, output.num_rows)
+    return window_maximum(output.floats, output.row.astype(np.int32))
 
 
 def item_means(output: OrderedHeadOutput) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

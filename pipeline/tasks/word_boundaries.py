@@ -47,10 +47,7 @@ _LEADS = frozenset("\u200dเแโใไເແໂໃໄ")
 
 
 def word_starts(
-    texts: Sequence[str],
-    row_offsets: NDArray[np.int64],
-    begins: NDArray[np.int32],
-    ends: NDArray[np.int32],
+    texts: Sequence[str], row_offsets: NDArray[np.int64], begins: NDArray[np.int32], ends: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
     """Whether each piece begins a word, bool `[n]`; never if it shares characters with the piece before it.
 
