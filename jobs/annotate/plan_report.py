@@ -7,10 +7,11 @@ from rich.table import Column, Table
 from jobs.terminal.console import plain_console
 from pipeline.driver.preview import Preview
 from pipeline.driver.run import PreparedRun
-from pipeline.output.increment import Increment, shown_paths
+from pipeline.output.increment import Increment
 from pipeline.replica.memory import RankMemory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET
 from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.printable import shortened
 
 GIB = 2**30
 
@@ -70,5 +71,5 @@ def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]
         ("  unchanged", increment.unchanged, ""),
         ("  removed", increment.removed, f", whose parts {fate}"),
     ):
-        shown = f": {shown_paths(paths)}" if paths and paths is not increment.unchanged else ""
+        shown = f": {shortened(paths)}" if paths and paths is not increment.unchanged else ""
         yield name, f"{len(paths):,}{more if paths else ''}{shown}"

@@ -1,17 +1,15 @@
-"""The lease of an output, held by one driver at a time: a small file under `_manifest/lease/` that it renews.
+"""The lease of an output, held by one driver at a time: a small file in `_manifest/lease/` that it renews.
 
-A driver first looks for the claims of others, then writes a claim of its own, then looks again, and withdraws it
-if there is another by now. Where a listing shows every file that was written before it (local disks, NFS, S3,
-GCS), two drivers can thus never both go on, and no conditional writes are needed.
+A driver looks for the claims of others, writes its own claim, looks again, and withdraws it if there is another
+one. As listings are consistent (local disks, NFS, S3, GCS), two drivers can never both continue, without
+conditional writes.
 
-A claim is dead if its process is gone from this machine, or, on another one, if it has not been renewed for its
-`timeout_s`, by the clock of who watches. A driver that cannot renew its claim for nearly as long, or finds it
-gone, ends itself. One that was stopped meanwhile and wakes up does so at its next beat; what its tasks write until
-then are the same bytes under the same names.
+A claim on this machine is dead if its process is gone; on another one, if it has not been renewed for its
+`timeout_s`, by the observer's clock. A driver that cannot renew its claim for nearly as long, or finds it gone,
+ends itself; one that was suspended does so at its next heartbeat, and its tasks write the same bytes until then.
 """
 
 import errno
-import json
 import os
 import random
 import signal
@@ -24,9 +22,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from pipeline.errors import ConfigError, OutputError
+from pipeline.output.json_records import decode_record, encode_json
 from pipeline.output.output_folder import MANIFEST, OutputFolder
 from pipeline.storage.retries import retry_transient
 
@@ -39,13 +37,14 @@ _MAX_TRIES = 5
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim on an output: its process, identified by machine, boot and start time, and the number of renewals.
+    """A claim on an output by a process.
 
     Attributes:
-        machine: boot and process namespace; a process is looked for only where these are the same.
-        started: of the process, in clock ticks since the boot.
-        since: time of the claim, for people.
+        machine: boot and PID namespace; the process is only looked for if these are the same.
+        started: start time of the process, in clock ticks since the boot.
+        since: time of the claim, for messages.
         timeout_s: seconds without a renewal after which it is dead.
+        num_beats: number of renewals.
     """
 
     token: str
@@ -71,27 +70,23 @@ class Claim:
             timeout_s=timeout_s,
         )
 
-    def to_json(self) -> bytes:
-        """The content of its file."""
-        return (json.dumps(asdict(self), indent=1) + "\n").encode()
-
     @property
     def is_here(self) -> bool:
-        """Whether the process is on this machine, so that it can be looked for."""
+        """Whether the process is on this machine."""
         return self.machine == _machine() != ""
 
     @property
     def is_running(self) -> bool:
-        """Whether the process, which is on this machine, is running."""
+        """Whether the process, on this machine, is running."""
         return _start_of(self.pid) == self.started
 
 
 @contextmanager
 def held_lease(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lease during the block; `tell` gets a line for people if acquiring it takes a while.
+    """Hold the lease during the block; `tell` is called with a message if acquiring it takes a while.
 
-    Raises ConfigError where another driver holds it, and OutputError in place of the KeyboardInterrupt that ends
-    the block when the lease was lost.
+    Raises ConfigError if another driver holds it, and OutputError if the lease is lost, which interrupts the
+    block.
     """
     claim = _acquire(output, timeout_s, tell)
     heartbeat = _Heartbeat(output, claim)
@@ -129,7 +124,7 @@ def _acquire(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]
 
 
 def _clear_unfinished(output: OutputFolder) -> None:
-    """Remove half-written claims of drivers that were killed; a living driver writes its claim again."""
+    """Delete incomplete claims of killed drivers; a living driver writes its claim again."""
     for path, _ in output.list_files(LEASE):
         if path.endswith(_UNFINISHED):
             output.delete(path)
@@ -139,26 +134,26 @@ def _claim(output: OutputFolder, claim: Claim) -> None:
     """Write a claim for the first time."""
     try:
         if output.is_local:
-            # The folder is never removed: others may be about to write to it.
+            # The folder is never deleted, as others may be about to write to it.
             Path(output.root, LEASE).mkdir(parents=True, exist_ok=True)
         retry_transient(lambda: _write(output, claim))
     except OSError as error:
         raise OutputError(
-            f"output.path: {output.root}/{LEASE} cannot be written: {error.strerror or error}; see to space and "
-            "rights, then run the job again: finished parts are kept"
+            f"output.path: {output.root}/{LEASE} cannot be written: {error.strerror or error}; check free space "
+            "and permissions, then run the job again: finished parts are kept"
         ) from error
 
 
 def _give_back(output: OutputFolder, token: str) -> None:
-    """Remove a claim; one that cannot be removed expires."""
+    """Delete a claim; if that fails, it expires."""
     with suppress(OSError):
         output.filesystem.delete_file(f"{output.root}/{_path_of(token)}")
 
 
 def _wait_for_death(output: OutputFolder, token: str, timeout_s: float, tell: Callable[[str], None]) -> None:
-    """Return when a claim is dead or given back. Raises ConfigError where it is alive."""
+    """Return once a claim is dead or deleted. Raises ConfigError if it is alive."""
     first = output.read(_path_of(token))
-    claim = _parsed(first)
+    claim = decode_record(Claim, first)
     if claim is not None and claim.is_here:
         if claim.is_running:
             raise ConfigError(_refusal(output, claim))
@@ -174,7 +169,7 @@ def _wait_for_death(output: OutputFolder, token: str, timeout_s: float, tell: Ca
         if now is None:
             return
         if now != first:
-            raise ConfigError(_refusal(output, _parsed(now) or claim))
+            raise ConfigError(_refusal(output, decode_record(Claim, now) or claim))
 
 
 def _refusal(output: OutputFolder, claim: Claim | None) -> str:
@@ -213,7 +208,7 @@ class _Heartbeat:
                 self.is_lost = not self._renew()
                 renewed = begun
             except OSError:
-                # Before others may take the claim for dead.
+                # Before others consider the claim dead.
                 self.is_lost = time.monotonic() - renewed > self._claim.timeout_s - interval_s
             if self.is_lost:
                 main_thread = threading.main_thread().ident
@@ -222,7 +217,7 @@ class _Heartbeat:
                 return
 
     def _renew(self) -> bool:
-        """Renew the claim; returns whether it was still there."""
+        """Renew the claim; returns False if it is gone."""
         if _read(self._output, self._claim.token) is None:
             return False
         self._claim = replace(self._claim, num_beats=self._claim.num_beats + 1)
@@ -239,7 +234,7 @@ def _tokens(output: OutputFolder) -> set[str]:
     return {path.removesuffix(".json") for path in paths if path.endswith(".json")}
 
 
-# These two raise OSErrors at once: a late retry is of no use to a heartbeat.
+# These two do not retry, as late retries are of no use to a heartbeat.
 
 
 def _read(output: OutputFolder, token: str) -> bytes | None:
@@ -251,21 +246,21 @@ def _read(output: OutputFolder, token: str) -> bytes | None:
 
 
 def _write(output: OutputFolder, claim: Claim) -> None:
-    """Write a claim atomically; not flushed to the disk, as it is void after a crash of the machine."""
-    data = claim.to_json()
+    """Write a claim atomically, without fsync, as it is void after a crash of the machine."""
+    data = encode_json(asdict(claim))
     if not output.is_local:
         with output.filesystem.open_output_stream(f"{output.root}/{_path_of(claim.token)}") as stream:
             stream.write(data)
         return
     path = Path(output.root) / _path_of(claim.token)
-    # Not in the folder for incomplete files, which a run deletes when it begins.
+    # Not in the folder for incomplete files, which runs delete when they begin.
     incomplete = path.with_suffix(_UNFINISHED)
     for _ in range(_MAX_TRIES):
         try:
             incomplete.write_bytes(data)
             os.replace(incomplete, path)
         except FileNotFoundError:
-            # The holder of the lease has just removed it, as that of a dead driver.
+            # The holder of the lease has just deleted it as incomplete.
             continue
         except OSError:
             incomplete.unlink(missing_ok=True)
@@ -274,16 +269,8 @@ def _write(output: OutputFolder, claim: Claim) -> None:
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
 
 
-def _parsed(data: bytes | None) -> Claim | None:
-    try:
-        values: Any = json.loads(data or b"")
-        return Claim(**values)
-    except (ValueError, TypeError):
-        return None
-
-
 def _machine() -> str:
-    """Identifies this boot of this machine and its PID namespace; empty where they are unknown."""
+    """Identifies this boot of this machine and the PID namespace; empty if unknown."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"
@@ -292,7 +279,7 @@ def _machine() -> str:
 
 
 def _start_of(pid: int) -> int | None:
-    """When a process started, in clock ticks since the boot; None where there is none, or it is a zombie."""
+    """Start time of a process, in clock ticks since the boot; None if there is none, or it is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -1,16 +1,17 @@
-"""The manifest of an output: its run and what is done, as small JSON files under `_manifest/`.
+"""The manifest of an output: the run that it belongs to and what is done, as small JSON files in `_manifest/`.
 
-`run.json` says which run the folder belongs to. `parts/PART.json` is written once a part is there, and is what
-makes its fragment done. `files/FILE.json` is written once all parts of an input file are in place: from then on
-it speaks for them, and their own records need not be read. Nothing in them depends on time, place or chance.
+`run.json` has the identity of the run. `parts/PART.json` is written after a part, and makes its fragment done.
+`files/FILE.json` is written once all parts of an input file are in place, so that the records of its parts need
+not be read. All of them are deterministic.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.errors import ConfigError
+from pipeline.output.json_records import decode_record, encode_json
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
 
@@ -19,15 +20,12 @@ PARTS = f"{MANIFEST}/parts"
 FILES = f"{MANIFEST}/files"
 FORMAT = 1
 
-Record = TypeVar("Record", "PartRecord", "FileRecord")
-
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """One finished part: what it was made of, by what, and what it holds.
+    """One finished part: its input, its content, and the versions of the code and libraries that made it.
 
-    `input_version` and `input_mark` are those of `Fragment`; `num_bytes` and `sha256` are of the part file;
-    `versions` of the code and of the libraries that its values and bytes depend on.
+    `input_version` and `input_mark` are those of `Fragment`; `num_bytes` and `sha256` are of the part file.
     """
 
     part_path: str
@@ -45,7 +43,7 @@ class PartRecord:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One input file all of whose parts are in place; the numbers are sums over them."""
+    """One input file whose parts are all in place, with sums over them."""
 
     input_path: str
     input_version: str
@@ -59,15 +57,12 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of one output folder. Holds no state of its own."""
+    """The manifest of one output folder; stateless."""
 
     folder: OutputFolder
 
     def identity(self) -> dict[str, str] | None:
-        """The identity of the run that the folder belongs to; None where it belongs to none.
-
-        Raises ConfigError where that cannot be told.
-        """
+        """The identity of the run that the folder belongs to, or None. Raises ConfigError if it is damaged."""
         text = self.folder.read(RUN)
         if text is None:
             return None
@@ -84,42 +79,41 @@ class Manifest:
         )
 
     def begin(self, identity: Mapping[str, str]) -> bool:
-        """Begin the run with this identity (named values), or continue it; True where it goes on.
+        """Begin the run with this identity, or continue it, and then return True.
 
-        Raises ConfigError where the folder belongs to another run, naming what differs, or holds Parquet files of
-        no run.
+        Raises ConfigError if the folder belongs to another run, or has Parquet files but no run.
         """
         found = self.identity()
         if found is None:
             self.refuse_foreign_files()
-            self.folder.put(RUN, _json({"format": FORMAT, "identity": dict(identity)}))
+            self.folder.put(RUN, encode_json({"format": FORMAT, "identity": dict(identity)}))
             return False
         refuse_other_run(self.folder.root, found, identity)
         return True
 
     def token_budget(self) -> int | None:
-        """The token budget that the run was begun with; None where it has computed nothing yet."""
+        """The token budget that the run was begun with; None if it has not computed anything yet."""
         run = json.loads(self.folder.read(RUN) or b"{}")
         found: int | None = run.get("token_budget")
         return found
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
-        """Keep the values that "auto" stands for on this cluster, so that all parts are computed alike.
+        """Record what "auto" stands for on this cluster, so that all parts are computed alike.
 
-        Raises ConfigError where parts have been made in another dtype.
+        Raises ConfigError if the run was begun in another dtype.
         """
         run = json.loads(self.folder.read(RUN) or b"")
         if "dtype" not in run:
-            self.folder.put(RUN, _json(run | {"dtype": dtype, "token_budget": token_budget}))
+            self.folder.put(RUN, encode_json(run | {"dtype": dtype, "token_budget": token_budget}))
         elif run["dtype"] != dtype:
             raise ConfigError(
-                f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run['dtype']}, which "
-                f"{self.folder.root} was begun with; go on with hardware like that, choose another output.path, "
-                "or add --restart to do all of it anew"
+                f"model.dtype: found {dtype}, which auto stands for on this cluster, expected {run['dtype']}, "
+                f"with which {self.folder.root} was begun; continue on similar hardware, choose another "
+                "output.path, or add --restart to compute everything again"
             )
 
     def refuse_foreign_files(self) -> None:
-        """Raise ConfigError where a folder that belongs to no run has Parquet files."""
+        """Raise ConfigError if a folder without a run has Parquet files."""
         foreign = sorted(path for path, _ in self.folder.list_files() if path.endswith(".parquet"))
         if foreign:
             raise ConfigError(
@@ -129,53 +123,38 @@ class Manifest:
             )
 
     def announce(self, part_path: str) -> None:
-        """Make the folder of a part's record before that of the part: it shows that runs made both."""
+        """Create the folder of a part's record, before that of the part, to mark both as made by a run."""
         self.folder.make_folder(part_record_path(part_path).rpartition("/")[0])
 
     def made_folders(self) -> set[str]:
-        """Every local folder that runs have made in the output: those of the manifest, and those of parts.
-
-        A folder is one of parts if one of the same name is in the manifest, for their records or that of the file.
-        """
+        """All local folders that runs have made: those of the manifest, and folders of parts with equal names."""
         own = {f"{folder}/{path}" for folder in (MANIFEST, STAGED) for path in self.folder.folders_below(folder)}
         records = (f"{PARTS}/", f"{FILES}/")
         parts = {path.removeprefix(folder) for folder in records for path in own if path.startswith(folder)}
         return own | parts | {STAGED}
 
     def record(self, part: PartRecord) -> None:
-        """Record that a part is finished; its file must be there. Raises OutputError."""
-        self.folder.put(part_record_path(part.part_path), _json(asdict(part)))
+        """Record that a part is finished, after writing it. Raises OutputError."""
+        self.folder.put(part_record_path(part.part_path), encode_json(asdict(part)))
 
     def part(self, part_path: str) -> PartRecord | None:
-        """The record of a part; None where there is none, or where it is damaged and so does not count."""
-        return _parsed(PartRecord, self.folder.read(part_record_path(part_path)))
+        """The record of a part; None if it is missing or damaged."""
+        return decode_record(PartRecord, self.folder.read(part_record_path(part_path)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
-        """Record that all parts of an input file are in place; `stem` is the common start of their names."""
-        self.folder.put(file_record_path(stem), _json(asdict(file)))
+        """Record that all parts of an input file are in place."""
+        self.folder.put(file_record_path(stem), encode_json(asdict(file)))
 
     def file(self, stem: str) -> FileRecord | None:
-        """The record of an input file; None as for parts."""
-        return _parsed(FileRecord, self.folder.read(file_record_path(stem)))
+        """The record of an input file; None if it is missing or damaged."""
+        return decode_record(FileRecord, self.folder.read(file_record_path(stem)))
 
 
 def part_record_path(part_path: str) -> str:
-    """Where the record of a part is."""
+    """The path of a part's record."""
     return f"{PARTS}/{part_path}.json"
 
 
 def file_record_path(stem: str) -> str:
-    """Where the record of an input file is."""
+    """The path of an input file's record."""
     return f"{FILES}/{stem}.json"
-
-
-def _parsed(kind: type[Record], text: bytes | None) -> Record | None:
-    try:
-        values: Any = json.loads(text or b"")
-        return kind(**values)
-    except (ValueError, TypeError):
-        return None
-
-
-def _json(values: Mapping[str, Any]) -> bytes:
-    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()

@@ -1,7 +1,6 @@
-"""One output folder: where its files lie, and how they are written, read, moved, deleted and listed.
+"""The files of an output folder: their paths, and how they are written, read, moved, deleted and listed.
 
-Files are put in place whole or not at all. Transient errors of the file system are retried, all others become
-OutputErrors.
+Writes are atomic. Transient errors of the file system are retried, all others become OutputErrors.
 """
 
 import os
@@ -28,23 +27,23 @@ from pipeline.storage.retries import retry_transient
 
 MANIFEST = "_manifest"
 FAILED = f"{MANIFEST}/failed"
-"""Folder of records of fragments that failed; see `pipeline.output.failure_log`."""
+"""Records of failed fragments; see `pipeline.output.failure_log`."""
 SUCCESS = "_SUCCESS"
-"""File that is there when everything is done; see `pipeline.output.success_file`."""
+"""Exists if everything is done; see `pipeline.output.success_file`."""
 STAGED = "_staged"
-"""Folder of finished parts of changed files, until all parts of the file can replace the old ones."""
+"""Finished parts of changed files, until all parts of a file can replace the old ones."""
 RESTART = "_restart"
-"""Folder of a restarted output, until it replaces this one."""
+"""A restarted output, until it replaces this one."""
 PART_SUFFIX = ".parquet"
 HIDDEN_SUFFIX = ".staged"
-"""Suffix of parts that are not to be read yet: some readers also search folders that begin with _."""
+"""Added to parts that must not be read yet, as some readers also search folders that begin with _."""
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The files of an output, `root` on a file system; all paths are relative to the root. Holds no state.
+    """An output at `root` on a file system; paths are relative to the root. Stateless.
 
-    `is_hidden`: its parts in place are hidden from readers.
+    `is_hidden`: parts in place are hidden from readers.
     """
 
     filesystem: fs.FileSystem
@@ -53,7 +52,7 @@ class OutputFolder:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on a local file system, where there are folders."""
+        """Whether it is on a local file system, which has folders."""
         return is_local(self.filesystem)
 
     @property
@@ -62,34 +61,31 @@ class OutputFolder:
         return OutputFolder(self.filesystem, f"{self.root}/{RESTART}", is_hidden=True)
 
     def path_of(self, fragment: Fragment, staged_inputs: Collection[str] = ()) -> str:
-        """Where the part of a fragment is written; `staged_inputs`: input files whose parts are to be staged."""
+        """Where to write the part of a fragment; `staged_inputs`: input files whose parts are staged."""
         if fragment.relative_path in staged_inputs:
             return staged_path(fragment.part_path)
         return self.path_in_place(fragment.part_path)
 
     def path_in_place(self, part_path: str) -> str:
-        """Where a part is when it is in place."""
+        """The path of a part in place."""
         return hidden_path(part_path) if self.is_hidden else part_path
 
     def part_in_place(self, path: str) -> str | None:
-        """The part that is in place at a path; None where none can be."""
+        """The part whose path in place is `path`, or None."""
         if path.startswith(("_", ".")):
             return None
         return shown_path(path) if self.is_hidden else path
 
     def put(self, path: str, data: bytes | pa.Buffer) -> None:
-        """Make `data` the content of a file, replacing what is there.
-
-        Where it cannot, nothing partial is left, and an earlier file stays on a local file system.
-        """
-        with _reported(f"{self._whole(path)} cannot be written", "see to space and rights"):
+        """Write a file atomically, replacing an existing one."""
+        with _reported(f"{self._whole(path)} cannot be written", "check free space and permissions"):
             if self.is_local:
                 retry_transient(lambda: write_local(Path(self.root), path, data))
             else:
                 retry_transient(lambda: upload(self.filesystem, self._whole(path), data))
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file; None where there is none."""
+        """The content of a file; None if it does not exist."""
 
         def read() -> bytes | None:
             try:
@@ -99,16 +95,16 @@ class OutputFolder:
             except FileNotFoundError:
                 return None
 
-        with _reported(f"{self._whole(path)} cannot be read", "see to the rights"):
+        with _reported(f"{self._whole(path)} cannot be read", "check the permissions"):
             return retry_transient(read)
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file, replacing what has that name; in an object store by a copy within the store."""
+        """Rename a file, replacing the target; in an object store by copying within the store."""
         old, new = self._whole(source), self._whole(target)
-        with _reported(f"{old} cannot be moved to {target}", "see to space and rights"):
+        with _reported(f"{old} cannot be moved to {target}", "check free space and permissions"):
             if self.is_local:
                 make_folders(Path(new).parent)
-                # Not flushed: that is slow, and the next run checks which parts are there.
+                # Without fsync, which is slow; the next run checks which parts are there.
                 retry_transient(lambda: os.replace(old, new))
                 remove_empty_folders(Path(self.root), Path(old).parent)
             else:
@@ -116,33 +112,33 @@ class OutputFolder:
                 retry_transient(lambda: delete_file(self.filesystem, old))
 
     def delete(self, path: str) -> None:
-        """Delete a file, if it is there, and the local folders below the root that are empty without it."""
+        """Delete a file, if it exists, and the local folders below the root that become empty."""
         whole = self._whole(path)
-        with _reported(f"{self._whole(path)} cannot be deleted", "see to the rights"):
+        with _reported(f"{self._whole(path)} cannot be deleted", "check the permissions"):
             retry_transient(lambda: delete_file(self.filesystem, whole))
             if self.is_local:
                 remove_empty_folders(Path(self.root), Path(whole).parent)
 
     def delete_folder(self, path: str) -> None:
-        """Delete a folder with all that is in it, if it is there."""
+        """Delete a folder and its content, if it exists."""
         whole = self._whole(path)
 
         def delete() -> None:
             if self.filesystem.get_file_info(whole).type == fs.FileType.Directory:
                 self.filesystem.delete_dir(whole)
 
-        with _reported(f"{self._whole(path)} cannot be deleted", "see to the rights"):
+        with _reported(f"{self._whole(path)} cannot be deleted", "check the permissions"):
             retry_transient(delete)
 
     def clear_incomplete(self) -> None:
-        """Delete what killed processes have left half written. No other job may be writing to the output."""
+        """Delete incomplete files of killed processes. No other job may be writing to the output."""
         self.delete_folder(INCOMPLETE)
 
     def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
-        """Path and size in bytes of every file in a folder, however deep; none where it is not there.
+        """Path and size in bytes of every file below a folder, which need not exist.
 
-        Files of an output that waits to replace this one, and those being written, are left out. One listing is
-        held at a time: that of the folder itself, then that of each folder in it.
+        Files of a restarted output and incomplete files are left out. Subfolders are listed one at a time, which
+        bounds the memory needed.
         """
         prefix_size = len(self.root.rstrip("/")) + 1
         folders = []
@@ -160,13 +156,13 @@ class OutputFolder:
 
     def _infos(self, whole: str, *, recursive: bool) -> list[fs.FileInfo]:
         selector = fs.FileSelector(whole, recursive=recursive, allow_not_found=True)
-        with _reported(f"{whole} cannot be listed", "see to the path and the rights"):
+        with _reported(f"{whole} cannot be listed", "check the path and the permissions"):
             return retry_transient(lambda: self.filesystem.get_file_info(selector))
 
     def make_folder(self, path: str) -> None:
-        """Make a local folder and those above it, where they are not there."""
+        """Create a local folder and those above it, if they do not exist."""
         if self.is_local:
-            with _reported(f"{self._whole(path)} cannot be made", "see to space and rights"):
+            with _reported(f"{self._whole(path)} cannot be made", "check free space and permissions"):
                 retry_transient(lambda: make_folders(Path(self._whole(path))))
 
     def folders_below(self, path: str) -> Iterator[str]:
@@ -177,16 +173,14 @@ class OutputFolder:
                 yield from (os.path.relpath(f"{folder}/{name}", top) for name in names)
 
     def delete_empty_folders(self, kept: Collection[str], made: Collection[str] = ()) -> None:
-        """Remove what processes left that were killed between deleting a file and its local folder.
+        """Delete empty local folders, except for `kept` ones, that killed processes have left behind.
 
-        Only folders in `made` are removed, which are those that this project made; empty folders of others stay.
-        No other job may be writing to the output.
+        Only folders in `made` are deleted, those that runs have made. No other job may be writing to the output.
         """
         if not self.is_local:
             return
         for path in sorted(set(made).difference(kept), key=lambda path: path.count("/"), reverse=True):
-            with suppress(OSError):
-                # It is not empty, or may not be removed; readers do not care.
+            with suppress(OSError):  # not empty, or no permission
                 Path(self._whole(path)).rmdir()
 
     def _whole(self, path: str) -> str:
@@ -195,7 +189,7 @@ class OutputFolder:
 
 @contextmanager
 def _reported(what: str, remedy: str) -> Iterator[None]:
-    """Turn an OSError into an OutputError that says what could not be done."""
+    """Turn an OSError into an OutputError."""
     try:
         yield
     except OSError as error:
@@ -206,12 +200,12 @@ def _reported(what: str, remedy: str) -> Iterator[None]:
 
 
 def staged_path(part_path: str) -> str:
-    """Where a part is staged."""
+    """The path of a staged part."""
     return f"{STAGED}/{hidden_path(part_path)}"
 
 
 def hidden_path(part_path: str) -> str:
-    """The path of a part that is hidden: no reader takes it for Parquet."""
+    """The path of a part that is hidden from readers of Parquet files."""
     name = part_path.rpartition("/")[2] + HIDDEN_SUFFIX
     if len(name.encode()) > MAX_NAME_BYTES:
         return part_path.removesuffix(PART_SUFFIX) + HIDDEN_SUFFIX
@@ -219,7 +213,7 @@ def hidden_path(part_path: str) -> str:
 
 
 def shown_path(path: str) -> str | None:
-    """The inverse of `hidden_path`; None where the path is none of a hidden part."""
+    """The inverse of `hidden_path`; None if `path` is not that of a hidden part."""
     part_path = path.removesuffix(HIDDEN_SUFFIX)
     if part_path == path:
         return None

@@ -1,7 +1,7 @@
-"""Write a file whole or not at all, delete it, make and remove its folders; errors are OSErrors.
+"""Write files atomically, delete them, create and delete their folders. Raises OSErrors.
 
-On a local file system a file is written apart, flushed to the disk and renamed: after a crash it is there whole,
-or it is not there. Object stores make an object visible when its upload is complete, and have no folders.
+A local file is written under another name, flushed and renamed. Object stores show an object once its upload is
+complete, and have no folders.
 """
 
 import os
@@ -13,17 +13,17 @@ import pyarrow as pa
 from pyarrow import fs
 
 INCOMPLETE = "_incomplete"
-"""Folder under the output root for files being written; readers of folders pass over its name."""
+"""Folder below the output root for files being written, ignored by readers because of its name."""
 
 
 def is_local(filesystem: fs.FileSystem) -> bool:
-    """Whether it is the local file system, which can rename files and has folders."""
+    """Whether this is the local file system, which can rename files and has folders."""
     local: bool = filesystem.type_name == "local"
     return local
 
 
 def write_local(root: Path, path: str, data: bytes | pa.Buffer) -> None:
-    """Make `data` the content of `root/path`, or leave what is there."""
+    """Write `root/path` atomically."""
     target = root / path
     incomplete = root / INCOMPLETE / f"{uuid.uuid4().hex}.tmp"
     make_folders(incomplete.parent)
@@ -36,7 +36,7 @@ def write_local(root: Path, path: str, data: bytes | pa.Buffer) -> None:
         try:
             incomplete.replace(target)
         except FileNotFoundError:
-            # The folder was empty, and another process has removed it.
+            # Another process has deleted the folder, which was empty.
             make_folders(target.parent)
             incomplete.replace(target)
     except BaseException:
@@ -46,27 +46,27 @@ def write_local(root: Path, path: str, data: bytes | pa.Buffer) -> None:
 
 
 def upload(filesystem: fs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
-    """Make `data` the content of an object; where that fails, delete what came of it."""
+    """Write an object; if that fails, delete it."""
     try:
         with filesystem.open_output_stream(path, compression=None) as stream:
             stream.write(data)
     except OSError:
-        # Closing a stream after an error completes its upload, so what is there may be a piece.
+        # Closing the stream after an error completes the upload, perhaps of a part of the data.
         with suppress(OSError):
             delete_file(filesystem, path)
         raise
 
 
 def delete_file(filesystem: fs.FileSystem, path: str) -> None:
-    """Delete a file, if it is there."""
-    # Another process may remove or rename it between the question and the deletion.
+    """Delete a file, if it exists."""
+    # Another process may delete or rename it in between.
     with suppress(FileNotFoundError):
         if filesystem.get_file_info(path).type == fs.FileType.File:
             filesystem.delete_file(path)
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those above it; each new one is flushed to the disk in its parent."""
+    """Create a folder and those above it, flushing each to disk."""
     if folder.is_dir():
         return
     make_folders(folder.parent)
@@ -75,12 +75,12 @@ def make_folders(folder: Path) -> None:
 
 
 def remove_empty_folders(root: Path, folder: Path) -> None:
-    """Remove a folder and those above it, up to the root, as far as they are empty."""
+    """Delete a folder and those above it, below the root, as long as they are empty."""
     while folder != root:
         try:
             folder.rmdir()
         except FileNotFoundError:
-            # Its remover may have been killed before it reached the folder above.
+            # Another process may have been killed before it deleted the folder above.
             pass
         except OSError:
             return

@@ -267,18 +267,6 @@ def test_eight_bits_are_computed_where_they_are_asked_for(dtype: str, directory:
         np.testing.assert_allclose(found[row], values, atol=0.2, rtol=0.2)
 
 
-def test_what_nobody_uses_is_told(directory: Path) -> None:
-    shard = ModelRunner([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())
-    assert {name.split(".")[0] for name in shard.unused[str(directory)]} == {"lm_head", "roberta"}
-    assert all("pooler" in name for name in shard.unused[str(directory)] if name.startswith("roberta"))
-    everything = [
-        head_of(directory, "topic", "text-classification"),
-        head_of(directory, "loss", "masked-lm-loss"),
-        head_of(directory, "vector", "embedding", pooling="pooler"),
-    ]
-    assert ModelRunner(everything, FP32, ShardGroup()).unused == {}
-
-
 def test_a_head_without_weights_is_refused(tmp_path: Path) -> None:
     directory = tiny_checkpoint(tmp_path, heads=frozenset({"lm_head"}))
     with pytest.raises(CheckpointError, match=r"heads\.topic\.weights: .* lacks classifier\.dense\.weight"):
