@@ -98,7 +98,8 @@ def test_every_command_line_is_understood(
         return
     found = command.parse_arguments(arguments)
     if name == "jobs.annotate":
-        job = ROOT / found.job
+        # The demo writes its job file; the one that it writes is in the package.
+        job = ROOT / str(found.job).replace("demo/", "jobs/demo/", 1)
         named = [text for _, text in JOBS if text.startswith(f"# {found.job}\n")]
         if named:
             job = tmp_path / "job.toml"
@@ -137,7 +138,7 @@ def test_python_runs(page: Path) -> None:
         exec(text.replace('"models/xlm-roberta-xl"', json.dumps(str(ROOT / "jobs/demo/model"))), {})
 
 
-@pytest.mark.parametrize("package", list(FLOORS))
+@pytest.mark.parametrize("package", ["model", "pipeline"])
 def test_the_picture_of_the_rooms_is_that_of_the_floors(package: str) -> None:
     picture = next(text for text in blocks(ROOT / package / "README.md", "") if "/  " in text)
     names = [[line.split()[0] for line in floor.splitlines()] for floor in picture.strip().split("\n\n")]

@@ -98,7 +98,7 @@ def run(
             for name, (values,) in shard.launch(made).results().items():
                 assert values.dtype == np.float32
                 row = windows.row[sequences.window[places[name].sequence]]
-                # LostRows of masked tokens in turn come a sequence at a time; those of a row are put in order.
+                # Losses of masked tokens in turn come a sequence at a time; those of a row are put in order.
                 order = np.lexsort((places[name].position, places[name].sequence, row))
                 found[name] += zip(row[order].tolist(), np.asarray(values[order]), strict=True)
     return {name: _by_row(results) for name, results in found.items()}
