@@ -19,11 +19,11 @@ from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
-from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.tensor_files import CheckpointError, StoredTensors
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.modeling.checkpoint_fit import StoredTensors, refuse_misfit, refuse_other_layers, shapes_of
+from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
 from model.modeling.classifiers import XLMRobertaXLForSequenceClassification
 from model.modeling.language_models import XLMRobertaXLForMaskedLM
 
@@ -32,15 +32,14 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 class Source(StoredTensors, Protocol):
-    """Tensors under their Hugging Face names, whatever the layout."""
+    """Tensors under their Hugging Face names, whatever the layout of the files."""
 
     def read(self, name: str) -> Tensor:
         """One tensor in the stored dtype."""
-        ...
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m jobs.convert", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -48,10 +47,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("source", metavar="SOURCE", help="directory, hub id, or fairseq's model.pt")
     parser.add_argument("out", type=Path, metavar="OUT", help="directory to write; must be new or empty")
     parser.add_argument("--dtype", choices=("keep", *DTYPES), default="keep", help="default: as stored")
-    parser.add_argument("--max-shard-size", default=DEFAULT_MAX_SHARD_SIZE, help="most bytes a file; default 5GB")
-    parser.add_argument("--overwrite", action="store_true", help="replace a checkpoint that is in OUT")
-    parser.add_argument("--head", help="fairseq: which classification head to take, where there are several")
-    parser.add_argument("--num-attention-heads", type=int, help="fairseq: where the file does not tell")
+    parser.add_argument(
+        "--max-shard-size", default=DEFAULT_MAX_SHARD_SIZE, help="maximum bytes per file; default 5GB"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint in OUT")
+    parser.add_argument("--head", help="fairseq: the classification head to convert, if there are several")
+    parser.add_argument(
+        "--num-attention-heads", type=int, help="fairseq: number of attention heads, if the file does not say"
+    )
     return parser.parse_args(arguments)
 
 
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def convert(options: argparse.Namespace) -> None:
-    """Read, check, write."""
+    """Read the source, check that it is complete, and write it."""
     out: Path = options.out
     max_shard_size = parse_size(options.max_shard_size)
     source, config, directory = open_source(options)
@@ -91,7 +94,7 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig, Path]:
-    """The tensors, their configuration, and the directory where files of the tokenizer may be."""
+    """The tensors, their configuration, and the directory that may contain the tokenizer's files."""
     path = Path(options.source)
     file = path if path.is_file() else path / MODEL_FILE
     if file.is_file() and not (path / CONFIG_FILE).is_file():
@@ -111,7 +114,7 @@ def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig
 
 
 def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
-    """Raise CheckpointError unless trunk and heads are whole, and every shape fits the configuration."""
+    """Raise CheckpointError unless trunk and heads are complete, and every shape fits the configuration."""
     with torch.device("meta"):
         masked_lm = XLMRobertaXLForMaskedLM(config)
         classifier = XLMRobertaXLForSequenceClassification(config).classifier
@@ -135,9 +138,9 @@ def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
 
 
 def plan(source: Source, dtype: torch.dtype | None) -> tuple[list[TensorSpec], dict[str, str]]:
-    """What to write, and by the name in the file the name in the source.
+    """The tensors to write, and for each name in the file the name in the source.
 
-    The bias of the LM head is written under both of its names: Transformers loses it under the one it saves.
+    The bias of the LM head is written under both of its names, since Transformers does not load the one it saves.
     """
     stored_names = {name: name for name in source.names}
     for one, other in (("lm_head.bias", "lm_head.decoder.bias"), ("lm_head.decoder.bias", "lm_head.bias")):
@@ -151,7 +154,7 @@ def plan(source: Source, dtype: torch.dtype | None) -> tuple[list[TensorSpec], d
 
 
 def architectures(source: Source) -> list[str]:
-    """The class that the tensors make up, as `config.json` names it."""
+    """The class that has these tensors, for `architectures` in `config.json`."""
     names = set(source.names)
     if "classifier.out_proj.weight" in names:
         return ["XLMRobertaXLForSequenceClassification"]

@@ -30,8 +30,7 @@ class XLMRobertaXLConfig:
     Attributes can be changed afterwards (`config.is_decoder = True`); building a model calls `validate` again.
     Unknown keys are kept as attributes and written back by `to_dict`, except secrets (`token`, `use_auth_token`).
 
-    Raises:
-        ValueError: a value that no model can be built from; the message names the field.
+    Raises ValueError: a value that no model can be built from; the message names the field.
     """
 
     model_type = MODEL_TYPE
@@ -118,10 +117,7 @@ class XLMRobertaXLConfig:
         self.validate()
 
     def _set_labels(
-        self,
-        num_labels: int | None,
-        id2label: Mapping[Any, str] | None,
-        label2id: Mapping[str, Any] | None,
+        self, num_labels: int | None, id2label: Mapping[Any, str] | None, label2id: Mapping[str, Any] | None
     ) -> None:
         if id2label is None:
             self.num_labels = 2 if num_labels is None else num_labels
@@ -171,8 +167,7 @@ class XLMRobertaXLConfig:
     def padding_id(self) -> int:
         """`pad_token_id`, after which positions start.
 
-        Raises:
-            ValueError: it is None, so that positions cannot be counted.
+        Raises ValueError: it is None, so that positions cannot be counted.
         """
         if self.pad_token_id is None:
             raise ValueError("config.pad_token_id must be set, found None: positions are counted from it")
@@ -289,8 +284,7 @@ class XLMRobertaXLConfig:
     def to_dict(self) -> dict[str, Any]:
         """All values, in the form of `config.json`.
 
-        Raises:
-            ValueError: `hidden_act` is a callable, which cannot be written to a file.
+        Raises ValueError: `hidden_act` is a callable, which cannot be written to a file.
         """
         if callable(self.hidden_act):
             raise ValueError("config.hidden_act is a callable and cannot be written; use one of its names")

@@ -44,17 +44,11 @@ class PackedBatch:
 
     @classmethod
     def from_lengths(
-        cls,
-        input_ids: Tensor,
-        lengths: Sequence[int],
-        *,
-        pad_token_id: int,
-        device: torch.device | str = "cpu",
+        cls, input_ids: Tensor, lengths: Sequence[int], *, pad_token_id: int, device: torch.device | str = "cpu"
     ) -> Self:
         """Lay out `input_ids` `[num_tokens]`, already end to end, as sequences of the given lengths.
 
-        Raises:
-            ValueError: the lengths do not add up to the number of tokens, or one of them is not positive.
+        Raises ValueError: the lengths do not add up to the number of tokens, or one of them is not positive.
         """
         lengths_np = np.asarray(lengths, dtype=np.int32)
         if lengths_np.size and lengths_np.min() < 1:
@@ -74,11 +68,7 @@ class PackedBatch:
 
     @classmethod
     def from_sequences(
-        cls,
-        sequences: Sequence[Sequence[int]],
-        *,
-        pad_token_id: int,
-        device: torch.device | str = "cpu",
+        cls, sequences: Sequence[Sequence[int]], *, pad_token_id: int, device: torch.device | str = "cpu"
     ) -> Self:
         """Pack lists of token ids."""
         flat = torch.tensor([i for sequence in sequences for i in sequence], dtype=torch.int64)

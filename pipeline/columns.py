@@ -1,4 +1,4 @@
-"""The columns of the output that every row has, and those that pass between the stages; names that are taken."""
+"""Names of the output's reserved columns and of internal columns between stages, and checks for clashes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,14 +8,14 @@ NUM_TOKENS = "num_tokens"
 NUM_WINDOWS = "num_windows"
 ERROR = "error"
 RESERVED = (NUM_TOKENS, NUM_WINDOWS, ERROR)
-"""Columns that every output row has: no head and no carried column can have these names."""
+"""Columns of every output row; no head or carried column can have these names."""
 
 FRAGMENT = "__fragment"
 ROW = "__row"
 FAILURE = "__failure"
-"""string: in place of all other columns of a fragment that failed, what happened, as JSON."""
+"""string: the failure of a fragment as JSON, in place of all of its other columns."""
 WANTED = "__wanted"
-"""fixed_size_list<bool>[heads]: which heads a row asks for."""
+"""fixed_size_list<bool>[heads]: the heads that a row asks for."""
 SEQUENCE_PREFIX = "__sequences_"
 CONTEXT_PREFIX = "__context_"
 
@@ -30,33 +30,33 @@ CASE_IS_FOLDED = "DuckDB, Spark and other readers take such names for one"
 
 
 def output_schema(carried: pa.Schema, head_types: Mapping[str, pa.DataType]) -> pa.Schema:
-    """Schema of a part: carried columns, those that every row has, then the heads in order."""
+    """The schema of a part: carried columns, reserved columns, then the heads in order."""
     heads = [pa.field(name, type_) for name, type_ in head_types.items()]
     return pa.schema([*carried, *RESERVED_FIELDS, *heads])
 
 
 def sequence_column(spec: int) -> str:
-    """Name of the internal column of windows of spec number `spec` among those of a job's heads."""
+    """The internal column with the windows of sequence spec number `spec`."""
     return f"{SEQUENCE_PREFIX}{spec}"
 
 
 def context_column(spec: int) -> str:
-    """Name of the internal column with what decoding needs of that spec beside its windows."""
+    """The internal column with what decoding needs of that spec besides its windows."""
     return f"{CONTEXT_PREFIX}{spec}"
 
 
 def is_encoded(name: str) -> bool:
-    """Whether a column is what encoding hands to the annotator."""
+    """Whether a column is passed from the encoding stage to the annotating stage only."""
     return name == WANTED or name.startswith((SEQUENCE_PREFIX, CONTEXT_PREFIX))
 
 
 def is_internal(name: str) -> bool:
-    """Whether a column belongs between source and sink only, and never reaches the output."""
+    """Whether a column is used between stages only, and not written."""
     return name in (FRAGMENT, ROW, FAILURE) or is_encoded(name)
 
 
 def reserved_name_problem(name: str) -> str | None:
-    """Why no carried column and no head can have this name, or None where one can."""
+    """Why no carried column and no head can have this name, or None if they can."""
     if name in RESERVED:
         return f"is one of the columns that every output row has ({', '.join(RESERVED)})"
     if name.lower() in RESERVED:
@@ -67,7 +67,7 @@ def reserved_name_problem(name: str) -> str | None:
 
 
 def equal_but_for_case(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Each name that differs only in case from an earlier one, after the first that it does so from."""
+    """Pairs of a name and an earlier one from which it differs only in case."""
     first: dict[str, str] = {}
     pairs = ((first.setdefault(name.lower(), name), name) for name in names)
     return [(earlier, name) for earlier, name in dict.fromkeys(pairs) if earlier != name]

@@ -1,36 +1,35 @@
-"""What can go wrong, as users see it: one small tree, told apart by what can be done about it.
+"""The exceptions of the pipeline, by how they are handled.
 
-Each message names the field, what was found, what was expected and the remedy.
-No message holds a row's text.
+Each message names the field, what was found, what was expected and the remedy. None contains a row's text.
 """
 
 
 class PipelineError(Exception):
-    """Base of every error that the pipeline raises on purpose."""
+    """Base class of all errors that the pipeline raises on purpose."""
 
 
 class ConfigError(PipelineError, ValueError):
-    """The job's configuration is refused, before any work."""
+    """The job's configuration is invalid; raised before any work."""
 
 
 class InputError(PipelineError, ValueError):
-    """The input as a whole (its paths, files or columns) is refused, before any work."""
+    """The input as a whole (its paths, files or columns) is invalid; raised before any work."""
 
 
 class JobError(PipelineError):
-    """The job cannot go on, whatever fragment it is at."""
+    """The job cannot continue, whatever the fragment."""
 
 
 class UnreadableFileError(PipelineError):
-    """One input file is no readable Parquet file: it is listed, and the others go on."""
+    """One input file is not a readable Parquet file. It is reported, and the others are processed."""
 
 
 class FragmentError(PipelineError):
-    """One fragment cannot be read: its file has changed since planning, or its data is damaged."""
+    """One fragment cannot be read: its file has changed since planning, or is damaged."""
 
 
 class OutputError(PipelineError):
-    """A part or a record cannot be written, or what came to be written is not a whole fragment."""
+    """A part or a record cannot be written, or a block to write is not a whole fragment."""
 
 
 class LeaseLostError(JobError, OutputError):

@@ -1,4 +1,4 @@
-"""Why a fragment could not be annotated, and in which step: what is shown, recorded and passed on."""
+"""The failure of a fragment: its rows, the stage, and the reason."""
 
 import traceback
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Stage = Literal["read", "encode", "annotate", "write"]
 
 @dataclass(frozen=True)
 class FragmentFailure:
-    """The failure of a fragment: its rows, stage and reason; never a row's text."""
+    """The failure of a fragment, as it is shown and recorded; contains no text of a row."""
 
     part_path: str
     input_path: str
@@ -43,7 +43,7 @@ class FragmentFailure:
 def reason_of(error: BaseException) -> str:
     """Why a fragment failed, in one line.
 
-    Messages of errors that are not ours can hold a row's text, so that of those only the kind and place are told.
+    Messages of other libraries may contain a row's text, so only the type and line of their errors are shown.
     """
     if isinstance(error, PipelineError):
         return " ".join(str(error).split())

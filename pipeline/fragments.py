@@ -1,17 +1,16 @@
-"""Fragments, the units of input work, and how a file is cut into them. Pure: nothing is read."""
+"""Fragments, the units of work: how a file is cut into them, and how their parts are named."""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Self
 
 MAX_NAME_BYTES = 255
-"""Of a file's name: NAME_MAX on the file systems of Linux. A constant, so that parts have the same names wherever
-they lie, and can be copied from a store to a disk."""
-# What is added to a stem: ".5f2c9a1e.00000-of-00003.parquet" for a part, and ".json" for its record.
+"""NAME_MAX of Linux file systems. A constant, so that names do not depend on where an output lies."""
+# Longest additions to a stem: ".5f2c9a1e.00000-of-00003.parquet" for a part, and ".json" for its record.
 _MAX_STEM_BYTES = MAX_NAME_BYTES - 32 - 5
 _SHORT_STEM_BYTES = 200  # leaves room for a million parts
 _DIGEST_SIZE = 16
@@ -21,7 +20,7 @@ _PART_NAME = re.compile(r"(.+)\.([0-9a-f]{8})\.([0-9]{5,})-of-([0-9]{5,})\.parqu
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Rows of a row group, and the uncompressed bytes of those of its columns that are read."""
+    """Size of a row group; `num_bytes` are uncompressed bytes of the columns that are read."""
 
     num_rows: int
     num_bytes: int
@@ -29,10 +28,7 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class Cut:
-    """A run of rows of one file: whole row groups, or a slice of a single one.
-
-    `row_group_offset`: rows of the first row group that come before the cut.
-    """
+    """Consecutive rows of a file: whole row groups, or a slice of one, from its row `row_group_offset` on."""
 
     row_groups: tuple[int, ...]
     row_group_offset: int
@@ -45,10 +41,9 @@ class Cut:
 class Fragment:
     """One unit of work: consecutive rows of one file, which become one part.
 
-    `path` is a path of the input's file system, `relative_path` relative to the input root.
-    `index` counts the `num_fragments` fragments of the file. Rows count from 0; `num_bytes` are
-    uncompressed bytes of the columns read. `version` (hexadecimal) is a digest of size and footer of
-    the file; `mark` is what else its store says of its version, such as the time of the last change.
+    `relative_path` is relative to the input root. `index` is the number of the fragment among the `num_fragments`
+    of its file; `first_row` and the rest are as of `Cut`. `version` (hexadecimal) is a digest of the file's size
+    and footer; `mark` its ETag or modification time.
     """
 
     path: str
@@ -66,12 +61,12 @@ class Fragment:
 
     @property
     def part_path(self) -> str:
-        """Path of the part, relative to the output root: `news/a.5f2c9a1e.00000-of-00003.parquet`."""
+        """The path of the part, relative to the output root: `news/a.5f2c9a1e.00000-of-00003.parquet`."""
         stem, version = part_stem(self.relative_path), short_version(self.version)
         return PartName(stem, version, self.index, self.num_fragments).path
 
     def to_json(self) -> str:
-        """The fragment as one line of JSON, the same for the same fragment."""
+        """The fragment as one line of JSON; deterministic."""
         return json.dumps(asdict(self), ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
@@ -83,11 +78,7 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True)
 class PartName:
-    """What the path of a part says: where its rows come from, and of which version of the file they are.
-
-    Parts of two versions of a file never have the same name, so whoever has listed the parts of one cannot
-    come to read those of the other.
-    """
+    """The components of a part's path. Parts of different versions of a file have different names."""
 
     stem: str
     version: str
@@ -113,14 +104,14 @@ class PartName:
 
 
 def short_version(version: str) -> str:
-    """As much of the version of a file as the names of its parts hold."""
+    """The beginning of a file's version that is in the names of its parts."""
     return version[:_VERSION_SIZE]
 
 
 def part_stem(relative_path: str) -> str:
-    """What the parts of an input file have in common: its relative path without its suffix.
+    """The common start of the paths of an input file's parts: its relative path without suffix.
 
-    A name that is too long for those of parts and records is cut; a digest of the whole path tells it from others.
+    A name that is too long for parts and records is cut, and a digest of the whole path is added.
     """
     path = PurePosixPath(relative_path).with_suffix("")
     name = path.name.encode(errors="surrogateescape")
@@ -132,10 +123,9 @@ def part_stem(relative_path: str) -> str:
 
 
 def cut_file(row_groups: Sequence[RowGroup], *, max_rows: int, max_bytes: int) -> list[Cut]:
-    """Cut a file into runs of at most `max_rows` rows and `max_bytes` bytes, all rows in order.
+    """Cut a file into runs of at most `max_rows` rows and `max_bytes` bytes, but at least one row.
 
-    Row groups are gathered while they fit; one that is over the bounds alone is cut into slices.
-    A single row is never cut, whatever its size. Row groups without rows are left out.
+    Consecutive row groups are joined while they fit; larger ones are sliced, and empty ones are left out.
     """
     cuts: list[Cut] = []
     gathered: list[int] = []
@@ -161,7 +151,7 @@ def cut_file(row_groups: Sequence[RowGroup], *, max_rows: int, max_bytes: int) -
 
 
 def _slices(index: int, group: RowGroup, first_row: int, max_rows: int, max_bytes: int) -> Iterator[Cut]:
-    """Equal slices of one row group (the last may be shorter); bytes by share of rows."""
+    """Slices of one row group of equal numbers of rows, except for the last; bytes are proportional to rows."""
     fitting_rows = max_rows
     if group.num_bytes > 0:
         fitting_rows = min(max_rows, max(1, max_bytes * group.num_rows // group.num_bytes))
@@ -171,24 +161,3 @@ def _slices(index: int, group: RowGroup, first_row: int, max_rows: int, max_byte
         num_rows = min(slice_rows, group.num_rows - offset)
         num_bytes = group.num_bytes * num_rows // group.num_rows
         yield Cut((index,), offset, first_row + offset, num_rows, num_bytes)
-
-
-def file_fragments(
-    path: str, relative_path: str, file_size: int, version: str, cuts: Sequence[Cut], mark: str = ""
-) -> Iterable[Fragment]:
-    """The fragments of one file, one for each cut."""
-    for index, cut in enumerate(cuts):
-        yield Fragment(
-            path=path,
-            relative_path=relative_path,
-            file_size=file_size,
-            version=version,
-            index=index,
-            num_fragments=len(cuts),
-            row_groups=cut.row_groups,
-            row_group_offset=cut.row_group_offset,
-            first_row=cut.first_row,
-            num_rows=cut.num_rows,
-            num_bytes=cut.num_bytes,
-            mark=mark,
-        )

@@ -1,4 +1,4 @@
-"""Start and find Ray actors and get their results, typed: Ray's own signatures lose the types of our classes."""
+"""Typed helpers to start and find Ray actors, and to get their results."""
 
 import atexit
 import os
@@ -17,33 +17,32 @@ _remote: Callable[..., Any] = ray.remote
 
 
 def start_actor(actor_class: type, *args: object, **options: object) -> ActorHandle[Any]:
-    """Start an actor of `actor_class(*args)`; `options` are those of Ray (num_cpus, …), one or more."""
+    """Start an actor of `actor_class(*args)` with one or more of Ray's options (num_cpus, …)."""
     # The method `options` of a remote class takes no concurrency groups.
     return cast(ActorHandle[Any], _remote(**options)(actor_class).remote(*args))
 
 
 def start_actor_here(actor_class: type, *args: object, name: str) -> ActorHandle[Any]:
-    """Start an actor that takes no CPU on the caller's node, so that it survives the loss of any other node."""
+    """Start an actor without CPUs on the caller's node, so that it survives the loss of other nodes."""
     node_id = ray.get_runtime_context().get_node_id()
     strategy = NodeAffinitySchedulingStrategy(node_id, soft=False)
     return start_actor(actor_class, *args, name=name, num_cpus=0, scheduling_strategy=strategy)
 
 
 def unique_name(actor_class: type) -> str:
-    """A name that no other actor of this driver has, also not one that is being killed."""
+    """A unique name for an actor."""
     return f"{actor_class.__name__}-{uuid4().hex}"
 
 
 def find_actor(name: str) -> ActorHandle[Any]:
-    """The living actor of this driver with that name; raises ValueError if there is none."""
+    """The actor with a name. Raises ValueError if there is none."""
     return ray.get_actor(name)
 
 
 def skip_exit_handlers() -> None:
     """Exit via os._exit, skipping native exit handlers, which can hang under Ray.
 
-    In a worker whose actor was gone, Ray's own library has hung in its exit handler after it had left the cluster,
-    so that nothing would ever have ended the process.
+    Ray's library has hung in its exit handler after it had left the cluster, and left the process running forever.
     """
     atexit.register(_leave)
 

@@ -1,4 +1,4 @@
-"""Runs `python -m jobs.annotate`."""
+"""Entry point of `python -m jobs.annotate`."""
 
 import sys
 

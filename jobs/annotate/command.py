@@ -36,24 +36,24 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="KEY=VALUE",
         help='override a value, e.g. --set output.path=annotated --set heads.topic.weights="heads/new"',
     )
-    parser.add_argument("--plan", action="store_true", help="print what would be done, and do nothing")
+    parser.add_argument("--plan", action="store_true", help="print the plan and exit")
     parser.add_argument(
         "--restart",
         action="store_true",
-        help="do everything anew; what is in the output stays until the new one is complete, and is replaced then",
+        help="process everything again; the existing output stays until the new one is complete and replaces it",
     )
     parser.add_argument(
         "--keep-touched",
         action="store_true",
-        help="take a file for unchanged if its size and footer are, though its modification time or ETag is not",
+        help="treat a file as unchanged if its size and footer are, even if its modification time or ETag is not",
     )
     parser.add_argument(
         "--prune-removed",
         action="store_true",
-        help="delete the parts of files that are no input any more; without it they are reported and kept",
+        help="delete the parts of files that are no longer in the input; default: report and keep them",
     )
     parser.add_argument(
-        "--retry-failed", action="store_true", help="do just the fragments that failed in earlier runs"
+        "--retry-failed", action="store_true", help="process only the fragments that failed in earlier runs"
     )
     parser.add_argument(
         "--address",
@@ -86,7 +86,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
     refuse_lost_output(job.output.path, os.environ)
-    # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before.
+    # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.preview import preview_run  # noqa: PLC0415
@@ -130,11 +130,11 @@ def _print_result(run: "PreparedRun", result: "RunResult") -> None:
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
-    """Raise ConfigError where options do not go together; all others of `parse_arguments` do."""
+    """Raise ConfigError for options that exclude each other."""
     if options.retry_failed and options.restart:
         raise ConfigError(
-            "--retry-failed: found --restart too, which does everything anew, expected one of the two; leave one "
-            "of them out"
+            "--retry-failed: found together with --restart, which processes everything again; expected "
+            "only one of them"
         )
 
 

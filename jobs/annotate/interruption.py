@@ -1,4 +1,4 @@
-"""Handle SIGTERM and Ctrl-C: end in seconds, release what is held, keep what is done."""
+"""Turn SIGTERM and Ctrl-C into a KeyboardInterrupt, with a deadline for the shutdown."""
 
 import os
 import signal
@@ -13,9 +13,9 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """Makes both signals a KeyboardInterrupt in the main thread while the block runs.
+    """Context manager in which both signals raise KeyboardInterrupt in the main thread.
 
-    The first one counts: from then on there are `grace_s` seconds for the end, and further signals are ignored.
+    After the first signal, further ones are ignored, and the process is ended if it still runs after `grace_s`.
     """
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
@@ -29,7 +29,7 @@ class Interruption:
         return self
 
     def listen(self) -> None:
-        """Install the handlers again, as `ray.init` replaces them."""
+        """Install the handlers again, since `ray.init` replaces them."""
         for number in _SIGNALS:
             signal.signal(number, self._interrupt)
 

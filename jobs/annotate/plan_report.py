@@ -7,16 +7,17 @@ from rich.table import Column, Table
 from jobs.terminal.console import plain_console
 from pipeline.driver.preview import Preview
 from pipeline.driver.run import PreparedRun
-from pipeline.output.increment import Increment, shown_paths
+from pipeline.output.increment import Increment
 from pipeline.replica.memory import RankMemory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET
 from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.printable import shortened
 
 GIB = 2**30
 
 
 def print_plan(run: PreparedRun, preview: Preview) -> None:
-    """Files, fragments, rows, bytes, heads, shard groups and memory per rank."""
+    """Print files, fragments, rows, bytes, heads, shard groups and memory per rank."""
     console = plain_console(160)
     job, plan, todo = run.job, run.plan, preview.todo
     summary = Table(Column(), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
@@ -61,7 +62,7 @@ def _describe_memory(memory: RankMemory, token_budget: int | None) -> str:
 
 
 def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]:
-    """Rows on what has changed since the last run, with the first names of each kind."""
+    """Rows of the table on what has changed since the last run, with the first paths of each kind."""
     fate = "are deleted" if prunes else "stay unless --prune-removed is given"
     touched = f", {len(increment.touched):,} of them in time or ETag only" if increment.touched else ""
     for name, paths, more in (
@@ -70,5 +71,5 @@ def _changes(increment: Increment, *, prunes: bool) -> Iterable[tuple[str, str]]
         ("  unchanged", increment.unchanged, ""),
         ("  removed", increment.removed, f", whose parts {fate}"),
     ):
-        shown = f": {shown_paths(paths)}" if paths and paths is not increment.unchanged else ""
+        shown = f": {shortened(paths)}" if paths and paths is not increment.unchanged else ""
         yield name, f"{len(paths):,}{more if paths else ''}{shown}"

@@ -1,1 +1,1 @@
-"""The command that measures speed: trunk, heads, ranks, whole jobs, and peers beside them."""
+"""The command that measures speed: trunk, heads, ranks and whole jobs, beside other implementations."""

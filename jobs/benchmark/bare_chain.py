@@ -1,4 +1,4 @@
-"""Ray Data's own cost: read, map twice, write nothing: `python -m jobs.benchmark.bare_chain FILE ROWS`."""
+"""Overhead of Ray Data alone: read, map twice, write nothing: `python -m jobs.benchmark.bare_chain FILE ROWS`."""
 
 import sys
 from collections.abc import Iterable
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
 
 class NullSink(Datasink[None]):
-    """Takes the blocks, and does nothing with them."""
+    """Fetches the blocks and discards them."""
 
     def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
-        """Look at each block, so that it is fetched."""
+        """Count the rows of each block, so that it is fetched."""
         for block in blocks:
             BlockAccessor.for_block(block).num_rows()
 
 
 class Same:
-    """An actor that gives back what it gets."""
+    """An actor that returns its input."""
 
     def __call__(self, table: pa.Table) -> pa.Table:
         return table
 
 
 def same(table: pa.Table) -> pa.Table:
-    """The same in a task."""
+    """A task that returns its input."""
     return table
 
 
 def main(file: str, num_rows: int) -> None:
-    """Pass a file through in fragments of so many rows."""
+    """Pass a file through the chain in fragments of `num_rows` rows."""
     job = JobConfig.model_validate(
         {
             "model": {"path": "none"},

@@ -1,7 +1,7 @@
-"""How fast the model is on this machine: `python -m jobs.benchmark [--no-ray] [--json PATH]`.
+"""Measure how fast the model is on this machine: `python -m jobs.benchmark [--no-ray] [--json PATH]`.
 
-Everything is measured in turn, several rounds of it, and set in relation to the device's own limit, which is
-measured in the same rounds. `--no-ray` needs torch, numpy, safetensors and sentencepiece alone.
+All cases are measured in interleaved rounds, and compared with the device's own limit, which is measured in the
+same rounds. `--no-ray` needs only torch, numpy, safetensors and sentencepiece.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from model.inference.quantization import QUANTIZATIONS
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; the geometry is that of XL, cut to four layers."""
+    """Parse the command line; the default geometry is that of XL with four layers."""
     parser = argparse.ArgumentParser(prog="python -m jobs.benchmark", description=__doc__)
     add_version(parser)
     add = parser.add_argument
@@ -42,57 +42,51 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--attention-heads", type=int, default=32)
     add("--vocab-size", type=int, default=250_880)
     add("--dtype", choices=("bfloat16", "float16", "float32"), default="bfloat16")
-    add("--quantized", nargs="+", choices=QUANTIZATIONS, default=[], help="forms of the layers to measure, too")
+    add("--quantized", nargs="+", choices=QUANTIZATIONS, default=[], help="also measure these forms of the layers")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto")
     add("--token-budget", type=int, default=8192)
     add("--rounds", type=int, default=3)
-    add("--threads", type=int, default=None, help="of torch, for all ranks together; default: torch's own")
-    add("--ranks", type=int, nargs="*", default=[2], help="tensor-parallel sizes to measure beside 1")
+    add("--threads", type=int, default=None, help="threads of torch, for all ranks together; default: torch's own")
+    add("--ranks", type=int, nargs="*", default=[2], help="tensor-parallel sizes to measure besides 1")
     add("--corpus", type=Path, help="Parquet files with the columns source and text; without it lengths are drawn")
     add("--tokenizer", type=Path, help="directory of sentencepiece.bpe.model, for --corpus and --whole-job")
-    add(
-        "--rows",
-        type=int,
-        default=512,
-        help="rows of the whole job, or of the least plumbing",
-    )
+    add("--rows", type=int, default=512, help="rows of the whole job, or of the smallest run of --plumbing")
     add(
         "--cpu-time",
         action="store_true",
-        help="count processor time in place of time passed: for a machine that is shared, one thread, no ranks",
+        help="measure processor time of one thread, for a machine that is shared; without ranks",
     )
-    add("--no-peers", action="store_true", help="leave out Transformers even where it is installed")
-    add("--json", type=Path, metavar="PATH", help="write the figures there")
+    add("--no-peers", action="store_true", help="leave out Transformers even if it is installed")
+    add("--json", type=Path, metavar="PATH", help="write the figures to this file")
     options = parser.parse_args(arguments)
     _complete(options, parser)
     return options
 
 
 def _add_modes(parser: argparse.ArgumentParser) -> None:
-    """What is measured beside or in place of the model alone."""
+    """Add the options that choose what is measured."""
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--no-ray", action="store_true", help="model and batching only (the default)")
     mode.add_argument(
         "--whole-job",
         action="store_true",
-        help="also jobs.annotate, Parquet to Parquet, and a shard alone on a GPU",
+        help="also jobs.annotate, Parquet to Parquet, and on a GPU a model runner alone",
     )
     mode.add_argument("--plumbing", action="store_true", help="everything but the model")
 
 
 def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
-    """End the program if options do not fit together; set those that follow from others."""
+    """End the program if options contradict each other; set those that follow from others."""
     if options.corpus and not options.tokenizer:
         parser.error("--corpus needs --tokenizer, the directory of sentencepiece.bpe.model")
-    if options.whole_job and not options.corpus:
-        parser.error("--whole-job needs --corpus and --tokenizer: it runs on text")
-    if options.plumbing and not options.corpus:
-        parser.error("--plumbing needs --corpus and --tokenizer: it runs on text")
+    for mode in ("whole_job", "plumbing"):
+        if getattr(options, mode) and not options.corpus:
+            parser.error(f"--{mode.replace('_', '-')} needs --corpus and --tokenizer: it runs on text")
     if options.quantized and options.dtype != "bfloat16":
-        parser.error("--quantized needs --dtype bfloat16, which all but the products stay in")
+        parser.error("--quantized needs --dtype bfloat16, the dtype of everything but the products")
     if options.cpu_time:
         if options.whole_job:
-            parser.error("--cpu-time counts this process alone, and the whole job is others")
+            parser.error("--cpu-time measures this process only, and --whole-job runs others")
         options.threads, options.ranks = 1, []
 
 
@@ -111,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def plumbing(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure what is not the model, and print it; the figures."""
+    """Measure everything but the model, and print it; returns the figures."""
     from jobs.benchmark import plumbing  # noqa: PLC0415  # loads Ray and Arrow
 
     found = plumbing.measure_plumbing(options)
@@ -126,7 +120,7 @@ def settings_of(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
-    """Measure everything that the options ask for, and print it; the figures."""
+    """Measure what the options ask for, and print it; returns the figures."""
     config = config_of(options)
     lengths = lengths_of(options)
     dtype = getattr(torch, options.dtype)
@@ -151,7 +145,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def config_of(options: argparse.Namespace) -> XLMRobertaXLConfig:
-    """The geometry of the command line."""
+    """The geometry given on the command line."""
     return XLMRobertaXLConfig(
         vocab_size=options.vocab_size,
         hidden_size=options.hidden_size,
@@ -162,7 +156,7 @@ def config_of(options: argparse.Namespace) -> XLMRobertaXLConfig:
 
 
 def lengths_of(options: argparse.Namespace) -> dict[str, list[int]]:
-    """By scenario, the lengths of a batch's sequences in the order of arrival."""
+    """By scenario, the lengths of the sequences in the order of arrival."""
     if options.corpus is None:
         return {name: draw_lengths(name, options.token_budget) for name in options.scenarios}
     tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
@@ -177,7 +171,7 @@ def _cases(
     config, dtype = models.config, getattr(torch, options.dtype)
     cases = product_cases(config, options.token_budget, dtype, options.device)
     if options.whole_job:
-        # The last one is the trunk's own form.
+        # The last form is the one that the trunk uses.
         cases.append(sustained(cases[-1], options.device))
     batches = {
         name: first_batch(drawn, options.token_budget, config, options.device) for name, drawn in lengths.items()

@@ -1,4 +1,4 @@
-"""Useful floating point operations of a forward pass: what the sequences need, whatever a program makes of them.
+"""Count the useful floating point operations of a forward pass: those that the sequences need, without padding.
 
 A product of `[m, k]` and `[k, n]` is 2 m n k operations. Linear layers and the two products of attention are
 counted, as in PaLM (Chowdhery et al. 2022, https://arxiv.org/abs/2204.02311, appendix B; the forward third of
@@ -17,16 +17,16 @@ def product_shapes(config: XLMRobertaXLConfig) -> list[tuple[int, int]]:
 
 
 def product_flops(config: XLMRobertaXLConfig, num_tokens: int) -> int:
-    """Of one layer's linear products."""
+    """Operations of the linear products of one layer."""
     return 2 * num_tokens * sum(out * in_ for out, in_ in product_shapes(config))
 
 
 def trunk_flops(config: XLMRobertaXLConfig, lengths: Sequence[int]) -> int:
-    """Of all layers, for sequences of these lengths, each attending to itself."""
+    """Operations of all layers, for sequences of these lengths that attend to themselves."""
     attention = 4 * config.hidden_size * sum(length * length for length in lengths)
     return config.num_hidden_layers * (product_flops(config, sum(lengths)) + attention)
 
 
 def projection_flops(config: XLMRobertaXLConfig, num_positions: int) -> int:
-    """Of a language model's head: dense layer and projection onto the vocabulary."""
+    """Operations of a language model's head: dense layer and projection onto the vocabulary."""
     return 2 * num_positions * config.hidden_size * (config.hidden_size + config.vocab_size)

@@ -1,6 +1,6 @@
-"""What people run otherwise: Transformers on padded batches, where it is installed (extra `bench`).
+"""Baseline for comparison: Transformers on padded batches, if it is installed (extra `bench`).
 
-It is imported by name at run time: the pipeline itself does without it.
+It is imported by name at run time, since the package itself does not depend on it.
 """
 
 import importlib
@@ -22,7 +22,7 @@ def peer_cases(
 ) -> list[Case]:
     """The trunk of Transformers on batches of 32 sequences, in the order of arrival and sorted by length.
 
-    No tokenization and no data loading: these are upper bounds of what a recipe with this model reaches.
+    Without tokenization and data loading, these are upper bounds of the speed of a recipe with this model.
     """
     if importlib.util.find_spec("transformers") is None:
         return []
@@ -30,13 +30,9 @@ def peer_cases(
     torch.manual_seed(0)
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
     peer_config = transformers.XLMRobertaXLConfig(**{name: getattr(config, name) for name in names})
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device(device):
-            trunk = transformers.XLMRobertaXLModel(peer_config, add_pooling_layer=False).eval()
-    finally:
-        torch.set_default_dtype(usual)
+    with torch.device(device):
+        build = transformers.AutoModel.from_config
+        trunk = build(peer_config, torch_dtype=dtype, add_pooling_layer=False).eval()
     cases = []
     for scenario, drawn in lengths.items():
         for order, sequences in (("as they come", drawn), ("sorted", sorted(drawn, reverse=True))):

@@ -1,6 +1,6 @@
-"""Everything but the model: the whole job with a trunk of eight dimensions, on more and more of a corpus.
+"""Measure everything but the model: the whole job with a trunk of eight dimensions, on growing parts of a corpus.
 
-What is told is without the start: the time of a run less that of one on a few rows, in the same round.
+Figures exclude the start: the time of a run minus that of a run on a few rows in the same round.
 """
 
 import statistics
@@ -26,14 +26,14 @@ FEW_ROWS = 4
 SMALL_FRAGMENT_ROWS = 2
 NUM_SMALL_FRAGMENTS = 250
 MULTIPLES = (1, 4, 16)
-# Threads of a rank wait for one another at every product, however small, and what is measured would wait for them.
+# Threads of a rank would wait for one another at every product, however small.
 _ONE_THREAD = ("--set", "model.cpus_per_rank=1")
 COLUMNS = ("what", "rows", "fragments", "tokens", "seconds", "tokens/s", "ms a fragment", "spread")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One size of one kind: `job` on so many rows in so many fragments."""
+    """A case with its numbers of rows and fragments."""
 
     case: Case
     num_rows: int
@@ -41,16 +41,16 @@ class Run:
 
 
 def null_config(vocab_size: int) -> XLMRobertaXLConfig:
-    """One layer of eight dimensions: the path is that of XL, the arithmetic is nothing."""
+    """One layer of eight dimensions: the code path of XL with hardly any arithmetic."""
     return XLMRobertaXLConfig(
         vocab_size=vocab_size, hidden_size=8, intermediate_size=8, num_attention_heads=1, num_hidden_layers=1
     )
 
 
 def measure_plumbing(options: Namespace) -> list[dict[str, Any]]:
-    """Times of 1, 4 and 16 times `options.rows` rows, and of `NUM_SMALL_FRAGMENTS` and four times as many.
+    """Time 1, 4 and 16 times `options.rows` rows, and `NUM_SMALL_FRAGMENTS` and four times as many fragments.
 
-    The small fragments also pass a bare chain of Ray Data, which reads, maps and writes nothing.
+    The small fragments also pass a bare chain of Ray Data (`jobs.benchmark.bare_chain`).
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -92,7 +92,7 @@ def _bare(name: str, folder: Path, texts: pa.ChunkedArray, size: int) -> Run:
 
 
 def figures(run: Run, few: Run) -> dict[str, Any]:
-    """Of a run, less the few rows of the same round."""
+    """The figures of a run, minus the time of the few rows in the same round."""
     seconds = [mine - start for mine, start in zip(run.case.seconds, few.case.seconds, strict=True)]
     median = statistics.median(seconds)
     return {

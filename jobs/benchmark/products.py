@@ -1,4 +1,4 @@
-"""The device's limit: a layer's four matrix products alone, in every form that is known to be fast."""
+"""Measure the device's limit: the four matrix products of a layer, in every form known to be fast."""
 
 from collections.abc import Callable
 
@@ -19,7 +19,7 @@ SUSTAINED_S = 30.0
 
 
 def product_cases(config: XLMRobertaXLConfig, num_tokens: int, dtype: torch.dtype, device: str) -> list[Case]:
-    """The products of one layer, weighted as in the model: by torch on all tokens, and as trunks do them."""
+    """The products of one layer by torch on all tokens, and in the forms that trunks use."""
     weights = [torch.randn(*shape, dtype=dtype, device=device) for shape in product_shapes(config)]
     widths = {weight.shape[1] for weight in weights}
     inputs = {width: torch.randn(num_tokens, width, dtype=dtype, device=device) for width in widths}
@@ -39,7 +39,7 @@ def product_cases(config: XLMRobertaXLConfig, num_tokens: int, dtype: torch.dtyp
 
 
 def sustained(case: Case, device: str, seconds: float = SUSTAINED_S) -> Case:
-    """The same product over about so many seconds: under a load as long as a job's, clocks are lower."""
+    """The same products repeated for about this long: under a load as long as a job's, clocks are lower."""
     case.run()
     num_runs = max(1, round(seconds / time_of(case.run, device)))
 

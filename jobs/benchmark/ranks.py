@@ -1,4 +1,4 @@
-"""The trunk over several ranks, each a process of its own that waits until it is told to run."""
+"""Measure the trunk under tensor parallelism, with one process per rank that waits for commands."""
 
 import multiprocessing
 import tempfile
@@ -28,11 +28,11 @@ def rank_cases(
     device: str,
     num_threads: int,
 ) -> Iterator[list[Case]]:
-    """A case per scenario that runs its batch on all ranks of a new group; the ranks end with the context.
+    """A case per scenario, which runs its batch on all ranks of a new group; the ranks end with the context.
 
     Args:
         lengths: by scenario, sequences in the order of arrival.
-        num_threads: of all ranks together.
+        num_threads: threads of all ranks together.
     """
     with _running(
         num_ranks, (config.to_dict(), lengths, token_budget, dtype, device, max(1, num_threads // num_ranks))
@@ -52,7 +52,7 @@ def rank_cases(
 
 @contextmanager
 def _running(num_ranks: int, settings: tuple[object, ...]) -> Iterator[list[Connection]]:
-    """The pipes of new ranks that hold their models; the ranks end with the context."""
+    """Start the ranks and wait for their models; yields the pipes to them."""
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as directory:
         pipes, processes = [], []
@@ -66,7 +66,7 @@ def _running(num_ranks: int, settings: tuple[object, ...]) -> Iterator[list[Conn
             processes.append(process)
         try:
             for pipe in pipes:
-                pipe.recv()  # the model is there
+                pipe.recv()  # wait until the model is built
             yield pipes
         finally:
             for pipe in pipes:
@@ -78,7 +78,7 @@ def _running(num_ranks: int, settings: tuple[object, ...]) -> Iterator[list[Conn
 
 
 def _run(pipes: list[Connection], scenario: str) -> None:
-    """Have all ranks run it, and wait for them."""
+    """Run a scenario on all ranks, and wait for them."""
     for pipe in pipes:
         pipe.send(scenario)
     for pipe in pipes:
@@ -97,7 +97,7 @@ def _serve(
     device: str,
     num_threads: int,
 ) -> None:
-    """A rank: run the scenario that is named, say so, until the pipe is closed."""
+    """The main function of a rank: run the scenarios named on the pipe until it is closed."""
     torch.set_num_threads(num_threads)
     if device == "cuda":
         torch.cuda.set_device(rank)

@@ -1,4 +1,4 @@
-"""The usual recipe, for comparison: Ray Data and Transformers as their documentation puts them together.
+"""A common recipe, for comparison: Ray Data and Transformers, combined as in their documentation.
 
 `python -m jobs.benchmark.recipe_ray_data MODEL INPUT OUTPUT DTYPE DEVICE`: batches of 32 rows in the order of
 arrival, padded, mean pooling. See "Batch inference" in the documentation of Ray Data.
@@ -18,7 +18,7 @@ BATCH_SIZE = 32
 
 
 class Embedder:
-    """What `map_batches` calls."""
+    """The actor of `map_batches`."""
 
     def __init__(self, model: str, dtype: str, device: str) -> None:
         transformers = importlib.import_module("transformers")

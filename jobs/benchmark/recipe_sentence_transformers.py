@@ -1,4 +1,4 @@
-"""Another usual recipe, for comparison: sentence-transformers, which sorts the texts by length and pads batches.
+"""Another common recipe, for comparison: sentence-transformers, which sorts texts by length and pads batches.
 
 `python -m jobs.benchmark.recipe_sentence_transformers MODEL INPUT OUTPUT DTYPE DEVICE`:
 `SentenceTransformer.encode` on the column `text` of a Parquet file, batches of 32, mean pooling. See "Computing
@@ -20,18 +20,16 @@ MAX_LENGTH = 512
 
 
 def load(model: str, dtype: str, device: str) -> Any:
-    """The checkpoint as a `SentenceTransformer`, which takes the mean of the tokens unless told otherwise."""
+    """The checkpoint as a `SentenceTransformer`, which takes the mean of the tokens by default."""
     sentence_transformers = importlib.import_module("sentence_transformers")
     transformers = importlib.import_module("transformers")
     with tempfile.TemporaryDirectory() as folder:
-        # It asks for the files of a fast tokenizer.
+        # It requires the files of a fast tokenizer.
         transformers.XLMRobertaTokenizerFast.from_pretrained(model).save_pretrained(folder)
         for name in ("config.json", "model.safetensors"):
             (Path(folder) / name).symlink_to(Path(model).resolve() / name)
         loaded = sentence_transformers.SentenceTransformer(
-            folder,
-            device=device,
-            model_kwargs={"torch_dtype": getattr(torch, dtype), "add_pooling_layer": False},
+            folder, device=device, model_kwargs={"torch_dtype": getattr(torch, dtype), "add_pooling_layer": False}
         )
     loaded.max_seq_length = MAX_LENGTH
     return loaded

@@ -1,4 +1,4 @@
-"""The figures of a benchmark as JSON and as one table."""
+"""The figures of a benchmark, as JSON and as a table."""
 
 import importlib.util
 import os
@@ -17,62 +17,60 @@ XL_LAYERS = 36
 
 
 def at_depth(ratio: float, num_measured: int, num_layers: int) -> float:
-    """Cost of trunk and head over the trunk's at another number of layers: the head's stays, the trunk's grows
-    with them (embeddings and the final LayerNorm are taken to cost nothing)."""
+    """Convert the ratio of trunk and head to the trunk alone from one number of layers to another.
+
+    The cost of embeddings and of the final LayerNorm is neglected.
+    """
     return 1 + (ratio - 1) * num_measured / num_layers
 
 
 def figures(
     cases: Sequence[Case], num_layers: int, settings: dict[str, object], kernels: dict[str, str]
 ) -> dict[str, Any]:
-    """Everything that was measured, in JSON types.
+    """All figures in JSON types.
 
     Args:
-        num_layers: of the model that was measured; ratios of heads are also given for `XL_LAYERS`.
-        kernels: which kernels compute the trunk's layers.
+        num_layers: layers of the measured model; ratios of heads are also given for `XL_LAYERS`.
+        kernels: the kernels of the trunk's layers.
 
     Returns:
-        "date", "machine", "settings", "limit" (the fastest matrix product), "kernels",
-        and "cases": of each name, group, tokens, seconds of every round, their median and spread, tokens and
-        useful operations a second, utilisation (median over the rounds), ratio to the baseline's time.
+        "date", "machine", "settings", "limit" (the fastest matrix product), "kernels" and "cases": see
+        `case_figures`.
     """
     limit = limit_of(cases)
     by_name = {case.name: case for case in cases}
-    ratios = {case.name: ratio_to_baseline(case, by_name) for case in cases}
-    deep = {
-        case.name: at_depth(ratio, num_layers, XL_LAYERS)
-        for case in cases
-        if case.group == HEADS and (ratio := ratios[case.name]) is not None
-    }
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
         "settings": settings,
         "limit": {"name": limit.name, "gflops_per_s": limit.flops_per_s / 1e9},
         "kernels": kernels,
-        "cases": [
-            {
-                "name": case.name,
-                "group": case.group,
-                "num_tokens": case.num_tokens,
-                "flops": case.flops,
-                "seconds": case.seconds,
-                "median_s": case.median,
-                "spread": case.spread,
-                "tokens_per_s": case.num_tokens / case.median,
-                "gflops_per_s": case.flops_per_s / 1e9,
-                "utilisation": utilisation(case, limit),
-                "baseline": case.baseline,
-                "time_to_baseline": ratios[case.name],
-                "time_to_baseline_at_36_layers": deep.get(case.name),
-            }
-            for case in cases
-        ],
+        "cases": [case_figures(case, limit, ratio_to_baseline(case, by_name), num_layers) for case in cases],
+    }
+
+
+def case_figures(case: Case, limit: Case, ratio: float | None, num_layers: int) -> dict[str, Any]:
+    """Times, speed and utilisation of one case; `ratio` is that of its time to its baseline's."""
+    at_36_layers = None if ratio is None or case.group != HEADS else at_depth(ratio, num_layers, XL_LAYERS)
+    return {
+        "name": case.name,
+        "group": case.group,
+        "num_tokens": case.num_tokens,
+        "flops": case.flops,
+        "seconds": case.seconds,
+        "median_s": case.median,
+        "spread": case.spread,
+        "tokens_per_s": case.num_tokens / case.median,
+        "gflops_per_s": case.flops_per_s / 1e9,
+        "utilisation": utilisation(case, limit),
+        "baseline": case.baseline,
+        "time_to_baseline": ratio,
+        "time_to_baseline_at_36_layers": at_36_layers,
     }
 
 
 def machine() -> dict[str, object]:
-    """What it was measured on; no name of the host."""
+    """Describe the machine, without the name of the host."""
     found: dict[str, object] = {
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
@@ -106,7 +104,7 @@ def rows(result: dict[str, Any]) -> list[tuple[str, ...]]:
 
 
 def print_table(result: dict[str, Any]) -> None:
-    """By rich where it is there, else in plain columns."""
+    """Print the figures, with rich if it is installed, else in plain columns."""
     title = f"{result['date']}, {result['machine']['cores']} cores, limit: {result['limit']['name']}"
     print_cells(title, COLUMNS, rows(result), [case["group"] for case in result["cases"]])
 
@@ -114,7 +112,7 @@ def print_table(result: dict[str, Any]) -> None:
 def print_cells(
     title: str, columns: Sequence[str], cells: Sequence[tuple[str, ...]], groups: Sequence[str]
 ) -> None:
-    """A table, with a gap between groups."""
+    """Print a table with a gap between groups."""
     if importlib.util.find_spec("rich") is None:
         _print_plain(title, [tuple(columns), *cells])
         return

@@ -1,4 +1,4 @@
-"""How long the sequences of a scenario are: drawn from stated distributions, or those of a corpus."""
+"""The sequence lengths of each scenario, drawn from log-normal distributions or taken from a corpus."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +10,13 @@ from model import XLMRobertaXLTokenizer
 
 MAX_LENGTH = 512
 PARAGRAPH_SOURCES = ("xquad-para", "mlqa-para", "tydiqa-passage")
-# Documents that are tokenized for a scenario: more than any token budget needs.
+# Documents to tokenize for a scenario, more than any token budget needs.
 _MAX_DOCUMENTS = 3000
 
 
 @dataclass(frozen=True)
 class LengthDistribution:
-    """Log-normal, in tokens with `<s>` and `</s>`, cut to [minimum, maximum]."""
+    """A log-normal distribution of lengths in tokens, special ones included, clipped to [minimum, maximum]."""
 
     median: float
     sigma: float
@@ -24,7 +24,7 @@ class LengthDistribution:
     maximum: int
 
     def draw(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
-        """Lengths of `count` texts."""
+        """Draw the lengths of `count` texts."""
         lengths = rng.lognormal(np.log(self.median), self.sigma, count)
         return np.clip(np.rint(lengths), self.minimum, self.maximum).astype(np.int64)
 
@@ -32,13 +32,13 @@ class LengthDistribution:
 SHORT = LengthDistribution(median=11, sigma=0.45, minimum=4, maximum=80)
 PARAGRAPHS = LengthDistribution(median=165, sigma=0.55, minimum=10, maximum=MAX_LENGTH)
 LONG = LengthDistribution(median=3700, sigma=0.4, minimum=500, maximum=20_000)
-# Of documents; long ones are cut into windows.
+# Shares of documents; long ones are cut into windows.
 MIXTURE = ((SHORT, 0.55), (PARAGRAPHS, 0.44), (LONG, 0.01))
 SCENARIOS = ("short", "paragraphs", "mixture", "windows")
 
 
 def draw_lengths(scenario: str, num_tokens: int, seed: int = 0) -> list[int]:
-    """Sequences of a scenario in the order of arrival, as many as `num_tokens` hold.
+    """Draw sequences of a scenario in the order of arrival, as many as `num_tokens` allows.
 
     Args:
         scenario: "short"; "paragraphs" (mean about 190); "mixture" (by document: 55 % short, 44 % paragraphs,
@@ -57,24 +57,22 @@ def draw_lengths(scenario: str, num_tokens: int, seed: int = 0) -> list[int]:
     return fill(into_windows(lengths.tolist()), num_tokens)
 
 
-def corpus_lengths(
-    scenario: str, num_tokens: int, corpus: Path, tokenizer: XLMRobertaXLTokenizer, seed: int = 0
-) -> list[int]:
-    """The same from the texts of Parquet files with the columns source and text, in a random order."""
-    import pyarrow.dataset as ds  # noqa: PLC0415  # the rest of the benchmark does without Arrow
+def corpus_lengths(scenario: str, num_tokens: int, corpus: Path, tokenizer: XLMRobertaXLTokenizer) -> list[int]:
+    """The same for texts of Parquet files with the columns source and text, in a random order."""
+    import pyarrow.dataset as ds  # noqa: PLC0415  # the rest of the benchmark does not need Arrow
 
     sources = {"short": ("tatoeba",), "paragraphs": PARAGRAPH_SOURCES}.get(scenario)
     chosen = None if sources is None else ds.field("source").isin(sources)
     if scenario == "windows":
         return draw_lengths(scenario, num_tokens)
     texts = ds.dataset(corpus).to_table(columns=["text"], filter=chosen)["text"]
-    order = np.random.default_rng(seed).permutation(len(texts))[:_MAX_DOCUMENTS]
+    order = np.random.default_rng(0).permutation(len(texts))[:_MAX_DOCUMENTS]
     encoded = tokenizer.encode_batch(texts.take(order).to_pylist(), max_length=None)
     return fill(into_windows(np.diff(encoded.row_offsets).tolist()), num_tokens)
 
 
 def into_windows(lengths: list[int]) -> list[int]:
-    """Longer texts as windows that fill the model, the last as long as what is left."""
+    """Cut longer texts into windows of `MAX_LENGTH` tokens and a last one with the rest."""
     windows = []
     for length in lengths:
         full, rest = divmod(length, MAX_LENGTH)
@@ -83,6 +81,6 @@ def into_windows(lengths: list[int]) -> list[int]:
 
 
 def fill(lengths: list[int], num_tokens: int) -> list[int]:
-    """The first sequences, as many as fit, at least one."""
+    """The first sequences, as many as fit into `num_tokens`, at least one."""
     count = int(np.searchsorted(np.cumsum(lengths), num_tokens, side="right"))
     return lengths[: max(1, count)]

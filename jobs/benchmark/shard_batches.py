@@ -1,4 +1,4 @@
-"""Batches through the shard of a rank: each one waited for, or launched before the last one is collected."""
+"""Measure batches through the model runner of a rank: one at a time, or launched ahead of the results."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -25,15 +25,9 @@ MAX_BATCHES = 16
 
 
 def shard_cases(
-    model: Path,
-    config: XLMRobertaXLConfig,
-    lengths: Sequence[int],
-    *,
-    token_budget: int,
-    dtype: str,
-    device: str,
+    model: Path, config: XLMRobertaXLConfig, lengths: Sequence[int], *, token_budget: int, dtype: str, device: str
 ) -> list[Case]:
-    """Embeddings of sequences of these lengths, of at most `MAX_BATCHES` batches of them; the ids are random."""
+    """Embeddings of random sequences of these lengths, in at most `MAX_BATCHES` batches."""
     options = EmbeddingHead.model_validate({"task": "embedding", "weights": str(model)})
     head = Head("vector", options, TASK.sequence_spec(options, config.max_num_tokens), str(model), config)
     runner = ModelRunner(
@@ -60,7 +54,7 @@ def _batch(trunk: str, lengths: NDArray[np.int64], config: XLMRobertaXLConfig) -
 
 
 def _run(runner: ModelRunner, batches: Sequence[ShardBatch], num_in_flight: int) -> None:
-    """Launch batches, so many at a time, and collect their results in order."""
+    """Launch batches, up to `num_in_flight` ahead of the results, and collect the results in order."""
     launched = deque[PendingOutput]()
     for batch in batches:
         if len(launched) == num_in_flight:

@@ -1,4 +1,4 @@
-"""Times of several cases, interleaved: what else the machine does meets all of them alike."""
+"""Time several cases in interleaved rounds, so that other load on the machine affects all of them alike."""
 
 import statistics
 import time
@@ -10,15 +10,15 @@ import torch
 
 @dataclass
 class Case:
-    """Something to measure.
+    """A function to time.
 
     Attributes:
-        run: does it once; it is over when the call returns (a device is waited for).
-        num_tokens: that pass it in one run; 0 for a product.
-        flops: useful operations of one run, see `jobs.benchmark.flops`.
-        group: the part of the table it belongs to.
-        baseline: name of the case that it is set in relation to.
-        warms_up: whether a first run makes the others alike; not where each is a process of its own.
+        run: the function; its time ends when the device is done.
+        num_tokens: tokens per run; 0 for a product.
+        flops: useful operations per run, see `jobs.benchmark.flops`.
+        group: the section of the table.
+        baseline: name of the case that its time is compared with.
+        warms_up: whether to run it once before the rounds; not if each run is a process of its own.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Case:
 
     @property
     def median(self) -> float:
-        """Seconds of a run."""
+        """Median seconds per run."""
         return statistics.median(self.seconds)
 
     @property
@@ -42,7 +42,7 @@ class Case:
 
     @property
     def flops_per_s(self) -> float:
-        """Useful operations a second."""
+        """Useful operations per second."""
         return self.flops / self.median
 
 
@@ -54,10 +54,10 @@ def measure(
     tell: Callable[[str], object],
     clock: Callable[[], float] = time.perf_counter,
 ) -> None:
-    """Run each case once to warm up, and then all of them in turn, `num_rounds` times.
+    """Run each case once to warm up, then all cases in turn, `num_rounds` times.
 
     Args:
-        clock: seconds; on a machine that is shared, `time.process_time` of a single thread.
+        clock: returns seconds; `time.process_time` of a single thread on a shared machine.
     """
     tell("warming up")
     for case in cases:
@@ -70,7 +70,7 @@ def measure(
 
 
 def time_of(run: Callable[[], object], device: str, clock: Callable[[], float] = time.perf_counter) -> float:
-    """Seconds of one run, to its end on the device."""
+    """Seconds of one run, until the device is done."""
     if device == "cuda":
         torch.cuda.synchronize()
     started = clock()
@@ -81,7 +81,7 @@ def time_of(run: Callable[[], object], device: str, clock: Callable[[], float] =
 
 
 def limit_of(cases: Sequence[Case]) -> Case:
-    """Of the matrix products, the fastest: what the device is known to be able to."""
+    """The fastest matrix product, which is the limit of the device."""
     return max((case for case in cases if case.group == PRODUCTS), key=lambda case: case.flops_per_s)
 
 
@@ -89,7 +89,7 @@ PRODUCTS = "matrix product"
 
 
 def ratio_to_baseline(case: Case, by_name: Mapping[str, Case]) -> float | None:
-    """Median over the rounds of this case's time to its baseline's in the same round."""
+    """Median over the rounds of the ratio of this case's time to its baseline's in the same round."""
     if case.baseline is None:
         return None
     pairs = zip(case.seconds, by_name[case.baseline].seconds, strict=True)
@@ -97,6 +97,6 @@ def ratio_to_baseline(case: Case, by_name: Mapping[str, Case]) -> float | None:
 
 
 def utilisation(case: Case, limit: Case) -> float:
-    """Useful operations a second over those of the limit, as the median over the rounds."""
+    """Median over the rounds of the ratio of useful operations per second to those of the limit."""
     pairs = zip(case.seconds, limit.seconds, strict=True)
     return statistics.median(case.flops / mine / (limit.flops / theirs) for mine, theirs in pairs)

@@ -1,4 +1,4 @@
-"""The model on one packed batch of each scenario: trunk plain and fused, and heads on it."""
+"""Measure one packed batch of each scenario: the trunk plain, fused and quantized, and heads on it."""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ HEADS = "trunk and head"
 
 @dataclass(frozen=True)
 class Models:
-    """Random weights; the other trunks share their embeddings with the fused one."""
+    """Models with random weights; all trunks share the embeddings of the fused one."""
 
     config: XLMRobertaXLConfig
     plain: XLMRobertaXLModel | None
@@ -42,18 +42,13 @@ def build_models(
     quantizations: Sequence[Quantization] = (),
     group: ShardGroup | None = None,
 ) -> Models:
-    """A masked language model with random weights, its trunk fused, beside other forms of its layers."""
+    """A masked language model with random weights and a fused trunk, and other forms of the trunk."""
     torch.manual_seed(0)
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        with torch.device("meta"):
-            model = XLMRobertaXLForMaskedLM(config, group=group).eval()
-            classifier = ClassificationHead(config).eval()
-        for module in (model, classifier):
-            draw_weights(module, device)
-    finally:
-        torch.set_default_dtype(usual)
+    with torch.device("meta"):
+        model = XLMRobertaXLForMaskedLM(config, group=group).eval()
+        classifier = ClassificationHead(config).eval()
+    for module in (model, classifier):
+        draw_weights(module, dtype, device)
     fused = model.roberta
     embeddings = fused.embeddings
 
@@ -69,12 +64,14 @@ def build_models(
     return Models(config, plain, quantized, fused, model.lm_head, classifier)
 
 
-def draw_weights(module: nn.Module, device: str) -> None:
-    """Give a module on the meta device weights in the default dtype: drawn where they are to be, which takes a
-    GPU no time with all layers of XL, and a CPU minutes."""
+def draw_weights(module: nn.Module, dtype: torch.dtype, device: str) -> None:
+    """Draw the weights of a module on the meta device.
+
+    They are drawn on `device`: for all layers of XL that takes a GPU no time, and a CPU minutes.
+    """
     for entry in parameters_of(module):
         owner, attribute, _ = entry.places[0]
-        weight = torch.zeros(entry.parameter.shape, device=device)
+        weight = torch.zeros(entry.parameter.shape, dtype=dtype, device=device)
         if isinstance(owner, nn.LayerNorm):
             weight += attribute == "weight"
         elif attribute == "weight":
@@ -83,14 +80,14 @@ def draw_weights(module: nn.Module, device: str) -> None:
 
 
 def first_batch(lengths: list[int], token_budget: int, config: XLMRobertaXLConfig, device: str) -> PackedBatch:
-    """What the pipeline makes of these sequences: the first batch, longest first; the ids are random."""
+    """The first batch that the pipeline makes of these sequences, longest first; the ids are random."""
     ordered = [lengths[i] for i in plan_batches(np.asarray(lengths), token_budget)[0]]
     ids = torch.randint(4, config.vocab_size, (sum(ordered),), generator=torch.Generator().manual_seed(0))
     return PackedBatch.from_lengths(ids, ordered, pad_token_id=config.padding_id, device=device)
 
 
 def trunk_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:
-    """The fused trunk, and its other forms where there are any."""
+    """The fused trunk and its other forms, compared with the fused one."""
     num_tokens, flops = len(batch.input_ids), trunk_flops(models.config, batch.lengths)
 
     def run(trunk: XLMRobertaXLModel) -> None:
@@ -108,7 +105,7 @@ def trunk_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]
 
 
 def head_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:
-    """Trunk and head together, in relation to the trunk alone."""
+    """Trunk and head together, compared with the trunk alone."""
     num_tokens, flops = len(batch.input_ids), trunk_flops(models.config, batch.lengths)
     device = batch.input_ids.device
     generator = torch.Generator().manual_seed(1)

@@ -1,4 +1,4 @@
-"""The whole job, Parquet to Parquet through Ray, against the usual recipes on the same file."""
+"""Measure the whole job, Parquet to Parquet through Ray, and common recipes on the same file."""
 
 import importlib.util
 import shutil
@@ -28,7 +28,7 @@ from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
 from model.tokenizer.files import find_vocab_file
 
 WHOLE_JOB = "whole job"
-# Name, the package that it needs, the module that is run.
+# Name, required package, module to run.
 _RECIPES = (
     ("Ray Data + Transformers", "transformers", "jobs.benchmark.recipe_ray_data"),
     ("sentence-transformers", "sentence_transformers", "jobs.benchmark.recipe_sentence_transformers"),
@@ -57,7 +57,7 @@ truncate = {truncate}
 
 @dataclass(frozen=True)
 class Job:
-    """An embedding of every row of a file; the fields are those of a job's configuration, values as in TOML."""
+    """A job that embeds every row of a file; fields as in a job's configuration, values as in TOML."""
 
     model: Path
     file: Path
@@ -70,10 +70,10 @@ class Job:
 
 
 def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
-    """`jobs.annotate` with an embedding on paragraphs, and on a few of them, which is what starting costs.
+    """`jobs.annotate` with an embedding on paragraphs, and on a few of them, which measures the start-up.
 
-    The recipes are there too where their packages are, and on a GPU batches through the shard of a rank alone.
-    Models, files and outputs live in a temporary folder, and go with it.
+    Also the recipes whose packages are installed, and on a GPU batches through a model runner alone. Models, files
+    and outputs are in a temporary folder.
     """
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     tokenizer = XLMRobertaXLTokenizer.from_pretrained(options.tokenizer)
@@ -106,7 +106,7 @@ def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitS
 
 
 def _commands(options: Namespace) -> list[tuple[str, Callable[..., None]]]:
-    """By name, what is run: ours in every form of the layers, and the recipes whose packages are there."""
+    """By name, the commands: ours in every form of the layers, and the recipes whose packages are installed."""
     ours = [("jobs.annotate", partial(_annotate, options.dtype))]
     ours += [(f"jobs.annotate in {dtype}", partial(_annotate, dtype)) for dtype in options.quantized]
     if options.no_peers:
@@ -120,7 +120,7 @@ def _commands(options: Namespace) -> list[tuple[str, Callable[..., None]]]:
 
 
 def without_start(cases: Sequence[Case]) -> list[Case]:
-    """Of each command, all rows less the few: what it costs beside starting Ray and loading the model."""
+    """For each command, all rows minus the few: its cost without starting Ray and loading the model."""
     jobs = [case for case in cases if case.group == WHOLE_JOB]
     commands: dict[str, list[Case]] = {}
     for case in jobs:
@@ -141,23 +141,18 @@ def without_start(cases: Sequence[Case]) -> list[Case]:
 def write_random_model(
     directory: Path, config: XLMRobertaXLConfig, tokenizer: Path, dtype: torch.dtype, device: str = "cpu"
 ) -> Path:
-    """A checkpoint of random weights, drawn on a device, with the tokenizer beside it."""
+    """Write a checkpoint of random weights, drawn on a device, with its tokenizer."""
     with torch.device("meta"):
         model = XLMRobertaXLModel(config, add_pooling_layer=False)
-    usual = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        draw_weights(model, device)
-    finally:
-        torch.set_default_dtype(usual)
-    # In one file, as a recipe links it.
+    draw_weights(model, dtype, device)
+    # In one file, which a recipe links.
     model.save_pretrained(directory, max_shard_size="1TB")
     shutil.copy(find_vocab_file(tokenizer), directory)
     return directory
 
 
 def paragraphs(corpus: Path, num_rows: int) -> list[str]:
-    """Texts of a paragraph's length, in a random order."""
+    """Texts of the length of a paragraph, in a random order."""
     texts = ds.dataset(corpus).to_table(columns=["text"], filter=ds.field("source").isin(PARAGRAPH_SOURCES))[
         "text"
     ]
@@ -166,12 +161,12 @@ def paragraphs(corpus: Path, num_rows: int) -> list[str]:
 
 
 def _annotate(dtype: str, options: Namespace, model: Path, file: Path, output: Path) -> None:
-    # As the recipes do, which compute no windows.
+    # Truncated as in the recipes, which have no windows.
     run_job(Job(model, file, output, dtype, options.device, options.token_budget, truncate="true"))
 
 
 def run_job(job: Job, *options: str) -> None:
-    """Run `jobs.annotate` with these options from the start, in a process of its own.
+    """Run `jobs.annotate` with these options and an empty output, in a process of its own.
 
     Raises RuntimeError if it fails.
     """
@@ -189,7 +184,7 @@ def _recipe(module: str, options: Namespace, model: Path, file: Path, output: Pa
 
 
 def run_program(command: list[str]) -> None:
-    """Run a program to its end. Raises RuntimeError with the end of what the command said, if it fails."""
+    """Run a program. Raises RuntimeError with the end of its stderr if it fails."""
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise RuntimeError(f"{' '.join(command[1:3])} ended with {result.returncode}: {result.stderr[-2000:]}")

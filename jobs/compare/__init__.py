@@ -1,1 +1,1 @@
-"""The command that tells how two outputs of the same input differ, column by column."""
+"""The command that compares two outputs of the same input, column by column."""

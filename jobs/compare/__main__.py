@@ -1,4 +1,4 @@
-"""Runs `python -m jobs.compare`."""
+"""Entry point of `python -m jobs.compare`."""
 
 import sys
 

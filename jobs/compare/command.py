@@ -1,8 +1,8 @@
-"""Tell how two outputs of the same input differ: `python -m jobs.compare EXPECTED FOUND [--columns a,b]`.
+"""Compare two outputs of the same input: `python -m jobs.compare EXPECTED FOUND [--columns a,b]`.
 
-EXPECTED and FOUND are output folders of jobs.annotate over the same input, of which one was made with another
-`model.dtype`, `model.tensor_parallel_size` or checkpoint. What differs is counted and measured, column by column;
-texts are never printed. The exit code is 0 whatever was found, and 2 where the two cannot be compared.
+EXPECTED and FOUND are output folders of jobs.annotate over the same input, for example with another
+`model.dtype`, `model.tensor_parallel_size` or checkpoint. Differences are counted and measured column by column;
+texts are never printed. The exit code is 0 whether or not they differ, and 2 if they cannot be compared.
 """
 
 import argparse
@@ -37,19 +37,19 @@ _MAX_SHOWN = 3
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two outputs: EXPECTED or FOUND as `field`, its path as it may be printed, and its folder."""
+    """One of the two outputs; `field` is EXPECTED or FOUND, `path` the path without secrets."""
 
     field: str
     path: str
     folder: OutputFolder
 
     def open(self, part: str) -> pa.NativeFile:
-        """A part, to be read."""
+        """Open a part for reading."""
         return self.folder.filesystem.open_input_file(f"{self.folder.root}/{part}")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m jobs.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare(options: argparse.Namespace) -> Comparison:
-    """The figures of all parts, one pair of columns in memory at a time. Raises InputError."""
+    """Compare all parts, with one pair of columns in memory at a time. Raises InputError."""
     expected, found = open_side("EXPECTED", options.expected), open_side("FOUND", options.found)
     parts = paired_parts(expected, found)
     wanted = None if options.columns is None else _names(options.columns)
@@ -93,12 +93,12 @@ def compare(options: argparse.Namespace) -> Comparison:
 
 
 def _names(listed: str) -> list[str]:
-    """The names between the commas, each once: figures of equal ones would add up."""
+    """The names between the commas, each once, since the figures of a repeated column would add up."""
     return list(dict.fromkeys(name.strip() for name in listed.split(",")))
 
 
 def open_side(field: str, path: str) -> Side:
-    """An output folder. Raises InputError where it is not there."""
+    """Open an output folder. Raises InputError if it does not exist."""
     filesystem, root = resolve_path(path, field)
     side = Side(field, without_secret(path), OutputFolder(filesystem, root))
     try:
@@ -114,7 +114,7 @@ def open_side(field: str, path: str) -> Side:
 
 
 def paired_parts(expected: Side, found: Side) -> list[str]:
-    """The paths of the parts, which both folders have, in order. Raises InputError where one lacks some."""
+    """The sorted paths of the parts of both folders. Raises InputError if one lacks some."""
     ours, theirs = _parts(expected), _parts(found)
     if ours == theirs:
         return sorted(ours)
@@ -131,7 +131,7 @@ def paired_parts(expected: Side, found: Side) -> list[str]:
 
 
 def _parts(side: Side) -> set[str]:
-    """Paths of the parts in place; raises InputError where there are none."""
+    """The paths of the parts of a folder. Raises InputError if there are none."""
     try:
         paths = {path for path, _ in side.folder.list_files() if not path.startswith(("_", "."))}
     except OutputError as error:
@@ -148,7 +148,7 @@ def _parts(side: Side) -> set[str]:
 
 
 def add_part(comparison: Comparison, part: str, sides: tuple[Side, Side], wanted: Sequence[str] | None) -> None:
-    """Add the figures of one pair of parts. Raises InputError where they cannot be read or compared."""
+    """Add the figures of one pair of parts. Raises InputError if they cannot be read or compared."""
     with ExitStack() as stack:
         files = [_open_part(stack, side, part) for side in sides]
         rows = [file.metadata.num_rows for file in files]

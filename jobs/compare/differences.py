@@ -1,11 +1,12 @@
-"""How two columns of the same rows differ, as figures that add up over parts. Pure: nothing is read.
+"""Differences between two columns of the same rows, as figures that add up over parts. Nothing is read here.
 
-Values are told by their Arrow type alone, at any depth: structs by field, lists by position. What is null on both
-sides is equal; what is null on one side is counted, and nothing within it is compared.
+Values are compared by their Arrow types, at any depth: structs by field, lists by position. Values that are null
+on both sides are equal; values that are null on one side are counted, and nothing within them is compared.
 """
 
+import operator
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -19,34 +20,33 @@ from pipeline.arrays.nested_columns import is_list_like
 from pipeline.errors import InputError
 
 Kind = Literal["struct", "list", "value", "number", "vector", "bits"]
-"""Struct and list hold others; the rest are leaves: number is floating point, value all that is equal or not."""
+"""Structs and lists contain others; the rest are leaves. A number is floating point, a value only equal or not."""
 
 Number = TypeVar("Number", bound=np.generic)
 
-# Numbers that are held as float64 at a time, on each side: the vectors of a part's tokens may be gigabytes.
+# Numbers converted to float64 at a time, on each side, since the vectors of a part's tokens may take gigabytes.
 _BLOCK_SIZE = 2**20
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What was found of the pairs of values at one path; `+` adds up two findings.
+    """The differences between the pairs of values at one path; `+` merges those of two parts.
 
     Attributes:
         kind: what the values are.
-        num_compared: pairs neither of which is null.
-        num_one_null: pairs one of which is null, and the other is not.
-        num_different: pairs compared that differ; of lists, those of different lengths, whose items are not
-            compared; of structs none, as their fields have their own.
-        num_different_rows: rows of the column with a pair that differs, or of which one is null. Few rows with
-            many differences tell of lists whose items have moved.
-        num_not_finite: numbers that differ and have no finite difference, vectors that differ and have no cosine,
-            because of a NaN or an infinity. Equal ones differ in nothing: NaN is NaN here.
-        num_measured: pairs with a finite difference or a cosine, which sums, greatest and least are of.
-        sum_difference: of |found - expected|.
-        greatest_difference: of these.
+        num_compared: pairs without null.
+        num_one_null: pairs with one null.
+        num_different: compared pairs that differ; for lists those of different lengths, whose items are not
+            compared; 0 for structs, whose fields have their own.
+        num_different_rows: rows of the column with a pair that differs or has one null. Many differences in few
+            rows suggest lists whose items have moved.
+        num_not_finite: pairs that differ without a finite difference or cosine, because of NaN or infinity. NaN
+            equals NaN here.
+        num_measured: pairs with a finite difference or a cosine, over which the next figures are taken.
+        sum_difference, greatest_difference: of |found - expected|.
         sum_relative: of |found - expected| / max(|found|, |expected|), which is 0 to 2, and 0 for two zeros.
-        sum_cosine: of vectors; equal ones have 1, also two of zeros, and one of zeros has 0 with any other.
-        least_cosine: of these; 1 where there are none.
+        sum_cosine: of vectors; 1 for equal ones, even zeros; 0 for a zero vector and any other.
+        least_cosine: the minimum; 1 if there are none.
         num_bits, num_different_bits: of binary vectors.
     """
 
@@ -66,23 +66,11 @@ class Difference:
     num_different_bits: int = 0
 
     def __add__(self, other: "Difference") -> "Difference":
-        """The findings of both, of the same kind."""
-        return Difference(
-            self.kind,
-            num_compared=self.num_compared + other.num_compared,
-            num_one_null=self.num_one_null + other.num_one_null,
-            num_different=self.num_different + other.num_different,
-            num_different_rows=self.num_different_rows + other.num_different_rows,
-            num_not_finite=self.num_not_finite + other.num_not_finite,
-            num_measured=self.num_measured + other.num_measured,
-            sum_difference=self.sum_difference + other.sum_difference,
-            greatest_difference=max(self.greatest_difference, other.greatest_difference),
-            sum_relative=self.sum_relative + other.sum_relative,
-            sum_cosine=self.sum_cosine + other.sum_cosine,
-            least_cosine=min(self.least_cosine, other.least_cosine),
-            num_bits=self.num_bits + other.num_bits,
-            num_different_bits=self.num_different_bits + other.num_different_bits,
-        )
+        """The differences of both parts, which are of the same kind."""
+        merge = {"greatest_difference": max, "least_cosine": min}
+        figures = [field.name for field in fields(self) if field.name != "kind"]
+        merged = {n: merge.get(n, operator.add)(getattr(self, n), getattr(other, n)) for n in figures}
+        return Difference(self.kind, **merged)
 
     @property
     def is_equal(self) -> bool:
@@ -93,15 +81,15 @@ class Difference:
 def column_differences(name: str, expected: pa.ChunkedArray, found: pa.ChunkedArray) -> dict[str, Difference]:
     """The figures of a column of as many rows on both sides, by path.
 
-    Paths are `topic`, its field `topic.label`, the items of a list `tags[]` and their field `tags[].entity`; all
-    that hold others come before these. Encodings (dictionary, view, large) need not be the same, nor need the
-    numbers of vectors: float32, float16 and int8 are compared by their cosine.
+    Paths are `topic`, its field `topic.label`, the items of a list `tags[]`, their field `tags[].entity`; parents
+    come first. Encodings (dictionary, view, large) may differ, and so may the dtypes of vectors: float32, float16
+    and int8 are compared by their cosine.
 
-    Raises InputError, naming the path, where the types cannot be compared.
+    Raises InputError, naming the path, if the types cannot be compared.
     """
     require_comparable(name, expected.type, found.type)
     rows = np.arange(len(expected), dtype=np.int64)
-    # As they are sent, since Arrow cannot filter views and extension types within structs and lists.
+    # In the types sent between processes: Arrow cannot filter views and extension types in structs and lists.
     one, other = (cast_column(column, sent_type(column.type)).combine_chunks() for column in (expected, found))
     return dict(_differences(name, one, other, rows))
 
@@ -184,12 +172,9 @@ def _differences(
 
 
 def _counted(
-    measured: Difference,
-    is_different: NDArray[np.bool_],
-    rows: NDArray[np.int64],
-    lone_rows: NDArray[np.int64],
+    measured: Difference, is_different: NDArray[np.bool_], rows: NDArray[np.int64], lone_rows: NDArray[np.int64]
 ) -> Difference:
-    """With the counts of pairs; `lone_rows` are the rows of those of which one is null."""
+    """Add the counts of pairs; `lone_rows` are the rows of pairs with one null."""
     return replace(
         measured,
         num_compared=len(rows),

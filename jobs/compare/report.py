@@ -1,4 +1,4 @@
-"""What `jobs.compare` prints and writes."""
+"""Print the result of `jobs.compare` as a table, and write it as JSON."""
 
 import json
 import math
@@ -18,10 +18,9 @@ NARROWEST = 120
 
 @dataclass
 class Comparison:
-    """The figures of two outputs, added up part by part.
+    """The differences between two outputs, added up part by part.
 
-    `expected` and `found` are their paths as they may be printed; `columns` has the figures of each column by
-    path.
+    `expected` and `found` are their paths without secrets; `columns` maps each column to its figures by path.
     """
 
     expected: str
@@ -33,13 +32,13 @@ class Comparison:
     only_found: list[str] = field(default_factory=list)
 
     def add(self, name: str, figures: Mapping[str, Difference]) -> None:
-        """Add what was found of a column in one more part."""
+        """Add the figures of a column in one more part."""
         column = self.columns.setdefault(name, {})
         for path, difference in figures.items():
             column[path] = column[path] + difference if path in column else difference
 
     def add_part(self, num_rows: int, *, only_expected: Sequence[str], only_found: Sequence[str]) -> None:
-        """Count a part, and note the columns that only one side has."""
+        """Count a part, and collect the columns that only one side has."""
         self.num_parts += 1
         self.num_rows += num_rows
         self.only_expected += [name for name in only_expected if name not in self.only_expected]
@@ -47,7 +46,7 @@ class Comparison:
 
     @property
     def different(self) -> list[str]:
-        """Names of the columns that differ anywhere."""
+        """Names of the columns that differ."""
         return [
             name
             for name, figures in self.columns.items()
@@ -56,7 +55,7 @@ class Comparison:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """A table with a line a leaf, the columns that only one side has, and the result in words."""
+    """Print a table with a line per leaf, the columns that only one side has, and a summary."""
     console = plain_console(160, narrowest=NARROWEST)
     console.print(_table(comparison))
     for side, names in (("EXPECTED", comparison.only_expected), ("FOUND", comparison.only_found)):
@@ -66,7 +65,7 @@ def print_comparison(comparison: Comparison) -> None:
 
 
 def write_json(comparison: Comparison, path: Path) -> None:
-    """The same figures as JSON. Raises InputError where the file cannot be written."""
+    """Write the same figures as JSON. Raises InputError if the file cannot be written."""
     values = {
         "expected": comparison.expected,
         "found": comparison.found,
@@ -85,7 +84,7 @@ def write_json(comparison: Comparison, path: Path) -> None:
 
 
 def figures(difference: Difference) -> dict[str, Any]:
-    """The figures that make sense for what was compared; means are None where there is nothing to take them of."""
+    """The figures that apply to the kind of values; means are None if nothing was measured."""
     common: dict[str, Any] = {
         "kind": difference.kind,
         "num_compared": difference.num_compared,
@@ -122,7 +121,7 @@ def _lines(comparison: Comparison) -> Iterator[tuple[str, Difference]]:
 
 
 def _table(comparison: Comparison) -> Table:
-    """Structs and lists have a line where they differ themselves, and headings are there where cells are."""
+    """The table; structs and lists have a line only if they differ themselves, and empty columns are left out."""
     lines = [
         (path, difference, figures(difference))
         for path, difference in _lines(comparison)
@@ -148,7 +147,7 @@ def _differing(values: dict[str, Any]) -> str:
 
 
 def _rows(values: dict[str, Any]) -> str:
-    """Empty where each row has no more than one difference."""
+    """Number of rows that differ; empty if no row has more than one difference."""
     num_pairs = values["num_one_null"] + values.get("num_different", 0)
     return "" if values["num_different_rows"] == num_pairs else f"{values['num_different_rows']:,}"
 
@@ -158,12 +157,12 @@ def _number(name: str) -> Callable[[dict[str, Any]], str]:
 
 
 def _count(name: str) -> Callable[[dict[str, Any]], str]:
-    """Empty for 0, which is the rule."""
+    """A count; empty for 0, the usual case."""
     return lambda values: f"{values[name]:,}" if values.get(name) else ""
 
 
 def _cosine(name: str) -> Callable[[dict[str, Any]], str]:
-    """Cut, not rounded, so that only what is 1 shows as 1."""
+    """A cosine, rounded down, so that only 1 is shown as 1."""
     return lambda values: "" if values.get(name) is None else f"{math.floor(values[name] * 1e6) / 1e6:.6f}"
 
 
@@ -184,11 +183,11 @@ _CELLS: dict[str, Callable[[dict[str, Any]], str]] = {
     "least": _cosine("least_cosine"),
     "bits": _share("share_different_bits"),
 }
-"""Headings of the table, and how a line's figures are written below them."""
+"""The headings of the table, and for each the cell of a line."""
 
 
 def _percent(share: float) -> str:
-    """Two digits that mean something, and 0 and 100 only for what is."""
+    """A percentage with two decimals; 0 and 100 only for exactly none and all."""
     if share in (0, 1):
         return f"{share:.0%}".replace("%", " %")
     if share < 0.0001:

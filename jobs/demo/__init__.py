@@ -1,1 +1,1 @@
-"""The demo: a small model of the XL architecture that was trained for it, a sample, and a job over both."""
+"""The demo: a small trained model of the XL architecture, a sample, and a job that annotates it."""

@@ -1,4 +1,4 @@
-"""`python -m jobs.demo`: annotates the sample with the demo model on a local Ray, and shows what came out."""
+"""`python -m jobs.demo`: annotate the sample with the demo model on a local Ray, and show the output."""
 
 import sys
 from pathlib import Path
@@ -17,7 +17,7 @@ def main() -> int:
     if problem:
         print("demo: " + problem, file=sys.stderr)
         return FAILED
-    # Only now: with too little memory, loading torch would be the first thing to fail.
+    # Imported late: with too little memory, loading torch would fail first.
     from jobs.demo.run import run_demo  # noqa: PLC0415
 
     return run_demo(WORKSPACE)

@@ -1,6 +1,6 @@
-"""What a machine must have for the demo, checked before anything is loaded; the standard library alone.
+"""Check Python, memory, disk and ports before the demo loads anything, with the standard library only.
 
-Each check returns what is wrong in one line, or "" if nothing is.
+Each check returns a message of one line, or "" if it passes.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 
 GIB = 2**30
 MIN_MEMORY_BYTES = int(1.5 * GIB)
-"""Ray's own processes, a rank and two tasks; measured, and a little more."""
+"""Measured, with a margin: Ray's own processes, a rank and two tasks."""
 MIN_DISK_BYTES = GIB // 4
 NUM_PORTS = 24
-"""Ports that Ray and torch.distributed listen on at the same time, and some for those who come and go."""
+"""Ports that Ray and torch.distributed listen on at the same time, with a margin."""
 
 
 def first_problem(output: Path) -> str:
-    """The first thing that is missing; "" if the demo can run."""
+    """The message of the first check that fails; "" if the demo can run."""
     for problem in (python_problem(), memory_problem(), disk_problem(output), port_problem()):
         if problem:
             return problem
@@ -30,15 +30,15 @@ def first_problem(output: Path) -> str:
 
 
 def python_problem(version: tuple[int, ...] = tuple(sys.version_info[:2])) -> str:
-    """Python 3.11 and 3.12 are those that Ray and torch both support."""
-    if (3, 11) <= version < (3, 13):
+    """Python 3.11 to 3.14 are those that Ray and torch both support."""
+    if (3, 11) <= version < (3, 15):
         return ""
     found = ".".join(map(str, version))
-    return f"Python 3.11 or 3.12 is needed, found {found}; try: make PYTHON=python3.12 demo"
+    return f"Python 3.11 to 3.14 is needed, found {found}; try: make PYTHON=python3.12 demo"
 
 
 def memory_problem() -> str:
-    """Memory that is free for this process: of the machine, its container and its own limit."""
+    """Check the memory that is free in the machine, in its container, and by the limit of this process."""
     free = min(_free_in_machine(), _free_in_container(), _address_space())
     if free >= MIN_MEMORY_BYTES:
         return ""
@@ -49,7 +49,7 @@ def memory_problem() -> str:
 
 
 def disk_problem(output: Path) -> str:
-    """Room for the output, and for Ray's logs."""
+    """Check the disk space for the output and for Ray's logs."""
     for place in (output, Path("/tmp")):
         parent = next(path for path in (place.absolute(), *place.absolute().parents) if path.exists())
         free = shutil.disk_usage(parent).free
@@ -61,7 +61,7 @@ def disk_problem(output: Path) -> str:
 
 
 def port_problem() -> str:
-    """Whether so many sockets can listen on loopback at once, and be reached."""
+    """Check that `NUM_PORTS` sockets can listen on loopback at once and be reached."""
     with ExitStack() as sockets:
         for number in range(NUM_PORTS):
             try:
@@ -88,7 +88,7 @@ def _free_in_machine() -> int:
 
 
 def _free_in_container() -> int:
-    """By control groups, version 2 and 1; page cache counts as free."""
+    """Free memory by control groups, version 2 or 1; page cache counts as free."""
     for limit_file, usage_file, cache_key in (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "inactive_file"),
         (
@@ -109,6 +109,6 @@ def _free_in_container() -> int:
 
 
 def _address_space() -> int:
-    """`ulimit -v`; what is mapped already is small change."""
+    """The limit of the address space (`ulimit -v`); what is already mapped is negligible."""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return sys.maxsize if limit == resource.RLIM_INFINITY else limit

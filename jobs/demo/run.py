@@ -1,4 +1,4 @@
-"""The demo's steps: write the job, run it, show its output and what to try next."""
+"""Run the demo: write the job files, annotate the sample, and show the output."""
 
 import json
 import sys
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-from rich.console import Console
 
 from jobs.annotate.command import main as annotate
 from jobs.annotate.exit_report import DONE
 from jobs.demo.show import COLUMNS, NARROWEST, print_next_steps, print_output, throughput_line
+from jobs.terminal.console import plain_console
 from pipeline.output.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent
@@ -21,7 +21,7 @@ FAILED = 1
 
 
 def write_jobs(workspace: Path) -> tuple[Path, Path]:
-    """The demo's job and that of the released model, with the paths of this machine; files that exist stay."""
+    """Write the job files of the demo and of the released model with local paths; existing files are kept."""
     paths = workspace / JOB_FILE, workspace / XL_JOB_FILE
     workspace.mkdir(parents=True, exist_ok=True)
     for path in paths:
@@ -33,18 +33,14 @@ def write_jobs(workspace: Path) -> tuple[Path, Path]:
 
 
 def read_output(workspace: Path) -> pa.Table:
-    """All parts; no columns where there are none."""
+    """All parts as one table; without columns if there are none."""
     parts = sorted((workspace / OUTPUT).glob("*.parquet"))
     return ds.dataset(parts, format="parquet").to_table() if parts else pa.table({})
 
 
 def run_demo(workspace: Path) -> int:
-    """Annotate the sample unless that is done, and show the output; returns the exit code."""
-    console = Console(highlight=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, emoji=False, width=120)
-    elif console.width < NARROWEST:
-        console = Console(highlight=False, emoji=False, width=NARROWEST)
+    """Annotate the sample unless it is already annotated, and show the output; returns the exit code."""
+    console = plain_console(120, narrowest=NARROWEST, has_markup=True)
     job, xl_job = write_jobs(workspace)
     success = workspace / OUTPUT / SUCCESS
     is_done = success.exists()
@@ -76,6 +72,6 @@ def run_demo(workspace: Path) -> int:
 
 
 def _from_here(path: Path) -> Path:
-    """Relative to the working directory where it lies below."""
+    """The path relative to the working directory if it lies below it, else the absolute path."""
     here = Path.cwd().resolve()
     return path.resolve().relative_to(here) if path.resolve().is_relative_to(here) else path.resolve()

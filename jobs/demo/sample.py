@@ -1,4 +1,4 @@
-"""The demo's sample: `python -m jobs.demo.sample` makes `sample.parquet` of `sample.txt`."""
+"""Make the demo's sample: `python -m jobs.demo.sample` writes `sample.parquet` from `sample.txt`."""
 
 import sys
 from collections import Counter
@@ -11,25 +11,25 @@ import pyarrow.parquet as pq
 SOURCE = Path(__file__).parent / "sample.txt"
 SAMPLE = Path(__file__).parent / "sample.parquet"
 DOCUMENT = " document"
-# What real files hold as well, and no model can read.
+# Texts of rows that real files contain too and that cannot be annotated.
 BROKEN: tuple[str | None, ...] = (None, "", " \n\t ", "\u200b")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the sample; `lang` is null where there is no text to have one."""
+    """A row of the sample; `lang` is null for rows without a text."""
 
     id: str
     lang: str | None
     text: str | None
 
 
-def read_source(path: Path = SOURCE) -> list[Row]:
-    """The sentences and documents, in the order of the file, with the broken rows among them."""
+def read_source() -> list[Row]:
+    """The sentences and documents in the order of the file, with the broken rows in between."""
     texts: list[tuple[str, str]] = []
     language = ""
     paragraphs: list[str] = []
-    for line in [*path.read_text(encoding="utf-8").splitlines(), "[end]"]:
+    for line in [*SOURCE.read_text(encoding="utf-8").splitlines(), "[end]"]:
         if line.startswith("["):
             if paragraphs:
                 texts.append((language, "\n".join(paragraphs)))
@@ -52,7 +52,7 @@ def read_source(path: Path = SOURCE) -> list[Row]:
 
 
 def write_sample(path: Path = SAMPLE) -> None:
-    """Write the Parquet file; the same source gives the same rows."""
+    """Write the Parquet file."""
     rows = read_source()
     columns = {
         name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in ("id", "lang", "text")

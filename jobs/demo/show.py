@@ -1,4 +1,4 @@
-"""The demo's output on a terminal."""
+"""Print the output of the demo: a table of rows, accuracy, the nearest sentences, and what to try next."""
 
 from pathlib import Path
 from typing import Any
@@ -13,26 +13,10 @@ NARROWEST = 100
 COLUMNS = ("id", "lang", "text", "num_tokens", "error", "language", "tags", "loss", "vector")
 """Columns of the output that are shown."""
 SHOWN = (
-    "en-01",
-    "de-01",
-    "da-01",
-    "es-02",
-    "tr-01",
-    "ru-01",
-    "el-01",
-    "ar-01",
-    "hi-01",
-    "ka-01",
-    "sw-01",
-    "vi-01",
-    "ja-01",
-    "zh-01",
-    "ko-01",
-    "fr-09",
-    "broken-01",
-    "broken-03",
+    *("en-01", "de-01", "da-01", "es-02", "tr-01", "ru-01", "el-01", "ar-01", "hi-01", "ka-01", "sw-01", "vi-01"),
+    *("ja-01", "zh-01", "ko-01", "fr-09", "broken-01", "broken-03"),
 )
-"""Rows of the sample that the table shows."""
+"""Rows of the sample that are shown."""
 
 
 def print_output(console: Console, table: pa.Table) -> None:
@@ -45,7 +29,7 @@ def print_output(console: Console, table: pa.Table) -> None:
 
 
 def rows_table(rows: dict[str, dict[str, Any]], text_width: int) -> Table:
-    """The rows in `SHOWN`: text, with its tags below it, language, loss."""
+    """A table of the rows in `SHOWN`: language, loss, number of tokens, and the text above its tags."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("row")
     table.add_column("language", no_wrap=True)
@@ -76,7 +60,7 @@ def _cells(row: dict[str, Any], text_width: int) -> tuple[str, ...]:
 
 
 def accuracy_line(rows: dict[str, dict[str, Any]]) -> str:
-    """How many languages were found."""
+    """The share of texts whose language is right, and the number of rows with errors."""
     with_text = [row for row in rows.values() if row["lang"] is not None and row["language"] is not None]
     num_right = sum(row["language"]["label"] == row["lang"] for row in with_text)
     num_errors = sum(row["error"] is not None for row in rows.values())
@@ -88,7 +72,7 @@ def accuracy_line(rows: dict[str, dict[str, Any]]) -> str:
 
 
 def nearest_line(rows: dict[str, dict[str, Any]]) -> str:
-    """The two sentences of different languages whose vectors are nearest to each other."""
+    """The two sentences of different languages with the most similar vectors."""
     found = [row for row in rows.values() if row["vector"] is not None]
     vectors = np.array([row["vector"] for row in found], dtype=np.float32)
     languages = np.array([row["lang"] for row in found])
@@ -106,7 +90,7 @@ def _sentence(row: dict[str, Any]) -> str:
 
 
 def throughput_line(num_tokens: int, seconds: float) -> str:
-    """Tokens of the texts over the whole run."""
+    """Tokens per second over the whole run, including the start of Ray."""
     return (
         f"{num_tokens:,} tokens of text in {seconds:.0f} s, most of them to start Ray: "
         f"{num_tokens / seconds:,.0f} tokens/s"
@@ -114,7 +98,7 @@ def throughput_line(num_tokens: int, seconds: float) -> str:
 
 
 def print_next_steps(console: Console, job: Path, xl_job: Path, output: Path) -> None:
-    """Where the output is, and three commands."""
+    """Print where the output is, and three commands to try next."""
     annotate = "  .venv/bin/python -m jobs.annotate"
     console.print(
         f"\nThe Parquet is in {output}. Next:\n"

@@ -1,1 +1,1 @@
-"""Arguments, standard streams and consoles, as all commands use them."""
+"""Arguments, standard streams and consoles of all commands."""

@@ -1,15 +1,16 @@
-"""The console that commands print their tables on."""
+"""The rich console on which commands print their tables."""
 
 from rich.console import Console
 
 
-def plain_console(width: int, *, narrowest: int = 0) -> Console:
-    """A console that prints text as it is: names may hold `[...]` and `:...:`, for rich styles and emoji.
+def plain_console(width: int, *, narrowest: int = 0, has_markup: bool = False) -> Console:
+    """A console that prints text verbatim: names may contain `[...]` or `:...:`, rich's markup and emoji codes.
 
     Args:
-        width: characters of a line where the output is no terminal.
-        narrowest: the least number of characters of a line on a terminal.
+        width: characters per line if the output is not a terminal.
+        narrowest: minimum number of characters per line on a terminal.
+        has_markup: interpret `[...]` as styles after all.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = Console(highlight=False, markup=has_markup, emoji=False)
     console.width = max(console.width, narrowest) if console.is_terminal else width
     return console

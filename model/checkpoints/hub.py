@@ -69,8 +69,7 @@ def is_hub_id(path: str | Path) -> bool:
 def config_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
     """A local directory as it is, or the cached directory of a hub id with `config.json`.
 
-    Raises:
-        CheckpointError: the hub id cannot be resolved; the message says why.
+    Raises CheckpointError: the hub id cannot be resolved; the message says why.
     """
     return _directory(path, (CONFIG_FILE,), options)
 
@@ -78,8 +77,7 @@ def config_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS
 def checkpoint_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
     """A local directory as it is, or the cached directory of a hub id with `config.json` and all weight files.
 
-    Raises:
-        CheckpointError: the hub id cannot be resolved; the message says why.
+    Raises CheckpointError: the hub id cannot be resolved; the message says why.
     """
     directory = config_directory(path, options)
     if not is_hub_id(path):
@@ -103,8 +101,7 @@ def checkpoint_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPT
 def tokenizer_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTIONS) -> Path:
     """A local directory as it is, or the cached directory of a hub id with the tokenizer files that exist.
 
-    Raises:
-        CheckpointError: the hub id cannot be resolved; the message says why.
+    Raises CheckpointError: the hub id cannot be resolved; the message says why.
     """
     directory = _directory(path, (TOKENIZER_FILES[0], CONFIG_FILE), options)
     if is_hub_id(path):

@@ -1,4 +1,4 @@
-"""Options of Transformers' `from_pretrained` that have no meaning here, or cannot be obeyed."""
+"""Options of Transformers' `from_pretrained` that have no effect here, or are not supported."""
 
 from collections.abc import Mapping
 from typing import Any

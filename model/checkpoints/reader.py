@@ -34,8 +34,7 @@ class Checkpoint:
     the other way round. `weight_files` says which files are read and which are ignored; `unused` names the tensors
     that were not read.
 
-    Raises:
-        CheckpointError: no weights, a damaged file, or an index that names a path outside the directory.
+    Raises CheckpointError: no weights, a damaged file, or an index that names a path outside the directory.
     """
 
     def __init__(self, directory: str | Path) -> None:
@@ -87,7 +86,7 @@ class Checkpoint:
         return sorted(name for name in names if not _BUFFERS.search(name))
 
     def mark_used(self, names: Iterable[str]) -> None:
-        """Count these tensors as read: they are other names of a tensor that was."""
+        """Count these tensors as read, since they are other names of a tensor that was read."""
         self._used.update(canonical(name) for name in names)
 
     def leave_out(self, names: Iterable[str]) -> None:
@@ -115,9 +114,9 @@ class Checkpoint:
         return self._files[canonical(name)]
 
     def require_shape(self, name: str, full_shape: torch.Size) -> None:
-        """Raise CheckpointError where a tensor is stored with another shape."""
-        stored_name, file = self._files[canonical(name)]
-        found = self._open(file).shape(stored_name)
+        """Raise CheckpointError if a tensor is stored with another shape."""
+        stored_name, file = self.location(name)
+        found = self.shape(name)
         if found != list(full_shape):
             raise CheckpointError(f"{file}: tensor {stored_name} must be {list(full_shape)}, found {found}")
 

@@ -1,4 +1,4 @@
-"""A state dict in memory in place of checkpoint files."""
+"""Read a state dict in memory as if it were a checkpoint."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,8 +14,7 @@ _NAME = Path("state_dict")
 class StateDictCheckpoint(Checkpoint):
     """The tensors of a state dict; each rank slices the full tensors.
 
-    Raises:
-        CheckpointError: a tensor is there with and without the prefix `roberta.`.
+    Raises CheckpointError: a tensor is there with and without the prefix `roberta.`.
     """
 
     def __init__(self, state_dict: Mapping[str, Tensor]) -> None:

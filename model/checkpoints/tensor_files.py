@@ -5,6 +5,7 @@ Both are mapped into memory: tensors are views, and only pages that are copied f
 
 import json
 import pickle
+import struct
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -32,32 +33,31 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, damaged or does not fit the model; the message names file and tensor."""
 
 
-class TensorFile(Protocol):
-    """One open file."""
+class StoredTensors(Protocol):
+    """Names and shapes of stored tensors, in any file format."""
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors, in the order of the file."""
-        ...
+        """Stored names, in the order of the file."""
 
     def shape(self, name: str) -> list[int]:
         """Shape of a tensor."""
-        ...
+
+
+class TensorFile(StoredTensors, Protocol):
+    """One open file."""
 
     def dtype(self, name: str) -> str:
         """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
-        ...
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
         """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
-        ...
 
 
 class SafetensorsFile:
-    """A `.safetensors` file.
+    """A `.safetensors` file, as a `TensorFile`.
 
-    Raises:
-        CheckpointError: it cannot be read, or is shorter than its header says.
+    Raises CheckpointError: it cannot be read, or is shorter than its header says.
     """
 
     def __init__(self, path: Path) -> None:
@@ -75,20 +75,16 @@ class SafetensorsFile:
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors, in the order of the file."""
         return list(self._file.keys())
 
     def shape(self, name: str) -> list[int]:
-        """Shape of a tensor."""
         return self._file.get_slice(name).get_shape()
 
     def dtype(self, name: str) -> str:
-        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
         dtype: str = self._file.get_slice(name).get_dtype()
         return _DTYPE_NAMES.get(dtype, dtype)
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         if self._num_read_bytes > MAX_MAPPED_BYTES:
             self._file, self._num_read_bytes = self._open(), 0
         stored = self._file.get_slice(name)
@@ -101,10 +97,9 @@ class SafetensorsFile:
 
 
 class PickledFile:
-    """A `.bin` file of `torch.save`; only tensors are accepted.
+    """A `.bin` file of `torch.save`, as a `TensorFile`; only tensors are accepted.
 
-    Raises:
-        CheckpointError: it cannot be read, or holds anything but named tensors.
+    Raises CheckpointError: it cannot be read, or holds anything but named tensors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,19 +110,15 @@ class PickledFile:
 
     @property
     def names(self) -> list[str]:
-        """Names of the tensors, in the order of the file."""
         return list(self._tensors)
 
     def shape(self, name: str) -> list[int]:
-        """Shape of a tensor."""
         return list(self._tensors[name].shape)
 
     def dtype(self, name: str) -> str:
-        """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
-        """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)
 
@@ -135,8 +126,7 @@ class PickledFile:
 def open_tensor_file(path: Path) -> TensorFile:
     """Open a `.safetensors` file, or a pickled one with any other suffix.
 
-    Raises:
-        CheckpointError: it cannot be read; the message says if it is a Git LFS pointer.
+    Raises CheckpointError: it cannot be read; the message says if it is a Git LFS pointer.
     """
     try:
         return SafetensorsFile(path) if path.suffix == ".safetensors" else PickledFile(path)
@@ -158,8 +148,7 @@ def _is_lfs_pointer(path: Path) -> bool:
 def read_index(index: Path) -> dict[str, str]:
     """Map each tensor name of an index to its file, which must be beside the index.
 
-    Raises:
-        CheckpointError: the index is damaged, or names a path outside its directory.
+    Raises CheckpointError: the index is damaged, or names a path outside its directory.
     """
     try:
         weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
@@ -175,8 +164,7 @@ def read_index(index: Path) -> dict[str, str]:
 def load_pickle(path: Path) -> Any:
     """Load a file of `torch.save` without running code from it; tensors are mapped, not read.
 
-    Raises:
-        CheckpointError: the file is damaged, or loading it would run code.
+    Raises CheckpointError: the file is damaged, or loading it would run code.
     """
     try:
         # Files of torch < 1.6 are not zip archives and cannot be mapped.
@@ -186,5 +174,5 @@ def load_pickle(path: Path) -> Any:
             f"{path} is not a plain file of tensors: it is damaged, or wants to run code, which is refused; "
             f"convert it where it is trusted ({str(error).splitlines()[0]})"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
+    except (RuntimeError, OSError, EOFError, ValueError, struct.error) as error:
         raise CheckpointError(f"{path} is not a readable torch file (truncated?): {error}") from error

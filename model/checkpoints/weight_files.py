@@ -1,4 +1,4 @@
-"""Choose the weight files of a directory in the order of Transformers, or say what is there instead."""
+"""Choose the weight files of a directory in the order of Transformers, or describe what it contains instead."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,8 +48,7 @@ class WeightFiles:
 def find_weights(directory: Path) -> WeightFiles:
     """The files to read, in the order of `modeling_utils.from_pretrained` of Transformers 4.46.
 
-    Raises:
-        CheckpointError: there are no weight files; the message says what is there instead.
+    Raises CheckpointError: there are no weight files; the message says what is there instead.
     """
     found = [name for name in WEIGHT_FILES if (directory / name).is_file()]
     if not found:

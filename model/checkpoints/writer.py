@@ -58,8 +58,7 @@ def write_checkpoint(
         max_shard_size: maximum bytes per file, as a number or as "500MB"; a larger tensor gets its own file.
         is_writer: False on ranks that take part in `read` but do not write.
 
-    Raises:
-        ValueError: a size that cannot be understood.
+    Raises ValueError: a size that cannot be understood.
     """
     files = plan_files(specs, parse_size(max_shard_size))
     if not is_writer:
@@ -74,17 +73,22 @@ def write_checkpoint(
         for file in files:
             (directory / f"{file}.tmp").unlink(missing_ok=True)
         raise
-    for stale in directory.iterdir():
-        if stale.name in (SINGLE_FILE, INDEX_FILE) or _SHARD_FILE.fullmatch(stale.name):
-            stale.unlink()
-    for file in files:
-        (directory / f"{file}.tmp").replace(directory / file)
+    _rename_over_old(directory, files)
     if len(files) > 1:
         index = {
             "metadata": {"total_size": sum(spec.num_bytes for spec in specs)},
             "weight_map": {spec.name: file for file, members in files.items() for spec in members},
         }
         (directory / INDEX_FILE).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+
+
+def _rename_over_old(directory: Path, files: Iterable[str]) -> None:
+    """Remove the files of an earlier checkpoint, and give the new ones their names."""
+    for stale in directory.iterdir():
+        if stale.name in (SINGLE_FILE, INDEX_FILE) or _SHARD_FILE.fullmatch(stale.name):
+            stale.unlink()
+    for file in files:
+        (directory / f"{file}.tmp").replace(directory / file)
 
 
 def plan_files(specs: list[TensorSpec], max_bytes: int) -> dict[str, list[TensorSpec]]:

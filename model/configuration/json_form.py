@@ -23,8 +23,7 @@ def find_config_file(path: str | Path, options: HubOptions) -> Path:
 def read_config_file(file: Path) -> dict[str, Any]:
     """The object in a `config.json`, without secrets.
 
-    Raises:
-        ValueError: the file does not exist, or is not a JSON object.
+    Raises ValueError: the file does not exist, or is not a JSON object.
     """
     if not file.is_file():
         raise ValueError(

@@ -68,8 +68,7 @@ class FairseqCheckpoint:
         head: name of the converted classification head, or None.
         heads: names of all classification heads.
 
-    Raises:
-        CheckpointError: no such file or head, an unknown key, or a model that is not XL or XXL.
+    Raises CheckpointError: no such file or head, an unknown key, or a model that is not XL or XXL.
     """
 
     def __init__(

@@ -33,8 +33,7 @@ class _StandIn:
 def load_fairseq_file(path: Path) -> Any:
     """The contents of a `model.pt`, with stand-ins for the objects of its training configuration.
 
-    Raises:
-        CheckpointError: the file is damaged, or contains objects of other classes.
+    Raises CheckpointError: the file is damaged, or contains objects of other classes.
     """
     try:
         names = sorted(name for name in _pickled_classes(path) if _CONFIGURATION.match(name))

@@ -42,8 +42,7 @@ def generate(
 def align_right(input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Move masked tokens to the left, so that every row ends with its last token.
 
-    Raises:
-        ValueError: a row without any token.
+    Raises ValueError: a row without any token.
     """
     mask = mask.bool().long()
     if not bool(mask.any(dim=1).all()):

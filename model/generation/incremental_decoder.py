@@ -20,11 +20,9 @@ class Projection(Protocol):
 
     def local_logits(self, hidden: Tensor) -> Tensor:
         """This rank's columns of the logits."""
-        ...
 
     def full_logits(self, local_logits: Tensor) -> Tensor:
         """The columns of all ranks."""
-        ...
 
 
 class CausalModel(Protocol):
@@ -37,17 +35,14 @@ class CausalModel(Protocol):
     @property
     def roberta(self) -> Callable[..., BaseModelOutputWithPoolingAndCrossAttentions]:
         """The trunk, called as `XLMRobertaXLModel.forward`."""
-        ...
 
     @property
     def lm_head(self) -> Projection:
         """The projection onto the vocabulary."""
-        ...
 
     @property
     def is_gradient_checkpointing(self) -> bool:
         """Whether layers are recomputed in the backward pass, which rules out a cache."""
-        ...
 
 
 class Decoder:

@@ -1,17 +1,17 @@
-"""Generation from logits that are not finite: noticed for their row, not raised for the whole batch."""
+"""Detect rows whose logits are not finite during generation, without failing the whole batch."""
 
 import torch
 from torch import Tensor
 
 
 class LogitsWatch:
-    """A logits processor that notes which rows have finite logits at each step. Nothing waits for the device.
+    """A logits processor that records which rows have finite logits at each step; the device is not synchronized.
 
-    To draw from NaN is an error for all rows, and the likeliest token of NaN is a plausible one. So a row without
-    finite logits ends instead, and what comes out is not to be used.
+    Sampling from NaN raises for all rows, and the argmax of NaN is a plausible token. So a row without finite
+    logits is ended instead, and its continuation must not be used.
 
     Args:
-        num_usable: ids from here on are never chosen; their logits are not looked at.
+        num_usable: ids from here on are never chosen; their logits are ignored.
         end_token_id: ends a continuation.
     """
 
@@ -21,7 +21,7 @@ class LogitsWatch:
         self._is_finite: list[Tensor] = []
 
     def __call__(self, logits_BV: Tensor) -> Tensor:
-        """The logits, changed in rows that hold NaN or infinity among the usable ids: they have the end alone."""
+        """Allow only the end token in rows with NaN or infinity among the usable ids; others stay."""
         lowest_B, highest_B = torch.aminmax(logits_BV[:, : self._num_usable], dim=1)
         is_finite_B = lowest_B.isfinite() & highest_B.isfinite()
         self._is_finite.append(is_finite_B)
@@ -33,8 +33,8 @@ class LogitsWatch:
         """Whether the logits that each continuation was chosen by were finite, bool `[N]`.
 
         Args:
-            num_tokens_N: int64, tokens of each before its end, which takes one more step; what follows is padding.
-            num_beams: rows of each prompt. With several all of their steps count, as any beam might have won.
+            num_tokens_N: int64, tokens of each before its end token; what follows that is padding.
+            num_beams: rows of each prompt. With several, all steps count, since any beam might have won.
         """
         is_finite_SN = torch.stack(self._is_finite).unflatten(1, (-1, num_beams)).all(dim=2)
         if num_beams > 1:

@@ -19,13 +19,14 @@ class GenerationOptions:
     """Options of `generate`, with the names and defaults of Transformers.
 
     Attributes:
-        max_new_tokens: maximum number of new tokens; default what is left of `max_length`. max_length: maximum
-        length of prompt (with padding) and continuation; default 20. do_sample: sample the next token instead of
-        taking the most probable one. temperature, top_k, top_p: applied in this order when sampling; `top_k=None`
-        or 0 and `top_p=1` keep all ids. num_beams: number of beams; 1 for no beam search. num_return_sequences:
-        continuations per prompt; at most `num_beams`, unless sampling. length_penalty: beam scores are divided by
-        length to this power; values above 0 favour long ones. early_stopping: stop a prompt when `num_beams`
-        continuations have ended (True), when a better one is
+        max_new_tokens: maximum number of new tokens; default what is left of `max_length`.
+        max_length: maximum length of prompt (with padding) and continuation; default 20.
+        do_sample: sample the next token instead of taking the most probable one.
+        temperature, top_k, top_p: applied in this order when sampling; `top_k=None` or 0 and `top_p=1` keep all.
+        num_beams: number of beams; 1 for no beam search.
+        num_return_sequences: continuations per prompt; at most `num_beams`, unless sampling.
+        length_penalty: beam scores are divided by length to this power; values above 0 favour long ones.
+        early_stopping: stop a prompt when `num_beams` continuations have ended (True), when a better one is
             unlikely (False), or when it is impossible ("never").
         eos_token_id: one or several ids that end a continuation; default that of the configuration.
         pad_token_id: id of the padding after the end; default that of the configuration.

@@ -1,4 +1,4 @@
-"""The inference form of a layer for CPUs with AMX, with its embeddings and final norm (see `model.kernels.amx`).
+"""A layer, the embeddings and the final norm for inference on CPUs with AMX (see `model.kernels.amx`).
 
 Shape suffixes: T packed tokens, D hidden.
 """

@@ -122,11 +122,7 @@ class InferenceEncoder(nn.Module):
     """
 
     def __init__(
-        self,
-        encoder: Encoder,
-        quantization: Quantization | None,
-        config: XLMRobertaXLConfig,
-        group: ShardGroup,
+        self, encoder: Encoder, quantization: Quantization | None, config: XLMRobertaXLConfig, group: ShardGroup
     ) -> None:
         super().__init__()
         weight, is_causal = encoder.LayerNorm.weight, config.is_decoder

@@ -1,4 +1,4 @@
-"""Memory beside the weights, in bytes on one rank: upper bounds for a batch, and the peak that was measured."""
+"""Memory of a rank besides the weights, in bytes: upper bounds for a batch, and the measured peak."""
 
 import math
 import re
@@ -31,11 +31,11 @@ _FLOAT8_BYTES = 5
 
 @dataclass(frozen=True)
 class BatchMemory:
-    """What the layers of a trunk take for a batch.
+    """Memory of the layers of a trunk for a batch.
 
     Attributes:
-        temporary: bytes that are free again after the batch.
-        kept: bytes that the trunk keeps from batch to batch.
+        temporary: bytes that are freed after the batch.
+        kept: bytes that the trunk keeps between batches.
     """
 
     temporary: int
@@ -102,7 +102,7 @@ def _max_slice_tokens(config: XLMRobertaXLConfig, num_tokens: int, slice_tokens:
 
 
 def _kernel_bytes(config: XLMRobertaXLConfig, slice_tokens: int) -> int:
-    """What oneDNN caches for a trunk: kernels for each size of a slice, and for each length in attention."""
+    """Memory of oneDNN's cached kernels for a trunk: for each slice size, and for each length in attention."""
     num_slice_sizes = math.ceil(slice_tokens / CPU_SLICE_MULTIPLE)
     of_attention = _ATTENTION_KERNELS_BYTES * num_padded_lengths(config.max_num_tokens)
     return min(_LINEAR_KERNEL_BYTES * _NUM_LINEARS * num_slice_sizes + of_attention, _MAX_KERNEL_BYTES)
@@ -136,7 +136,7 @@ def loss_bytes(config: XLMRobertaXLConfig, num_labelled: int, device: str) -> in
 
 
 def peak_memory(device: str) -> int:
-    """The most bytes that this process has held: allocated on the GPU, or resident (mapped files included)."""
+    """Peak memory of this process in bytes: allocated on the GPU, or resident (mapped files included)."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status").read_text(encoding="ascii")
@@ -146,7 +146,7 @@ def peak_memory(device: str) -> int:
 
 
 def reset_peak_memory(device: str) -> None:
-    """Restart the measurement of `peak_memory`, so that it excludes what went before, such as loading."""
+    """Restart the measurement of `peak_memory`, to exclude earlier steps such as loading."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     else:

@@ -1,4 +1,4 @@
-"""Eight-bit quantization of the layers: its names, and where it is not supported."""
+"""Eight-bit quantization of the layers: its names, and checks that it is supported."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Precision:
 def refuse_quantization(
     quantization: Quantization, device: torch.device, dtype: torch.dtype, shapes: Iterable[torch.Size]
 ) -> None:
-    """Raise ValueError where layers of this dtype and these weights cannot be quantized on this device."""
+    """Raise ValueError if layers of this dtype and these weights cannot be quantized on this device."""
     if dtype != torch.bfloat16:
         raise ValueError(f"{quantization} needs a trunk in bfloat16, found {dtype}; load it with dtype='bfloat16'")
     if quantization == "int8" and (device.type != "cpu" or not torch.cpu._is_vnni_supported()):

@@ -1,4 +1,4 @@
-"""Attention of packed sequences on padded rows: torch's fastest way on CPUs with AMX.
+"""Attention of packed sequences on padded rows, which is faster in torch on CPUs with AMX.
 
 For layers that the kernels of `model.kernels.amx` do not support. torch's kernel multiplies tiles of 16 x 16 on
 such CPUs. For lengths that are not multiples of 16 it takes up to twice as long, so each sequence is padded to the

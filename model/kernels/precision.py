@@ -1,4 +1,4 @@
-"""At least fp32 where precision matters: float64 for a float64 model, and without autocast."""
+"""Wider dtypes where precision matters: fp32 for half precision, and no autocast."""
 
 from contextlib import AbstractContextManager, nullcontext
 

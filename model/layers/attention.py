@@ -76,26 +76,18 @@ class SelfAttention(nn.Module):
         """Attention with weights.
 
         Args:
-            mask_B1SR: added to the scores. head_mask: a factor per head of the configuration,
-            `[num_attention_heads]`. encoder_hidden_BRD: the states that cross-attention attends to; ignored if
-            `past` holds their projections. past: cached keys and values `[B, N, R, K]`, to which self-attention
-            appends. seed: seed of dropout; None for no dropout.
+            mask_B1SR: added to the scores.
+            head_mask: `[num_attention_heads]`, a factor per head of the configuration.
+            encoder_hidden_BRD: the states that cross-attention attends to; ignored with `past`, which holds their
+                projections.
+            past: cached keys and values `[B, N, R, K]`, to which self-attention appends.
+            seed: seed of dropout; None for no dropout.
 
         Returns:
             context `[B, S, A]`, attention weights of this rank's heads `[B, N, S, R]`, keys and values.
         """
         q_BNSK = self._split_heads(self.query(hidden_BSD))
-        if encoder_hidden_BRD is not None and past is not None:
-            k_BNRK, v_BNRK = past
-        else:
-            source = hidden_BSD if encoder_hidden_BRD is None else encoder_hidden_BRD
-            k_BNRK, v_BNRK = (
-                self._split_heads(self.key(source)),
-                self._split_heads(self.value(source)),
-            )
-            if past is not None:
-                k_BNRK = torch.cat([past[0], k_BNRK], dim=2)
-                v_BNRK = torch.cat([past[1], v_BNRK], dim=2)
+        k_BNRK, v_BNRK = self._keys_and_values(hidden_BSD, encoder_hidden_BRD, past)
         scores_BNSR = q_BNSK @ k_BNRK.transpose(-1, -2)
         if self.position_embedding_type != "absolute":
             scores_BNSR = scores_BNSR + self._relative_scores(q_BNSK, k_BNRK)
@@ -108,6 +100,17 @@ class SelfAttention(nn.Module):
             probs_BNSR = probs_BNSR * head_mask[self.local_heads].view(1, -1, 1, 1)
         context_BSA = (probs_BNSR @ v_BNRK).transpose(1, 2).flatten(-2)
         return context_BSA, probs_BNSR, (k_BNRK, v_BNRK)
+
+    def _keys_and_values(
+        self, hidden_BSD: Tensor, encoder_hidden_BRD: Tensor | None, past: KeyValue | None
+    ) -> KeyValue:
+        if encoder_hidden_BRD is not None and past is not None:
+            return past
+        source = hidden_BSD if encoder_hidden_BRD is None else encoder_hidden_BRD
+        key_value = self._split_heads(self.key(source)), self._split_heads(self.value(source))
+        if past is None:
+            return key_value
+        return torch.cat([past[0], key_value[0]], dim=2), torch.cat([past[1], key_value[1]], dim=2)
 
     def all_heads(self, probs_BNSR: Tensor) -> Tensor:
         """Attention weights of the heads of all ranks."""

@@ -22,10 +22,7 @@ class LMHead(nn.Module):
     """
 
     def __init__(
-        self,
-        config: XLMRobertaXLConfig,
-        group: ShardGroup,
-        embedding: VocabParallelEmbedding | None = None,
+        self, config: XLMRobertaXLConfig, group: ShardGroup, embedding: VocabParallelEmbedding | None = None
     ) -> None:
         super().__init__()
         self.group = group

@@ -57,8 +57,7 @@ def vocab_parallel_cross_entropy(logits_NV: Tensor, labels_N: Tensor, group: Sha
         logits_NV: this rank's columns `[shard.start, shard.stop)` of the logits, fp32.
         labels_N: ids in the full vocabulary, or -100.
 
-    Raises:
-        IndexError: other labels; on a GPU a device-side assertion.
+    Raises IndexError: other labels; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(logits_NV), shard.full_size)
     maximum_N = group.all_reduce_(logits_NV.detach().amax(dim=-1), op=dist.ReduceOp.MAX)
@@ -90,15 +89,13 @@ def vocab_parallel_nll(
 ) -> Tensor:
     """Projection and cross entropy together, one block of the vocabulary at a time, without an `[N, V]` tensor.
 
-    The running maximum and sum are those of online softmax (Milakov and Gimelshein 2018,
-    https://arxiv.org/abs/1805.02867). Same result as `vocab_parallel_cross_entropy` on the full logits.
-    Without a given block size, CPUs with AMX use `model.kernels.amx.vocabulary`.
+    Same result as `vocab_parallel_cross_entropy` on the full logits. Without a given block size, CPUs with AMX use
+    `model.kernels.amx.vocabulary`.
 
     Returns:
         fp32 `[N]`; 0 where the label is -100.
 
-    Raises:
-        IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
+    Raises IndexError: a label that is neither in the vocabulary nor -100; on a GPU a device-side assertion.
     """
     refuse_wrong_labels(labels_N, len(hidden_ND), shard.full_size)
     if block_size is None and fits_amx_vocabulary(hidden_ND, weight_VD, bias_V):
@@ -107,8 +104,7 @@ def vocab_parallel_nll(
         block_size = block_size or vocab_block_size(len(hidden_ND), hidden_ND.device.type)
         sums = _vocabulary_sums(hidden_ND, weight_VD, bias_V, labels_N - shard.start, block_size)
     maximum_N, sum_exp_N, label_logit_N = sums
-    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
-    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
+    full_maximum_N = reduce_sums_(maximum_N, sum_exp_N, group)
     group.all_reduce_(label_logit_N)
     nll_N = sum_exp_N.log_() + (full_maximum_N - label_logit_N)
     return nll_N.masked_fill(labels_N == IGNORE_INDEX, 0.0)
@@ -118,19 +114,40 @@ def _vocabulary_sums(
     hidden_ND: Tensor, weight_VD: Tensor, bias_V: Tensor, labels_N: Tensor, block_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """`amx_vocabulary_sums` by torch calls, one block of the vocabulary at a time."""
-    dtype = wide_dtype(hidden_ND.dtype)
-    maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=dtype, device=hidden_ND.device)
-    sum_exp_N = torch.zeros_like(maximum_N)
-    label_logit_N = torch.zeros_like(maximum_N)
+    softmax = OnlineSoftmax(hidden_ND)
+    label_logit_N = torch.zeros_like(softmax.maximum_N)
     for begin in range(0, len(weight_VD), block_size):
         rows = slice(begin, begin + block_size)
         logits = linear_fp32(hidden_ND, weight_VD[rows], bias_V[rows])
         label_logit_N += _label_logits(logits, labels_N, begin)
-        new_maximum_N = torch.maximum(maximum_N, logits.amax(dim=-1))
-        sum_exp_N *= (maximum_N - new_maximum_N).exp_()
-        sum_exp_N += logits.sub_(new_maximum_N[:, None]).exp_().sum(dim=-1)
-        maximum_N = new_maximum_N
-    return maximum_N, sum_exp_N, label_logit_N
+        softmax.add_(logits)
+    return softmax.maximum_N, softmax.sum_exp_N, label_logit_N
+
+
+class OnlineSoftmax:
+    """The running maximum and sum of exponentials of logits that come in blocks of the vocabulary.
+
+    Milakov and Gimelshein 2018, https://arxiv.org/abs/1805.02867.
+    """
+
+    def __init__(self, hidden_ND: Tensor) -> None:
+        dtype, device = wide_dtype(hidden_ND.dtype), hidden_ND.device
+        self.maximum_N = torch.full((len(hidden_ND),), -torch.inf, dtype=dtype, device=device)
+        self.sum_exp_N = torch.zeros_like(self.maximum_N)
+
+    def add_(self, logits: Tensor) -> None:
+        """Add a block of columns, which is overwritten."""
+        new_maximum_N = torch.maximum(self.maximum_N, logits.amax(dim=-1))
+        self.sum_exp_N *= (self.maximum_N - new_maximum_N).exp_()
+        self.sum_exp_N += logits.sub_(new_maximum_N[:, None]).exp_().sum(dim=-1)
+        self.maximum_N = new_maximum_N
+
+
+def reduce_sums_(maximum_N: Tensor, sum_exp_N: Tensor, group: ShardGroup) -> Tensor:
+    """The maximum over all ranks; `sum_exp` is overwritten by the sum over all ranks relative to it."""
+    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
+    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
+    return full_maximum_N
 
 
 def mean_over_labels(nll_N: Tensor, labels_N: Tensor) -> Tensor:

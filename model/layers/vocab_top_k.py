@@ -4,12 +4,10 @@ Shape suffixes: N positions, D hidden, V this rank's vocabulary rows, K tokens a
 """
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from model.kernels.linear_fp32 import linear_fp32
-from model.kernels.precision import wide_dtype
-from model.layers.loss import vocab_block_size
+from model.layers.loss import OnlineSoftmax, reduce_sums_, vocab_block_size
 from model.parallel.group import ShardGroup
 from model.parallel.shard import Shard
 
@@ -34,30 +32,25 @@ def vocab_parallel_top_k(
         token ids int64 `[N, K]` and their log probabilities `[N, K]`, fp32 (float64 of float64 states); K is
         `min(k, num_usable)`.
     """
-    num_positions, device, dtype = len(hidden_ND), hidden_ND.device, wide_dtype(hidden_ND.dtype)
+    num_positions, device = len(hidden_ND), hidden_ND.device
     block_size = block_size or vocab_block_size(num_positions, device.type)
     k = min(k, num_usable)
-    best = torch.full((num_positions, k), -torch.inf, dtype=dtype, device=device)
+    softmax = OnlineSoftmax(hidden_ND)
+    best = torch.full((num_positions, k), -torch.inf, dtype=softmax.maximum_N.dtype, device=device)
     ids = torch.full((num_positions, k), shard.full_size, device=device)
-    maximum_N = torch.full((num_positions,), -torch.inf, dtype=dtype, device=device)
-    sum_exp_N = torch.zeros_like(maximum_N)
     for begin in range(0, len(weight_VD), block_size):
         rows = slice(begin, begin + block_size)
         logits = linear_fp32(hidden_ND, weight_VD[rows], bias_V[rows])
-        new_maximum_N = torch.maximum(maximum_N, logits.amax(dim=-1))
-        sum_exp_N = sum_exp_N * (maximum_N - new_maximum_N).exp()
-        sum_exp_N += (logits - new_maximum_N[:, None]).exp().sum(dim=-1)
-        maximum_N = new_maximum_N
+        softmax.add_(logits.clone())
         block_ids = torch.arange(logits.shape[1], device=device) + shard.start + begin
         logits[:, block_ids >= num_usable] = -torch.inf
         best, ids = _merge(best, ids, logits, block_ids.expand_as(logits), k)
-    full_maximum_N = group.all_reduce_(maximum_N.clone(), op=dist.ReduceOp.MAX)
-    group.all_reduce_(sum_exp_N.mul_((maximum_N - full_maximum_N).exp_()))
+    full_maximum_N = reduce_sums_(softmax.maximum_N, softmax.sum_exp_N, group)
     if group.size > 1:
         all_best = group.all_gather(best, dim=-1, full_size=k * group.size)
         all_ids = group.all_gather(ids, dim=-1, full_size=k * group.size)
         best, ids = _merge(best[:, :0], ids[:, :0], all_best, all_ids, k)
-    return ids, best - (full_maximum_N + sum_exp_N.log())[:, None]
+    return ids, best - (full_maximum_N + softmax.sum_exp_N.log())[:, None]
 
 
 def _merge(best: Tensor, ids: Tensor, logits: Tensor, logit_ids: Tensor, k: int) -> tuple[Tensor, Tensor]:

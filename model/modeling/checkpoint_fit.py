@@ -1,13 +1,12 @@
-"""Check the shapes of a checkpoint's tensors against its `config.json`, from the headers of the files."""
+"""Check the shapes of a checkpoint's tensors against its configuration, from the headers of the files."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 from torch import nn
 
 from model.checkpoints.reader import canonical, parameters_of
-from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.tensor_files import CheckpointError, StoredTensors
 from model.config import XLMRobertaXLConfig
 
 # Patterns of tensor names, and the option that gives the size of each axis; hidden_size for all others.
@@ -23,20 +22,8 @@ _OPTIONS = {
     r"(classifier\.out_proj|classifier|qa_outputs)\.(weight|bias)": ("num_labels", "hidden_size"),
 }
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
-_REMEDY = "correct config.json, or name the checkpoint that it belongs to"
-
-
-class StoredTensors(Protocol):
-    """Names and shapes of stored tensors, in any file format."""
-
-    @property
-    def names(self) -> list[str]:
-        """Stored names."""
-        ...
-
-    def shape(self, name: str) -> list[int]:
-        """Shape of a tensor."""
-        ...
+# The configuration has defaults for values that are not in the file.
+_REMEDY = "correct config.json, whose missing values are defaults, or name the checkpoint that it belongs to"
 
 
 def shapes_of(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
@@ -83,9 +70,9 @@ def _reasons(
             continue
         if option == "pruned_heads":
             heads = f"{wanted / config.head_size:g} heads in a layer, the weights hold {size / config.head_size:g}"
-            yield option, f"pruned_heads in config.json leaves {heads}"
+            yield option, f"pruned_heads in the configuration leaves {heads}"
         elif getattr(config, option) == wanted:
-            yield option, f"{option} is {wanted} in config.json and {size} in the weights"
+            yield option, f"{option} is {wanted} in the configuration and {size} in the weights"
 
 
 def refuse_other_layers(config: XLMRobertaXLConfig, names: Sequence[str]) -> None:
@@ -93,19 +80,18 @@ def refuse_other_layers(config: XLMRobertaXLConfig, names: Sequence[str]) -> Non
 
     Raises:
         CheckpointError: names `num_hidden_layers`, or `position_embedding_type` if embeddings of relative
-        positions
-            would not be read. A checkpoint without any layers is not refused here.
+            positions would not be read. A checkpoint without any layers is not refused here.
     """
     layers = {int(match[1]) for name in names if (match := _LAYER.match(canonical(name)))}
     if layers and max(layers) + 1 != config.num_hidden_layers:
         raise CheckpointError(
-            f"num_hidden_layers is {config.num_hidden_layers} in config.json and {max(layers) + 1} in the "
+            f"num_hidden_layers is {config.num_hidden_layers} in the configuration and {max(layers) + 1} in the "
             f"weights; {_REMEDY}"
         )
     if config.position_embedding_type == "absolute":
         for name in names:
             if name.endswith("self.distance_embedding.weight"):
                 raise CheckpointError(
-                    f"position_embedding_type is 'absolute' in config.json, and the weights hold {name}, which "
-                    f"belongs to relative positions; {_REMEDY}"
+                    f"position_embedding_type is 'absolute' in the configuration, and the weights hold {name}, "
+                    f"which belongs to relative positions; {_REMEDY}"
                 )

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -11,7 +10,6 @@ from model.layers.dropout import dropout
 from model.layers.heads import ClassificationHead, LabelHead
 from model.layers.loss import IGNORE_INDEX, classification_loss, infer_problem_type
 from model.modeling.task_model import TaskModel
-from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import (
     MultipleChoiceModelOutput,
     QuestionAnsweringModelOutput,
@@ -19,18 +17,13 @@ from model.outputs import (
     TokenClassifierOutput,
 )
 from model.packing import PackedBatch
-from model.parallel.group import ShardGroup
 
 
 class XLMRobertaXLForSequenceClassification(TaskModel):
     """The trunk with a classification or regression head on `<s>`."""
 
-    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
-        super().__init__(config, group)
-        with torch.device("meta"):
-            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
-            self.classifier = ClassificationHead(config)
-        self.initialize()
+    def _add_head(self, config: XLMRobertaXLConfig) -> None:
+        self.classifier = ClassificationHead(config)
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """fp32 logits `[num_sequences, num_labels]` of packed sequences."""
@@ -77,12 +70,10 @@ class XLMRobertaXLForSequenceClassification(TaskModel):
 class XLMRobertaXLForMultipleChoice(TaskModel):
     """The trunk (with pooler) and one score per choice."""
 
-    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
-        super().__init__(config, group)
-        with torch.device("meta"):
-            self.roberta = XLMRobertaXLModel(config, group=self.group)
-            self.classifier = LabelHead(config, 1)
-        self.initialize()
+    has_pooler = True
+
+    def _add_head(self, config: XLMRobertaXLConfig) -> None:
+        self.classifier = LabelHead(config, 1)
 
     def forward(
         self,
@@ -127,12 +118,8 @@ class XLMRobertaXLForMultipleChoice(TaskModel):
 class XLMRobertaXLForTokenClassification(TaskModel):
     """The trunk with one label per token."""
 
-    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
-        super().__init__(config, group)
-        with torch.device("meta"):
-            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
-            self.classifier = LabelHead(config)
-        self.initialize()
+    def _add_head(self, config: XLMRobertaXLConfig) -> None:
+        self.classifier = LabelHead(config)
 
     def forward(
         self,
@@ -171,12 +158,8 @@ class XLMRobertaXLForTokenClassification(TaskModel):
 class XLMRobertaXLForQuestionAnswering(TaskModel):
     """The trunk with start and end scores of an answer span."""
 
-    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
-        super().__init__(config, group)
-        with torch.device("meta"):
-            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
-            self.qa_outputs = LabelHead(config)
-        self.initialize()
+    def _add_head(self, config: XLMRobertaXLConfig) -> None:
+        self.qa_outputs = LabelHead(config)
 
     def forward(
         self,

@@ -11,23 +11,18 @@ from model.generation.incremental_decoder import LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
 from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
+from model.modeling.pretrained import refuse_other_sizes
 from model.modeling.resizing import resize_lm_head
 from model.modeling.task_model import TaskModel
-from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
-from model.parallel.group import ShardGroup
 from model.parallel.layers import ColumnParallelLinear
 
 
 class _LanguageModel(TaskModel):
-    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
-        super().__init__(config, group)
-        with torch.device("meta"):
-            self.roberta = XLMRobertaXLModel(config, add_pooling_layer=False, group=self.group)
-            tied = self.roberta.get_input_embeddings() if config.tie_word_embeddings else None
-            self.lm_head = LMHead(config, self.group, tied)
-        self.initialize()
+    def _add_head(self, config: XLMRobertaXLConfig) -> None:
+        tied = self.roberta.get_input_embeddings() if config.tie_word_embeddings else None
+        self.lm_head = LMHead(config, self.group, tied)
 
     def tie_weights(self) -> None:
         """Make the projection share the word embeddings, if the configuration ties them."""
@@ -48,13 +43,8 @@ class _LanguageModel(TaskModel):
         Raises:
             ValueError: not `[vocab_size, hidden_size]`; to change that, see `resize_token_embeddings`.
         """
-        config = self.config
-        found = (new_embeddings.out_features, new_embeddings.in_features)
-        if found != (config.vocab_size, config.hidden_size):
-            raise ValueError(
-                f"output embeddings must be [config.vocab_size, config.hidden_size] = [{config.vocab_size}, "
-                f"{config.hidden_size}], found {list(found)}; use resize_token_embeddings to change their number"
-            )
+        num_rows, width = new_embeddings.out_features, new_embeddings.in_features
+        refuse_other_sizes("output embeddings", num_rows, width, self.config)
         if isinstance(new_embeddings, nn.Linear):
             new_embeddings = ColumnParallelLinear.from_linear(new_embeddings, self.group)
         self.lm_head.decoder = new_embeddings
@@ -68,10 +58,7 @@ class _LanguageModel(TaskModel):
     def _loss(self, local_logits: Tensor, labels: Tensor) -> Tensor:
         """Mean cross entropy over the labelled positions; the logits stay split over the ranks."""
         nll = vocab_parallel_cross_entropy(
-            local_logits.flatten(0, -2),
-            labels.flatten(),
-            self.group,
-            self.lm_head.decoder.shards["weight"],
+            local_logits.flatten(0, -2), labels.flatten(), self.group, self.lm_head.decoder.shards["weight"]
         )
         return mean_over_labels(nll, labels)
 

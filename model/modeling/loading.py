@@ -54,16 +54,11 @@ def open_checkpoint(directory: str) -> Checkpoint:
 
 
 def load_weights(
-    model: ModelFacts,
-    checkpoint: Checkpoint,
-    *,
-    device: torch.device | str,
-    ignore_mismatched_sizes: bool,
+    model: ModelFacts, checkpoint: Checkpoint, *, device: torch.device | str, ignore_mismatched_sizes: bool
 ) -> LoadReport:
     """Load a model on the meta device in the dtype of its configuration; initialise heads that are missing.
 
-    Raises:
-        CheckpointError: a tensor of the trunk is missing, or has another shape that is not to be ignored.
+    Raises CheckpointError: a tensor of the trunk is missing, or has another shape that is not to be ignored.
     """
     dtype = model.config.dtype
     assert dtype is not None
@@ -72,11 +67,7 @@ def load_weights(
     missing = load_parameters(model, checkpoint, dtype=dtype, device=device)
     refuse_missing_trunk([name for name in missing if name not in mismatched], checkpoint)
     initialized = initialize_parameters(
-        model,
-        initializer_range=model.config.initializer_range,
-        group=model.group,
-        dtype=dtype,
-        device=str(device),
+        model, initializer_range=model.config.initializer_range, group=model.group, dtype=dtype, device=str(device)
     )
     return LoadReport(
         new=[name for name in initialized if name not in mismatched],

@@ -24,7 +24,6 @@ class Trunk(Protocol):
 
     def forward_packed(self, batch: PackedBatch) -> Tensor:
         """Hidden states of packed sequences."""
-        ...
 
 
 class ModelFacts(nn.Module):

@@ -59,15 +59,9 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
         Raises:
             ValueError: not `[vocab_size, hidden_size]`; to change that, see `resize_token_embeddings`.
         """
-        config = self.config
-        found = (value.num_embeddings, value.embedding_dim)
-        if found != (config.vocab_size, config.hidden_size):
-            raise ValueError(
-                f"embeddings must be [config.vocab_size, config.hidden_size] = [{config.vocab_size}, "
-                f"{config.hidden_size}], found {list(found)}; use resize_token_embeddings to change their number"
-            )
+        refuse_other_sizes("embeddings", value.num_embeddings, value.embedding_dim, self.config)
         if isinstance(value, nn.Embedding):
-            value = VocabParallelEmbedding.from_embedding(value, self.group, padding_idx=config.pad_token_id)
+            value = VocabParallelEmbedding.from_embedding(value, self.group, padding_idx=self.config.pad_token_id)
         self.base_model.embeddings.word_embeddings = value
         self.tie_weights()
 
@@ -221,11 +215,11 @@ class XLMRobertaXLPreTrainedModel(ModelFacts):
             config: replaces that of the directory; also the path or hub id of one.
             cache_dir, force_download, local_files_only, token, revision, subfolder: see
                 `model.checkpoints.hub.HubOptions`; they are not stored.
-            ignore_mismatched_sizes: initialise parameters that have another shape in the checkpoint. state_dict:
-            full tensors by name, instead of files. output_loading_info: also return the names of missing,
-            unexpected and mismatched tensors. torch_dtype, dtype: two names for the dtype of the weights; default
-            ("auto") that of `config.json`, else
-                float32.
+            ignore_mismatched_sizes: initialise parameters that have another shape in the checkpoint.
+            state_dict: full tensors by name, instead of files.
+            output_loading_info: also return the names of missing, unexpected and mismatched tensors.
+            torch_dtype, dtype: two names for the dtype of the weights; default ("auto") that of `config.json`,
+                else float32.
 
         Returns:
             the model in `eval()` mode. Heads that are missing in the checkpoint are initialised; a warning names
@@ -316,3 +310,13 @@ def refuse_few_heads(config: XLMRobertaXLConfig, group: ShardGroup) -> None:
                 f"tensor parallelism over {group.size} ranks needs at least as many attention heads in every "
                 f"layer, found {num_heads} ({where})"
             )
+
+
+def refuse_other_sizes(what: str, num_rows: int, width: int, config: XLMRobertaXLConfig) -> None:
+    """Raise ValueError unless input or output embeddings have a row per token and the width of the model."""
+    expected, found = [config.vocab_size, config.hidden_size], [num_rows, width]
+    if found != expected:
+        raise ValueError(
+            f"{what} must be [config.vocab_size, config.hidden_size] = {expected}, found {found}; "
+            "use resize_token_embeddings to change their number"
+        )

@@ -3,17 +3,31 @@
 from dataclasses import fields
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from model.config import XLMRobertaXLConfig
 from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
 from model.modeling.trunk import XLMRobertaXLModel
 from model.outputs import BaseModelOutputWithPoolingAndCrossAttentions, ModelOutput
+from model.parallel.group import ShardGroup
 
 
 class TaskModel(XLMRobertaXLPreTrainedModel):
-    """A trunk with a head."""
+    """A trunk with a head, which subclasses add."""
 
-    roberta: XLMRobertaXLModel
+    has_pooler = False
+
+    def __init__(self, config: XLMRobertaXLConfig, *, group: ShardGroup | None = None) -> None:
+        super().__init__(config, group)
+        with torch.device("meta"):
+            self.roberta = XLMRobertaXLModel(config, self.has_pooler, group=self.group)
+            self._add_head(config)
+        self.initialize()
+
+    def _add_head(self, config: XLMRobertaXLConfig) -> None:
+        """Build the modules of the head."""
+        raise NotImplementedError
 
     def _output(
         self,

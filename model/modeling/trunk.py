@@ -27,11 +27,7 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
     """
 
     def __init__(
-        self,
-        config: XLMRobertaXLConfig,
-        add_pooling_layer: bool = True,
-        *,
-        group: ShardGroup | None = None,
+        self, config: XLMRobertaXLConfig, add_pooling_layer: bool = True, *, group: ShardGroup | None = None
     ) -> None:
         super().__init__(config, group)
         with torch.device("meta"):

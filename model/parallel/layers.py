@@ -21,14 +21,7 @@ class ColumnParallelLinear(nn.Module):
         unit_size: number of features that are never separated (the size of an attention head).
     """
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        group: ShardGroup,
-        *,
-        unit_size: int = 1,
-    ) -> None:
+    def __init__(self, in_features: int, out_features: int, group: ShardGroup, *, unit_size: int = 1) -> None:
         super().__init__()
         shard = Shard.of(group, 0, out_features, unit_size)
         self.group = group
@@ -93,11 +86,7 @@ class VocabParallelEmbedding(nn.Module):
     """
 
     def __init__(
-        self,
-        num_embeddings: int,
-        embedding_dim: int,
-        group: ShardGroup,
-        padding_idx: int | None = None,
+        self, num_embeddings: int, embedding_dim: int, group: ShardGroup, padding_idx: int | None = None
     ) -> None:
         super().__init__()
         self.group = group

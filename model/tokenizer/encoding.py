@@ -1,7 +1,7 @@
 """One token sequence with the offsets, words and segments of its tokens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import NamedTuple, Self
 
 from model.tokenizer.padding import pad_list
@@ -41,12 +41,8 @@ class TokenizedText:
 
     def slice(self, begin: int, end: int) -> "TokenizedText":
         """Tokens `begin:end`."""
-        return TokenizedText(
-            self.ids[begin:end],
-            self.tokens[begin:end],
-            self.offsets[begin:end],
-            self.word_ids[begin:end],
-        )
+        part = slice(begin, end)
+        return TokenizedText(self.ids[part], self.tokens[part], self.offsets[part], self.word_ids[part])
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +91,9 @@ class Encoding:
         """Padded with `<pad>` to `length`; itself if it is that long."""
         if len(self.ids) >= length:
             return self
-        return replace(
-            self,
-            ids=pad_list(self.ids, length, PAD_ID, side),
-            tokens=pad_list(self.tokens, length, PAD_TOKEN, side),
-            offsets=pad_list(self.offsets, length, (0, 0), side),
-            word_ids=pad_list(self.word_ids, length, None, side),
-            sequence_ids=pad_list(self.sequence_ids, length, None, side),
-            special_tokens_mask=pad_list(self.special_tokens_mask, length, 1, side),
-            attention_mask=pad_list(self.attention_mask, length, 0, side),
-        )
+        padding = type(self)([PAD_ID], [PAD_TOKEN], [(0, 0)], [None], [None], [1], [0])
+        lists = ((getattr(self, field.name), *getattr(padding, field.name)) for field in fields(self))
+        return type(self)(*(pad_list(values, length, fill, side) for values, fill in lists))
 
     def char_to_token(self, char: int, sequence: int = 0) -> int | None:
         """The first token whose span contains the character; None for a blank or truncated text."""

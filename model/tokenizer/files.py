@@ -1,7 +1,7 @@
 """Tokenizer files in Hugging Face layout: the sentencepiece model and the settings."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -94,10 +94,7 @@ def write_tokenizer_files(
         "tokenizer_class": "XLMRobertaTokenizer",
         **SPECIAL_TOKENS_MAP,
         "mask_token": mask_token,
-        "model_max_length": config.model_max_length,
-        "padding_side": config.padding_side,
-        "truncation_side": config.truncation_side,
-        "clean_up_tokenization_spaces": config.clean_up_tokenization_spaces,
+        **asdict(config),
     }
     contents = {
         CONFIG_FILE_NAME: _to_json(settings),

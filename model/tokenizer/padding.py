@@ -37,10 +37,7 @@ def padding_strategy(padding: bool | str) -> PaddingStrategy:
 
 
 def padded_length(
-    lengths: Sequence[int],
-    strategy: PaddingStrategy,
-    max_length: int,
-    pad_to_multiple_of: int | None,
+    lengths: Sequence[int], strategy: PaddingStrategy, max_length: int, pad_to_multiple_of: int | None
 ) -> int:
     """The length to pad shorter sequences to; 0 for no padding."""
     if strategy == "do_not_pad":

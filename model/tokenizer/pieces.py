@@ -77,10 +77,7 @@ class Pieces:
 
 
 def regroup(
-    pieces: Pieces,
-    shifts: NDArray[np.int32],
-    insertions: Sequence[Insertion],
-    row_offsets: NDArray[np.int64],
+    pieces: Pieces, shifts: NDArray[np.int32], insertions: Sequence[Insertion], row_offsets: NDArray[np.int64]
 ) -> Pieces:
     """Merge the pieces of k segments into the pieces of the n texts that they were split from.
 

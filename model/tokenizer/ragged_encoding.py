@@ -1,9 +1,11 @@
-"""A batch of token sequences as ragged arrays without padding, which the pipeline works on.
+"""Token sequences of a batch as ragged arrays without padding, the form used by the pipeline.
 
 All functions are array arithmetic: no Python code runs per token.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from model.tokenizer.pieces import Pieces
 from model.tokenizer.special_tokens import BOS_ID, EOS_ID
 from model.tokenizer.truncation import Side, longest_first
 
-SEGMENT_SPECIAL, SEGMENT_FIRST, SEGMENT_SECOND = -1, 0, 1
+SEGMENT_SPECIAL, SEGMENT_FIRST = -1, 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,51 +61,51 @@ def join_pieces(
     num_special = (4 if second is not None else 2) if add_special_tokens else 0
     if max_length is not None and max_length < num_special:
         raise ValueError(f"max_length: found {max_length}, expected at least the {num_special} special tokens")
-    zeros = np.zeros(len(first.lengths), dtype=np.int64)
-    lengths = (first.lengths, zeros if second is None else second.lengths)
+    lengths = first.lengths, np.zeros_like(first.lengths) if second is None else second.lengths
     num_tokens_full = (lengths[0] + lengths[1] + num_special).astype(np.int32)
-    kept = lengths
-    if max_length is not None and second is None:
-        kept = (np.minimum(lengths[0], max_length - num_special), zeros)
-    elif max_length is not None:
-        kept = longest_first(*lengths, max_length - num_special)
-
+    # Without a second part, this is the minimum of length and budget.
+    kept = lengths if max_length is None else longest_first(*lengths, max_length - num_special)
     row_offsets = offsets_from_lengths(kept[0] + kept[1] + num_special)
     starts = row_offsets[:-1]
     leading, between = (1, 2) if add_special_tokens else (0, 0)
-    parts = [(first, SEGMENT_FIRST, *_copy(first, kept[0], starts + leading, truncation_side))]
+    copies = [_copy(first, kept[0], starts + leading, truncation_side)]
     if second is not None:
-        second_starts = starts + leading + kept[0] + between
-        parts.append((second, SEGMENT_SECOND, *_copy(second, kept[1], second_starts, truncation_side)))
+        copies.append(_copy(second, kept[1], starts + leading + kept[0] + between, truncation_side))
 
-    total = int(row_offsets[-1])
-    input_ids = np.full(total, EOS_ID, dtype=np.int32)
+    input_ids = np.full(int(row_offsets[-1]), EOS_ID, dtype=np.int32)
     if add_special_tokens:
         input_ids[starts] = BOS_ID
-    for pieces, _, source, target in parts:
-        input_ids[target] = pieces.ids[source]
-    if first.spans is None:
-        return RaggedEncoding(input_ids, row_offsets, num_tokens_full)
+    for copy in copies:
+        input_ids[copy.target] = copy.pieces.ids[copy.source]
+    spans = () if first.spans is None else _spans(len(input_ids), copies)
+    return RaggedEncoding(input_ids, row_offsets, num_tokens_full, *spans)
 
+
+class _Copy(NamedTuple):
+    """Flat indices to read the kept pieces of each text from, and to write them to."""
+
+    pieces: Pieces
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+
+
+def _spans(total: int, copies: Sequence[_Copy]) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int8]]:
+    """`begins`, `ends` and `segment` of a `RaggedEncoding`."""
     begins, ends = np.zeros(total, dtype=np.int32), np.zeros(total, dtype=np.int32)
     segment = np.full(total, SEGMENT_SPECIAL, dtype=np.int8)
-    for pieces, name, source, target in parts:
+    for name, (pieces, source, target) in enumerate(copies, start=SEGMENT_FIRST):
         assert pieces.spans is not None
         begins[target] = pieces.spans.begins[source]
         ends[target] = pieces.spans.ends[source]
         segment[target] = name
-    return RaggedEncoding(input_ids, row_offsets, num_tokens_full, begins, ends, segment)
+    return begins, ends, segment
 
 
-def _copy(
-    pieces: Pieces, kept: NDArray[np.int64], starts: NDArray[np.int64], side: Side
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Flat indices to read the kept pieces from, and to write them to, starting at `starts` [n]."""
+def _copy(pieces: Pieces, kept: NDArray[np.int64], starts: NDArray[np.int64], side: Side) -> _Copy:
+    """Keep `kept` [n] pieces of each text, and write them from `starts` [n] on."""
     source_starts = pieces.row_offsets[:-1]
     if side == "left":
         source_starts = source_starts + pieces.lengths - kept
     before = np.cumsum(kept) - kept
     flat = np.arange(int(kept.sum()))
-    source = flat + np.repeat(source_starts - before, kept)
-    target = flat + np.repeat(starts - before, kept)
-    return source, target
+    return _Copy(pieces, flat + np.repeat(source_starts - before, kept), flat + np.repeat(starts - before, kept))

@@ -1,7 +1,8 @@
 """Encode samples: the steps of a tokenizer call from its arguments to its result."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,16 @@ from model.tokenizer.pieces import Pieces
 from model.tokenizer.sentencepiece_encoder import SentencePieceEncoder
 from model.tokenizer.special_tokens import SPECIAL_TOKENS
 from model.tokenizer.truncation import Side, TruncationStrategy, part_lengths, window_ranges
+
+# What a call can return of each row, by the names of Transformers.
+MODEL_INPUTS: Mapping[str, Callable[[Encoding], Any]] = {
+    "input_ids": attrgetter("ids"),
+    "token_type_ids": attrgetter("type_ids"),
+    "attention_mask": attrgetter("attention_mask"),
+    "special_tokens_mask": attrgetter("special_tokens_mask"),
+    "offset_mapping": attrgetter("offsets"),
+    "length": len,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +61,10 @@ def encode_samples(
     """The padded sequences of all samples, and for each the index of its sample."""
     parts = [part for sample in samples for part in (sample.first, sample.second) if part is not None]
     pieces = encoder.encode(
-        [string for part in parts for string in part],
-        return_offsets=True,
-        parsed_tokens=SPECIAL_TOKENS,
+        [string for part in parts for string in part], return_offsets=True, parsed_tokens=SPECIAL_TOKENS
     )
-    texts = iter(
-        tokenized_texts(
-            pieces,
-            [len(part) for part in parts],
-            encoder,
-            is_split_into_words=options.is_split_into_words,
-        )
-    )
+    lengths = [len(part) for part in parts]
+    texts = iter(tokenized_texts(pieces, lengths, encoder, is_split_into_words=options.is_split_into_words))
     rows: list[Encoding] = []
     sample_of_row: list[int] = []
     for index, sample in enumerate(samples):
@@ -78,11 +81,7 @@ def encode_samples(
 
 
 def tokenized_texts(
-    pieces: Pieces,
-    num_strings: Sequence[int],
-    encoder: SentencePieceEncoder,
-    *,
-    is_split_into_words: bool,
+    pieces: Pieces, num_strings: Sequence[int], encoder: SentencePieceEncoder, *, is_split_into_words: bool
 ) -> list[TokenizedText]:
     """The pieces of consecutive strings, `num_strings[i]` of them for text i.
 
@@ -145,46 +144,23 @@ def _windows(text: TokenizedText, kept: int, options: EncodingOptions) -> list[T
     return [text.slice(begin, end) for begin, end in ranges]
 
 
-@dataclass(frozen=True, slots=True)
-class WantedInputs:
-    """Which lists a call returns besides the ids."""
-
-    token_type_ids: bool
-    attention_mask: bool
-    special_tokens_mask: bool
-    offset_mapping: bool
-    length: bool
-
-
-def model_inputs(rows: Sequence[Encoding], wanted: WantedInputs) -> dict[str, list[Any]]:
-    """The requested lists of each row, by the names of Transformers."""
-    inputs: dict[str, list[Any]] = {"input_ids": [row.ids for row in rows]}
-    if wanted.token_type_ids:
-        inputs["token_type_ids"] = [row.type_ids for row in rows]
-    if wanted.attention_mask:
-        inputs["attention_mask"] = [row.attention_mask for row in rows]
-    if wanted.special_tokens_mask:
-        inputs["special_tokens_mask"] = [row.special_tokens_mask for row in rows]
-    if wanted.offset_mapping:
-        inputs["offset_mapping"] = [row.offsets for row in rows]
-    if wanted.length:
-        inputs["length"] = [len(row) for row in rows]
-    return inputs
-
-
 def encode_call(
     encoder: SentencePieceEncoder,
     text: Any,
     text_pair: Any,
     *,
     options: EncodingOptions,
-    wanted: WantedInputs,
+    wanted: Sequence[str],
     tensor_type: TensorType | None,
 ) -> BatchEncoding:
-    """The result of a call: lists of a single text, rows of a batch, or tensors of rows."""
+    """The result of a call: lists of a single text, rows of a batch, or tensors of rows.
+
+    Args:
+        wanted: names in `MODEL_INPUTS`, in the order of the result.
+    """
     samples, is_batch = read_samples(text, text_pair, is_split_into_words=options.is_split_into_words)
     rows, sample_of_row = encode_samples(encoder, samples, options)
-    inputs = model_inputs(rows, wanted)
+    inputs: dict[str, list[Any]] = {name: list(map(MODEL_INPUTS[name], rows)) for name in wanted}
     if options.keeps_overflow:
         inputs["overflow_to_sample_mapping"] = sample_of_row
     elif not is_batch and tensor_type is None:

@@ -1,7 +1,7 @@
 """The tokenizer of XLM-RoBERTa-XL, with the names and results of Transformers' XLMRobertaTokenizer."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self, Unpack, get_args
@@ -21,7 +21,7 @@ from model.tokenizer.files import (
 from model.tokenizer.inputs import EncodeOptions, ReturnOptions, TextInput
 from model.tokenizer.padding import pad_rows, padded_length, padding_strategy, read_rows, tensor_type_of
 from model.tokenizer.ragged_encoding import RaggedEncoding, join_pieces
-from model.tokenizer.samples import EncodingOptions, WantedInputs, encode_call
+from model.tokenizer.samples import EncodingOptions, encode_call
 from model.tokenizer.special_tokens import SPECIAL_TOKENS_MAP
 from model.tokenizer.truncation import Side, truncation_strategy
 from model.tokenizer.vocabulary import Vocabulary
@@ -109,12 +109,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
             raise ValueError(
                 "legacy_format=False and push_to_hub=True: no tokenizer.json is written, nothing uploaded"
             )
-        config = TokenizerConfig(
-            self.model_max_length,
-            self.padding_side,
-            self.truncation_side,
-            self.clean_up_tokenization_spaces,
-        )
+        config = TokenizerConfig(**{field.name: getattr(self, field.name) for field in fields(TokenizerConfig)})
         vocabulary = self._encoder.serialized_model()
         return tuple(map(str, write_tokenizer_files(Path(save_directory), vocabulary, config, filename_prefix)))
 
@@ -231,13 +226,15 @@ class XLMRobertaXLTokenizer(Vocabulary):
             truncation_side=self.truncation_side,
             padding_side=padding_side or self.padding_side,
         )
-        wanted = WantedInputs(
-            token_type_ids=bool(return_token_type_ids),
-            attention_mask=return_attention_mask is not False,
-            special_tokens_mask=return_special_tokens_mask,
-            offset_mapping=return_offsets_mapping,
-            length=return_length,
-        )
+        is_wanted = {
+            "input_ids": True,
+            "token_type_ids": return_token_type_ids,
+            "attention_mask": return_attention_mask is not False,
+            "special_tokens_mask": return_special_tokens_mask,
+            "offset_mapping": return_offsets_mapping,
+            "length": return_length,
+        }
+        wanted = [name for name, is_asked_for in is_wanted.items() if is_asked_for]
         encode = partial(encode_call, self._encoder, options=options, wanted=wanted, tensor_type=return_tensors)
         if text is None and text_target is None:
             raise ValueError("text: found None, expected a text, or else a text_target")

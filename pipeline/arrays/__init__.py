@@ -1,1 +1,1 @@
-"""Nested columns, ragged arrays and windows in Arrow and NumPy; nothing of the domain."""
+"""Nested columns, ragged arrays and windows in Arrow and NumPy, independent of models and tasks."""

@@ -1,7 +1,7 @@
-"""Casts columns at any depth.
+"""Cast columns of nested types.
 
-Arrow's own cast of nested types fails on slices and on nested nulls, does not know extension types, and makes
-lists that lack their last offset of list views. Here each level is rebuilt, and Arrow casts the leaves.
+Arrow's own cast of nested types fails on slices, nested nulls and extension types, and makes invalid lists of list
+views. Here each level is rebuilt, and Arrow casts the leaves.
 """
 
 import pyarrow as pa
@@ -13,12 +13,12 @@ from pipeline.arrays.nested_columns import is_list_like, list_offsets
 
 
 def cast_column(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
-    """The column as another type; raises ArrowException where a value or the type does not fit."""
+    """The column as another type. Raises ArrowException if a value or the type does not fit."""
     return pa.chunked_array([cast_array(chunk, type_) for chunk in column.chunks], type_)
 
 
 def cast_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
-    """The array as another type; raises ArrowException where a value or the type does not fit."""
+    """The array as another type. Raises ArrowException if a value or the type does not fit."""
     if array.type.equals(type_, check_metadata=True):
         return array
     if len(array) == 0:
@@ -27,9 +27,9 @@ def cast_array(array: pa.Array, type_: pa.DataType) -> pa.Array:
 
 
 class _AsStored:
-    """An array in the same memory, with the storage of extension types in their place.
+    """An array without extension types, in the same memory, over Arrow's C data interface.
 
-    It is imported over Arrow's C data interface, as Arrow cannot flatten all lists that hold extension types.
+    Arrow cannot flatten all lists of extension types.
     """
 
     def __init__(self, array: pa.Array) -> None:
@@ -79,7 +79,7 @@ def _cast_map(array: pa.MapArray, type_: pa.MapType) -> pa.Array:
 
 
 def lists_of_entries(array: pa.MapArray) -> pa.ListArray:
-    """The same memory as lists of structs, as no function of Arrow takes maps."""
+    """The map as lists of structs, in the same memory, as Arrow's functions do not take maps."""
     entries = pa.StructArray.from_arrays([array.keys, array.items], names=["key", "value"])
     validity, offsets = array.buffers()[:2]
     return pa.ListArray.from_buffers(
@@ -89,7 +89,7 @@ def lists_of_entries(array: pa.MapArray) -> pa.ListArray:
 
 def _cast_fixed_size_list(array: pa.FixedSizeListArray, type_: pa.FixedSizeListType) -> pa.Array:
     size = type_.list_size
-    # Arrow makes no lists of nothing from their items.
+    # Lists of size 0 cannot be made from their items.
     if size != array.type.list_size or size == 0:
         return array.cast(type_)
     items = _cast(array.values.slice(array.offset * size, len(array) * size), type_.value_type)

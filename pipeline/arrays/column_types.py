@@ -1,8 +1,9 @@
-"""The Arrow types of a column: as it is carried from its file to the output, and as it is sent in between.
+"""The Arrow types of a column: as carried from its file to the output, and as sent between stages.
 
-A carried field keeps constraints on nulls, metadata and extension types. Those that Arrow itself defines (UUID,
-JSON, tensors) are types. Those of libraries are registered in some processes and not in others: they are their
-storage, with name and parameters in the field's metadata, which is how Arrow reads and writes unregistered ones.
+A carried field keeps nullability, metadata and extension types. Extension types of Arrow itself (UUID, JSON,
+tensors) are used as types. Those of other libraries may not be registered in every process, so they are
+represented as Arrow does with unregistered ones: by their storage type, with name and parameters in the field's
+metadata.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ _FIELD_ID = b"PARQUET:field_id"
 def plain_type(type_: pa.DataType) -> pa.DataType:
     """The type without its encoding: no dictionary, views, 64-bit offsets or width of decimals.
 
-    UUID and JSON are what they are stored as: many writers leave these names out.
+    UUID and JSON become their storage type, as many writers leave these logical types out.
     """
     if pa.types.is_dictionary(type_):
         return plain_type(type_.value_type)
@@ -34,16 +35,16 @@ def plain_type(type_: pa.DataType) -> pa.DataType:
 
 
 def stored_type(type_: pa.DataType) -> pa.DataType:
-    """The type with the storage of extension types in their place, at any depth; no metadata, all nullable."""
+    """The type with extension types replaced by their storage, at any depth; without metadata, all nullable."""
     if isinstance(type_, pa.BaseExtensionType):
         return stored_type(type_.storage_type)
     return with_inner(type_, lambda field: pa.field(field.name, stored_type(field.type)))
 
 
 def sent_type(type_: pa.DataType) -> pa.DataType:
-    """The type as values travel: as they are stored, and without views, at any depth.
+    """The type between stages: without extension types and views, at any depth.
 
-    Ray cannot send views, and Arrow cannot cast or join everything that holds an extension type.
+    Ray cannot send views, and Arrow cannot cast or concatenate all extension types.
     """
     return _without_views(stored_type(type_))
 
@@ -53,51 +54,50 @@ def _without_views(type_: pa.DataType) -> pa.DataType:
 
 
 def carried_field(field: pa.Field) -> pa.Field:
-    """The field as it goes to the output, at any depth.
+    """The field as it is written, at any depth: without views, which Parquet does not have, and field ids.
 
-    Views are left behind, which Parquet does not have, and so are ids of fields: readers that go by ids would not
-    find the other columns of the output, which have none.
+    Readers that use field ids would not find the output's other columns, which have none.
     """
     metadata, type_ = dict(field.metadata or {}), field.type
     metadata.pop(_FIELD_ID, None)
     if isinstance(type_, pa.ExtensionType):
         metadata |= {_NAME: type_.extension_name.encode(), _PARAMETERS: type_.__arrow_ext_serialize__()}
         type_ = type_.storage_type
-    # In one order, for parts of the same bytes.
+    # Sorted, so that parts are reproducible.
     metadata = dict(sorted(metadata.items()))
     return pa.field(field.name, with_inner(_without_view(type_), carried_field), field.nullable, metadata or None)
 
 
 def packed(schema: pa.Schema) -> bytes:
-    """Carried fields as bytes. Pickles lose metadata within fixed-size lists, and whether maps are sorted."""
+    """Serialized carried fields. Pickle loses metadata within fixed-size lists, and whether maps are sorted."""
     return schema.serialize().to_pybytes()
 
 
 def unpacked(schema: bytes) -> pa.Schema:
-    """The carried fields of `packed`, whatever extension types are registered in this process."""
+    """The carried fields of `packed`, independent of the extension types registered in this process."""
     return pa.schema([carried_field(field) for field in pa.ipc.read_schema(pa.py_buffer(schema))])
 
 
 def extension_of(field: pa.Field) -> tuple[str, bytes] | None:
-    """Name and parameters of the library's extension type that a carried field has, or None."""
+    """Name and parameters of a carried field's extension type of another library, or None."""
     metadata = field.metadata or {}
     return (metadata[_NAME].decode(), metadata.get(_PARAMETERS, b"")) if _NAME in metadata else None
 
 
 def nullable(field: pa.Field) -> pa.Field:
-    """The field with nulls allowed, at any depth."""
+    """The field, nullable at any depth."""
     return field.with_type(with_inner(field.type, nullable)).with_nullable(True)
 
 
 def all_fields(field: pa.Field) -> Iterator[pa.Field]:
-    """The field and every field within its type."""
+    """The field and all nested fields."""
     yield field
     for inner in inner_fields(field.type):
         yield from all_fields(inner)
 
 
 def inner_fields(type_: pa.DataType) -> list[pa.Field]:
-    """The fields of a struct, the item of a list, the key and item of a map; none of other types."""
+    """The fields of a struct, the item of a list, or the key and item of a map."""
     if pa.types.is_struct(type_):
         return list(type_)
     if pa.types.is_map(type_):
@@ -117,7 +117,7 @@ def with_inner(type_: pa.DataType, change: Callable[[pa.Field], pa.Field]) -> pa
 
 
 def list_type(kind: pa.DataType, item: pa.Field) -> pa.DataType:
-    """Lists of the same kind as those of another type, of other items."""
+    """A list type of the same kind as another one, with other items."""
     if pa.types.is_fixed_size_list(kind):
         return pa.list_(item, kind.list_size)
     if pa.types.is_large_list(kind):

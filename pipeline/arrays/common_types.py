@@ -1,4 +1,4 @@
-"""The one type that columns of two files are read as: by the same rules at the top, in structs, lists and maps."""
+"""The common type as which columns of two files are read, also within structs, lists and maps."""
 
 import pyarrow as pa
 
@@ -7,11 +7,11 @@ from pipeline.arrays.nested_columns import is_list_like
 
 
 def common_field(a: pa.Field, b: pa.Field) -> pa.Field | None:
-    """What columns of two files, as carried fields, are both read as; None where there is nothing.
+    """The common field of columns of two files, as carried fields, or None.
 
-    One may be null where the other has a type. Types may differ in encoding (dictionary, large, kind of list,
-    width of decimals, UUID or JSON beside what it is stored as), and structs in the order of their fields. Nulls
-    are allowed where one file allows them; metadata stays where both have it.
+    Null is compatible with any type. Types may differ in encoding (dictionary, large, kind of list, width of
+    decimals, UUID or JSON and their storage), and structs in the order of fields. The result is nullable if one
+    is, and has the metadata that both have.
     """
     if pa.types.is_null(b.type) or pa.types.is_null(a.type):
         return nullable(a if pa.types.is_null(b.type) else b.with_name(a.name))
@@ -26,7 +26,7 @@ def common_field(a: pa.Field, b: pa.Field) -> pa.Field | None:
 
 
 def field_order(a: pa.StructType, b: pa.StructType) -> list[int] | None:
-    """For each field of `a` the index of the one in `b`; None where they do not have the same names."""
+    """For each field of `a` its index in `b`; None if they do not have the same names."""
     names, others = ([field.name for field in type_] for type_ in (a, b))
     if names == others:
         return list(range(len(names)))

@@ -1,8 +1,8 @@
 """Dotted paths to nested fields: `doc.body` is the field `body` of the struct column `doc`.
 
-A column or field whose own name is the whole path wins, then longer names win over shorter ones. A path
-leads through lists: where `choices` is a list of structs, `choices.text` is a list of their texts. A
-column of nulls has every field, and all of them are null.
+A column or field whose own name is the whole path takes precedence, then longer names over shorter ones. If
+`choices` is a list of structs, `choices.text` is the list of their texts. A column of type null has every field,
+all null.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,12 +25,12 @@ _LIST_IDS = frozenset(
 
 
 def is_list_like(type_: pa.DataType) -> bool:
-    """Whether values are lists of any kind (maps are not)."""
+    """Whether this is a list type of any kind (maps are not)."""
     return type_.id in _LIST_IDS
 
 
 def find_path(fields: pa.Schema | pa.StructType, path: str) -> tuple[int, ...] | None:
-    """Indices of the fields on the way to the one at `path`, or None where there is none."""
+    """Indices of the fields on the way to the one at `path`, or None."""
     exact = fields.get_all_field_indices(path)
     if exact:
         return (exact[0],)
@@ -46,7 +46,7 @@ def find_path(fields: pa.Schema | pa.StructType, path: str) -> tuple[int, ...] |
 
 
 def nearest_parent(fields: pa.Schema, path: str) -> tuple[str, pa.DataType] | None:
-    """The longest path above `path` that is there, and its type; None where there is none."""
+    """The longest existing path above `path`, and its type, or None."""
     for parent, _ in _splits(path):
         steps = find_path(fields, parent)
         if steps is not None:
@@ -55,17 +55,17 @@ def nearest_parent(fields: pa.Schema, path: str) -> tuple[str, pa.DataType] | No
 
 
 def path_field(fields: pa.Schema | pa.StructType, steps: tuple[int, ...]) -> pa.Field:
-    """What `find_path` has found, with nulls allowed where anything above allows them."""
+    """The field at the path of `find_path`; nullable if anything above is."""
     return _inner_field(fields.field(steps[0]), steps[1:])
 
 
 def path_type(fields: pa.Schema | pa.StructType, steps: tuple[int, ...]) -> pa.DataType:
-    """Type of what `find_path` has found."""
+    """The type of the field at the path of `find_path`."""
     return path_field(fields, steps).type
 
 
 def all_paths(fields: pa.Schema | pa.StructType) -> Iterator[str]:
-    """The path of every column and every field within one."""
+    """The paths of all columns and of all nested fields."""
     for index in range(len(fields) if isinstance(fields, pa.Schema) else fields.num_fields):
         field = fields.field(index)
         yield field.name
@@ -75,10 +75,7 @@ def all_paths(fields: pa.Schema | pa.StructType) -> Iterator[str]:
 
 
 def leaf_indices(schema: pa.Schema, paths: Iterable[str]) -> list[int]:
-    """Indices of the Parquet columns that hold the fields at `paths`, in order, of a file with this schema.
-
-    Parquet stores the leaves of the columns, in the order of the schema. Paths that lead nowhere have none.
-    """
+    """Indices, ascending, of the Parquet leaf columns below the `paths` that exist in a file with this schema."""
     starts = list(accumulate((_num_leaves(field.type) for field in schema), initial=0))
     leaves: set[int] = set()
     for path in paths:
@@ -95,7 +92,7 @@ def leaf_indices(schema: pa.Schema, paths: Iterable[str]) -> list[int]:
 
 
 def column_at(table: pa.Table, path: str) -> pa.ChunkedArray:
-    """The values at `path`, null where anything above them is null. Raises KeyError where there are none."""
+    """The values at `path`, null where anything above them is null. Raises KeyError if there is no such path."""
     steps = find_path(table.schema, path)
     if steps is None:
         raise KeyError(path)
@@ -106,9 +103,9 @@ def column_at(table: pa.Table, path: str) -> pa.ChunkedArray:
 
 
 def list_offsets(lists: pa.Array, is_large: bool = False) -> pa.Array:
-    """Offsets of lists, of any kind, into what `list_flatten` gives of them: those that are null are empty.
+    """Offsets of lists of any kind into their `list_flatten`; null lists are empty.
 
-    Raises ArrowInvalid where they do not fit 32 bits.
+    Raises ArrowInvalid if they do not fit 32 bits, unless `is_large`.
     """
     offsets = np.zeros(len(lists) + 1, dtype=np.int64)
     np.cumsum(pc.fill_null(pc.list_value_length(lists), 0), out=offsets[1:])
@@ -155,7 +152,7 @@ def _has_large_offsets(type_: pa.DataType) -> bool:
 
 
 def _num_leaves(type_: pa.DataType) -> int:
-    """How many Parquet columns hold the values of a type."""
+    """The number of Parquet leaf columns of a type."""
     if isinstance(type_, pa.BaseExtensionType):
         return _num_leaves(type_.storage_type)
     if pa.types.is_struct(type_):

@@ -1,4 +1,4 @@
-"""Columns of text in any of Arrow's encodings, as Python strings."""
+"""Convert text columns, in any of Arrow's encodings, to Python strings."""
 
 import pyarrow as pa
 
@@ -6,14 +6,14 @@ from pipeline.arrays.column_types import plain_type
 
 
 def is_text(type_: pa.DataType) -> bool:
-    """Whether values are strings, or bytes that may be UTF-8, in any encoding."""
+    """Whether this is a string or binary type, in any encoding."""
     return plain_type(type_) in (pa.string(), pa.binary())
 
 
 def text_values(column: pa.ChunkedArray) -> list[str | UnicodeDecodeError | None]:
-    """The texts of a text column; in the place of a row that is no valid UTF-8, the error.
+    """The texts of a text column; a UnicodeDecodeError for a row that is not valid UTF-8.
 
-    Arrow and Parquet do not check the bytes of strings, so strings too can be invalid.
+    Arrow and Parquet do not check strings, so these can be invalid too.
     """
     if pa.types.is_dictionary(column.type):
         return [text for chunk in column.chunks for text in _dictionary_values(chunk)]

@@ -1,4 +1,4 @@
-"""Long texts in windows that overlap, and which window each token belongs to. Pure functions."""
+"""Overlapping windows of long texts, and which window owns each token."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,36 +10,26 @@ from numpy.typing import NDArray
 
 from pipeline.arrays.ragged import Ragged, offsets_of, ranges
 
-_IDS = pa.list_(pa.int32())
+_NUMBERS = ("item", "body_begin", "prefix_size", "body_size", "owned_begin", "owned_end")
+_LISTS = ("input_ids", "begins", "ends")
 WINDOW_TYPE = pa.struct(
-    [
-        pa.field("item", pa.int32()),
-        pa.field("body_begin", pa.int32()),
-        pa.field("prefix_size", pa.int32()),
-        pa.field("body_size", pa.int32()),
-        pa.field("owned_begin", pa.int32()),
-        pa.field("owned_end", pa.int32()),
-        pa.field("is_last", pa.bool_()),
-        pa.field("input_ids", _IDS),
-        pa.field("begins", _IDS),
-        pa.field("ends", _IDS),
-    ]
+    [(name, pa.int32()) for name in _NUMBERS]
+    + [("is_last", pa.bool_())]
+    + [(name, pa.list_(pa.int32())) for name in _LISTS]
 )
-"""One sequence. `item` counts the row's choices or hypotheses. Behind `prefix_size` tokens come `body_size` tokens
-of the item's text, from its token `body_begin` on; the tokens `owned_begin` to `owned_end` of the sequence are
-those that belong to this window and no other; `is_last`: the text ends here. `begins`, `ends`: where each token of
-the sequence stands in the text, 0 for tokens that are not of the body."""
+"""One sequence. `item` numbers the row's choices or hypotheses. After `prefix_size` tokens come `body_size` tokens
+of the item's text, from its token `body_begin` on. This window owns the tokens `owned_begin` to `owned_end` of the
+sequence. `is_last`: the text ends here. `begins`, `ends`: character offsets in the text, 0 outside of the body."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Slices of texts, text by text and in order; int64 `[num_windows]` each.
+    """Windows of texts, in order; int64 `[num_windows]` each.
 
     Attributes:
-        text: which text.
-        begin, end: the tokens of the text that the window shows.
-        owned_begin, owned_end: those for which no other window shows more context; each token of a text is
-            owned by one of its windows.
+        text: index of the text.
+        begin, end: the tokens of the text in the window.
+        owned_begin, owned_end: the tokens that this window, and no other one, owns: it has most context for them.
     """
 
     text: NDArray[np.int64]
@@ -52,7 +42,7 @@ class Windows:
         return len(self.text)
 
     def select(self, keep: NDArray[np.bool_]) -> Self:
-        """Some of the windows."""
+        """The windows where `keep` is true."""
         parts = (self.text, self.begin, self.end, self.owned_begin, self.owned_end)
         return type(self)(*(part[keep] for part in parts))
 
@@ -60,9 +50,9 @@ class Windows:
 def cut_windows(lengths: NDArray[np.int64], capacities: NDArray[np.int64], stride: int) -> Windows:
     """Cut texts of `lengths` tokens into windows of at most `capacities` tokens.
 
-    Neighbours overlap by `stride` tokens (by half of a window at most); the last window of a text is moved back
-    to be full, so that it overlaps more. A token in an overlap is owned by the window in which it is farther from
-    an inner border: the overlap is shared at its middle. A text without tokens gets one empty window.
+    Neighbouring windows overlap by `stride` tokens (at most by half of a window). The last window of a text is
+    moved back to be full, so it overlaps more. Each of two windows owns half of their overlap, in which it has
+    more context. A text without tokens gets one empty window.
     """
     overlap = np.minimum(stride, capacities // 2)
     step = capacities - overlap
@@ -80,13 +70,7 @@ def cut_windows(lengths: NDArray[np.int64], capacities: NDArray[np.int64], strid
 
 @dataclass(frozen=True)
 class WindowArrays:
-    """The windows of one sequence spec, over all rows of a fragment; see `WINDOW_TYPE`.
-
-    Attributes:
-        ids, begins, ends: a row each window.
-        row, item, body_begin, prefix_size, body_size, owned_begin, owned_end: int64 `[windows]`.
-        is_last: bool `[windows]`, the end of its text.
-    """
+    """The windows of one sequence spec in all rows of a fragment, as arrays; see `WINDOW_TYPE`."""
 
     ids: Ragged
     begins: Ragged
@@ -102,13 +86,10 @@ class WindowArrays:
 
     @classmethod
     def from_column(cls, column: pa.ListArray) -> Self:
-        """Read an internal column of windows."""
+        """The windows in a column of type `list<WINDOW_TYPE>`."""
         windows = column.flatten()
-        numbers = {
-            name: windows.field(name).to_numpy(zero_copy_only=False).astype(np.int64)
-            for name in ("item", "body_begin", "prefix_size", "body_size", "owned_begin", "owned_end")
-        }
-        ids, begins, ends = (_ragged(windows.field(name)) for name in ("input_ids", "begins", "ends"))
+        numbers = {name: windows.field(name).to_numpy(zero_copy_only=False).astype(np.int64) for name in _NUMBERS}
+        ids, begins, ends = (_ragged(windows.field(name)) for name in _LISTS)
         row = pc.list_parent_indices(column).to_numpy().astype(np.int64)
         is_last = windows.field("is_last").to_numpy(zero_copy_only=False)
         return cls(ids, begins, ends, row, is_last=is_last, **numbers)

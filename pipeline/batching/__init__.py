@@ -1,1 +1,1 @@
-"""Windows to batches of a token budget, and results back in the order of rows."""
+"""Group windows into batches of a token budget, and put the results back into the order of rows."""

@@ -1,4 +1,4 @@
-"""Batches cut into smaller ones, and their results put together again. Pure functions."""
+"""Split batches into smaller ones, and join their results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,11 +12,11 @@ from pipeline.tasks.requests import HeadRequest
 
 @dataclass(frozen=True)
 class BatchOutcome:
-    """What became of a batch.
+    """The results of a batch, some of whose sequences may be lost.
 
     Attributes:
-        results: of the ranks, without what belongs to lost sequences; a head with nothing left is absent.
-        lost: by sequence of the batch, why there is nothing for it; no row's text.
+        results: without the entries of lost sequences, and without heads that have no entries left.
+        lost: by sequence of the batch, the reason, which contains no text of a row.
     """
 
     results: BatchOutput
@@ -28,8 +28,8 @@ class Piece:
     """Some sequences of a batch as a batch of their own.
 
     Attributes:
-        sequences: int64 `[n]`, ascending, which ones of the whole.
-        entries: by head, int64, which entries of the whole's request are in the piece's.
+        sequences: int64 `[n]`, ascending, their indices in the whole batch.
+        entries: by head, int64, the indices of the piece's request entries in the whole request.
     """
 
     batch: ShardBatch
@@ -38,11 +38,11 @@ class Piece:
 
 
 def take_sequences(batch: ShardBatch, sequences: NDArray[np.int64]) -> Piece:
-    """The chosen sequences (ascending, at least one) and what is asked of them."""
+    """The sequences with these indices (ascending, at least one), and the request entries for them."""
     lengths = batch.lengths.astype(np.int64)
     is_chosen = np.zeros(len(lengths), dtype=bool)
     is_chosen[sequences] = True
-    # How far a token, or a sequence, moves to the front.
+    # By how many places a token, or a sequence, moves forward.
     num_tokens_left_out = np.cumsum(np.where(is_chosen, 0, lengths))
     num_left_out = np.cumsum(~is_chosen)
     requests, entries = {}, {}
@@ -67,13 +67,13 @@ def take_sequences(batch: ShardBatch, sequences: NDArray[np.int64]) -> Piece:
 
 
 def sequence_of_entries(request: HeadRequest, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The sequence of the batch that each entry of a request belongs to."""
+    """The sequence of the batch that each request entry belongs to."""
     index = request.index.astype(np.int64)
     return np.searchsorted(np.cumsum(lengths), index, side="right") if request.of_tokens else index
 
 
 def halves(batch: ShardBatch) -> list[Piece]:
-    """Two pieces of about equally many tokens; the batch has two sequences or more."""
+    """Two pieces of about the same number of tokens, of a batch of two or more sequences."""
     ends = np.cumsum(batch.lengths, dtype=np.int64)
     middle = int(np.searchsorted(ends, ends[-1] / 2)) + 1
     middle = min(middle, len(ends) - 1)
@@ -81,7 +81,7 @@ def halves(batch: ShardBatch) -> list[Piece]:
 
 
 def pieces_within(batch: ShardBatch, token_budget: int) -> list[Piece]:
-    """The batch in pieces of at most `token_budget` tokens, or of one sequence."""
+    """The batch as pieces of at most `token_budget` tokens, or of a single sequence."""
     if len(batch.input_ids) <= token_budget or len(batch.lengths) == 1:
         return [take_sequences(batch, np.arange(len(batch.lengths)))]
     return [
@@ -92,7 +92,7 @@ def pieces_within(batch: ShardBatch, token_budget: int) -> list[Piece]:
 
 
 def join_outcomes(outcomes: Sequence[tuple[Piece, BatchOutcome]]) -> BatchOutcome:
-    """The outcomes of pieces of a batch as that of the batch; no sequence is in two of them."""
+    """The outcome of a batch from those of disjoint pieces of it."""
     lost: dict[int, str] = {}
     arrays: dict[str, list[tuple[NDArray[np.generic], ...]]] = {}
     entries: dict[str, list[NDArray[np.int64]]] = {}

@@ -1,7 +1,7 @@
-"""Results that are not finite, found before anything is made of them. Pure functions.
+"""Find NaN and infinity in the results of ranks.
 
-An argmax, a comparison, a sort or a conversion to int8 makes a plausible value of NaN. So what ranks return is
-checked as it is: before windows are merged, labels chosen and vectors quantized.
+This comes before windows are merged, labels chosen and vectors quantized, as an argmax, a comparison, a sort or a
+conversion to int8 would turn NaN into a plausible value.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ NOT_FINITE = (
 
 
 def not_finite_sequences(head: Head, collected: HeadOutputCollector) -> dict[int, str]:
-    """By sequence of the fragment, why what the ranks returned of it for this head cannot be used."""
+    """By sequence of the fragment, why the results of this head for it cannot be used."""
     found: dict[int, str] = {}
     for values, places in zip(collected.values, collected.places, strict=True):
         for reason, is_unfit in _checks(head, values):
@@ -29,16 +29,12 @@ def not_finite_sequences(head: Head, collected: HeadOutputCollector) -> dict[int
 
 
 def _checks(head: Head, values: HeadOutput) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Each reason, and whether it holds for each entry, `[n]`. Booleans say themselves whether all was finite."""
+    """Each reason, with the entries `[n]` that it applies to. Boolean results say whether all was finite."""
     for array in values:
         if array.dtype == np.bool_:
             yield NOT_FINITE, ~array.astype(np.bool_)
         elif np.issubdtype(array.dtype, np.floating):
-            yield NOT_FINITE, ~(_largest(array) <= head.task.max_magnitude)
+            largest: NDArray[np.floating] = np.abs(array.reshape(len(array), -1)).max(axis=1, initial=0)
+            # Not ">", which is false for NaN.
+            yield NOT_FINITE, ~(largest <= head.task.max_magnitude)
     yield from head.task.unusable(head.options, values)
-
-
-def _largest(values: NDArray[np.generic]) -> NDArray[np.floating]:
-    """The largest absolute number of each entry, `[n]`; NaN where there is one."""
-    largest: NDArray[np.floating] = np.abs(values.reshape(len(values), -1)).max(axis=1, initial=0)
-    return largest

@@ -1,4 +1,4 @@
-"""Encoded rows of a fragment -> the heads' columns, given anything that runs batches. Pure: no Ray here."""
+"""Compute the output columns of a fragment: prepare its batches, run them, and decode the results. No Ray."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from model import XLMRobertaXLTokenizer
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.finite_results import not_finite_sequences
-from pipeline.batching.lost_rows import lost_rows
+from pipeline.batching.lost_rows import lost_rows, row_problems
 from pipeline.batching.masking import Vocabulary
 from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.batching.row_random import row_hashes
@@ -27,14 +27,14 @@ from pipeline.tasks.contract import OrderedHeadOutput
 from pipeline.tasks.requests import Places
 
 RunBatches = Callable[[Iterable[ShardBatch]], Iterator[BatchOutput | BatchOutcome]]
-"""Output of each batch, in order, or outcomes where some may be lost; may take batches ahead of what it gives."""
+"""Runs batches and yields their results in order; may take further batches before it yields a result."""
 
 
 @dataclass(frozen=True)
 class FragmentColumns:
-    """Columns by head, in the order of the heads, and how many tokens passed a trunk for them.
+    """The output columns by head, and the number of tokens that went through a trunk for them.
 
-    `problems`: by row, why heads that it asked for have nothing for it.
+    `problems`: by row, why heads that it asked for have no value for it.
     """
 
     columns: dict[str, pa.Array]
@@ -44,7 +44,7 @@ class FragmentColumns:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A fragment before its batches: what is asked, by which heads, of which sequences.
+    """A fragment that is ready to be run.
 
     `wanted`: bool `[rows, heads]`; `contexts`: by spec, what decoding needs of the rows.
     """
@@ -59,7 +59,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class FragmentOutput:
-    """What has come back of all batches, by head; and by sequence why there is nothing for it."""
+    """The results of all batches by head, and by lost sequence the reason."""
 
     collected: dict[str, HeadOutputCollector]
     lost: dict[int, str]
@@ -68,7 +68,7 @@ class FragmentOutput:
 def prepare(
     table: pa.Table, fragment: Fragment, heads: Sequence[Head], tokenizer: XLMRobertaXLTokenizer
 ) -> Prepared:
-    """Gather the sequences of a fragment; needs no ranks."""
+    """Gather the sequences of a fragment. Does not need the ranks."""
     specs, passes = sequence_specs(heads), trunk_passes(heads)
     wanted = _whole(table, WANTED).flatten().to_numpy(zero_copy_only=False).reshape(-1, len(heads))
     sequences = gather_sequences(
@@ -83,7 +83,7 @@ def prepare(
 
 
 def run_batches(prepared: Prepared, run: RunBatches, *, token_budget: int) -> FragmentOutput:
-    """Have the batches of a fragment computed: the part that needs the ranks, and next to nothing else."""
+    """Run the batches of a fragment. Does little besides waiting for the ranks."""
     sequences, passes, heads = prepared.sequences, prepared.passes, prepared.heads
     sent: deque[tuple[NDArray[np.int64], dict[str, Places]]] = deque()
 
@@ -107,26 +107,28 @@ def run_batches(prepared: Prepared, run: RunBatches, *, token_budget: int) -> Fr
 
 
 def decode(prepared: Prepared, computed: FragmentOutput) -> FragmentColumns:
-    """The heads' columns, in the order of the rows; needs no ranks."""
+    """The heads' columns, in the order of the rows. Does not need the ranks."""
     heads, sequences = prepared.heads, prepared.sequences
     specs = sequence_specs(heads)
     not_finite = [not_finite_sequences(head, computed.collected[head.name]) for head in heads]
-    losses = lost_rows(sequences, prepared.passes, prepared.wanted, computed.lost, not_finite)
+    lost_of = lost_rows(sequences, prepared.passes, prepared.wanted, computed.lost, not_finite)
     columns = {}
-    for h, head in enumerate(heads):
+    for head, lost in zip(heads, lost_of, strict=True):
         i = specs.index(head.sequence_spec)
-        results_in_order = computed.collected[head.name].in_order(
-            sequences, sequences.windows_by_spec[i], prepared.contexts[i], without_rows=losses.rows_of[h]
+        collected, windows = computed.collected[head.name], sequences.windows_by_spec[i]
+        output = collected.in_order(
+            sequences, windows, prepared.contexts[i], head.config, prepared.tokenizer, without_rows=lost
         )
-        columns[head.name] = decode_head(head, results_in_order, prepared.tokenizer)
-    return FragmentColumns(columns, int(sequences.length.sum()), losses.problems([head.name for head in heads]))
+        columns[head.name] = decode_head(head, output)
+    problems = row_problems({head.name: lost for head, lost in zip(heads, lost_of, strict=True)})
+    return FragmentColumns(columns, int(sequences.length.sum()), problems)
 
 
-def decode_head(head: Head, output: OrderedHeadOutput, tokenizer: XLMRobertaXLTokenizer) -> pa.Array:
-    """A head's column, one value for each row of the fragment, null where there is no result."""
+def decode_head(head: Head, output: OrderedHeadOutput) -> pa.Array:
+    """A head's column, one value for each row of the fragment, null without a result."""
     if not len(output.window):
         return pa.nulls(output.num_rows, head.output_type)
-    column = head.task.decode(head.options, head.config, output, tokenizer)
+    column = head.task.decode(head.options, output)
     has_result = np.bincount(output.row, minlength=output.num_rows) > 0
     if not has_result.all():
         column = column.take(pa.array(np.arange(len(column)), mask=~has_result))
@@ -134,7 +136,7 @@ def decode_head(head: Head, output: OrderedHeadOutput, tokenizer: XLMRobertaXLTo
 
 
 def _plan(sequences: SequenceSet, passes: Sequence[TrunkPass], token_budget: int) -> Iterator[NDArray[np.int64]]:
-    """Batches of each trunk apart, and prompts, which share a seed, apart from what is only read."""
+    """Plan batches separately for each trunk, and for prompts by their seed."""
     kinds = [(trunk_pass.trunk, trunk_pass.generates, trunk_pass.seed) for trunk_pass in passes]
     for kind in dict.fromkeys(kinds):
         indices = np.flatnonzero(np.array([k == kind for k in kinds])[sequences.trunk_pass])

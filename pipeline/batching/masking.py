@@ -1,8 +1,7 @@
-"""Which tokens a masked language model has to predict, drawn from the row's key. Pure functions.
+"""Choose the tokens that a masked language model has to predict, at random but keyed by row.
 
-The share and the 80/10/10 rule are BERT's (Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section 3.1);
-masking one token at a time gives the pseudo-log-likelihood of Salazar et al. 2020
-(https://arxiv.org/abs/1910.14659).
+The share and the 80/10/10 rule are those of BERT (Devlin et al. 2019, https://arxiv.org/abs/1810.04805, section
+3.1).
 """
 
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ _MASK_SHARE, _RANDOM_SHARE = 0.8, 0.1
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What masking needs to know of the tokenizer. Ids below `first_regular_id` and `mask_id` are special."""
+    """The token ids that masking needs: regular ones are `first_regular_id` to `mask_id`, exclusively."""
 
     mask_id: int
     first_regular_id: int = 4
@@ -39,20 +38,19 @@ def sample_masks(
 
     Args:
         input_ids: int32 `[total]`, the windows of all rows end to end.
-        row: int64 `[total]`, whose token it is.
-        position: int64 `[total]`, which token of the row's text it is.
-        is_owned: bool `[total]`, tokens that can be masked: each token of a text once, and no special ones.
+        row, position: int64 `[total]`, the row of each token, and its position in the row's text.
+        is_owned: bool `[total]`, the tokens that can be masked: each token of a text once, no special tokens.
         hashes: uint64 `[rows]`.
-        probability: the share; a row of n tokens gets round(probability * n) of them, half to even.
+        probability: the share; of n tokens, round(probability * n) are chosen, half to even.
 
     Returns:
-        masked ids int32 `[total]` (of the chosen, 80 % `<mask>`, 10 % a random token, 10 % as they were), and
-        labels int32 `[total]`: the token that was there, -100 where there is nothing to predict.
+        masked ids int32 `[total]` (80 % of the chosen are `<mask>`, 10 % a random token, 10 % unchanged), and
+        labels int32 `[total]`: the original token, -100 where there is nothing to predict.
     """
     bits = random_bits(hashes[row], seed, position)
     num_text = np.bincount(row[is_owned], minlength=len(hashes))
     num_masked = np.minimum(np.maximum(np.rint(probability * num_text), 1), num_text).astype(np.int64)
-    # Tokens that cannot be masked sort behind the others of their row; the first num_masked of each are chosen.
+    # Tokens that cannot be masked sort behind the others of their row; the first num_masked of a row are chosen.
     order = np.lexsort((bits, ~is_owned, row))
     row_starts = np.searchsorted(row[order], np.arange(len(hashes)))
     rank = np.arange(len(order)) - row_starts[row[order]]
@@ -67,6 +65,6 @@ def sample_masks(
 
 
 def _random_ids(bits: NDArray[np.uint64], vocabulary: Vocabulary) -> NDArray[np.int32]:
-    """Uniform over the regular tokens."""
+    """Uniform random regular tokens."""
     num_regular = vocabulary.mask_id - vocabulary.first_regular_id
     return (bits % np.uint64(num_regular)).astype(np.int32) + np.int32(vocabulary.first_regular_id)

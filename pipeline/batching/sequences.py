@@ -1,4 +1,4 @@
-"""The sequences of a fragment: what passes the trunk, for whom, and where it belongs."""
+"""Gather the sequences of a fragment that go through a trunk, with masks applied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,12 @@ class SequenceSet:
     """All sequences of a fragment, as slices of two flat arrays.
 
     Attributes:
-        flat_ids: int32, the token ids of all passes end to end, masks drawn.
-        flat_labels: int32, what is to be predicted there, else -100.
-        start, length: where each sequence is in them; int64 `[sequences]` like all that follows.
-        trunk_pass: index of the pass that a sequence belongs to.
-        window: which window of that pass's spec it shows.
-        masked_position: for one-at-a-time masking, the token that is masked; else -1.
-        windows_by_spec: the windows of each spec, where the rest is told.
+        flat_ids: int32, token ids of all passes end to end, with masks applied.
+        flat_labels: int32, the tokens to predict, else -100.
+        start, length: the slice of each sequence; int64 `[sequences]`, like the following ones.
+        trunk_pass: index of its trunk pass.
+        window: index of its window among those of the pass's spec.
+        masked_position: the token to mask, if tokens are masked one at a time; else -1.
     """
 
     flat_ids: NDArray[np.int32]
@@ -48,12 +47,7 @@ def gather_sequences(
     hashes: NDArray[np.uint64],
     vocabulary: Vocabulary,
 ) -> SequenceSet:
-    """Lay out the sequences that the rows of a fragment need.
-
-    Args:
-        wanted: bool `[rows, heads]`.
-        hashes: uint64 `[rows]`.
-    """
+    """The sequences that the heads need; `wanted`: bool `[rows, heads]`, `hashes`: uint64 `[rows]`."""
     parts = []
     base = 0
     for i, trunk_pass in enumerate(passes):
@@ -79,7 +73,7 @@ def gather_sequences(
 def _masked(
     windows: WindowArrays, hashes: NDArray[np.uint64], masking: Masking, vocabulary: Vocabulary
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Ids and labels of all windows; where windows overlap, a token is masked in the one that owns it."""
+    """Ids and labels of all windows; a token in an overlap is masked in the window that owns it."""
     lengths = windows.ids.lengths
     position = ranges(np.zeros(len(windows), dtype=np.int64), lengths)
     owned_begin, owned_end = np.repeat(windows.owned_begin, lengths), np.repeat(windows.owned_end, lengths)
@@ -98,6 +92,9 @@ def _masked(
 def _each_token_in_turn(
     windows: WindowArrays, chosen: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """One sequence for each owned token of the chosen windows: its window, and the token's position in it."""
+    """One sequence for each owned token of the chosen windows: its window, and the position to mask.
+
+    This gives the pseudo-log-likelihood of Salazar et al. 2020 (https://arxiv.org/abs/1910.14659).
+    """
     begin, end = windows.owned_begin[chosen], windows.owned_end[chosen]
     return np.repeat(chosen, end - begin), ranges(begin, end - begin)

@@ -1,7 +1,7 @@
-"""What each head computes on a batch: sequences or tokens, only those that it needs. Pure functions."""
+"""Build a `ShardBatch`: packed sequences for one trunk, with the requests of each head."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.layers.loss import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
+from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.sequences import SequenceSet
 from pipeline.batching.trunk_passes import TrunkPass
 from pipeline.heads.resolve import Head
@@ -16,19 +17,19 @@ from pipeline.tasks.contract import HeadOutput
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places
 
 BatchOutput = dict[str, HeadOutput]
-"""What the heads have computed on a batch, by name."""
+"""The output of each head on a batch, by name."""
 
 
 @dataclass(frozen=True)
 class ShardBatch:
-    """What a leader sends to its ranks: packed sequences of one trunk, and what each head is to do.
+    """What the leader of a replica sends to its ranks: packed sequences of one trunk, and the heads' requests.
 
     Attributes:
-        input_ids: int32 `[num_tokens]`, end to end.
+        input_ids: int32 `[num_tokens]`, of all sequences end to end.
         lengths: int32 `[num_sequences]`.
-        requests: by head name; heads without anything to do are left out.
-        generates: the sequences are prompts.
-        seed: for sampling from them; hangs on the rows, not on the run.
+        requests: by head name, without heads that have nothing to do.
+        generates: whether the sequences are prompts.
+        seed: for sampling; depends on the rows, not on the run.
     """
 
     trunk: str
@@ -47,11 +48,7 @@ def make_batch(
     wanted: NDArray[np.bool_],
     mask_id: int,
 ) -> tuple[ShardBatch, dict[str, Places]]:
-    """Gather the chosen sequences, all of one trunk, and say what each head is to compute on them.
-
-    Returns:
-        the batch, and by head the places that its results belong to.
-    """
+    """The batch of the sequences at `indices`, all of one trunk; and by head the places of its results."""
     lengths = sequences.length[indices]
     begins = np.cumsum(lengths) - lengths
     flat = ranges(sequences.start[indices], lengths)
@@ -61,44 +58,47 @@ def make_batch(
     labels[single] = input_ids[single]
     input_ids[single] = mask_id
     requests, places = {}, {}
+    for head, windows, served in _readers(sequences, indices, passes, heads, wanted):
+        read = HeadSequences(
+            sequence=indices[served],
+            number=served,
+            begin=begins[served],
+            length=lengths[served],
+            window=sequences.window[indices[served]],
+            windows=windows,
+            input_ids=input_ids,
+            labels=labels,
+            is_labelled=labels != IGNORE_INDEX,
+            mask_id=mask_id,
+        )
+        request, place = head.task.request(head.options, read)
+        if len(request.index):
+            requests[head.name], places[head.name] = request, place
+    first = passes[int(sequences.trunk_pass[indices[0]])]
+    seed = _seed(input_ids, first.seed) if first.generates else 0
+    batch = ShardBatch(first.trunk, input_ids, lengths.astype(np.int32), requests, first.generates, seed)
+    return batch, places
+
+
+def _readers(
+    sequences: SequenceSet,
+    indices: NDArray[np.int64],
+    passes: Sequence[TrunkPass],
+    heads: Sequence[Head],
+    wanted: NDArray[np.bool_],
+) -> Iterator[tuple[Head, WindowArrays, NDArray[np.int64]]]:
+    """Each head that reads any of the sequences, the windows of its spec, and the numbers of these sequences."""
     for i, trunk_pass in enumerate(passes):
         members = np.flatnonzero(sequences.trunk_pass[indices] == i)
         windows = sequences.windows_by_spec[trunk_pass.spec]
         row = windows.row[sequences.window[indices[members]]]
-        for head, is_wanted in ((heads[h], wanted[row, h]) for h in trunk_pass.heads):
-            served = members[is_wanted]
-            if not len(served):
-                continue
-            batch = HeadSequences(
-                sequence=indices[served],
-                number=served,
-                begin=begins[served],
-                length=lengths[served],
-                window=sequences.window[indices[served]],
-                windows=windows,
-                input_ids=input_ids,
-                labels=labels,
-                is_labelled=labels != IGNORE_INDEX,
-                mask_id=mask_id,
-            )
-            request, place = head.task.request(head.options, batch)
-            if len(request.index):
-                requests[head.name], places[head.name] = request, place
-    first = passes[int(sequences.trunk_pass[indices[0]])]
-    return (
-        ShardBatch(
-            trunk=first.trunk,
-            input_ids=input_ids,
-            lengths=lengths.astype(np.int32),
-            requests=requests,
-            generates=first.generates,
-            seed=_seed(input_ids, first.seed) if first.generates else 0,
-        ),
-        places,
-    )
+        for h in trunk_pass.heads:
+            served = members[wanted[row, h]]
+            if len(served):
+                yield heads[h], windows, served
 
 
 def _seed(input_ids: NDArray[np.int32], seed: int) -> int:
-    """Of a batch of prompts: from what it holds and the heads' seed, so that batches differ and runs do not."""
+    """The seed of a batch of prompts, from its content and the heads' seed: differs by batch, but not by run."""
     digest = hashlib.blake2b(input_ids.tobytes(), digest_size=4, key=str(seed).encode()).digest()
     return int.from_bytes(digest, "little")

@@ -1,20 +1,14 @@
-"""Sequences -> token-budget batches, longest first. Pure functions."""
+"""Group sequences into batches of a token budget, longest first."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def plan_batches(lengths: NDArray[np.integer], token_budget: int) -> list[NDArray[np.int64]]:
-    """Cut sequences into batches of at most `token_budget` tokens.
+    """The indices of the sequences of each batch of at most `token_budget` tokens.
 
-    Longest first, so that a batch that does not fit in memory shows at once, and neighbours are of nearly
-    equal length; equal lengths stay in order, so that the plan depends on the lengths alone.
-
-    Args:
-        lengths: `[num_sequences]`, tokens of each sequence. One that is longer than the budget is a batch alone.
-
-    Returns:
-        indices of the sequences of each batch.
+    The longest come first, so that running out of memory shows at once; the order is stable. A sequence of
+    `lengths` `[num_sequences]` that exceeds the budget is a batch of its own.
     """
     order = np.argsort(-lengths.astype(np.int64), kind="stable")
     ends = np.cumsum(lengths[order].astype(np.int64))

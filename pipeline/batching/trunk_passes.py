@@ -1,4 +1,4 @@
-"""Which heads are served by one and the same pass of a sequence through the trunk. Pure functions."""
+"""Group heads that can share one pass of a sequence through a trunk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,15 +9,15 @@ from pipeline.tasks.contract import Masking
 
 @dataclass(frozen=True)
 class TrunkPass:
-    """Sequences that are made in one way: each passes the trunk once for all of these heads.
+    """Sequences of one kind, each of which goes through the trunk once for several heads.
 
     Attributes:
         trunk: directory of the trunk.
-        spec: index of its spec among `sequence_specs(heads)`.
+        spec: index among `sequence_specs(heads)`.
         heads: indices of the heads that read these sequences.
-        masking: of a masked language model loss.
-        generates: sequences are prompts that a head goes on from, token by token.
-        seed: of the tokens that are drawn there.
+        masking: for a masked language modeling loss.
+        generates: whether the sequences are prompts to continue.
+        seed: for sampling from prompts.
     """
 
     trunk: str

@@ -1,1 +1,1 @@
-"""The job file and the messages about it."""
+"""The job file: parsing, validation and error messages."""

@@ -1,4 +1,4 @@
-"""Which field of which section a dotted key of the job file stands for."""
+"""Find the section and field that a dotted key of the job file refers to."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -10,9 +10,9 @@ from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
 
 def section_at(keys: Sequence[str], data: Mapping[str, Any], root: type[BaseModel]) -> type[BaseModel] | None:
-    """The class of the table at `keys` of a job file that holds `data`: `root`, a section, or a head of a task.
+    """The class of the table at `keys` of a job file with content `data`, or None if there is none.
 
-    None where there is no such section, or its head has no known task.
+    This is `root`, a section, or the options of a head with a known task.
     """
     if not keys:
         return root
@@ -29,14 +29,14 @@ def section_at(keys: Sequence[str], data: Mapping[str, Any], root: type[BaseMode
 
 
 def field_at(keys: Sequence[str], data: Mapping[str, Any], root: type[BaseModel]) -> FieldInfo:
-    """The field that a key which is known stands for."""
+    """The field of a known key."""
     section = section_at(keys[:-1], data, root)
     assert section is not None, keys
     return section.model_fields[keys[-1]]
 
 
 def value_at(data: Any, keys: Sequence[str]) -> object:
-    """The value at `keys` of a job file; None where there is none."""
+    """The value at `keys` of a job file, or None."""
     for key in keys:
         if not isinstance(data, dict) or key not in data:
             return None

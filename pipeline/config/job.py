@@ -1,19 +1,14 @@
-"""JobConfig: what a job is to do, read from a TOML file and validated once."""
+"""The configuration of a job, read from a TOML file and validated with Pydantic."""
 
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
 from pipeline.columns import CASE_IS_FOLDED, equal_but_for_case, reserved_name_problem
+from pipeline.config.fields import value_at
 from pipeline.config.messages import config_error
 from pipeline.config.overrides import apply_overrides, parse_override
 from pipeline.errors import ConfigError
@@ -22,7 +17,7 @@ from pipeline.tasks.sections import NonEmpty, Section, as_tuple
 
 
 def _one_or_many(value: object) -> object:
-    """A single string as a list of one; lists as tuples, which are frozen."""
+    """A single string as a tuple of one; lists as tuples."""
     return (value,) if isinstance(value, str) else as_tuple(value)
 
 
@@ -38,11 +33,10 @@ def _usable_head_name(name: str) -> str:
 
 
 class ModelSection(Section):
-    """`[model]`: which model, and how it is laid out over devices."""
+    """`[model]`: the model, and how it is distributed over devices."""
 
     path: NonEmpty = Field(
-        description="a model directory in Hugging Face layout, or a hub id",
-        examples=["models/xlm-roberta-xl"],
+        description="a model directory in Hugging Face layout, or a hub id", examples=["models/xlm-roberta-xl"]
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "float8"] = Field(
         default="auto",
@@ -57,9 +51,7 @@ class ModelSection(Section):
         default=1, ge=1, description="the number of ranks of a shard group, 1 or more", examples=[1]
     )
     replicas: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default=1,
-        description='the number of shard groups, 1 or more, or "auto"',
-        examples=["auto"],
+        default=1, description='the number of shard groups, 1 or more, or "auto"', examples=["auto"]
     )
     token_budget: Annotated[int, Field(ge=512)] | Literal["auto"] = Field(
         default="auto",
@@ -79,7 +71,7 @@ class ModelSection(Section):
 
 
 class InputSection(Section):
-    """`[input]`: which files, which of their columns, and how they are cut into fragments."""
+    """`[input]`: files, their columns, and how they are cut into fragments."""
 
     path: Annotated[tuple[NonEmpty, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = Field(
         description="a file, directory or glob (local, s3://, gs://), or a list of these",
@@ -114,13 +106,11 @@ class InputSection(Section):
 
 
 class OutputSection(Section):
-    """`[output]`: where the parts go."""
+    """`[output]`: where parts are written."""
 
     path: NonEmpty = Field(description="a directory (local, s3://, gs://)", examples=["annotated"])
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
-        default="zstd",
-        description='"zstd", "snappy", "gzip", "lz4" or "none"',
-        examples=["zstd"],
+        default="zstd", description='"zstd", "snappy", "gzip", "lz4" or "none"', examples=["zstd"]
     )
     lease_timeout_s: float = Field(
         default=120.0,
@@ -132,7 +122,7 @@ class OutputSection(Section):
 
 
 class JobConfig(Section):
-    """A whole job. Heads are in the order of the file, which is the order of their columns."""
+    """A whole job. The order of heads in the file is the order of their columns."""
 
     model: ModelSection = Field(description="a table [model]")
     input: InputSection = Field(description="a table [input]")
@@ -144,12 +134,12 @@ class JobConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_in_heads(cls, data: Any) -> Any:
-        """Give each head without `weights` or `text` those of its trunk, the model and the input."""
+        """Fill in the defaults of each head's `weights` and `text`."""
         if not isinstance(data, dict) or not isinstance(data.get("heads"), dict):
             return data
-        path, text = _string_at(data, "model", "path"), _string_at(data, "input", "text")
+        path, text = (value_at(data, keys) for keys in (("model", "path"), ("input", "text")))
         heads = {
-            name: _with_defaults(head, path, text or "text") if isinstance(head, dict) else head
+            name: _with_defaults(head, path, text) if isinstance(head, dict) else head
             for name, head in data["heads"].items()
         }
         return {**data, "heads": heads}
@@ -178,9 +168,7 @@ class JobConfig(Section):
             if name not in self.heads:
                 key, remedy = "input.columns", "rename one in the input, or leave it out"
             problems.append(f"{key}: {name!r} differs only in case from {earlier!r}; {CASE_IS_FOLDED}; {remedy}")
-        if problems:
-            raise ValueError("\n".join(problems))
-        return self
+        return self._unless(problems)
 
     @model_validator(mode="after")
     def _generation_is_not_quantized(self) -> Self:
@@ -190,15 +178,18 @@ class JobConfig(Section):
             for name, head in self.heads.items()
             if TASKS[head.task].generates and self.model.dtype in ("int8", "float8")
         ]
+        return self._unless(problems)
+
+    def _unless(self, problems: list[str]) -> Self:
         if problems:
             raise ValueError("\n".join(problems))
         return self
 
 
 def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
-    """Read a job file, apply `key.path=value` overrides to it, and validate the result.
+    """Read a job file, apply `key.path=value` overrides, and validate the result.
 
-    Raises ConfigError that names every wrong field at once.
+    Raises ConfigError, which names all invalid fields.
     """
     data = _read_toml(path)
     parsed = [parse_override(override) for override in overrides]
@@ -211,7 +202,7 @@ def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        # Some editors begin a file with a byte order mark.
+        # Some editors write a byte order mark.
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: the job file cannot be read: {error.strerror}; check the path") from None
@@ -219,26 +210,19 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: not a TOML file: expected UTF-8, found other bytes from {error.start} on; save it as UTF-8"
         ) from None
-    # TOML's own errors, and those of numbers with too many digits.
+    # Errors of TOML, and of integers with too many digits.
     except ValueError as error:
         raise ConfigError(f"{path}: not a TOML file: {error}; correct it there") from None
 
 
-def _with_defaults(head: dict[str, Any], model_path: str | None, text: str) -> dict[str, Any]:
-    """The options of a head with `weights`, and with `text` where its task reads one."""
+def _with_defaults(head: dict[str, Any], model_path: object, text: object) -> dict[str, Any]:
+    """The options of a head with `weights`, and with `text` if its task reads one."""
     defaults = {}
-    trunk = head.get("trunk")
+    trunk, task = head.get("trunk"), head.get("task")
     weights = trunk if isinstance(trunk, str) and trunk else model_path
-    if weights:
+    if isinstance(weights, str) and weights:
         defaults["weights"] = weights
-    task = head.get("task")
     section = HEAD_SECTIONS.get(task) if isinstance(task, str) else None
     if section is not None and "text" in section.model_fields and "words" not in head:
-        defaults["text"] = text
+        defaults["text"] = text if isinstance(text, str) and text else "text"
     return {**defaults, **head}
-
-
-def _string_at(data: dict[str, Any], section: str, key: str) -> str | None:
-    table = data.get(section)
-    value = table.get(key) if isinstance(table, dict) else None
-    return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Hub ids in a job -> local directories, before anything else looks at them."""
+"""Replace hub ids in a job by local directories, downloading models if needed."""
 
 from typing import Any
 
@@ -9,13 +9,10 @@ from pipeline.errors import ConfigError
 
 
 def with_local_models(job: JobConfig) -> JobConfig:
-    """The job with the cached directory in the place of every hub id; files that are missing are fetched.
+    """The job with cached directories in place of hub ids; missing files are downloaded.
 
-    On a cluster of several machines the cache (`HF_HOME`) has to be on a file system that all of them see, like
-    any model directory.
-
-    Raises:
-        ConfigError: an id that neither the hub nor the cache knows, naming the field.
+    On a cluster, the cache (`HF_HOME`) has to be on a shared file system. Raises ConfigError, which names the
+    field, for an id that is neither on the hub nor in the cache.
     """
     model = {**job.model.model_dump(), "path": _local(job.model.path, "model.path", has_tokenizer=True)}
     heads: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Validation errors of a job file as messages: field, found, expected, remedy, all at once."""
+"""Convert Pydantic's validation errors to one message with field, found, expected and remedy of each."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,7 @@ from pipeline.config.overrides import Override, source_of
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
-_TYPE_NAMES = {
-    bool: "boolean",
-    int: "integer",
-    float: "float",
-    str: "string",
-    list: "array",
-    dict: "table",
-}
+_TYPE_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "table"}
 
 
 def config_error(
@@ -30,11 +23,7 @@ def config_error(
     root: type[BaseModel],
     overrides: Mapping[str, Override],
 ) -> ConfigError:
-    """One ConfigError for all errors of a validation.
-
-    `data` is what was validated, `root` the class that it was validated as, and `overrides` what went into it
-    from the command line, by dotted key.
-    """
+    """One ConfigError for all errors in `data`, validated as a `root`; `overrides` are by dotted key."""
     problems: dict[str, None] = {}
     for details in error.errors():
         for key, problem in _problems(details, data, root):
@@ -46,7 +35,7 @@ def config_error(
 
 
 def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseModel]) -> Iterable[tuple[str, str]]:
-    """(dotted key, problem) of one error of pydantic; the key is empty where the problem has it."""
+    """(dotted key, problem) of one Pydantic error; the key is empty if it is in the problem."""
     loc = details["loc"]
     if not loc:
         return [("", line) for line in str(details["ctx"]["error"]).split("\n")]
@@ -56,7 +45,7 @@ def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseMod
     if loc[0] == "heads" and len(loc) == 3 and details["type"] == "value_error":
         lines = [line.partition(": ") for line in str(details["ctx"]["error"]).split("\n")]
         return [(f"heads.{loc[1]}.{option}", problem) for option, _, problem in lines]
-    # Beyond the field's own name, pydantic adds the members of unions and the indices of lists.
+    # After the field's name, Pydantic adds members of unions and indices of lists.
     keys = [str(part) for part in loc[:2]]
     if loc[0] == "heads" and len(loc) > 2:
         keys = ["heads", str(loc[1]), str(loc[3])]
@@ -78,7 +67,7 @@ def _unknown_key(key: str, known: list[str]) -> str:
 def _wrong_task(name: str, head: Mapping[str, Any], heads: Mapping[str, Any]) -> str:
     tasks = ", ".join(json.dumps(task) for task in HEAD_SECTIONS)
     if "task" not in head:
-        # An override of a head that is not there makes one.
+        # Overriding a missing head creates it.
         nearest = get_close_matches(name, (other for other in heads if other != name), n=1)
         guess = f", or did you mean heads.{nearest[0]}?" if nearest else ""
         return f'is missing, expected one of {tasks}; write for example task = "embedding"{guess}'
@@ -111,7 +100,7 @@ def _known_keys(keys: list[str], data: Mapping[str, Any], root: type[BaseModel])
 
 
 def _shown(value: object) -> str:
-    """A value as it is written in TOML, with its type; tables by their type alone."""
+    """A value as in TOML, with its type; only the type of a table."""
     name = _TYPE_NAMES.get(type(value), type(value).__name__)
     if isinstance(value, dict):
         return "a table"

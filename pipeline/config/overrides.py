@@ -1,4 +1,4 @@
-"""`--set key.path=value`: values of the command line in the place of those of the job file."""
+"""Apply `--set key.path=value` overrides of the command line to a job file."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ _QUOTING = 'quote every string in it, and the whole for the shell, as in --set \
 
 @dataclass(frozen=True)
 class Override:
-    """One `--set`: the parts of its key, and the text of its value. `source` is what the user wrote."""
+    """One `--set`: the parts of its key, and the text of its value; `source` is the whole argument."""
 
     source: str
     keys: tuple[str, ...]
@@ -29,8 +29,8 @@ class Override:
 
 
 def parse_override(source: str) -> Override:
-    """The key and the text of a `key.path=value`. Raises ConfigError where it is none."""
-    # A quoted name in the key may hold a sign of equality.
+    """Parse `key.path=value`. Raises ConfigError."""
+    # A quoted name in the key may contain an equals sign.
     for end in (index for index, character in enumerate(source) if character == "="):
         keys = _key_names(source[:end])
         if keys:
@@ -42,16 +42,16 @@ def parse_override(source: str) -> Override:
 
 
 def apply_overrides(data: dict[str, Any], overrides: Sequence[Override], root: type[BaseModel]) -> None:
-    """Set the values of all overrides in `data`, in place and in order, with the tables on the way to them.
+    """Set the values of all overrides in `data`, in place and in order; missing tables are created.
 
-    A value is read as TOML where its field of `root` takes what that gives, and else as the string that it is
-    written as: output.path=2026 names a folder. Raises ConfigError where a value begins like a quoted string, an
-    array or a table and is none, or where its key leads below a value.
+    A value is parsed as TOML, but stays a string if only that fits its field of `root`, as in output.path=2026.
+    Raises ConfigError if a value begins like a string, array or table and is invalid, or a key leads below a
+    value.
     """
     values = [_toml_value(override) for override in overrides]
     for override, value in zip(overrides, values, strict=True):
         _table_of(data, override)[override.keys[-1]] = value
-    # Only now: the fields of a head depend on its task, which may be the last to be set.
+    # In a second pass, as the fields of a head depend on its task, which may be set last.
     for override, value in zip(overrides, values, strict=True):
         name, section = override.keys[-1], section_at(override.keys[:-1], data, root)
         is_replaced = value_at(data, override.keys) is not value
@@ -74,7 +74,7 @@ def _table_of(data: dict[str, Any], override: Override) -> dict[str, Any]:
 
 
 def _toml_value(override: Override) -> object:
-    """The value that the text is in TOML, or the text where it is none."""
+    """The text parsed as a TOML value, or the text itself."""
     try:
         parsed = tomllib.loads(f"value = {override.text}")
     except ValueError as error:
@@ -89,12 +89,12 @@ def _toml_value(override: Override) -> object:
                 f"found none: {reason}{string}; {_QUOTING}"
             ) from None
         return override.text
-    # A text with line breaks could hold other keys too.
+    # A text with line breaks could have other keys too.
     return parsed["value"] if len(parsed) == 1 else override.text
 
 
 def _takes(section: type[BaseModel], name: str, value: object) -> bool:
-    """Whether a field of a section can have a value, whatever the other fields are."""
+    """Whether a value is valid for a field of a section, regardless of other fields."""
     try:
         section.model_validate({name: value})
     except ValidationError as error:
@@ -103,7 +103,7 @@ def _takes(section: type[BaseModel], name: str, value: object) -> bool:
 
 
 def _key_names(key: str) -> list[str]:
-    """The parts of a dotted TOML key, which may be quoted; nothing where it is no key."""
+    """The parts of a dotted TOML key; empty if it is invalid."""
     try:
         table: Any = tomllib.loads(f"{key} = 0")
     except tomllib.TOMLDecodeError:
@@ -118,7 +118,7 @@ def _key_names(key: str) -> list[str]:
 
 
 def source_of(key: str, overrides: Mapping[str, Override]) -> str:
-    """` (from --set …)` where an override sets the value at a dotted key, or the table that it is in."""
+    """` (from --set …)` if an override sets the value at a dotted key, or a table that contains it."""
     names = key.split(".")
     for size in range(len(names), 0, -1):
         override = overrides.get(".".join(names[:size]))

@@ -1,4 +1,4 @@
-"""Check the address of the Ray cluster that a job joins: its form, and that a cluster answers there."""
+"""Check the address of the Ray cluster that a job joins, and that a cluster answers there."""
 
 import re
 import resource
@@ -13,7 +13,7 @@ from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 from pipeline.errors import ConfigError
 
 LOCAL = "local"
-# With fewer, Ray's own processes have died in the middle of a run.
+# With fewer, processes of Ray have crashed during a run.
 MIN_OPEN_FILES = 1024
 PROBE_TIMEOUT_S = 5.0
 _PROBE_INTERVAL_S = 0.5
@@ -22,16 +22,10 @@ _EXPECTED = 'expected "local", "auto", or HOST:PORT of the head of a Ray cluster
 
 
 def reachable_cluster(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
-    """The address of a cluster as HOST:PORT, once the cluster has answered there; "local" as it is.
+    """Resolve "local", "auto" (the cluster on this machine) or HOST:PORT to "local" or HOST:PORT.
 
-    `ray.init` itself would try for a quarter of an hour.
-
-    Args:
-        address: "local", "auto" (the cluster that runs on this machine), or HOST:PORT.
-
-    Raises:
-        ConfigError: it has another form, no cluster answers within `timeout_s`, or this machine allows too few
-            open files for Ray.
+    Raises ConfigError if the address is invalid, no cluster answers within `timeout_s` (`ray.init` would try for a
+    quarter of an hour), or this machine allows too few open files for Ray.
     """
     if address == LOCAL:
         _require_open_files()
@@ -88,9 +82,9 @@ def _require_host_and_port(address: str) -> None:
 
 
 def _probe(address: str, timeout_s: float) -> str | None:
-    """Ask the control service of the cluster (GCS) whether it is alive; returns what went wrong, or None.
+    """Ask the cluster's control service (GCS) whether it is alive; returns what went wrong, or None.
 
-    A head that is just starting refuses connections, so these are retried until the time is over.
+    Connections are retried until the timeout, as a head that is starting refuses them.
     """
     deadline = time.monotonic() + timeout_s
     with init_grpc_channel(address) as channel:

@@ -1,4 +1,4 @@
-"""The Ray Dataset of a job: read Parquet, encode, annotate, write Parquet, a fragment at a time."""
+"""The Ray dataset of a job: read, encode, annotate and write fragments."""
 
 import time
 from collections.abc import Collection, Sequence
@@ -25,7 +25,7 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.ray_actors import get_result, start_actor_here, unique_name
 from pipeline.replica.deployment import Deployment
 from pipeline.replica.placement import replica_placement
-from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator, AnnotatorSettings
+from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator
 from pipeline.stages.encode import block_encoder
 from pipeline.stages.read import read_fragments
 from pipeline.stages.stage_runner import CrashCountingRunner
@@ -33,10 +33,10 @@ from pipeline.stages.write import PartSink
 
 PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0
-# The driver keeps a task for each fragment of a dataset, so larger jobs run as one dataset after another. Each
-# loads the model again, which takes little time compared with so many fragments.
+# The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. Each one loads
+# the model again, which takes little time compared with so many fragments.
 MAX_FRAGMENTS_AT_ONCE = 10_000
-# After so many failed writes in a row the run ends: whatever it goes on to compute would be lost too.
+# After so many consecutive failed writes the run ends, as further results would be lost too.
 MAX_FAILED_WRITES = 20
 
 
@@ -51,23 +51,16 @@ def annotate_fragments(
     staged: Collection[str] = (),
     failed_before: Collection[str] = (),
 ) -> Counts:
-    """Run the job over some of a plan's fragments, on a Ray cluster that is connected already.
+    """Run the job on some of a plan's fragments, on the connected Ray cluster.
 
-    Args:
-        folder: where the parts go.
-        staged: relative paths of input files whose parts are not to be seen yet.
-        failed_before: part paths of fragments that an earlier run has recorded as failed.
+    `staged` and `failed_before` are as of `PartSink`.
     """
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    carried = plan.carried_schema
-    settings = _settings(job, heads, deployment)
+    _configure_ray_data()
     counter_name = unique_name(ProgressCounter)
     counter = start_actor_here(ProgressCounter, name=counter_name)
     run_stage = CrashCountingRunner(counter)
-    sink = _sink(job, folder, staged, carried, heads, counter, failed_before)
-    encoder = block_encoder(job, heads, carried, run_stage)
+    sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before)
+    encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
     with (
         ProgressDisplay(counter, Work.of(fragments)),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
@@ -82,41 +75,22 @@ def annotate_fragments(
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
-                annotated = _annotated(encoded, deployment.num_replicas, settings, lease, counter_name)
-                annotated.write_datasink(sink)
+                arguments = (heads, job.model, deployment, lease, counter_name)
+                _annotated(encoded, deployment.num_replicas, arguments).write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
     ray.kill(counter)
     return counts
 
 
-def _settings(job: JobConfig, heads: list[Head], deployment: Deployment) -> AnnotatorSettings:
-    return AnnotatorSettings(
-        heads=heads,
-        tokenizer=job.model.path,
-        shard=deployment.shard,
-        resources=deployment.resources,
-        tensor_parallel_size=job.model.tensor_parallel_size,
-        token_budget=deployment.token_budget,
-        stall_timeout_s=job.model.stall_timeout_s,
-    )
+def _annotated(encoded: Dataset, num_replicas: int, arguments: tuple[Any, ...]) -> Dataset:
+    """Annotate the blocks with a pool of `Annotator` actors, constructed with these arguments.
 
-
-def _annotated(
-    encoded: Dataset,
-    num_replicas: int,
-    settings: AnnotatorSettings,
-    lease: str,
-    counter: str,
-) -> Dataset:
-    """Annotate the blocks with a pool of leaders.
-
-    Leaders are told the names of other actors. A handle would hold a reference to an object of the driver, and an
-    actor that is constructed with one cannot be restarted once that reference is lost.
+    Other actors are passed by name: a handle refers to an object of the driver, and an actor that was constructed
+    with one cannot be restarted once that reference is lost.
     """
-    _send_arguments_inline()
     return encoded.map_batches(
         Annotator,
-        fn_constructor_args=(settings, lease, counter),
+        fn_constructor_args=arguments,
         batch_size=None,
         batch_format="pyarrow",
         compute=ActorPoolStrategy(
@@ -128,12 +102,15 @@ def _annotated(
     )
 
 
-def _send_arguments_inline() -> None:
-    """Have Ray Data send the constructor arguments of pool actors in the actor's description.
+def _configure_ray_data() -> None:
+    """Silence progress bars, and send the constructor arguments of pool actors inline.
 
-    It puts them into the object store, from where a restarted actor may not get them again, as Ray says in red at
-    every start (https://github.com/ray-project/ray/issues/53727). They are a few kilobytes.
+    Ray Data puts these few kilobytes into the object store, from which a restarted actor may not get them again
+    (https://github.com/ray-project/ray/issues/53727).
     """
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
     ActorPoolMapOperator._map_transformer_ref = property(  # type: ignore[assignment]
         lambda operator: operator._map_transformer
     )
@@ -143,7 +120,7 @@ def _send_arguments_inline() -> None:
 
 
 def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
-    """The counts once so many fragments have ended; waits for messages of workers, which may also be lost."""
+    """The counts once so many fragments have ended, or after a timeout, as messages of workers may be lost."""
     deadline = time.monotonic() + COUNTER_TIMEOUT_S
     while True:
         counts: Counts = get_result(counter.counts.remote())

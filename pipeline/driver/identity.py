@@ -1,4 +1,4 @@
-"""The identity of a run: everything that its output depends on. Parts of two identities are never mixed."""
+"""The identity of a run: everything that its output depends on. Parts of different identities are never mixed."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from model.tokenizer.files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config.job import JobConfig
 from pipeline.heads.resolve import Head
 
-# These change no value. How a batch is cut and sharded does: it changes the rounding.
+# Options that do not change values. The token budget and sharding do, as they change the rounding.
 _WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "stall_timeout_s"}
 _PIECE_BYTES = 2**26
 _READ_BYTES = 2**20
 
 
 def run_identity(job: JobConfig, heads: list[Head]) -> dict[str, str]:
-    """What the output depends on, by name: options as JSON; digests of weights and tokenizer; code version."""
+    """What the output depends on, by name: options as JSON, digests of weights and tokenizer, code version."""
     identity = {
         "code": version("xlmr-ray"),
         "tokenizer": tokenizer_digest(job.model.path),
@@ -31,7 +31,8 @@ def run_identity(job: JobConfig, heads: list[Head]) -> dict[str, str]:
         **_options("input", job.input, {"path"}),
         **_options("output", job.output, {"path", "lease_timeout_s"}),
     }
-    weights = {path: weights_digest(path) for path in _directories(heads)}
+    directories = dict.fromkeys(path for head in heads for path in (head.trunk, head.options.weights))
+    weights = {path: weights_digest(path) for path in directories}
     for head in heads:
         name = f"heads.{head.name}"
         identity |= _options(name, head.options, {"weights", "trunk"})
@@ -45,26 +46,21 @@ def _options(name: str, section: BaseModel, left_out: Set[str]) -> dict[str, str
     return {f"{name}.{key}": json.dumps(value, ensure_ascii=False) for key, value in values.items()}
 
 
-def _directories(heads: list[Head]) -> list[str]:
-    return list(dict.fromkeys(path for head in heads for path in (head.trunk, head.options.weights)))
-
-
 def weights_digest(directory: str) -> str:
-    """Digest of the contents of `config.json` and all files with tensors."""
+    """Digest of `config.json` and all weight files."""
     return content_digest([Path(directory) / "config.json", *Checkpoint(directory).files])
 
 
 def tokenizer_digest(directory: str) -> str:
-    """Digest of the contents of the sentencepiece model and, if there, the settings."""
+    """Digest of the sentencepiece model and the tokenizer's configuration, if there is one."""
     files = [Path(directory) / name for name in (VOCAB_FILE_NAME, CONFIG_FILE_NAME)]
     return content_digest(file for file in files if file.is_file())
 
 
 def content_digest(paths: Iterable[Path]) -> str:
-    """SHA-256 (hex) over the names and contents of files, in any order, wherever they lie.
+    """SHA-256 (hex) over the names and contents of files, independent of their order and folders.
 
-    Files are read as streams, and in pieces whose digests the result is made of: as many pieces at a time as there
-    are cores. Raises OSError where a file cannot be read.
+    It is made of the digests of pieces, which are computed on all cores. Raises OSError if a file cannot be read.
     """
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         files = [

@@ -1,4 +1,4 @@
-"""What a run would do, and the memory that its ranks would take: computed without a cluster, for `--plan`."""
+"""Preview a run for `--plan`, without a cluster: what it would do, and the memory that its ranks would need."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Preview:
     """What a prepared run would do.
 
     Attributes:
-        token_budget: tokens per batch; None where a GPU decides, and this machine has none to ask.
-        memory: of a rank, with `CPU_TOKEN_BUDGET` where the budget is not known.
+        token_budget: tokens per batch; None if it depends on a GPU that this machine does not have.
+        memory: of a rank, with `CPU_TOKEN_BUDGET` if the budget is not known.
     """
 
     increment: Increment
@@ -31,7 +31,7 @@ class Preview:
 
 
 def preview_run(prepared: PreparedRun) -> Preview:
-    """Take the inventory of the output, and lay the job out over a cluster like this machine."""
+    """Take the inventory of the output, and lay the job out on a cluster like this machine."""
     job, folder = prepared.job, prepared.folder
     run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=prepared.options.keeps_touched)
     failed = FailureLog(folder).failures()

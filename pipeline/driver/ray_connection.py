@@ -1,4 +1,4 @@
-"""The connection to Ray: start it on this machine or join a cluster, and explain how it ended."""
+"""Start Ray on this machine or join a cluster, and explain errors of Ray."""
 
 import logging
 import os
@@ -22,17 +22,17 @@ _CLUSTER_REMEDY = (
     "expected a cluster with this version of Ray and Python that has a node on this machine; from elsewhere use "
     "`ray job submit`"
 )
-# Ranks occupy all cores of a local run; these are for tasks that read, tokenize and write.
+# In a local run the ranks occupy all cores; these are for tasks that read, tokenize and write.
 _NUM_TASK_CPUS = 2
 
 
 @contextmanager
 def ray_cluster(address: str) -> Iterator[int]:
-    """Connect to Ray during the block; yields the number of CPU cores that ranks can have on a node.
+    """Connect to Ray during the block; yields the number of CPU cores for ranks on each node.
 
     Raises:
-        ConfigError: Ray cannot be started here, or the cluster cannot be joined.
-        JobError: a process that the run depends on was lost, or an error occurred in one that no one has foreseen.
+        ConfigError: Ray cannot be started, or the cluster cannot be joined.
+        JobError: a process that the run depends on was lost, or raised an unexpected error.
     """
     try:
         yield connect(address)
@@ -43,39 +43,32 @@ def ray_cluster(address: str) -> Iterator[int]:
 
 
 def _explanation(error: RayError) -> str:
-    """Why a run ended and how to go on; prints the traceback of an unexpected error."""
+    """Why a run ended and how to continue; prints the traceback of an unexpected error."""
     if isinstance(error, RayTaskError):
         if isinstance(error.cause, PipelineError):
             return str(error.cause)
         traceback.print_exception(error)
-        return f"an error that was not foreseen, its stack is above; {_GO_ON}"
+        return f"an unexpected error, see its traceback above; {_GO_ON}"
     # If an actor could not be created, the message says why.
     return f"a process that the run depends on was lost; {_GO_ON}\n{type(error).__name__}: {error}"
 
 
 def connect(address: str) -> int:
-    """Join the cluster at `address`, or start one for this process alone with "local".
+    """Join the cluster at `address` (from `reachable_cluster`), or start Ray for this process if it is "local".
 
-    Args:
-        address: "local" or HOST:PORT, as `reachable_cluster` returns it.
-
-    Returns:
-        CPU cores that ranks can have on a node.
-
-    Raises:
-        ConfigError: Ray cannot be started here, or the cluster cannot be joined.
+    Returns the number of CPU cores for ranks on each node. Raises ConfigError if that fails.
     """
-    # Ray Data would repeat the progress line on the terminal; its log files keep everything.
+    # Ray Data would log progress to the terminal; its log files are complete.
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     if address == LOCAL:
-        # Would only say that token authentication is on.
+        # It would only say that token authentication is on.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         cores = len(os.sched_getaffinity(0))
         _start_ray(_LOCAL_REMEDY, address=address, num_cpus=cores + _NUM_TASK_CPUS, include_dashboard=False)
         return cores
     _start_ray(_CLUSTER_REMEDY, address=address)
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    # Head nodes are often started with no CPUs, so that nothing runs there.
+    # Head nodes are often started without CPUs, so that nothing runs on them.
     return max(1, min((n for n in cpus if n), default=1) - 1)
 
 

@@ -1,6 +1,6 @@
-"""One run of a job from begin to end: check and plan, take the lease, annotate what is left, commit.
+"""Run a job from begin to end: check and plan it, acquire the lease, annotate what is not done, commit.
 
-`prepare_run` writes nothing and starts no Ray, so that whatever is wrong with a job is refused before any work.
+`prepare_run` writes nothing and does not start Ray, so an invalid job is refused before any work.
 """
 
 import time
@@ -35,17 +35,17 @@ from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
 
 Tell = Callable[[str | None], None]
-"""Called with lines for people, or with None where there is nothing to say."""
+"""Called with messages for the user, or with None instead."""
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run does with an output that is there.
+    """How a run handles an existing output.
 
     Attributes:
         is_restart: compute everything again, and replace the output once the new one is complete.
-        retry_failed: only do the fragments that failed in earlier runs.
-        keeps_touched: a file of the same size and footer counts as unchanged, whatever its time or ETag.
+        retry_failed: only process the fragments that failed in earlier runs.
+        keeps_touched: a file with the same size and footer is unchanged, whatever its modification time or ETag.
         prunes: delete the parts of files that are no input any more.
     """
 
@@ -57,13 +57,13 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """A job that has passed every check that needs no cluster.
+    """A job that has passed all checks that do not need a cluster.
 
     Attributes:
-        job: with models that are in local directories.
+        job: with models in local directories.
         output: the folder at `output.path`.
-        folder: where the run works: `output`, or the one that is to replace it.
-        heads: equal trunks are shared.
+        folder: the folder that the run writes to: `output`, or its restart.
+        heads: with equal trunks shared.
     """
 
     job: JobConfig
@@ -77,11 +77,11 @@ class PreparedRun:
 
     @property
     def output_name(self) -> str:
-        """The output path as it may be printed."""
+        """The output path without secrets, for printing."""
         return without_secret(self.job.output.path)
 
     def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:
-        """The fragments without a part; with `retry_failed` those of them that have failed before."""
+        """The fragments without a part; with `retry_failed` only those that have failed before."""
         todo = run.increment.todo
         return [f for f in todo if f.part_path in failed] if self.options.retry_failed else todo
 
@@ -91,10 +91,10 @@ class RunResult:
     """How a run has ended.
 
     Attributes:
-        num_fragments: fragments that were to do.
-        counts: what it has computed; None where nothing was to do.
-        seconds: wall-clock time, with the start of the cluster.
-        is_done: whether the output is complete now.
+        num_fragments: number of fragments to do.
+        counts: what was computed; None if there was nothing to do.
+        seconds: wall-clock time, including the start of Ray.
+        is_done: whether the output is complete.
     """
 
     num_fragments: int
@@ -109,10 +109,9 @@ class RunResult:
 
 
 def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
-    """Check a job, plan its fragments and find the folder to work in; `tell` gets the warnings.
+    """Check a job, plan its fragments and find its folder; `tell` is called with warnings.
 
-    Raises:
-        ConfigError, InputError: the job, its input or its output is refused.
+    Raises ConfigError or InputError if the job, its input or its output is invalid.
     """
     output = open_output(job.output.path)
     job = with_local_models(job)
@@ -135,9 +134,7 @@ def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
 def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: Callable[[], None]) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
-    Args:
-        address: the Ray cluster, as `reachable_cluster` returns it.
-        on_connected: is called once Ray runs, which takes over the handling of signals.
+    `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers.
     """
     output, options = prepared.output, prepared.options
     with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
@@ -158,7 +155,7 @@ def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: C
 
 
 def _current_failures(run: RunOutput) -> dict[str, FragmentFailure]:
-    """Failures of earlier runs; records of those whose fragments have a part by now are deleted."""
+    """Failures of earlier runs; deletes the records of fragments that have a part now."""
     log = FailureLog(run.folder)
     failed = log.failures()
     for part_path in failed.keys() - ({f.part_path for f in run.increment.todo} if failed else set()):

@@ -1,1 +1,1 @@
-"""Rows to windows of token ids."""
+"""Encode the rows of a fragment as windows of token ids."""

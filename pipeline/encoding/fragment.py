@@ -1,4 +1,4 @@
-"""Rows -> sequences of token ids: one internal column for each spec, with a list of windows in every row."""
+"""Encode the rows of a fragment: add a column of token id windows for each sequence spec."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.tokenizer.special_tokens import BOS_ID, EOS_ID, MASK_TOKEN
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from model.tokenizer.truncation import longest_first
-from pipeline.arrays.ragged import Ragged, concat_rows, cut, offsets_of
+from pipeline.arrays.ragged import Ragged, concat_rows, cut, list_column, offsets_of
 from pipeline.arrays.windows import WINDOW_TYPE, Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
 from pipeline.encoding.items import Items, decoding_context, read_items
@@ -27,7 +27,7 @@ _INVISIBLE = "has nothing but invisible characters, expected text"
 
 @dataclass(frozen=True)
 class _Frame:
-    """What stands around the body of each item, in tokens."""
+    """The tokens before and after the body of each item."""
 
     prefix: Ragged
     suffix: Ragged
@@ -35,7 +35,7 @@ class _Frame:
 
 @dataclass(frozen=True)
 class Encoded:
-    """A spec's column of windows, and by row its tokens (before truncation), windows and problem."""
+    """A spec's column of windows, and for each row its number of tokens (before truncation) and windows."""
 
     windows: pa.ListArray
     num_tokens: NDArray[np.int32]
@@ -52,48 +52,44 @@ def encode_fragment(
     kept_columns: Sequence[str],
     refused: Mapping[int, str] = MappingProxyType({}),
 ) -> pa.Table:
-    """Add sequences to the rows of a fragment, and take away columns that nothing needs from here on.
+    """Add sequences to the rows of a fragment, and drop columns that are not needed any more.
 
-    A row is read, and judged, only as far as the heads that it asks for need it; rows in `refused` are not read
-    at all, for the reason that it gives.
+    A row is read and checked only as far as the heads that it asks for need it. `refused`: rows that are not read
+    at all, with the reason.
 
     Returns:
-        `kept_columns`, num_tokens, num_windows, error, and what the annotator needs: which heads a row wants,
-        and for spec i `sequence_column(i)` list<WINDOW_TYPE> and `context_column(i)`.
+        `kept_columns`, num_tokens, num_windows, error, and for the annotator: the heads that each row wants, and
+        for spec i `sequence_column(i)`, list<WINDOW_TYPE>, and `context_column(i)`.
     """
-    num_rows = table.num_rows
     routes = route_rows(table, route, [head.name for head in heads])
-    problems: dict[int, list[str]] = defaultdict(list)
-    for row, problem in [*routes.errors.items(), *refused.items()]:
-        problems[row].append(problem)
+    problems = [routes.errors, refused]
     routes.wanted[list(refused)] = False
-    num_tokens, num_windows = (np.zeros(num_rows, dtype=np.int32) for _ in range(2))
-    columns = {name: table.column(name) for name in kept_columns}
+    num_tokens, num_windows = np.zeros((2, table.num_rows), dtype=np.int32)
     flags = pa.array(routes.wanted.ravel())
-    encoded_columns: dict[str, pa.Array] = {WANTED: pa.FixedSizeListArray.from_arrays(flags, len(heads))}
+    columns: dict[str, pa.Array] = {WANTED: pa.FixedSizeListArray.from_arrays(flags, len(heads))}
     texts = FragmentTexts(table)
     for i, spec in enumerate(sequence_specs(heads)):
-        readers = [head for head in heads if head.sequence_spec == spec]
-        is_wanted = np.asarray(routes.wanted[:, [head.sequence_spec == spec for head in heads]].any(axis=1))
-        with_offsets = any(head.task.needs_offsets for head in readers)
-        encoded = encode_items(
-            read_items(texts, spec, is_wanted),
-            spec,
-            tokenizer,
-            num_rows,
-            with_offsets=with_offsets,
-        )
-        encoded_columns[sequence_column(i)] = encoded.windows
-        encoded_columns[context_column(i)] = decoding_context(texts, spec, with_offsets)
+        readers = [h for h, head in enumerate(heads) if head.sequence_spec == spec]
+        with_offsets = any(heads[h].task.needs_offsets for h in readers)
+        items = read_items(texts, spec, np.asarray(routes.wanted[:, readers].any(axis=1)))
+        encoded = encode_items(items, spec, tokenizer, table.num_rows, with_offsets=with_offsets)
+        columns[sequence_column(i)] = encoded.windows
+        columns[context_column(i)] = decoding_context(texts, spec, with_offsets)
         num_tokens += encoded.num_tokens
         num_windows += encoded.num_windows
-        for row, problem in encoded.problems.items():
-            problems[row].append(problem)
-    columns[NUM_TOKENS] = pa.array(num_tokens)
-    columns[NUM_WINDOWS] = pa.array(num_windows)
-    errors = [("; ".join(dict.fromkeys(problems[row])) if row in problems else None) for row in range(num_rows)]
-    columns[ERROR] = pa.array(errors, pa.string())
-    return pa.table({**columns, **encoded_columns})
+        problems.append(encoded.problems)
+    kept = {name: table.column(name) for name in kept_columns}
+    counts = {NUM_TOKENS: pa.array(num_tokens), NUM_WINDOWS: pa.array(num_windows)}
+    return pa.table({**kept, **counts, ERROR: _error_column(problems, table.num_rows), **columns})
+
+
+def _error_column(problems: Sequence[Mapping[int, str]], num_rows: int) -> pa.Array:
+    """The distinct problems of each row as one message, or null."""
+    by_row: dict[int, dict[str, None]] = defaultdict(dict)
+    for some in problems:
+        for row, problem in some.items():
+            by_row[row][problem] = None
+    return pa.array(["; ".join(by_row[row]) if row in by_row else None for row in range(num_rows)], pa.string())
 
 
 def encode_items(
@@ -104,7 +100,7 @@ def encode_items(
     *,
     with_offsets: bool = False,
 ) -> Encoded:
-    """Tokenize the items, frame them with special tokens and companions, and cut them into windows."""
+    """Tokenize the items, add special tokens and companions, and cut them into windows."""
     if spec.layout == "words":
         body = tokenize_words(items.words, tokenizer)
     else:
@@ -121,18 +117,19 @@ def encode_items(
     num_tokens = np.bincount(row, weights=full_lengths * is_read, minlength=num_rows)
     body, companion = _fit(body, companion, spec)
     frame = _frame(spec, companion, len(row))
-    windows = _windows(body, frame, spec)
+    capacity = spec.window - frame.prefix.lengths - frame.suffix.lengths
+    windows = cut_windows(body.ids.lengths, capacity, spec.stride)
     windows = windows.select(is_read[windows.text])
     counts = np.bincount(row[windows.text], minlength=num_rows)
     sequences = _sequences(body, frame, windows, np.asarray(items.number, dtype=np.int32))
-    column = pa.ListArray.from_arrays(pa.array(offsets_of(counts).astype(np.int32)), sequences)
+    column = list_column(sequences, offsets_of(counts))
     return Encoded(column, num_tokens.astype(np.int32), counts.astype(np.int32), problems)
 
 
 def _token_problems(
     body: Tokens, companion: Ragged | None, items: Items, spec: SequenceSpec, mask_id: int
 ) -> dict[int, str]:
-    """By row, what is wrong with a text that only its tokens show."""
+    """By row, problems of a text that only show in its tokens."""
     name = repr(spec.columns[0])
     problems = {}
     if companion is not None:
@@ -161,18 +158,18 @@ def _frame(spec: SequenceSpec, companion: Ragged | None, num_items: int) -> _Fra
 
 
 def _fit(body: Tokens, companion: Ragged | None, spec: SequenceSpec) -> tuple[Tokens, Ragged | None]:
-    """Cut what has to be cut before there are windows: a text that is truncated, a companion that is too long.
+    """Truncate texts and companions as far as needed before they are cut into windows.
 
-    A pair that fits stays whole. One that does not is cut longest first if it is truncated. Else the companion
-    keeps what the body leaves of the room (the window less its special tokens), or half of the room where that is
-    more: a body of up to half of it stays in one window, and a longer one has at least half of each window.
+    A pair that fits stays whole. With `truncate`, other pairs are cut longest first. Otherwise the companion keeps
+    the room (the window without special tokens) that the body leaves, or half of it if that is more, so that the
+    body has at least half of each window.
     """
     zeros = np.zeros(len(body.ids), dtype=np.int64)
     lengths = body.ids.lengths
     if companion is None:
         room = spec.window - (1 if spec.layout == "prompt" else 2)
         kept = np.minimum(lengths, room) if spec.truncate else lengths
-        # A prompt keeps its end, which is what generation goes on from.
+        # A prompt keeps its end, from which generation continues.
         first = lengths - kept if spec.layout == "prompt" else zeros
         return _cut_tokens(body, first, first + kept), None
     room = spec.window - 4
@@ -189,11 +186,6 @@ def _cut_tokens(tokens: Tokens, begin: NDArray[np.int64], end: NDArray[np.int64]
         return tokens
     index = np.arange(len(tokens.ids))
     return Tokens(*(cut(part, index, begin, end) for part in (tokens.ids, tokens.begins, tokens.ends)))
-
-
-def _windows(body: Tokens, frame: _Frame, spec: SequenceSpec) -> Windows:
-    capacity = spec.window - frame.prefix.lengths - frame.suffix.lengths
-    return cut_windows(body.ids.lengths, capacity, spec.stride)
 
 
 def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np.int32]) -> pa.StructArray:
@@ -219,9 +211,5 @@ def _sequences(body: Tokens, frame: _Frame, windows: Windows, number: NDArray[np
     ]
     arrays = [pa.array(column.astype(np.int32)) for column in columns]
     arrays.append(pa.array(windows.end == body.ids.lengths[text]))
-    arrays += [_list_array(part) for part in (ids, begins, ends)]
+    arrays += [list_column(pa.array(part.values), part.offsets) for part in (ids, begins, ends)]
     return pa.StructArray.from_arrays(arrays, fields=list(WINDOW_TYPE))
-
-
-def _list_array(rows: Ragged) -> pa.ListArray:
-    return pa.ListArray.from_arrays(pa.array(rows.offsets.astype(np.int32)), pa.array(rows.values))

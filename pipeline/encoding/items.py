@@ -1,4 +1,4 @@
-"""The texts that become sequences: read from the columns of a fragment, and checked row by row."""
+"""Read and check the texts that become sequences, from the columns of a fragment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,13 +14,13 @@ from pipeline.tasks.zero_shot_classification import hypotheses
 
 @dataclass
 class Items:
-    """What is read: one item a text or pair, several a row for choices and hypotheses; rows in order.
+    """Texts or pairs of texts in the order of their rows; several a row for choices and hypotheses.
 
     Attributes:
-        row, number: the row, and which of its items it is.
-        texts: the bodies; for the layout "words" they are in `words`.
+        row, number: the row of each item, and its number in the row.
+        texts: the bodies, or `words` for the layout "words".
         companions: the other text of each pair.
-        problems: by row, what cannot be read; such a row has no items.
+        problems: by row, why it cannot be read; such a row has no items.
     """
 
     row: list[int] = field(default_factory=list)
@@ -32,7 +32,7 @@ class Items:
 
 
 def read_items(texts: FragmentTexts, spec: SequenceSpec, is_wanted: NDArray[np.bool_]) -> Items:
-    """Read the rows that are wanted; a null, empty or wrong field is a problem of its row."""
+    """Read the wanted rows; a null, empty or invalid field is a problem of its row."""
     items = Items()
     bodies: Sequence[str | list[str] | Problem] = (
         texts.text_list(spec.columns[0], allow_blank=True)
@@ -60,7 +60,7 @@ def read_items(texts: FragmentTexts, spec: SequenceSpec, is_wanted: NDArray[np.b
 
 
 def _companions(texts: FragmentTexts, spec: SequenceSpec) -> list[list[str] | Problem] | None:
-    """The companions of every row's body; None for layouts without any."""
+    """The companions of each row's body; None for layouts without any."""
     match spec.layout:
         case "pair" | "question":
             return [_listed(text) for text in texts.text(spec.columns[1])]
@@ -75,30 +75,31 @@ def _companions(texts: FragmentTexts, spec: SequenceSpec) -> list[list[str] | Pr
 
 
 def candidate_labels(texts: FragmentTexts, spec: SequenceSpec) -> list[list[str] | Problem]:
-    """The candidates of every row of zero-shot classification."""
+    """The candidate labels of each row for zero-shot classification."""
     if spec.labels:
         return [list(spec.labels)] * texts.num_rows
     return texts.text_list(spec.columns[1])
 
 
 def decoding_context(texts: FragmentTexts, spec: SequenceSpec, with_offsets: bool) -> pa.Array:
-    """What decoding needs of the rows beside the sequences; null where a row has no such thing.
+    """What decoding needs of each row besides the sequences, or null.
 
-    The text that spans are cut from (strings), the number of words (int32) where a text is split, or the
-    candidates of zero-shot classification (lists of strings); all null for specs that need nothing.
+    The text that spans are cut from (string), the number of words of a split text (int32), or the candidate labels
+    of zero-shot classification (list of strings).
     """
-    values: Sequence[object] = []
     match spec.layout:
         case "words":
             words = texts.text_list(spec.columns[0], allow_blank=True)
-            return pa.array([None if isinstance(w, Problem) else len(w) for w in words], pa.int32())
+            return _nullable([w if isinstance(w, Problem) else len(w) for w in words], pa.int32())
         case "hypotheses":
-            values = candidate_labels(texts, spec)
-            return pa.array([None if isinstance(v, Problem) else v for v in values], pa.list_(pa.string()))
+            return _nullable(candidate_labels(texts, spec), pa.list_(pa.string()))
         case _ if with_offsets:
-            values = texts.text(spec.columns[0])
-            return pa.array([None if isinstance(v, Problem) else v for v in values], pa.string())
+            return _nullable(texts.text(spec.columns[0]), pa.string())
     return pa.nulls(texts.num_rows)
+
+
+def _nullable(values: Sequence[object], type_: pa.DataType) -> pa.Array:
+    return pa.array([None if isinstance(value, Problem) else value for value in values], type_)
 
 
 def _listed(text: str | Problem) -> list[str] | Problem:

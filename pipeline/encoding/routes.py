@@ -1,4 +1,4 @@
-"""Which heads each row asks for, as its route column says. Pure functions."""
+"""Read from the route column which heads each row asks for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,17 +12,14 @@ from pipeline.encoding.row_texts import Problem, route_field
 
 @dataclass(frozen=True)
 class Routes:
-    """Attributes:
-    wanted: bool `[rows, heads]`, which heads each row asks for.
-    errors: by row, what is wrong with its route.
-    """
+    """The heads that each row asks for, bool `[rows, heads]`; and by row, what is wrong with its route."""
 
     wanted: NDArray[np.bool_]
     errors: dict[int, str]
 
 
 def route_rows(table: pa.Table, route: str | None, head_names: Sequence[str]) -> Routes:
-    """Read a route column (names or lists of names); without one, and for a null, a row gets all heads."""
+    """Read a route column of names or lists of names; without one, and for a null, a row gets all heads."""
     wanted = np.ones((table.num_rows, len(head_names)), dtype=bool)
     errors: dict[int, str] = {}
     index = {name: i for i, name in enumerate(head_names)}

@@ -1,4 +1,4 @@
-"""Reads the texts and lists of texts of a fragment's columns, row by row, and says what is wrong with a row."""
+"""Read texts and lists of texts from columns; what is wrong with a row is a `Problem` in its place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,12 +18,7 @@ _ROUTE = "names of heads"
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one row of a column. Names the column, and never shows what the row holds.
-
-    Attributes:
-        column: name or dotted path.
-        found: a predicate: "is null".
-    """
+    """What is wrong with one row of a column, without the row's content; `found` is a phrase like "is null"."""
 
     column: str
     found: str
@@ -34,9 +29,9 @@ class Problem:
 
 
 def text_field(table: pa.Table, path: str) -> list[str | Problem]:
-    """The text of each row at `path`; a Problem where it is null, empty, blank, not UTF-8 or no text at all.
+    """The text of each row at `path`; a Problem if it is null, empty, blank, not UTF-8 or not text.
 
-    Raises KeyError where the table has no such column.
+    Raises KeyError if the table has no such column.
     """
     column = column_at(table, path)
     if not _is_text_or_null(column.type):
@@ -47,8 +42,8 @@ def text_field(table: pa.Table, path: str) -> list[str | Problem]:
 def text_list_field(table: pa.Table, path: str, *, allow_blank: bool = False) -> list[list[str] | Problem]:
     """The list of texts of each row at `path`.
 
-    A Problem where a list is null or empty, or one of its texts is null, not UTF-8 or, unless `allow_blank`,
-    empty or blank. Raises KeyError where the table has no such column.
+    A Problem if the list is null or empty, or one of its texts is null, not UTF-8 or, unless `allow_blank`, empty
+    or blank. Raises KeyError if the table has no such column.
     """
     column = column_at(table, path)
     if pa.types.is_null(column.type):
@@ -59,12 +54,7 @@ def text_list_field(table: pa.Table, path: str, *, allow_blank: bool = False) ->
 
 
 class FragmentTexts:
-    """The columns of a fragment as texts: each is read and checked once, however many heads read it.
-
-    Attributes:
-        text: `text_field` of a path.
-        text_list: `text_list_field` of a path.
-    """
+    """`text_field` and `text_list_field` of a fragment, cached: each column is read and checked only once."""
 
     def __init__(self, table: pa.Table) -> None:
         self.num_rows: int = table.num_rows
@@ -72,7 +62,7 @@ class FragmentTexts:
         self.text_list = cache(partial(text_list_field, table))
 
     def text_columns(self, paths: Sequence[str]) -> list[list[str] | Problem]:
-        """The texts of several columns as one list a row; the first Problem where a row has any."""
+        """The texts of several columns as a list for each row; or its first Problem."""
         rows = zip(*(self.text(path) for path in paths), strict=True)
         return [
             next((value for value in row if isinstance(value, Problem)), [v for v in row if isinstance(v, str)])
@@ -81,9 +71,9 @@ class FragmentTexts:
 
 
 def route_field(table: pa.Table, path: str) -> list[list[str] | Problem | None]:
-    """The heads that each row names at `path`, a string or a list of strings; None where it is null.
+    """The heads that each row names at `path`, as a string or a list of strings; None for a null.
 
-    A Problem where a name is null or not UTF-8. Raises KeyError where the table has no such column.
+    A Problem if a name is null or not UTF-8. Raises KeyError if the table has no such column.
     """
     column = column_at(table, path)
     if pa.types.is_null(column.type):
@@ -100,7 +90,7 @@ def _is_text_or_null(type_: pa.DataType) -> bool:
 
 
 def _lists(column: pa.ChunkedArray) -> list[list[str | UnicodeDecodeError | None] | None]:
-    """The lists of a column, value by value; None for a null."""
+    """The lists of a column; None for a null."""
     lists: list[list[str | UnicodeDecodeError | None] | None] = []
     for chunk in column.chunks:
         items = iter(text_values(pa.chunked_array([pc.list_flatten(chunk)])))
@@ -140,7 +130,7 @@ def _checked_names(names: list[str | UnicodeDecodeError | None], path: str) -> l
 
 
 def _fault(value: str | UnicodeDecodeError | None) -> str:
-    """What is wrong with a value that is no text, or only blanks."""
+    """What is wrong with a value that is not a text, or blank."""
     if value is None:
         return "null"
     if isinstance(value, UnicodeDecodeError):

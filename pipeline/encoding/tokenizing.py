@@ -1,4 +1,4 @@
-"""Texts -> token ids without special tokens; also very long texts, and texts that are split into words."""
+"""Tokenize texts of any length, or texts that are split into words, without special tokens."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,18 +10,15 @@ from model.tokenizer.special_tokens import MASK_TOKEN
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.ragged import Ragged, offsets_of, ranges
 
-# What is tokenized at once: sentencepiece's lattice takes some hundred bytes a character.
+# The most characters tokenized at once: sentencepiece's lattice takes some hundred bytes a character.
 MAX_PIECE_CHARS = 100_000
-# White space to Python, but nothing at all to the tokenizer: a cut there would make two words of one.
+# White space in Python, but dropped by the tokenizer: a cut here would split a word.
 _DROPPED = frozenset("\x0b\x1c\x1d\x1e\x1f\x85")
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Token ids of some texts, and where each token stands.
-
-    `begins`, `ends`: half-open characters of the text; for texts in words, the word's number and the next.
-    """
+    """Token ids of texts, with their half-open character offsets, or numbers of words for split texts."""
 
     ids: Ragged
     begins: Ragged
@@ -35,7 +32,7 @@ def tokenize_texts(
     with_offsets: bool,
     parsed_tokens: Collection[str] = (),
 ) -> Tokens:
-    """Tokens of each text, cut nowhere. Without offsets, `begins` and `ends` are zeros."""
+    """All tokens of each text. Without offsets, `begins` and `ends` are zeros."""
     pieces: list[str] = []
     shifts: list[int] = []
     num_pieces = []
@@ -45,11 +42,7 @@ def tokenize_texts(
         shifts += cuts[:-1]
         num_pieces.append(len(cuts) - 1)
     encoded = tokenizer.encode_batch(
-        pieces,
-        max_length=None,
-        add_special_tokens=False,
-        return_offsets=with_offsets,
-        parsed_tokens=parsed_tokens,
+        pieces, max_length=None, add_special_tokens=False, return_offsets=with_offsets, parsed_tokens=parsed_tokens
     )
     offsets = encoded.row_offsets[offsets_of(np.array(num_pieces, dtype=np.int64))]
     if encoded.begins is None or encoded.ends is None:
@@ -64,7 +57,7 @@ def tokenize_texts(
 
 
 def tokenize_words(texts: Sequence[Sequence[str]], tokenizer: XLMRobertaXLTokenizer) -> Tokens:
-    """Tokens of texts that are split into words: each word is tokenized by itself, with a blank before it."""
+    """Tokens of texts that are split into words. Each word is tokenized separately, as after a blank."""
     num_words = np.array([len(words) for words in texts], dtype=np.int64)
     flat = tokenize_texts([word for words in texts for word in words], tokenizer, with_offsets=False)
     offsets = flat.ids.offsets[offsets_of(num_words)]
@@ -74,11 +67,10 @@ def tokenize_words(texts: Sequence[Sequence[str]], tokenizer: XLMRobertaXLTokeni
 
 
 def pieces_of_text(text: str, max_chars: int) -> list[int]:
-    """Where to cut a long text before it is tokenized: offsets that begin with 0 and end with its length.
+    """Offsets at which to cut a long text before it is tokenized, from 0 to its length.
 
-    Cuts fall before white space where there is any in the last tenth of a piece: the tokenizer marks the
-    beginning of a piece as it marks white space, so that the tokens stay those of the whole text. Elsewhere they
-    keep out of `<mask>`.
+    Cuts are before white space if there is any in the last tenth of a piece. As the tokenizer marks the beginning
+    of a piece like white space, this does not change the tokens. Other cuts only avoid `<mask>`.
     """
     cuts = [0]
     while len(text) - cuts[-1] > max_chars:
@@ -93,6 +85,6 @@ def _is_blank(char: str) -> bool:
 
 
 def _before_mask(text: str, offset: int) -> int:
-    """The offset, or the beginning of the `<mask>` that it would cut."""
+    """The offset, or the beginning of a `<mask>` around it."""
     begin = text.find(MASK_TOKEN, max(0, offset - len(MASK_TOKEN) + 1), offset + len(MASK_TOKEN) - 1)
     return offset if begin == -1 else begin

@@ -1,1 +1,1 @@
-"""Heads: tasks joined with checkpoints, and what can be refused before Ray starts."""
+"""Heads: tasks joined with checkpoints, and all checks of them before Ray starts."""

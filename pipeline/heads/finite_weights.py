@@ -1,7 +1,7 @@
-"""Whether the weights of a job are finite, in their files and in `model.dtype`: found out before any work.
+"""Check before any work that all weights of a job are finite, in their files and in `model.dtype`.
 
-Without their sign, the bits of floating-point numbers are ordered as the numbers are, with infinity behind all of
-them and NaN behind infinity. So the largest bits of a tensor tell, and they are found at the speed of memory.
+The bits of floating-point numbers without the sign are ordered like the numbers, with infinity and NaN at the end.
+So it is enough to find the largest bits of a tensor, at memory bandwidth.
 """
 
 import os
@@ -23,29 +23,18 @@ from pipeline.errors import ConfigError
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, trunk_field, weights_field
 
-# Numbers that a thread takes at a time; and those that stay in cache for the second look at them.
+# Numbers per task of a thread, and per block, which stays in cache for the second of its two passes.
 _TASK_SIZE = 2**22
 _BLOCK_SIZE = 2**17
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_ORDERED = (
-    torch.float64,
-    torch.float32,
-    torch.bfloat16,
-    torch.float16,
-    torch.float8_e4m3fn,
-    torch.float8_e5m2,
-)
+_FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+_ORDERED = (*_FLOATS, torch.float8_e4m3fn, torch.float8_e5m2)
 
 
 def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
-    """Check the tensors that trunks and heads are made of, on all cores; others do not matter.
+    """Check the tensors of trunks and heads (before equal trunks are shared), on all cores.
 
-    Args:
-        heads: before equal trunks are shared.
-
-    Raises:
-        ConfigError: a tensor holds NaN or infinity, or a number that becomes infinite in `model.dtype`; it
-            names field, file and tensor.
+    Raises ConfigError if a tensor has NaN or infinity, or a number that becomes infinite in `model.dtype`.
     """
     checkpoints: dict[str, Checkpoint] = {}
     checked: set[tuple[str, str]] = set()
@@ -61,7 +50,7 @@ def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
 
 
 def _parameters(job: JobConfig, heads: Sequence[Head]) -> Iterator[tuple[str, StoredParameter, str]]:
-    """Each parameter, with its directory and the field of the job that names this directory."""
+    """Each parameter, with its directory and the job's field that names the directory."""
     trunks = {head.trunk: build_trunk(head.trunk, ShardGroup()) for head in heads}
     own = {path: parameters_of(trunk) for path, trunk in trunks.items()}
     for head in heads:
@@ -80,9 +69,9 @@ def _require_finite(checkpoint: Checkpoint, name: str, field: str, model_dtype: 
     tensor = checkpoint.read(name)
     if not tensor.is_floating_point():
         return
-    # "auto" comes to bfloat16 or float32, whose largest numbers are about the same.
+    # "auto" stands for bfloat16 or float32, whose largest numbers are about the same.
     dtype = Precision.named("bfloat16" if model_dtype == "auto" else model_dtype).dtype
-    # The other float8 dtypes have NaN among their negative numbers.
+    # Other float8 dtypes encode NaN as negative zero.
     tensor = tensor if tensor.dtype in _ORDERED else tensor.float()
     largest = largest_bits(tensor, pool)
     if largest < first_bits_beyond(dtype, tensor.dtype):
@@ -102,7 +91,7 @@ def _require_finite(checkpoint: Checkpoint, name: str, field: str, model_dtype: 
 
 
 def largest_bits(tensor: Tensor, pool: Executor) -> int:
-    """The largest bits of a floating-point tensor of any shape, as an integer without the sign."""
+    """The largest bits, without the sign, of a floating-point tensor of any shape, as an integer."""
     bits: NDArray[np.signedinteger] = (
         tensor.detach().contiguous().view(_INTEGERS[tensor.itemsize]).numpy().reshape(-1)
     )
@@ -111,7 +100,7 @@ def largest_bits(tensor: Tensor, pool: Executor) -> int:
 
 
 def _largest_of(bits: NDArray[np.signedinteger]) -> int:
-    """As signed integers, positive numbers have the maximum; as unsigned ones, negative numbers, if any."""
+    """The maximum of positive numbers is that of signed integers; of negative numbers, of unsigned integers."""
     without_sign = int(np.iinfo(bits.dtype).max)
     unsigned = bits.view(f"u{bits.itemsize}")
     blocks = (slice(begin, begin + _BLOCK_SIZE) for begin in range(0, len(bits), _BLOCK_SIZE))
@@ -120,7 +109,7 @@ def _largest_of(bits: NDArray[np.signedinteger]) -> int:
 
 @cache
 def first_bits_beyond(dtype: torch.dtype, stored: torch.dtype) -> int:
-    """The least bits of `stored`, as an integer, whose number is not finite once it is converted to `dtype`."""
+    """The smallest bits of a `stored` number that is not finite after conversion to `dtype`, as an integer."""
     positive = range(2 ** (8 * stored.itemsize - 1) - 1)
     return bisect_left(
         positive, True, key=lambda bits: not bool(_number(bits, stored).to(dtype).double().isfinite())

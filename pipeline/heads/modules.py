@@ -1,4 +1,4 @@
-"""The torch modules of trunks and heads, without their weights: which a task needs, and their names on disk."""
+"""Build the torch modules of trunks and heads, without weights."""
 
 import torch
 from torch import nn
@@ -7,16 +7,16 @@ from model import ShardGroup, XLMRobertaXLModel
 from pipeline.heads.resolve import Head, read_config
 
 HeadModules = dict[str, nn.Module]
-"""A head's modules in the order in which they are applied, by their names in checkpoints."""
+"""A head's modules in the order of their application, by their names in checkpoints."""
 
 
 def build_trunk(path: str, group: ShardGroup) -> XLMRobertaXLModel:
-    """A rank's part of a trunk (on the meta device)."""
+    """A rank's slice of a trunk, on the meta device."""
     with torch.device("meta"):
         return XLMRobertaXLModel(read_config(path, "trunk"), add_pooling_layer=False, group=group)
 
 
 def build_head(head: Head, trunk: XLMRobertaXLModel) -> HeadModules:
-    """A head's modules (on the meta device); none for a head that only pools."""
+    """A head's modules, on the meta device; empty for a head that only pools."""
     with torch.device("meta"):
         return head.task.build_modules(head.options, head.config, trunk)

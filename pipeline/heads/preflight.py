@@ -1,4 +1,4 @@
-"""Whether a job's trunks, heads and tokenizer can do what it asks of them: found out before any work."""
+"""Check before any work that a job's trunks, heads and tokenizer are complete and fit together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ from pipeline.heads.weights_fit import count_unused, refuse_unfit_head, refuse_u
 
 @dataclass(frozen=True)
 class Findings:
-    """What is no reason to refuse a job, a line each.
+    """Messages about a valid job.
 
     Attributes:
-        warnings: to be told before a run: weight files that are passed over, a tokenizer that may be another.
-        unused: tensors that nobody reads, by directory and prefix, for the plan.
+        warnings: about ignored weight files, and a tokenizer that may be the wrong one.
+        unused: unused tensors, by directory and prefix.
     """
 
     warnings: list[str]
@@ -27,13 +27,9 @@ class Findings:
 
 
 def require_runnable(job: JobConfig, heads: Sequence[Head]) -> Findings:
-    """Check what a rank would otherwise stumble over when it loads its shard or gets its first batch.
+    """Check what would otherwise fail on the ranks; `heads` are before equal trunks are shared.
 
-    Args:
-        heads: before equal trunks are shared.
-
-    Raises:
-        ConfigError: names the field of the trunk, head or tokenizer, what was found and what is needed.
+    Raises ConfigError, which names the field of the trunk, head or tokenizer.
     """
     trunks: dict[str, str] = {}
     for head in heads:
@@ -57,10 +53,9 @@ def require_runnable(job: JobConfig, heads: Sequence[Head]) -> Findings:
 
 
 def _require_tensors(job: JobConfig, heads: Sequence[Head], trunks: Mapping[str, str]) -> dict[str, Checkpoint]:
-    """Refuse trunks and heads that are not complete, or do not fit their configurations.
+    """Refuse trunks and heads that are incomplete, or do not fit their configurations.
 
-    Returns:
-        the checkpoints by directory; what is loaded of them is marked as used.
+    Returns the checkpoints by directory, with all tensors that will be loaded marked as used.
     """
     checkpoints = {}
     for trunk, field in trunks.items():
@@ -96,7 +91,7 @@ def _open(directory: str, field: str) -> Checkpoint:
 def _require_float8_sizes(directory: str, tensor_parallel_size: int) -> None:
     config = read_config(directory, "model.path")
     num_heads, multiple = config.num_attention_heads, FLOAT8_MULTIPLE
-    # Ranks may have numbers of heads that differ by one.
+    # The numbers of heads of two ranks may differ by one.
     has_equal_heads = num_heads % tensor_parallel_size == 0
     attention_unit = config.head_size * (num_heads // tensor_parallel_size if has_equal_heads else 1)
     if (

@@ -1,4 +1,4 @@
-"""Heads as they will be run: configuration joined with what their weights' directories say."""
+"""Resolve the heads of a job: join their options with the configurations of their checkpoints."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pipeline.tasks.contract import SequenceSpec, Task
 
 @dataclass(frozen=True)
 class Head:
-    """One output column: its options, what it reads, the trunk it sits on, and the weights' own configuration."""
+    """One output column: its options, what it reads, its trunk's directory, and its weights' configuration."""
 
     name: str
     options: HeadConfig
@@ -26,20 +26,19 @@ class Head:
 
     @property
     def task(self) -> Task[Any]:
-        """What the head does."""
+        """The head's task."""
         return TASKS[self.options.task]
 
     @property
     def output_type(self) -> pa.DataType:
-        """Arrow type of the head's column."""
+        """The Arrow type of the head's column."""
         return self.task.output_type(self.options, self.config)
 
 
 def resolve_heads(job: JobConfig) -> list[Head]:
-    """The heads of a job in the order of its file, checked against the configurations of their checkpoints.
+    """The heads of a job, in the order of its file.
 
-    Raises:
-        ConfigError: a configuration is missing, or a head does not fit its trunk; names head and field.
+    Raises ConfigError if a configuration is missing, or a head does not fit its weights or trunk.
     """
     heads = [_resolve_head(name, options, job) for name, options in job.heads.items()]
     for head in heads:
@@ -72,7 +71,7 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
 
 
 def read_config(directory: str, field: str) -> XLMRobertaXLConfig:
-    """`config.json` of a directory that a field of the job names."""
+    """The configuration in a directory, which `field` of the job names."""
     try:
         config = XLMRobertaXLConfig.from_pretrained(directory)
     except (OSError, ValueError) as error:
@@ -91,13 +90,13 @@ def trunk_field(name: str, options: HeadConfig) -> str:
 
 
 def weights_field(name: str, options: HeadConfig, model_path: str) -> str:
-    """The key of the job file that names a head's weights: that of its trunk, where they are not named apart."""
+    """The key of the job file that names a head's weights; that of its trunk by default."""
     is_apart = options.weights != (options.trunk or model_path)
     return f"heads.{name}.weights" if is_apart else trunk_field(name, options)
 
 
 def _check_weights(head: Head, field: str) -> None:
-    """Refuse labels that a task cannot be done with; `field` names the weights."""
+    """Refuse labels that do not suit the task; `field` names the weights."""
     field, config = f"{field}: {head.options.weights}", head.config
     if sorted(config.id2label) != list(range(config.num_labels)):
         raise ConfigError(
@@ -111,10 +110,10 @@ def _check_weights(head: Head, field: str) -> None:
 
 
 def sequence_specs(heads: Sequence[Head]) -> list[SequenceSpec]:
-    """The distinct specs, in the order of the heads."""
+    """The distinct specs of the heads, in order."""
     return list(dict.fromkeys(head.sequence_spec for head in heads))
 
 
 def output_types(heads: Sequence[Head]) -> Mapping[str, pa.DataType]:
-    """Arrow type of each head's column, by name."""
+    """The Arrow type of each head's column, by name."""
     return {head.name: head.output_type for head in heads}

@@ -1,4 +1,4 @@
-"""Trunks by content: equal ones are loaded once, and a head is not put on a trunk that it was not trained on."""
+"""Share trunks of equal content, and refuse heads on a trunk that they were not trained with."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,17 +14,15 @@ from model.modeling.loading import is_of_trunk
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field
 
-# What changes the results of equal weights.
+# Options that change the results of equal weights.
 _OPTIONS = ("num_attention_heads", "hidden_act", "layer_norm_eps", "pad_token_id", "is_decoder")
 
 
 def share_trunks(heads: Sequence[Head]) -> list[Head]:
-    """The heads, with one path for all trunks of equal content; nothing is read where all is in one directory.
+    """The heads, with the same path for all trunks of equal weights and options.
 
-    Equal are weights, and what else the results depend on (an encoder and a decoder may have the same weights).
-
-    Raises:
-        ConfigError: the weights of a head hold a trunk that differs from the one that it is put on.
+    Reads nothing if all is in one directory. Raises ConfigError if the weights of a head contain a trunk that
+    differs from the head's trunk.
     """
     directories = dict.fromkeys(path for head in heads for path in (head.trunk, head.options.weights))
     if len(directories) == 1:
@@ -61,7 +59,7 @@ def _digest(directory: str, field: str) -> str:
 
 @cache
 def trunk_digest(directory: str) -> str:
-    """SHA-256 of names, shapes, dtypes and values of embeddings and encoder; the files are read as streams."""
+    """SHA-256 of names, shapes, dtypes and values of embeddings and encoder."""
     checkpoint = Checkpoint(directory)
     digest = hashlib.sha256()
     for name in sorted(checkpoint.names, key=canonical):
@@ -74,4 +72,4 @@ def trunk_digest(directory: str) -> str:
 
 
 _NOTHING = hashlib.sha256().hexdigest()
-"""The digest of a checkpoint that holds a head alone."""
+"""The digest of a checkpoint without a trunk."""

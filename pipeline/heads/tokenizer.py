@@ -1,4 +1,4 @@
-"""The tokenizer of a job, which all of its heads share."""
+"""Load the tokenizer of a job, which all of its heads share."""
 
 from functools import cache
 
@@ -7,5 +7,5 @@ from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 
 @cache
 def load_tokenizer(directory: str) -> XLMRobertaXLTokenizer:
-    """The tokenizer of a model directory; once a process, as reading it takes longer than a fragment."""
+    """The tokenizer of a model directory; cached, as loading it takes longer than tokenizing a fragment."""
     return XLMRobertaXLTokenizer.from_pretrained(directory)

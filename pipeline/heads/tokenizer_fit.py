@@ -1,4 +1,4 @@
-"""Whether the tokenizer of a job is the one that its trunks and heads were trained with."""
+"""Check that a job's tokenizer is the one that its trunks and heads were trained with."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,21 +10,15 @@ from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field, weights_field
 from pipeline.heads.tokenizer import load_tokenizer
 
-# Embeddings are filled up to a multiple of a power of two, for the sake of fast products: at most this one.
+# Embeddings are often padded to a multiple of a power of two, for faster products: at most of this one.
 MAX_FILL_MULTIPLE = 1024
 
 
 def check_tokenizer(job: JobConfig, heads: Sequence[Head], trunks: Mapping[str, str]) -> list[str]:
-    """Compare the tokenizer of `model.path` with the rows of every trunk's embeddings and with heads' tokenizers.
+    """Compare the tokenizer with the size of the trunks' embeddings, and with the tokenizers of heads.
 
-    Args:
-        trunks: by directory of a trunk, the field of the job that names it.
-
-    Returns:
-        warnings.
-
-    Raises:
-        ConfigError: no tokenizer, more pieces than rows, or a head that was trained with other pieces.
+    `trunks` are directories with the job's fields that name them. Returns warnings. Raises ConfigError if there is
+    no tokenizer, it has more pieces than the embeddings have rows, or a head was trained with another one.
     """
     try:
         tokenizer = load_tokenizer(job.model.path)
@@ -50,17 +44,13 @@ def check_tokenizer(job: JobConfig, heads: Sequence[Head], trunks: Mapping[str, 
 
 
 def is_filled_up(num_pieces: int, num_rows: int) -> bool:
-    """Whether the rows are the pieces, filled up to a multiple of 1 or 2 or 4 … or 1,024 (250,880 for 250,002)."""
-    multiple = 1
-    while multiple <= MAX_FILL_MULTIPLE:
-        if num_rows == -(-num_pieces // multiple) * multiple:
-            return True
-        multiple *= 2
-    return False
+    """Whether the rows are the pieces, padded to a multiple of 1 or 2 or 4 … or 1,024 (250,880 for 250,002)."""
+    multiples = (2**n for n in range(MAX_FILL_MULTIPLE.bit_length()))
+    return any(num_rows == -(-num_pieces // multiple) * multiple for multiple in multiples)
 
 
 def _require_same_pieces(head: Head, model_path: str, tokenizer: XLMRobertaXLTokenizer) -> None:
-    """Refuse a head or trunk in whose directory lies another tokenizer, which gives the tokens other ids."""
+    """Refuse a head or trunk with another tokenizer in its directory, which assigns other ids."""
     options = head.options
     fields = {
         head.trunk: trunk_field(head.name, options),
@@ -74,7 +64,7 @@ def _require_same_pieces(head: Head, model_path: str, tokenizer: XLMRobertaXLTok
         try:
             pieces = XLMRobertaXLTokenizer(own).get_vocab()
         except ValueError:
-            # Nobody reads it: a pointer of Git LFS, for example.
+            # Not a tokenizer, but a pointer of Git LFS, for example.
             continue
         if pieces != tokenizer.get_vocab():
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Whether the stored tensors of trunks and heads are those that will be loaded: found out from headers alone."""
+"""Check from the headers of checkpoints that all tensors of trunks and heads are there, in the right shapes."""
 
 import json
 from collections import Counter
@@ -15,15 +15,14 @@ from model.modeling.loading import is_of_trunk, refuse_missing_trunk
 from pipeline.heads.modules import build_head, build_trunk
 from pipeline.heads.resolve import Head, read_config
 
-# Weights of the dtypes that a checkpoint is trained or stored in; quantized ones are codes that need their scales.
+# Dtypes of unquantized weights.
 _WEIGHT_DTYPES = ("float64", "float32", "bfloat16", "float16")
 
 
 def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
     """Compare all tensors of a trunk with `config.json`, and mark them as used.
 
-    Raises:
-        CheckpointError: a tensor is missing, or has another shape or dtype.
+    Raises CheckpointError if a tensor is missing, or has another shape or dtype.
     """
     config = read_config(directory, "trunk")
     _require_num_attention_heads(directory)
@@ -40,7 +39,7 @@ def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
 
 
 def _require_num_attention_heads(directory: str) -> None:
-    """No shape tells into how many heads attention is divided: a default would give plausible wrong values."""
+    """The number of attention heads shows in no shape, and a default would give plausible wrong values."""
     values = json.loads((Path(directory) / CONFIG_FILE).read_text(encoding="utf-8"))
     if "num_attention_heads" not in values:
         raise CheckpointError(
@@ -50,13 +49,9 @@ def _require_num_attention_heads(directory: str) -> None:
 
 
 def refuse_unfit_head(head: Head, checkpoint: Checkpoint) -> list[str]:
-    """Compare all tensors of a head with `config.json`, and mark them as used.
+    """Compare all tensors of a head with `config.json`, mark them as used, and return the names of missing ones.
 
-    Returns:
-        names of tensors that are missing.
-
-    Raises:
-        CheckpointError: a tensor has another shape or dtype than the head's configuration says.
+    Raises CheckpointError if a tensor has another shape or dtype than in the head's configuration.
     """
     trunk = build_trunk(head.trunk, ShardGroup())
     modules = build_head(head, trunk)
@@ -78,7 +73,7 @@ def refuse_unfit_head(head: Head, checkpoint: Checkpoint) -> list[str]:
 def _missing_tensors(
     modules: Iterable[tuple[str, nn.Module]], checkpoint: Checkpoint, *, tied: nn.Parameter | None = None
 ) -> list[str]:
-    """Names of the modules' parameters that are not stored under any name; `tied` need not be stored."""
+    """Names of the modules' parameters that are not stored; `tied` need not be stored."""
     return [
         entry.names[0]
         for prefix, module in modules
@@ -97,10 +92,9 @@ def _refuse_quantized(names: Iterable[str], checkpoint: Checkpoint) -> None:
 
 
 def count_unused(checkpoint: Checkpoint, *, is_trunk: bool) -> str | None:
-    """What nobody reads, by prefix, with counts: `lm_head.* (5 tensors)`; None if all is read.
+    """Unused tensors by prefix, with counts: `lm_head.* (5 tensors)`; None if there are none.
 
-    Args:
-        is_trunk: a job reads the trunk of this checkpoint; else the trunk is the same as the one that is read.
+    Unless `is_trunk`, the trunk in this checkpoint equals the one that is read elsewhere, and is not counted.
     """
     prefixes = Counter(_prefix(name) for name in checkpoint.unused if is_trunk or not is_of_trunk(name))
     return ", ".join(f"{prefix}.* ({n} tensor{'s' * (n > 1)})" for prefix, n in prefixes.items()) or None

@@ -1,1 +1,1 @@
-"""The input: listing, footers, schema, cutting into fragments, planning, reading."""
+"""The input files: listing, footers, schema, cutting into fragments, planning, reading."""

@@ -1,7 +1,8 @@
-"""What an input column must be like for what reads it: there, once, and of a type that holds it."""
+"""Check that an input column is there, once, and of a type that can be read as text or as names of heads."""
 
 from difflib import get_close_matches
 from textwrap import shorten
+from typing import Literal
 
 import pyarrow as pa
 
@@ -9,12 +10,15 @@ from pipeline.arrays.column_types import plain_type
 from pipeline.arrays.nested_columns import all_paths, find_path, is_list_like, nearest_parent, path_type
 from pipeline.arrays.text_columns import is_text
 from pipeline.errors import InputError
+from pipeline.tasks.sections import Shape
+
+_REMEDY = "name another column, or cast it when the file is written"
 
 
 def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:
-    """Type of a column of `file`, or of the field that a dotted path leads to.
+    """The type of the column or nested field at a path.
 
-    Raises InputError where it is missing, naming the nearest, or there twice.
+    Raises InputError if it is missing, with a suggestion, or there twice.
     """
     steps = find_path(schema, column)
     if steps is None:
@@ -29,7 +33,7 @@ def require_column(schema: pa.Schema, column: str, file: str) -> pa.DataType:
 
 
 def _what_is_there(schema: pa.Schema, column: str) -> str:
-    """The nearest columns to one that is missing."""
+    """A suggestion for a missing column, and the columns of the file or the type of the field above."""
     paths = list(all_paths(schema))
     nearest = [path for path in paths if path.casefold() == column.casefold()]
     nearest = nearest or get_close_matches(column, paths, n=1)
@@ -40,41 +44,21 @@ def _what_is_there(schema: pa.Schema, column: str) -> str:
     return f"{guess}{above[0]!r} has type {shorten(str(above[1]), 200, placeholder=' ...>')}"
 
 
-def require_text_column(schema: pa.Schema, column: str, file: str) -> None:
-    """Check that a column holds text: strings or UTF-8 bytes, plain, large, view or dictionary.
+def require_shape(schema: pa.Schema, column: str, file: str, shape: Shape | Literal["heads"]) -> None:
+    """Check that a column holds text (string or binary), lists of text, or names of heads, in any encoding.
 
-    Raises InputError where it is missing or of another type.
+    Raises InputError if it is missing or has another type.
     """
     found = require_column(schema, column, file)
-    if not is_text(found):
-        raise InputError(
-            f"{file}: column {column!r} has type {found}, expected string (or binary holding "
-            "UTF-8); name another column, or cast it when the file is written"
-        )
-
-
-def require_text_list_column(schema: pa.Schema, column: str, file: str) -> None:
-    """Check that a column holds lists (plain, large, fixed-size or view) of text.
-
-    Raises InputError where it is missing or of another type.
-    """
-    found = require_column(schema, column, file)
-    if not is_list_like(found) or not is_text(found.value_type):
-        raise InputError(
-            f"{file}: column {column!r} has type {found}, expected list<string> (or lists of binary "
-            "holding UTF-8); name another column, or cast it when the file is written"
-        )
-
-
-def require_route_column(schema: pa.Schema, column: str, file: str) -> None:
-    """Check that a column names heads: strings or lists of strings (or nothing but nulls).
-
-    Raises InputError where it is missing or of another type.
-    """
-    found = require_column(schema, column, file)
-    item = plain_type(found.value_type if is_list_like(found) else found)
-    if item not in (pa.string(), pa.null()):
-        raise InputError(
-            f"{file}: column {column!r} has type {found}, expected string or list<string>: the names of the heads "
-            "that the row wants"
-        )
+    item = found.value_type if is_list_like(found) else found
+    match shape:
+        case "text":
+            fits, expected = is_text(found), f"string (or binary holding UTF-8); {_REMEDY}"
+        case "list of text":
+            fits = is_list_like(found) and is_text(item)
+            expected = f"list<string> (or lists of binary holding UTF-8); {_REMEDY}"
+        case "heads":
+            fits = plain_type(item) in (pa.string(), pa.null())
+            expected = "string or list<string>: the names of the heads that the row wants"
+    if not fits:
+        raise InputError(f"{file}: column {column!r} has type {found}, expected {expected}")

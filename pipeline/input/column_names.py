@@ -1,4 +1,4 @@
-"""Names that the columns of an output cannot have side by side: equal ones, and those that differ only in case."""
+"""Clashes between names of output columns: equal names, and names that differ only in case."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -10,7 +10,7 @@ _REMEDY = "list the columns to carry, without it, in input.columns"
 
 
 def column_name_problems(file: str, carried: Sequence[str], heads: Iterable[str]) -> Iterator[str]:
-    """Carried columns of a file that clash with those of every row, with a head or with one another."""
+    """Carried columns of a file that clash with reserved names, heads or one another."""
     heads = list(heads)
     for name in carried:
         reserved = reserved_name_problem(name)
@@ -34,9 +34,9 @@ def column_name_problems(file: str, carried: Sequence[str], heads: Iterable[str]
 def key_name_problems(
     partitions: Iterable[Mapping[str, str | None]], carried: Sequence[str], heads: Iterable[str]
 ) -> Iterator[str]:
-    """Keys of folders, which the output has too, that clash with a column or with one another.
+    """Hive partition columns, which the output has too, that clash with columns or one another.
 
-    A carried column of the same name is no problem: its values are known to be those of the folders.
+    A carried column of the same name does not clash: it is known to have the values of the folders.
     """
     heads = list(heads)
     keys = dict.fromkeys(key for partition in partitions for key in partition)
@@ -61,7 +61,7 @@ def key_name_problems(
 
 
 def field_name_problems(file: str, path: str, type_: pa.DataType) -> Iterator[str]:
-    """Fields within a carried column, at any depth, that differ only in case from one beside them."""
+    """Sibling fields within a carried column, at any depth, that differ only in case."""
     if isinstance(type_, pa.BaseExtensionType):
         type_ = type_.storage_type
     fields = [type_.field(index) for index in range(type_.num_fields)]

@@ -1,8 +1,8 @@
-"""Which columns of a Parquet file with a plain footer are encrypted.
+"""Find the encrypted columns of a Parquet file with a plaintext footer.
 
-Arrow ends the process where it is asked about such a column, so the footer is read here: the Thrift struct
-FileMetaData (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift) in the compact
-protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
+Arrow aborts the process when it accesses the metadata of such a column, so the footer is parsed here: the Thrift
+struct FileMetaData (https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift) in the
+compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md).
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7,
 
 
 def encrypted_leaves(footer: bytes) -> frozenset[int]:
-    """Indices of the Parquet columns that are encrypted in some row group; the footer must be sound."""
+    """Indices of the leaf columns that are encrypted in some row group, from a valid footer."""
     metadata = _Compact(footer).struct()
     return frozenset(
         leaf
@@ -24,7 +24,7 @@ def encrypted_leaves(footer: bytes) -> frozenset[int]:
 
 
 class _Compact:
-    """Reads values one after another."""
+    """A reader of Thrift's compact protocol."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

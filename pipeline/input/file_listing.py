@@ -1,4 +1,4 @@
-"""Paths of the job file (files, folders, globs; local, s3://, gs://) to files of a file system."""
+"""Resolve `input.path` (files, folders, globs; local, s3://, gs://) to the list of input files."""
 
 import os
 import re
@@ -26,9 +26,9 @@ _WILDCARDS = re.compile(r"[*?\[]")
 
 @dataclass(frozen=True)
 class Selection:
-    """The files that one entry of `input.path` stands for: those under `root` that match.
+    """The files of one entry of `input.path`: those under `root` that match the pattern.
 
-    `folders` are the local folders that were searched for them, with the states of the pattern there.
+    `folders` are the local folders that were searched, with the states of the pattern in them.
     """
 
     entry: str
@@ -37,7 +37,7 @@ class Selection:
     folders: Mapping[FolderId, Set[States]] = field(default_factory=dict)
 
     def states_in(self, folder: str) -> set[States]:
-        """The states of the pattern in a folder, which need not be there, whatever names lead to it."""
+        """The states of the pattern in a folder, by any of its paths; it need not exist."""
         found = {self._states_by_name(folder)}
         above, below = os.path.realpath(folder), tuple[str, ...]()
         while self.folders:
@@ -60,7 +60,7 @@ class Selection:
 
 
 class Listing(NamedTuple):
-    """What `input.path` stands for; `files` are sorted by relative path."""
+    """The input files, sorted by relative path, and how they were found."""
 
     filesystem: fs.FileSystem
     files: list[InputFile]
@@ -69,14 +69,12 @@ class Listing(NamedTuple):
 
 
 def list_input_files(entries: Sequence[str]) -> Listing:
-    """Every file that `input.path` stands for, once, whatever names lead to it.
+    """Every input file once, even if several paths lead to it.
 
-    A symbolic link to a file that is input itself is another name of that file. Links to a file elsewhere are
-    files of their own: caches that name files by their content (of the hub, DVC, git-annex) consist of such links,
-    and two of them lead to one file where two files have the same content.
+    A symbolic link to another input file is an alias of it. Links to files elsewhere are files of their own: in
+    content-addressed caches (of the hub, DVC, git-annex), two files of equal content link to the same file.
 
-    Raises InputError where an entry stands for nothing or cannot be listed, or where entries lie
-    on different file systems.
+    Raises InputError if an entry matches nothing or cannot be listed, or entries are on different file systems.
     """
     files: dict[Hashable, InputFile] = {}
     selections = []
@@ -99,7 +97,9 @@ def list_input_files(entries: Sequence[str]) -> Listing:
             if first.path != file.path:
                 aliases.append((file.path, first.path))
     assert filesystem is not None
-    links = _links_within(files)
+    links = {
+        identity: files[target] for identity, link in files.items() for target in link.targets if target in files
+    }
     aliases += [(files[identity].path, file.path) for identity, file in links.items()]
     kept = [file for identity, file in files.items() if identity not in links]
     ordered = sorted(kept, key=lambda f: (f.relative_path, f.path))
@@ -107,22 +107,15 @@ def list_input_files(entries: Sequence[str]) -> Listing:
     return Listing(filesystem, ordered, selections, PassedOver.of_all(passed_over))
 
 
-def _links_within(files: Mapping[Hashable, InputFile]) -> dict[Hashable, InputFile]:
-    """By identity, the links to other ones of these files, and these."""
-    return {
-        identity: files[target] for identity, link in files.items() for target in link.targets if target in files
-    }
-
-
 def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection, FoundFiles]:
-    """What one entry stands for; a path that is there is taken as it is, wildcards or not."""
+    """The files of one entry. An existing path is not a glob, even if it contains wildcards."""
     name = without_secret(printable(entry))
     root, pattern, found = (
         _find_locally(entry, path) if is_local(filesystem) else _find_in_store(filesystem, entry, path)
     )
     if not found.files:
         raise InputError(
-            f"input.path: {name} stands for no Parquet file; check the path (names that start "
+            f"input.path: {name} matches no Parquet file; check the path (names that start "
             "with _ or . are passed over, and a folder is searched for *.parquet)"
             + "".join(f"; {line}" for line in found.passed_over.lines)
         )
@@ -143,7 +136,7 @@ def _find_locally(entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
         return retry_transient(find)
     except OSError as error:
         raise InputError(
-            f"input.path: {printable(entry)} cannot be listed: {error.strerror}; check the path and the rights"
+            f"input.path: {printable(entry)} cannot be listed: {error.strerror}; check path and permissions"
         ) from None
 
 
@@ -161,7 +154,7 @@ def _find_in_store(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[st
 def _glob(entry: str) -> tuple[str, PathPattern]:
     """The longest folder of a glob without wildcards, and the pattern below it.
 
-    Raises InputError where the entry is no glob, as it then names nothing.
+    Raises InputError if the entry has no wildcards, as it then does not exist.
     """
     name = without_secret(printable(entry))
     location, mark, query = entry.partition("?") if is_uri(entry) else (entry, "", "")
@@ -174,7 +167,7 @@ def _glob(entry: str) -> tuple[str, PathPattern]:
     try:
         return root, PathPattern.of_glob("/".join(parts[first:]))
     except re.error as error:
-        raise InputError(f"input.path: {name} is no glob: {error}; correct the [...]") from None
+        raise InputError(f"input.path: {name} is not a valid glob: {error}; correct the [...]") from None
 
 
 def _relative(path: str, root: str) -> str | None:

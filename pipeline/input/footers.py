@@ -1,4 +1,4 @@
-"""The footer of a Parquet file: its metadata, and a digest that tells versions of a file apart."""
+"""Read the footer of a Parquet file: its metadata, and a digest that identifies the file's version."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,11 +18,10 @@ _MIN_FILE_BYTES = len(_MAGIC) + _FRAME_BYTES
 
 @dataclass(frozen=True)
 class Footer:
-    """Metadata of one file; `version` is a digest of its size and the footer's bytes.
+    """The metadata of one file.
 
-    The footer holds the place, size and statistics of every column chunk, so files that differ in
-    content differ in version, whatever their modification times say.
-    `encrypted_leaves`: indices of the Parquet columns that must not be asked of the metadata.
+    `version` is a digest of the file's size and footer, which has offset, size and statistics of each column
+    chunk. `encrypted_leaves`: indices of leaf columns whose metadata must not be accessed.
     """
 
     metadata: pq.FileMetaData
@@ -32,10 +31,10 @@ class Footer:
 
 
 def read_footer(file: pa.NativeFile) -> Footer:
-    """Read the footer of an open file, in one read where it is under 64 KiB.
+    """Read the footer of an open file, by one request if it is under 64 KiB.
 
-    Raises UnreadableFileError where the file is cut short, not Parquet, damaged or encrypted as a whole, or has a
-    type that Arrow does not know.
+    Raises UnreadableFileError if the file is truncated, not Parquet, damaged, encrypted as a whole, or has a type
+    that Arrow does not support.
     """
     file_size = file.size()
     if file_size < _MIN_FILE_BYTES:
@@ -54,17 +53,16 @@ def read_footer(file: pa.NativeFile) -> Footer:
     footer = tail[-needed:]
     digest = hashlib.sha256(file_size.to_bytes(8, "little") + footer).hexdigest()
     metadata = _parsed(footer)
-    # Behind the metadata of a file with encrypted columns is its signature.
+    # If columns are encrypted, a signature follows the metadata.
     is_signed = metadata.serialized_size < footer_size
     encrypted = encrypted_leaves(footer[:footer_size]) if is_signed else frozenset()
     return Footer(metadata, digest[:16], file_size, encrypted)
 
 
 def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
-    """What the store of an open file says of its version: the ETag, else the time of the last change.
+    """The ETag of an open file, else its modification time.
 
-    A footer need not show that a value has been replaced by one of the same size. A store's ETag does; the time
-    does too, but it also differs in a copy of the same content.
+    They detect changes that the footer may not show, such as a value replaced by one of the same size.
     """
     for name, value in file.metadata().items():
         text = (name.decode() if isinstance(name, bytes) else name).lower()
@@ -74,7 +72,7 @@ def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
 
 
 def _parsed(footer: bytes) -> pq.FileMetaData:
-    """Raises UnreadableFileError where Arrow cannot read the metadata, or the Arrow schema that it holds."""
+    """Raises UnreadableFileError if Arrow cannot parse the metadata, or the Arrow schema in it."""
     try:
         return _read_metadata(footer)
     except Exception as error:  # an extension type may raise anything

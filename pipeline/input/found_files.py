@@ -1,4 +1,4 @@
-"""What a search of a folder comes to: files to read, and folders that were searched."""
+"""The result of searching a folder: input files, and the folders that were searched."""
 
 from collections.abc import Hashable, Mapping, Set
 from dataclasses import dataclass, field
@@ -7,19 +7,19 @@ from pipeline.input.passed_over import PassedOver
 from pipeline.input.path_patterns import States
 
 FolderId = tuple[int, int]
-"""Device and inode of a local folder: what all of its names have in common."""
+"""Device and inode of a local folder, the same for all of its paths."""
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file to read: its path in the file system, and relative to the input root it is under.
+    """A file to read; `relative_path` is relative to its input root.
 
     Attributes:
-        identity: the folder, the name in it, and the values that its folders give its rows; the same whatever
-            names lead to the folder. Hard links are files of their own, as none of them is the other's copy.
-        targets: of a symbolic link, the identities of what it leads to, step by step.
-        mtime_ns: the time of its last change, where the file system tells.
-        problem: why it cannot be read, where that is known already; it may be a folder then.
+        identity: the folder, the name in it, and the Hive partition; the same for all paths of the folder. Hard
+            links are separate files.
+        mtime_ns: the modification time, if known.
+        problem: why it cannot be read, if that is known already; it may then be a folder.
+        targets: the identities of all files on the way to the end of a symbolic link.
     """
 
     path: str
@@ -31,13 +31,13 @@ class InputFile:
 
 
 def hive_folders(folder: str) -> tuple[str, ...]:
-    """The names in a folder's path that give rows a value (`lang=de`)."""
+    """The Hive partition folders (`lang=de`) in a path."""
     return tuple(name for name in folder.split("/") if "=" in name)
 
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """Files with fewer symbolic links on the way come first; `folders` are local ones, with their states."""
+    """Files, those reached through fewer symbolic links first; and local folders with their pattern states."""
 
     files: list[InputFile]
     passed_over: PassedOver

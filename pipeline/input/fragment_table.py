@@ -1,4 +1,4 @@
-"""All fragments of a job in a few arrays, some 40 bytes each, as a sequence that makes them when asked for."""
+"""All fragments of a job, stored in arrays (some 40 bytes each) and created on access."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _COLUMNS = ("first row group", "row group after the last", "row group offset", "
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file of the input that can be read, as it is now; see `Fragment` for `version` and `mark`."""
+    """A readable input file in its current version; `version` and `mark` as of `Fragment`."""
 
     path: str
     relative_path: str
@@ -25,14 +25,14 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class FileCuts:
-    """How one file is cut: a row of `columns` for each of `_COLUMNS`, and its row groups without rows."""
+    """The cuts of one file: `columns` has a row for each of `_COLUMNS`; `rowless` are row groups without rows."""
 
     columns: NDArray[np.int64]
     rowless: frozenset[int]
 
     @classmethod
     def of(cls, cuts: Sequence[Cut]) -> "FileCuts":
-        """The same in fewer bytes."""
+        """The cuts in compact form."""
         groups = [group for cut in cuts for group in cut.row_groups]
         rowless = frozenset(range(max(groups, default=0))) - frozenset(groups)
         rows = [
@@ -46,9 +46,9 @@ class FileCuts:
 
 
 class FragmentTable(Sequence[Fragment]):
-    """The fragments of files, in their order; a file without rows has none.
+    """The fragments of all files in order; `files[i]` has those from `starts[i]` to `starts[i + 1]`.
 
-    `starts[i]` is the index of the first fragment of `files[i]`, and `starts[i + 1]` that after its last.
+    `num_rows` and `num_bytes` (int64) are as of `Fragment`.
     """
 
     def __init__(self, cut_files: Sequence[tuple[PlannedFile, FileCuts]]) -> None:
@@ -57,10 +57,10 @@ class FragmentTable(Sequence[Fragment]):
         self._rowless = {i: cuts.rowless for i, (_, cuts) in enumerate(cut_files) if cuts.rowless}
         columns = np.concatenate([FileCuts.of(()).columns, *(cuts.columns for _, cuts in cut_files)], axis=1)
         self._first_group, self._end_group = columns[:2].astype(np.int32)
-        self._offset, self._first_row, self._num_rows, self._num_bytes = columns[2:]
+        self._offset, self._first_row, self.num_rows, self.num_bytes = columns[2:]
 
     def __len__(self) -> int:
-        return len(self._num_rows)
+        return len(self.num_rows)
 
     @overload
     def __getitem__(self, index: int) -> Fragment: ...
@@ -86,16 +86,6 @@ class FragmentTable(Sequence[Fragment]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    @property
-    def num_rows(self) -> NDArray[np.int64]:
-        """Rows of each fragment."""
-        return self._num_rows
-
-    @property
-    def num_bytes(self) -> NDArray[np.int64]:
-        """Uncompressed bytes of each fragment, of the columns read."""
-        return self._num_bytes
-
     def indices_of(self, file_index: int) -> range:
         """The indices of the fragments of one file."""
         return range(int(self.starts[file_index]), int(self.starts[file_index + 1]))
@@ -115,14 +105,14 @@ class FragmentTable(Sequence[Fragment]):
             row_groups=tuple(group for group in groups if group not in rowless),
             row_group_offset=int(self._offset[index]),
             first_row=int(self._first_row[index]),
-            num_rows=int(self._num_rows[index]),
-            num_bytes=int(self._num_bytes[index]),
+            num_rows=int(self.num_rows[index]),
+            num_bytes=int(self.num_bytes[index]),
             mark=file.mark,
         )
 
 
 class FragmentSelection(Sequence[Fragment]):
-    """Some fragments of a table, by their indices there."""
+    """Some fragments of a table, by their indices."""
 
     def __init__(self, table: FragmentTable, indices: NDArray[np.int64]) -> None:
         self._table = table
@@ -149,5 +139,5 @@ class FragmentSelection(Sequence[Fragment]):
 
     @property
     def num_rows(self) -> int:
-        """Rows of all of them."""
+        """The total number of rows."""
         return int(self._table.num_rows[self.indices].sum())

@@ -1,7 +1,7 @@
-"""Hive-partitioned folders: in `lang=de/year=2024/a.parquet` every row has lang "de" and year "2024".
+"""Hive partitioning: in `lang=de/year=2024/a.parquet`, every row has lang "de" and year "2024".
 
-Values are strings, whatever they look like, with %XX read as in a URI; a null is written as
-`__HIVE_DEFAULT_PARTITION__`. Only folders below the input root count.
+All values are strings, %XX is decoded as in a URI, and `__HIVE_DEFAULT_PARTITION__` is null. Only folders below
+the input root count.
 """
 
 import re
@@ -20,10 +20,7 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def partition_values(relative_path: str) -> dict[str, str | None]:
-    """Keys and values of the folders of a file, the outermost first.
-
-    Raises InputError where two of its folders have one key.
-    """
+    """Keys and values of the folders of a file, the outermost first. Raises InputError for a repeated key."""
     values: dict[str, str | None] = {}
     for folder in relative_path.split("/")[:-1]:
         name, mark, value = folder.partition("=")
@@ -40,36 +37,29 @@ def partition_values(relative_path: str) -> dict[str, str | None]:
 
 
 def with_partition(schema: pa.Schema, keys: Iterable[str]) -> pa.Schema:
-    """The columns of a file, then the keys of its folders, as strings; what the file has itself comes first."""
+    """The columns of a file, then those partition columns that it does not have itself, as strings."""
     missing = [key for key in keys if find_path(schema, key) is None]
     return pa.schema([*schema, *(pa.field(key, pa.string()) for key in missing)])
 
 
 def holds_only(metadata: pq.FileMetaData, leaf: int, value: str | None) -> bool:
-    """Whether the footer shows that each row of a Parquet column holds the value of a folder."""
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        if group.num_rows == 0:
-            continue
-        statistics = group.column(leaf).statistics
-        if statistics is None or not statistics.has_null_count:
-            return False
-        if value is None:
-            is_equal = statistics.null_count == group.num_rows
-        else:
-            is_equal = (
-                statistics.null_count == 0
-                and statistics.has_min_max
-                and statistics.min == statistics.max
-                and _is_written_as(statistics.min, value)
-            )
-        if not is_equal:
-            return False
-    return True
+    """Whether the footer shows that a leaf column has the value of a folder in every row."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    return all(_group_holds_only(group, leaf, value) for group in groups if group.num_rows)
+
+
+def _group_holds_only(group: pq.RowGroupMetaData, leaf: int, value: str | None) -> bool:
+    statistics = group.column(leaf).statistics
+    if statistics is None or not statistics.has_null_count:
+        return False
+    if value is None:
+        return statistics.null_count == group.num_rows
+    is_constant = statistics.null_count == 0 and statistics.has_min_max and statistics.min == statistics.max
+    return is_constant and _is_written_as(statistics.min, value)
 
 
 def _is_written_as(found: object, value: str) -> bool:
-    """Whether a value of a column would be written so in the name of a folder; numbers may have zeros before."""
+    """Whether a column's value could be written like this in a folder name; numbers may have leading zeros."""
     if isinstance(found, bool):
         return str(found).lower() == value.lower()
     if isinstance(found, int):

@@ -1,7 +1,7 @@
-"""Timestamps in INT96, as Spark, Hive and Impala write them: a day of any year, and its nanoseconds.
+"""INT96 timestamps (a day of any year, and nanoseconds), as written by Spark, Hive and Impala.
 
-They are read as microseconds, which hold all that Spark writes. Arrow cuts finer digits, and lets years beyond
-292,000 overflow, without an error.
+They are read as microseconds, which is enough for Spark. Arrow silently truncates nanoseconds, and overflows in
+years beyond 292,000.
 """
 
 import pyarrow as pa
@@ -13,17 +13,17 @@ from pipeline.arrays.nested_columns import is_list_like
 
 UNIT = "us"
 OTHER_UNITS = ("ns", "s")
-"""Read in these too, timestamps show whether microseconds hold them: nanoseconds overflow, but lose no digit."""
+"""Read in these units too, timestamps show whether anything was truncated or has overflowed."""
 
 
 def int96_leaves(metadata: pq.FileMetaData) -> frozenset[int]:
-    """Indices of the Parquet columns that are timestamps in INT96."""
+    """Indices of the INT96 leaf columns."""
     columns = [metadata.schema.column(leaf) for leaf in range(metadata.num_columns)]
     return frozenset(leaf for leaf, column in enumerate(columns) if column.physical_type == "INT96")
 
 
 def are_equal(microseconds: pa.Array, other: pa.Array) -> bool:
-    """Whether all timestamps, at any depth, are those of the same column read in one of the other units."""
+    """Whether timestamps, at any depth, equal those of the same column read in one of the other units."""
     type_ = other.type
     if pa.types.is_struct(type_):
         return all(are_equal(microseconds.field(i), other.field(i)) for i in range(type_.num_fields))
@@ -35,5 +35,5 @@ def are_equal(microseconds: pa.Array, other: pa.Array) -> bool:
         return True
     if type_.unit == "s":
         microseconds = pc.floor_temporal(microseconds, unit="second")
-    # Unchecked, so that it overflows as Arrow does where it reads nanoseconds.
+    # Unchecked, so that it overflows just as in Arrow's reader.
     return microseconds.cast(type_, safe=False).equals(other)

@@ -1,7 +1,7 @@
-"""Finds the files that a pattern selects below a local folder, whatever links there are, as the disk names them.
+"""Find the files below a local folder that match a pattern, following symbolic links.
 
-A folder that two names lead to, by symbolic links or mounts, is searched once, under the name with fewer links;
-but under both of them where they give its rows other values, as `lang=de` and `lang=en` do.
+A folder that is reached by several paths, through links or mounts, is searched once, by the path with fewest
+links; but once for each Hive partition, such as `lang=de` and `lang=en`.
 """
 
 import heapq
@@ -18,7 +18,7 @@ from pipeline.storage.printable import is_utf8, printable
 
 
 def walk(root: str, pattern: PathPattern) -> FoundFiles:
-    """The files below a folder that a pattern selects. Raises OSError where the folder itself cannot be listed."""
+    """The files below a folder that match a pattern. Raises OSError if the folder itself cannot be listed."""
     return _Walk(pattern).run(root)
 
 
@@ -29,7 +29,7 @@ def folder_id(path: str) -> FolderId:
 
 
 def single_file(path: str) -> FoundFiles:
-    """A file or link that is there, whatever else is in its folder. Raises OSError."""
+    """An existing file or link, without a listing of its folder. Raises OSError."""
     root, name = os.path.split(path)
     pattern, identity = PathPattern.of_name(name), folder_id(root)
     is_selected = pattern.selects(pattern.start, name)
@@ -41,14 +41,14 @@ def single_file(path: str) -> FoundFiles:
 def _input_file(
     path: str, relative_path: str, folder: FolderId, hive: tuple[str, ...], *, is_link: bool
 ) -> InputFile:
-    """A file in a folder. Raises FileNotFoundError where it is gone."""
+    """A file in a folder. Raises FileNotFoundError if it no longer exists."""
     try:
         status = os.stat(path)
         targets = _targets(path, hive) if is_link else ()
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not is_link:
             raise
-        why = _broken_link(path, error) if is_link else f"{error.strerror}; see to the rights"
+        why = _broken_link(path, error) if is_link else f"{error.strerror}; check the permissions"
         return InputFile(path, relative_path, path, problem=why)
     problem = None
     if not stat.S_ISREG(status.st_mode):
@@ -60,7 +60,7 @@ def _input_file(
 
 
 def _targets(path: str, hive: tuple[str, ...]) -> tuple[Hashable, ...]:
-    """The identities of what a link leads to, step by step. Raises OSError."""
+    """The identities of all files on the way to the end of a link. Raises OSError."""
     targets: list[Hashable] = []
     while os.path.islink(path):
         path = os.path.join(os.path.dirname(path), os.readlink(path))
@@ -71,15 +71,13 @@ def _targets(path: str, hive: tuple[str, ...]) -> tuple[Hashable, ...]:
 
 @dataclass(order=True, frozen=True)
 class _Place:
-    """A file or folder by its names; those with fewer links on the way come first."""
+    """A path of a file or folder; ordered by the number of links on the way."""
 
     num_links: int
     relative: str
     path: str = field(compare=False)
     states: States = field(compare=False)
-    """Of the pattern in the folder."""
     hive: tuple[str, ...] = field(default=(), compare=False)
-    """Names of folders on the way that give rows a value."""
     above: Mapping[FolderId, tuple[str, ...]] = field(default_factory=dict, compare=False)
     """The folders on the way, each with its `hive`."""
 
@@ -101,7 +99,7 @@ class _Walk:
             try:
                 self._search(folder)
             except OSError as error:
-                self._add_problem(folder, f"the folder cannot be listed: {error.strerror}; see to the rights")
+                self._add_problem(folder, f"the folder cannot be listed: {error.strerror}; check the permissions")
         folders: dict[FolderId, set[States]] = {}
         for identity, states, _ in self._searched:
             folders.setdefault(identity, set()).add(states)
@@ -111,7 +109,7 @@ class _Walk:
 
     def _search(self, folder: _Place) -> None:
         identity = folder_id(folder.path)
-        # A link back to a folder above gives no rows another value.
+        # A link back to a folder above does not change the partition.
         hive = folder.above.get(identity, folder.hive)
         key = identity, folder.states, hive
         if key in self._searched:
@@ -125,7 +123,7 @@ class _Walk:
             self._enter(folder, identity, entry)
 
     def _enter(self, folder: _Place, identity: FolderId, entry: os.DirEntry[str]) -> None:
-        """Take down one name of a folder."""
+        """Handle one entry of a folder."""
         name, states, is_link = entry.name, folder.states, entry.is_symlink()
         path = f"{folder.path.rstrip('/')}/{name}"
         relative = f"{folder.relative}/{name}" if folder.relative else name
@@ -146,8 +144,7 @@ class _Walk:
             elif is_notable_folder(self._pattern, states, name):
                 self._names.append(f"{path}/")
         elif self._pattern.selects(states, name):
-            with suppress(FileNotFoundError):
-                # It may have been deleted since it was listed.
+            with suppress(FileNotFoundError):  # deleted since the listing
                 file = _input_file(path, relative, identity, folder.hive, is_link=is_link)
                 self._files.append((num_links, file))
         elif is_notable_file(self._pattern, states, name):

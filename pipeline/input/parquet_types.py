@@ -1,4 +1,4 @@
-"""The Arrow types that the columns of a Parquet file are read as, and whether they can be written as they were."""
+"""The Arrow types of a Parquet file's columns, and whether they can be written back unchanged."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -14,9 +14,9 @@ _BUFFER_BYTES = 2**20
 
 
 def open_parquet(source: pa.NativeFile, metadata: pq.FileMetaData, int96_unit: str = UNIT) -> pq.ParquetFile:
-    """An open file, read with the types that `arrow_schema` says, but for ENUM.
+    """An open file with the types of `arrow_schema`, except for ENUM.
 
-    Buffered column by column, so that a slice at the start of a large row group costs no more than its own pages.
+    Columns are buffered separately, so that a slice at the start of a large row group reads only its own pages.
     """
     return pq.ParquetFile(
         source,
@@ -30,17 +30,17 @@ def open_parquet(source: pa.NativeFile, metadata: pq.FileMetaData, int96_unit: s
 
 
 def arrow_schema(metadata: pq.FileMetaData) -> pa.Schema:
-    """The columns of a file as carried fields: UUID and JSON as extension types, ENUM as string."""
+    """The columns of a file as carried fields: UUID and JSON are extension types, ENUM is string."""
     schema = open_parquet(pa.BufferReader(b""), metadata).schema_arrow
     annotations = iter(leaf_annotations(metadata))
     return pa.schema([_with_enums(carried_field(field), annotations) for field in schema])
 
 
 def leaf_annotations(metadata: pq.FileMetaData) -> tuple[str, ...]:
-    """The logical type of each leaf, by the names of Parquet; those within a VARIANT have its name."""
+    """The Parquet logical type of each leaf column; VARIANT for all leaves within one."""
     schema = metadata.schema
     annotations = [str(schema.column(i).logical_type.type) for i in range(metadata.num_columns)]
-    # Arrow shows the annotation of a group in its text alone: a line for each node, indented by its depth.
+    # Arrow shows logical types of groups only in the text: a line for each node, indented by its depth.
     text = str(schema)
     if "(Variant(" in text:
         for leaf in _leaves_of_variants(text):
@@ -49,9 +49,9 @@ def leaf_annotations(metadata: pq.FileMetaData) -> tuple[str, ...]:
 
 
 def writing_problem(field: pa.Field, annotations: Sequence[str]) -> str | None:
-    """Why a column with leaves of these annotations cannot be carried as it is; None where it can.
+    """Why a column with leaves of these logical types cannot be written back unchanged, or None.
 
-    It is tried on nulls: they are written, read again, and must have the same types, in Arrow and in Parquet.
+    Nulls are written and read again, and must have the same types, in Arrow and in Parquet.
     """
     type_ = field.type
     inner_types = [inner.type for inner in all_fields(field)]
@@ -68,7 +68,7 @@ def writing_problem(field: pa.Field, annotations: Sequence[str]) -> str | None:
 
 @cache
 def _written(type_: pa.DataType) -> tuple[str, ...] | str:
-    """The annotations of the leaves of a column of this type in a part, or why it cannot be one."""
+    """The logical types of the leaves after writing a column of this type, or why it cannot be written."""
     field = nullable(pa.field("column", type_))
     sink = pa.BufferOutputStream()
     try:

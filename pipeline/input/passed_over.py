@@ -1,17 +1,16 @@
-"""What a user may have meant as input and that is none: counted, and named once."""
+"""Report paths that look like input but are passed over: hidden names, broken links, second names."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
 from pipeline.input.path_patterns import SUFFIX, PathPattern, States, is_hidden
-from pipeline.storage.printable import printable
+from pipeline.storage.printable import shortened
 
-_MAX_SHOWN = 10
 _PARQUET_NAME = re.compile(r"(.*?)\.(?:parquet|parq|pqt?)(?:\.[^.]*)?", re.IGNORECASE | re.DOTALL)
 _CHECKSUM = ".crc"
-# Folders of Spark, Hadoop, Delta Lake and of this project's outputs, which hold no rows of their own.
+# Folders of Spark, Hadoop, Delta Lake and of this project's outputs, which contain no rows.
 _KNOWN_FOLDERS = {
     "_change_data",
     "_delta_log",
@@ -26,13 +25,13 @@ _KNOWN_FOLDERS = {
 
 @dataclass(frozen=True)
 class PassedOver:
-    """Paths of files and folders that are no input, in the order in which they were found.
+    """Paths that are not input, in the order in which they were found.
 
     Attributes:
-        names: those with names like Parquet files or their folders, which start with `_` or `.` or have another
-            suffix; folders end with a slash.
-        broken_links: symbolic links that lead nowhere, and whose names are of neither Parquet files nor folders.
-        aliases: of files and folders that are input under another path, and that path.
+        names: of apparent Parquet files or folders of them that start with `_` or `.` or have another suffix;
+            folders end with a slash.
+        broken_links: dangling symbolic links that are named neither like Parquet files nor like folders.
+        aliases: second paths of files and folders, with the path that is input.
     """
 
     names: tuple[str, ...] = ()
@@ -41,7 +40,7 @@ class PassedOver:
 
     @classmethod
     def of_all(cls, several: Iterable["PassedOver"]) -> Self:
-        """What several searches passed over, each path once."""
+        """The paths of several searches, without duplicates."""
         found = list(several)
         return cls(
             tuple(dict.fromkeys(name for some in found for name in some.names)),
@@ -51,10 +50,10 @@ class PassedOver:
 
     @property
     def lines(self) -> list[str]:
-        """What there is to say to people, a line for each kind."""
+        """Messages for the user, one for each kind."""
         aliases = [f"{alias} (is {path})" for alias, path in self.aliases]
         return [
-            f"passed over: {len(paths):,} {what}: {_shown(paths)}"
+            f"passed over: {len(paths):,} {what}: {shortened(paths)}"
             for paths, what in (
                 (self.names, f"with names that start with _ or ., or do not end with {SUFFIX}"),
                 (self.broken_links, "symbolic links that lead nowhere"),
@@ -65,7 +64,7 @@ class PassedOver:
 
 
 def is_notable_file(pattern: PathPattern, states: States, name: str) -> bool:
-    """Whether a file that is not selected would be, were it not for the first letter or the suffix of its name."""
+    """Whether an unselected file would be selected but for the first letter or the suffix of its name."""
     match = _PARQUET_NAME.fullmatch(name)
     if match is None or name.lower().endswith(_CHECKSUM):
         return False
@@ -73,17 +72,12 @@ def is_notable_file(pattern: PathPattern, states: States, name: str) -> bool:
 
 
 def is_notable_folder(pattern: PathPattern, states: States, name: str) -> bool:
-    """Whether a folder that is hidden might hold input: one of Hive's, or that begins with `_`."""
+    """Whether a hidden folder may contain input: a Hive partition, or one that begins with `_`."""
     if not is_hidden(name) or name in _KNOWN_FOLDERS or (name.startswith(".") and "=" not in name):
         return False
     return bool(pattern.below(states, name.lstrip("_.") or name))
 
 
 def may_be_folder(name: str) -> bool:
-    """Whether a link of this name may lead to a folder, and not to a file of some other kind."""
+    """Whether a link with this name may lead to a folder: it has no file suffix."""
     return re.search(r"\.[A-Za-z][A-Za-z0-9]{0,9}$", name) is None
-
-
-def _shown(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _MAX_SHOWN:,} more" if len(paths) > _MAX_SHOWN else ""
-    return ", ".join(printable(path) for path in paths[:_MAX_SHOWN]) + more

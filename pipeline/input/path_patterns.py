@@ -1,7 +1,7 @@
-"""Which paths below a folder are input: all Parquet files, or those that a glob stands for.
+"""Match the paths below a folder: all Parquet files, or a glob.
 
-A pattern is matched one name at a time, so that a walk knows at each folder whether anything below it can be
-input. Names that start with `_` or `.` are passed over, as readers of folders do.
+Patterns are matched name by name, so that a walk can skip folders in which nothing can match. Names that start
+with `_` or `.` are hidden, as for other readers of Parquet folders.
 """
 
 import re
@@ -11,22 +11,22 @@ SUFFIX = ".parquet"
 _WILDCARDS = re.compile(r"\*+|\?|\[[^\]/]+\]|.", re.DOTALL)
 
 States = frozenset[int]
-"""Positions in a pattern that the names of a path lead to: how many of its parts they have used up."""
+"""The possible numbers of a pattern's parts that the names of a path have matched (states of an NFA)."""
 
 
 @dataclass(frozen=True)
 class PathPattern:
-    """`parts` are expressions for one name each, or None for `**`, any number of folders.
+    """`parts` are regular expressions for one name each, or None for `**`, any number of folders.
 
-    What matches all of the parts is input: a file whatever its suffix, a folder with all its Parquet files.
-    Without parts that is the folder that the pattern begins at.
+    A file that matches all parts is selected whatever its suffix, and a folder with all its Parquet files. Without
+    parts, this is the folder where the pattern begins.
     """
 
     parts: tuple[re.Pattern[str] | None, ...] = ()
 
     @classmethod
     def of_glob(cls, glob: str) -> "PathPattern":
-        """The pattern of a glob, relative to the folder where it begins. Raises re.error where it is none."""
+        """The pattern of a glob, relative to the folder where it begins. Raises re.error if it is invalid."""
         names = [name for name in glob.split("/") if name not in ("", ".")]
         if names[-1] == "**":
             names.append(f"*{SUFFIX}")
@@ -39,11 +39,11 @@ class PathPattern:
 
     @property
     def start(self) -> States:
-        """The states at the folder where the pattern begins."""
+        """The states in the folder where the pattern begins."""
         return self._closed({0})
 
     def below(self, states: States, name: str) -> States:
-        """The states at a folder in a folder with `states`; none if nothing below it can be input."""
+        """The states in a subfolder of a folder with `states`; empty if nothing below it can match."""
         if is_hidden(name):
             return frozenset()
         end = len(self.parts)
@@ -51,7 +51,7 @@ class PathPattern:
         return self._closed(found | {i + 1 for i in states if self._matches(i, name)})
 
     def selects(self, states: States, name: str) -> bool:
-        """Whether a file in a folder with `states` is input."""
+        """Whether a file in a folder with `states` matches."""
         if is_hidden(name):
             return False
         end = len(self.parts)
@@ -62,7 +62,7 @@ class PathPattern:
         return part is not None and part.fullmatch(name) is not None
 
     def _closed(self, states: set[int]) -> States:
-        """With the states that `**` leads to when it stands for no folder."""
+        """The states, with those reached if `**` matches no folder."""
         for index, part in enumerate(self.parts):
             if part is None and index in states:
                 states.add(index + 1)
@@ -70,7 +70,7 @@ class PathPattern:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether readers of folders pass over a file or folder of this name."""
+    """Whether readers of Parquet folders ignore a file or folder of this name."""
     return name.startswith(("_", "."))
 
 

@@ -1,4 +1,4 @@
-"""What there is to do: the input's files, checked before any work and cut into fragments."""
+"""Plan a job: list the input files, read their footers, check their columns, and cut them into fragments."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from pipeline.input.hive_partitions import holds_only, partition_values
 from pipeline.input.parquet_types import arrow_schema, leaf_annotations, writing_problem
 from pipeline.input.passed_over import PassedOver
 from pipeline.input.path_patterns import States
-from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, common_schema, input_error
+from pipeline.input.schema import FileSchema, ReadColumns, common_schema, input_error
 from pipeline.storage.filesystem_uris import is_same_store
 from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import printable
@@ -30,10 +30,7 @@ from pipeline.storage.threads import map_in_threads
 
 @dataclass(frozen=True)
 class FailedFile:
-    """An input file that cannot be read, and why; `path` is as it may be printed.
-
-    Also a folder that cannot be searched: nobody knows what it holds.
-    """
+    """An input file that cannot be read, or a folder that cannot be listed; `path` is escaped for printing."""
 
     path: str
     relative_path: str
@@ -42,11 +39,11 @@ class FailedFile:
 
 @dataclass(frozen=True)
 class Plan:
-    """All fragments of a job, in the order of their files, among them those without rows.
+    """All fragments of a job, in the order of their files.
 
-    `num_files` counts every file, also those that failed or have no rows; `num_rows` and
-    `num_bytes` (uncompressed, of the columns read) are of the fragments. `read_schema` has the
-    columns to read, `carried_schema` those of them that go to the output.
+    `num_files` includes files that failed or have no rows; `num_rows` and `num_bytes` (uncompressed, of the
+    columns read) are sums over the fragments. `read_schema` has the columns to read, `carried_schema` those to
+    write.
     """
 
     filesystem: fs.FileSystem
@@ -70,9 +67,9 @@ class _ReadableFile:
 def plan_fragments(job: JobConfig) -> Plan:
     """List the input, read the footer of each file, check the columns, cut into fragments.
 
-    A file whose footer cannot be read is listed in `failed_files`, and so is a link that leads nowhere; a
-    file without rows makes no fragment. Raises InputError where nothing can be read, a column is missing or
-    of a wrong type, files disagree, two files would have the same parts, or the output lies within the input.
+    Unreadable files and dangling links become `failed_files`. Raises InputError if nothing can be read, a column
+    is missing or of a wrong type, files disagree, two files would have the same parts, or the output is within the
+    input.
     """
     filesystem, files, selections, passed_over = list_input_files(job.input.path)
     _refuse_equal_stems(files)
@@ -82,12 +79,11 @@ def plan_fragments(job: JobConfig) -> Plan:
     if not readable:
         raise InputError(
             f"input.path: none of {len(files)} files can be read; the first, {failed[0].path}: "
-            f"{failed[0].reason}; check the files and the rights to them"
+            f"{failed[0].reason}; check the files and their permissions"
         )
-    with_rows = [file for file in readable if len(file.cuts)]
     fragments = FragmentTable([(file.file, file.cuts) for file in readable])
     try:
-        schema = _checked_schema(with_rows, columns, job)
+        schema = common_schema([file.schema for file in readable if len(file.cuts)], columns, job.heads)
         _refuse_output_in_input(job, filesystem, selections, fragments)
     except InputError as error:
         if not failed:
@@ -123,7 +119,7 @@ def _read_footers(
         file, partition = entry
         if file.problem is not None:
             return FailedFile(printable(file.path), file.relative_path, file.problem)
-        # A store that stays down is not waited for anew at each of its files.
+        # Do not wait again for a store that stays down.
         retry_for_s = 0.0 if has_given_up.is_set() else RETRY_FOR_S
         try:
             return retry_transient(lambda: _read_file(filesystem, file, partition, types, config), retry_for_s)
@@ -139,16 +135,15 @@ def _read_footers(
 
 
 class _KnownTypes:
-    """Types of the columns of files. Most files have the same, which are large beside the rest of what is kept."""
+    """A cache of schemas: most files have the same one, which is large compared with what else is kept."""
 
     def __init__(self, columns: ReadColumns) -> None:
         self.columns = columns
         self._known: dict[tuple[bytes | None, str], tuple[pa.Schema, Mapping[str, str]]] = {}
 
     def of(self, metadata: pq.FileMetaData) -> tuple[pa.Schema, Mapping[str, str]]:
-        """The columns of a file, and why some of those to carry cannot be."""
-        # What the types are made of, as bytes and text: to read them takes longer than all else of a footer. The
-        # first line of the text is the address of the object.
+        """The columns of a file, and those that cannot be carried, with the reason."""
+        # The serialized schema, as parsing it takes most of the time; the first line of the text is an address.
         key = ((metadata.metadata or {}).get(b"ARROW:schema"), str(metadata.schema).partition("\n")[2])
         if key not in self._known:
             schema, annotations = arrow_schema(metadata), leaf_annotations(metadata)
@@ -187,7 +182,7 @@ def _refuse_encrypted(footer: Footer, leaves: Sequence[int]) -> None:
 
 
 def _unwritable(schema: pa.Schema, annotations: Sequence[str], carried: Iterable[str]) -> dict[str, str]:
-    """Those columns to carry that would not come out as they are, and why."""
+    """The columns to carry that cannot be written back unchanged, with the reason."""
     problems = {}
     for name in carried:
         steps = find_path(schema, name)
@@ -200,17 +195,16 @@ def _unwritable(schema: pa.Schema, annotations: Sequence[str], carried: Iterable
 
 
 def _row_groups(metadata: pq.FileMetaData, leaves: Sequence[int]) -> tuple[RowGroup, ...]:
-    """Rows of each row group, and uncompressed bytes of some of its leaves."""
-    row_groups = []
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        num_bytes = sum(group.column(leaf).total_uncompressed_size for leaf in leaves)
-        row_groups.append(RowGroup(group.num_rows, num_bytes))
-    return tuple(row_groups)
+    """Rows of each row group, and uncompressed bytes of some leaf columns."""
+    groups = (metadata.row_group(index) for index in range(metadata.num_row_groups))
+    return tuple(
+        RowGroup(group.num_rows, sum(group.column(leaf).total_uncompressed_size for leaf in leaves))
+        for group in groups
+    )
 
 
 def _conflicts(footer: Footer, schema: pa.Schema, partition: Mapping[str, str | None]) -> tuple[str, ...]:
-    """Keys of the folders that are columns of the file, where the footer does not show equal values."""
+    """Partition columns that the file also has, unless the footer shows equal values."""
     return tuple(
         key
         for key, value in partition.items()
@@ -221,14 +215,8 @@ def _conflicts(footer: Footer, schema: pa.Schema, partition: Mapping[str, str | 
     )
 
 
-def _checked_schema(files: Sequence[_ReadableFile], columns: ReadColumns, job: JobConfig) -> InputSchema:
-    if not files:
-        return InputSchema(pa.schema([]), pa.schema([]))
-    return common_schema([file.schema for file in files], columns, job.heads)
-
-
 def _refuse_equal_stems(files: Sequence[InputFile]) -> None:
-    """Raise InputError where the parts of two files would have the same names."""
+    """Raise InputError if the parts of two files would have the same names."""
     seen: dict[str, InputFile] = {}
     problems = []
     for file in files:
@@ -246,12 +234,9 @@ def _refuse_equal_stems(files: Sequence[InputFile]) -> None:
 
 
 def _refuse_output_in_input(
-    job: JobConfig,
-    filesystem: fs.FileSystem,
-    selections: Sequence[Selection],
-    fragments: Iterable[Fragment],
+    job: JobConfig, filesystem: fs.FileSystem, selections: Sequence[Selection], fragments: Iterable[Fragment]
 ) -> None:
-    """Raise InputError where the next run would take the parts of this one for input, also through links."""
+    """Raise InputError if the parts would be input of the next run, also through links."""
     output_filesystem, root = resolve_path(job.output.path, "output.path")
     if not filesystem.equals(output_filesystem) and not is_same_store(job.input.path[0], job.output.path):
         return

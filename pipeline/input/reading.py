@@ -1,4 +1,4 @@
-"""Reads the rows of one fragment, and no other bytes of columns that are not wanted."""
+"""Read the rows of one fragment from its Parquet file, only the columns that are needed."""
 
 from collections.abc import Sequence
 
@@ -20,8 +20,8 @@ from pipeline.storage.retries import retry_transient
 def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSystem) -> pa.Table:
     """The rows of a fragment in file order, with the columns and types of `schema`, in one chunk.
 
-    Transient errors are retried.
-    Raises FragmentError where the file is gone, has changed since planning, or is damaged.
+    Transient errors are retried. Raises FragmentError if the file is gone, has changed since planning, or is
+    damaged.
     """
     try:
         return retry_transient(lambda: _read_fragment(fragment, schema, filesystem))
@@ -50,7 +50,7 @@ def _read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSys
 def _read_columns(
     source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, schema: pa.Schema
 ) -> list[pa.ChunkedArray]:
-    """The columns of a fragment by name or dotted path: from its file, or else from the names of its folders."""
+    """The columns of a fragment by name or dotted path, from its file or else from its Hive partition."""
     own = arrow_schema(metadata)
     in_file = {name for name in schema.names if find_path(own, name) is not None}
     leaves = leaf_indices(own, in_file)
@@ -77,13 +77,9 @@ def _one_chunk(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 def _check_int96(
-    source: pa.NativeFile,
-    metadata: pq.FileMetaData,
-    fragment: Fragment,
-    leaves: Sequence[int],
-    table: pa.Table,
+    source: pa.NativeFile, metadata: pq.FileMetaData, fragment: Fragment, leaves: Sequence[int], table: pa.Table
 ) -> None:
-    """Raise FragmentError where timestamps in INT96 are not what has been read of the leaves of one column."""
+    """Raise FragmentError if INT96 timestamps in one column were truncated or have overflowed."""
     [name] = table.column_names
     for unit in OTHER_UNITS:
         other = _read_rows(source, metadata, fragment, leaves, unit)
@@ -104,12 +100,12 @@ def _read_rows(
     leaves: Sequence[int],
     int96_unit: str = UNIT,
 ) -> pa.Table:
-    """Decode the row groups of a fragment from their start, up to its last row and no further."""
+    """Decode the row groups of a fragment, up to its last row."""
     paths = [metadata.schema.column(leaf).path for leaf in leaves]
     file = open_parquet(source, metadata, int96_unit)
     num_skipped, num_wanted = fragment.row_group_offset, fragment.num_rows
     pieces = []
-    # One row group after another: Arrow cannot read nested dictionaries over several.
+    # One row group at a time, as Arrow cannot read nested dictionaries across row groups.
     for row_group in fragment.row_groups:
         for batch in file.iter_batches(
             batch_size=fragment.num_rows, row_groups=[row_group], columns=paths, use_threads=False

@@ -1,8 +1,9 @@
-"""Which columns a job reads, and the one schema that all its input files must agree on."""
+"""The columns that a job reads, and their common schema over all input files."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten
+from typing import Literal
 
 import pyarrow as pa
 
@@ -11,21 +12,15 @@ from pipeline.arrays.common_types import common_field
 from pipeline.arrays.nested_columns import find_path, is_list_like, path_field
 from pipeline.config.job import JobConfig
 from pipeline.errors import InputError
-from pipeline.input.column_checks import (
-    require_column,
-    require_route_column,
-    require_text_column,
-    require_text_list_column,
-)
+from pipeline.input.column_checks import require_column, require_shape
 from pipeline.input.column_names import column_name_problems, field_name_problems, key_name_problems
 from pipeline.input.hive_partitions import with_partition
+from pipeline.storage.printable import shortened
 from pipeline.tasks.sections import InputColumn, Shape
 
 _MAX_PROBLEMS = 10
 _MAX_KEYS = 3
 _LEAVE_OUT = "list the columns to carry, without it, in input.columns"
-
-_Check = Callable[[pa.Schema, str, str], object]
 
 
 @dataclass(frozen=True)
@@ -33,10 +28,10 @@ class ReadColumns:
     """Names or dotted paths of the columns that a job reads.
 
     Attributes:
-        texts: columns of texts, each with the keys of the job file that name it, for messages.
-        carried: None where the job carries all columns of the files.
-        text_lists: columns of lists of texts, with their keys.
-        carries_partition: whether the keys of the files' folders are carried too.
+        texts: columns of text, each with the keys of the job file that name it, for messages.
+        carried: the columns to copy to the output; None for all.
+        text_lists: columns of lists of text, with their keys.
+        carries_partition: whether the Hive partition columns are carried too.
     """
 
     texts: Mapping[str, str]
@@ -54,65 +49,60 @@ class ReadColumns:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Every column that the job names, once: carried ones first."""
+        """Every column that the job names, carried ones first."""
         route = () if self.route is None else (self.route,)
         return tuple(dict.fromkeys([*(self.carried or ()), *self.texts, *self.text_lists, *route]))
 
     def carried_of(self, available: Iterable[str], keys: Iterable[str] = ()) -> tuple[str, ...]:
-        """The columns to carry, each once, of a file that has `available` and lies in folders with `keys`."""
+        """The columns to carry of a file with the columns `available` and the partition columns `keys`."""
         carried = available if self.carried is None else self.carried
         return tuple(dict.fromkeys([*carried, *(keys if self.carries_partition else ())]))
 
     def names(self, available: Iterable[str], keys: Iterable[str] = ()) -> tuple[str, ...]:
-        """Every column to read of such a file, once: carried ones first."""
+        """The columns to read of such a file, carried ones first."""
         return tuple(dict.fromkeys([*self.carried_of(available, keys), *self.named]))
 
     def keys(self, name: str) -> str:
-        """The keys of the job file that name a column, for messages; of one that none names, what would."""
-        keys = [key for key, _ in self.checks(name)]
+        """The keys of the job file that name a column, or could name it, for messages."""
+        keys = [key for key, _ in self.shapes(name)]
         if not keys or name in (self.carried or ()):
             keys.append("input.columns")
         return ", ".join(keys)
 
-    def checks(self, name: str) -> list[tuple[str, _Check]]:
-        """What the type of a column must pass for all that the job reads it as, after the keys that say so."""
-        checks: list[tuple[str, _Check]] = []
+    def shapes(self, name: str) -> list[tuple[str, Shape | Literal["heads"]]]:
+        """What a column is read as, with the keys that say so."""
+        shapes: list[tuple[str, Shape | Literal["heads"]]] = []
         if name in self.texts:
-            checks.append((self.texts[name], require_text_column))
+            shapes.append((self.texts[name], "text"))
         if name in self.text_lists:
-            checks.append((self.text_lists[name], require_text_list_column))
+            shapes.append((self.text_lists[name], "list of text"))
         if name == self.route:
-            checks.append(("input.route", require_route_column))
-        return checks
+            shapes.append(("input.route", "heads"))
+        return shapes
 
 
 def _keys_by_path(job: JobConfig, shape: Shape) -> dict[str, str]:
-    """The columns of one shape that the heads of a job read, each with the keys that name it."""
+    """The columns that heads read as a shape, each with the keys that name it."""
     keys: dict[str, dict[str, None]] = {}
     for name, head in job.heads.items():
         for column in head.input_columns:
             if column.shape == shape:
                 keys.setdefault(column.path, {})[_key(job, name, column)] = None
-    return {path: _listed(list(named)) for path, named in keys.items()}
+    return {path: shortened(list(named), _MAX_KEYS) for path, named in keys.items()}
 
 
 def _key(job: JobConfig, head: str, column: InputColumn) -> str:
-    """The key of the job file that names a head's column; a head without a `text` has that of the input."""
+    """The key of the job file that names a head's column, which may be the default of `text`."""
     is_default = column.option == "text" and column.path == job.input.text
     return "input.text" if is_default else f"heads.{head}.{column.option}"
 
 
-def _listed(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - _MAX_KEYS} more" if len(keys) > _MAX_KEYS else ""
-    return ", ".join(keys[:_MAX_KEYS]) + more
-
-
 @dataclass(frozen=True)
 class FileSchema:
-    """Columns of a file, as carried fields, and keys and values of the Hive-partitioned folders that it lies in.
+    """The columns of a file, as carried fields, and its Hive partition columns.
 
-    `conflicts`: keys that are columns of the file too, and may have other values there. `unwritable`: why some of
-    the columns to carry cannot be.
+    `conflicts`: partition columns that the file also has itself, perhaps with other values. `unwritable`: columns
+    that cannot be carried, with the reason.
     """
 
     path: str
@@ -123,29 +113,31 @@ class FileSchema:
 
     @property
     def available(self) -> pa.Schema:
-        """All columns that can be read: those of the file, then those of its folders."""
+        """The columns of the file, then the partition columns."""
         return with_partition(self.columns, self.partition)
 
     @property
     def kind(self) -> Hashable:
-        """Equal where everything but the path and the values of the folders is; files may share their columns."""
+        """Equal for files with the same `columns` object, partition columns and conflicts."""
         return id(self.columns), tuple(self.partition), self.conflicts
 
 
 @dataclass(frozen=True)
 class InputSchema:
-    """Columns read, in order: `read` with the types that they are sent as, `carried` as they go to the output."""
+    """The columns to read, in order: `read` with the types used between stages, `carried` as they are written."""
 
     read: pa.Schema
     carried: pa.Schema
 
 
 def common_schema(files: Sequence[FileSchema], columns: ReadColumns, head_names: Iterable[str]) -> InputSchema:
-    """The schema that a job reads from files, one or more.
+    """The common schema of files, which may be none.
 
     Types may differ in encoding (dictionary, large, view, kind of list) and may be null in some files. Raises
     InputError with every problem, up to ten.
     """
+    if not files:
+        return InputSchema(pa.schema([]), pa.schema([]))
     first = files[0]
     carried = columns.carried_of(first.columns.names, first.partition)
     kinds = list({file.kind: file for file in reversed(files)}.values())[::-1]
@@ -182,7 +174,7 @@ def input_error(problems: Sequence[str]) -> InputError:
 
 
 def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
-    """Columns that the job reads and one file lacks, or has with an unusable type or twice over."""
+    """Columns that are missing in a file, there twice, or of an unusable type."""
     available = file.available
     problems = []
     typed = []
@@ -203,7 +195,7 @@ def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
             problems.append(
                 f"{columns.keys(name)}: {file.path}: column {name!r} {file.unwritable[name]}; {_LEAVE_OUT}"
             )
-        # In a file without any value; others may tell its type.
+        # Columns without values may be null; other files show their type.
         elif not pa.types.is_null(found.value_type if is_list_like(found) else found):
             typed.append(name)
     if columns.carries_partition and not file.partition:
@@ -216,9 +208,9 @@ def _file_problems(file: FileSchema, columns: ReadColumns) -> list[str]:
 def _type_problems(schema: pa.Schema, names: Iterable[str], columns: ReadColumns, file: str) -> list[str]:
     problems = []
     for name in names:
-        for keys, check in columns.checks(name):
+        for keys, shape in columns.shapes(name):
             try:
-                check(schema, name, file)
+                require_shape(schema, name, file, shape)
             except InputError as error:
                 problems.append(f"{keys}: {error}")
     return problems
@@ -266,7 +258,7 @@ def _field_at(schema: pa.Schema, name: str) -> pa.Field:
 
 
 def _shown(field: pa.Field) -> str:
-    """The type, with the extension types that it does not show."""
+    """The type, including its extension types."""
     extensions = [extension for inner in all_fields(field) if (extension := extension_of(inner)) is not None]
     names = [shorten(f"{name} {parameters.decode(errors='replace')}", 80) for name, parameters in extensions]
     return f"{field.type} (extension {', '.join(names)})" if names else str(field.type)

@@ -1,4 +1,4 @@
-"""Finds the files that a pattern selects in a store, by one listing where all of a folder is asked for."""
+"""Find the files in an object store that match a pattern, by as few listings as possible."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from pipeline.input.path_patterns import PathPattern
 
 
 def walk_store(filesystem: fs.FileSystem, root: str, pattern: PathPattern) -> FoundFiles:
-    """The files below a folder that a pattern selects. Raises what the file system raises."""
+    """The files below a folder that match a pattern. Raises what the file system raises."""
     files: list[InputFile] = []
     names: dict[str, None] = {}
     for info in _infos(filesystem, root, pattern):
@@ -30,7 +30,7 @@ def walk_store(filesystem: fs.FileSystem, root: str, pattern: PathPattern) -> Fo
 
 
 def _infos(filesystem: fs.FileSystem, root: str, pattern: PathPattern) -> Iterator[fs.FileInfo]:
-    """Files that the pattern may select, whatever the first letters of their names."""
+    """The files that the pattern may match, hidden ones included."""
     is_deep = len(pattern.parts) != 1
     for info in filesystem.get_file_info(fs.FileSelector(root, recursive=is_deep)):
         if info.type == fs.FileType.File:

@@ -1,1 +1,1 @@
-"""Progress, metrics, the watchdog and stacks of processes."""
+"""Monitor a run: progress, watchdog, stacks of processes."""

@@ -1,17 +1,17 @@
-"""The actor that counts how far a run is: tokens, fragments, parts, failures, attempts."""
+"""The actor that counts the progress of a run: tokens, fragments, parts, failures, attempts."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
-from pipeline.monitoring.attempt_counter import AttemptCounter
 
 
 @dataclass(frozen=True)
 class Work:
-    """The size of a run: fragments, rows and input bytes, at least one byte per fragment."""
+    """The size of a run; at least one byte per fragment."""
 
     num_fragments: int
     num_rows: int
@@ -25,7 +25,7 @@ class Work:
 
 
 def counted_bytes(fragment: Fragment) -> int:
-    """The input bytes that a fragment counts for in estimates; at least one."""
+    """The input bytes of a fragment for estimates; at least one."""
     return max(1, fragment.num_bytes)
 
 
@@ -34,12 +34,12 @@ class Counts:
     """What has been done so far.
 
     Attributes:
-        num_tokens: tokens that have passed a trunk, those of unfinished fragments too.
-        annotated_bytes, annotated_tokens: input bytes and tokens of the fragments that are annotated.
-        num_parts, num_rows, num_errors: of parts that are in place.
-        peak_rank_bytes: most memory that a rank has held while it computed.
+        num_tokens: tokens that have gone through a trunk, including those of unfinished fragments.
+        annotated_bytes, annotated_tokens: input bytes and tokens of annotated fragments.
+        num_parts, num_rows, num_errors: of written parts.
+        peak_rank_bytes: peak memory of a rank.
         failures: of this run, by part path.
-        notes: what replicas had to tell, in order.
+        notes: messages of replicas for the user.
     """
 
     num_tokens: int = 0
@@ -54,20 +54,20 @@ class Counts:
 
 
 class Totals:
-    """Sums of numbers by key; new numbers for a key replace the old ones."""
+    """Sums over keys; new numbers for a key replace the old ones."""
 
     def __init__(self, num_sums: int) -> None:
         self.sums = [0] * num_sums
         self._values: dict[str, tuple[int, ...]] = {}
 
     def put(self, key: str, *values: int) -> None:
-        """The numbers of a key."""
+        """Set the numbers of a key."""
         before = self._values.get(key, (0,) * len(values))
         self._values[key] = values
         self.sums = [total + now - old for total, now, old in zip(self.sums, values, before, strict=True)]
 
     def settle(self) -> None:
-        """Forget the keys and keep the sums: no key comes again."""
+        """Keep the sums only, as no key comes again."""
         self._values.clear()
 
 
@@ -75,7 +75,7 @@ class ProgressCounter:
     """The actor that workers, leaders and the sink report to."""
 
     def __init__(self) -> None:
-        self._attempts = AttemptCounter()
+        self._begun: Counter[tuple[Stage, str]] = Counter()
         self._failures: dict[str, FragmentFailure] = {}
         self._num_failed_writes = 0
         self._notes: list[str] = []
@@ -85,45 +85,46 @@ class ProgressCounter:
         self._peak_rank_bytes = 0
 
     def add_tokens(self, num_tokens: int) -> None:
-        """A batch has passed the trunk."""
+        """A batch has gone through a trunk."""
         self._num_tokens += num_tokens
 
     def finish_fragment(self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int) -> None:
-        """A fragment of so many input bytes is annotated."""
+        """A fragment is annotated."""
         self._annotated.put(part_path, num_bytes, num_tokens)
         self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
     def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
-        """A part is in place."""
+        """A part is written."""
         self._parts.put(part_path, 1, num_rows, num_errors)
         self._failures.pop(part_path, None)
         self._num_failed_writes = 0
 
     def fail_fragment(self, failure: FragmentFailure) -> int:
-        """A fragment has failed; returns how many parts in a row could not be written."""
+        """A fragment has failed; returns the number of consecutive failed writes."""
         self._failures[failure.part_path] = failure
         self._num_failed_writes += failure.stage == "write"
         return self._num_failed_writes
 
     def note(self, text: str) -> None:
-        """Keep a line for whoever runs the job."""
+        """Keep a message for the user."""
         self._notes.append(text)
 
     def begin(self, stage: Stage, part_path: str) -> int:
-        """The number of this attempt at a stage; attempts that have ended do not count."""
-        return self._attempts.begin(stage, part_path)
+        """A stage of a fragment begins; returns the number of its attempts without an end, including this one."""
+        self._begun[stage, part_path] += 1
+        return self._begun[stage, part_path]
 
     def end(self, stage: Stage, part_path: str) -> None:
-        """The stage has come to an end."""
-        self._attempts.end(stage, part_path)
+        """The stage has ended, successfully or not, and its process is alive."""
+        self._begun.pop((stage, part_path), None)
 
     def settle(self) -> None:
-        """All tasks of the fragments so far have ended, so their names need not be kept."""
+        """All tasks of the fragments so far have ended, so their names are not needed."""
         self._annotated.settle()
         self._parts.settle()
 
     def counts(self) -> Counts:
-        """The present counts."""
+        """The current counts."""
         num_bytes, num_tokens = self._annotated.sums
         num_parts, num_rows, num_errors = self._parts.sums
         return Counts(

@@ -1,11 +1,10 @@
-"""Shows the progress of a run: a live line on a terminal, else a log line now and then."""
+"""Show the progress of a run: a live line on a terminal, otherwise a log line now and then."""
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 from ray.actor import ActorHandle
@@ -18,32 +17,27 @@ from pipeline.ray_actors import get_result
 _TERMINAL_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0
 _STAMP = "%Y-%m-%d %H:%M:%S"
-# The rate is that of the last minute, so that the estimate follows a cluster that grows or shrinks.
+# The rate is measured over the last minute, so that it follows a cluster that grows or shrinks.
 _RATE_WINDOW_S = 60.0
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Tokens that remain, extrapolated from the annotated fragments by input bytes; None before the first."""
+    """Remaining tokens, extrapolated from annotated fragments by input bytes; None before the first one."""
 
     num_tokens: int | None
     tokens_per_s: float
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds that remain; None where they are not known yet."""
+        """Remaining seconds, or None if not known yet."""
         if self.num_tokens is None or self.tokens_per_s <= 0:
             return None
         return self.num_tokens / self.tokens_per_s
 
 
 def estimate(counts: Counts, num_bytes: int, history: list[tuple[float, int]]) -> Estimate:
-    """Remaining tokens and the present rate.
-
-    Args:
-        num_bytes: input bytes of the job.
-        history: (seconds, tokens) seen so far, oldest first.
-    """
+    """Remaining tokens of `num_bytes` of input, and the current rate by a history of (seconds, tokens)."""
     seconds = history[-1][0] - history[0][0] if history else 0.0
     rate = (history[-1][1] - history[0][1]) / seconds if seconds > 0 else 0.0
     if counts.annotated_bytes == 0:
@@ -53,7 +47,7 @@ def estimate(counts: Counts, num_bytes: int, history: list[tuple[float, int]]) -
 
 
 def duration(seconds: float | None) -> str:
-    """h:mm:ss, or -:--:-- where it is not known."""
+    """h:mm:ss, or -:--:-- if not known."""
     if seconds is None:
         return "-:--:--"
     minutes, rest = divmod(round(seconds), 60)
@@ -61,7 +55,7 @@ def duration(seconds: float | None) -> str:
 
 
 class ProgressDisplay:
-    """A thread of the driver that shows the counter: a live line on a terminal, else a line now and then."""
+    """A thread of the driver that shows the counts of the progress actor."""
 
     def __init__(self, counter: ActorHandle[Any], work: Work) -> None:
         self._counter = counter
@@ -76,31 +70,37 @@ class ProgressDisplay:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join(timeout=10)
 
     def _show(self) -> None:
         with self._output() as (show, interval_s):
             while not self._stop.wait(interval_s):
-                show(self._line())
-            show(self._line())
+                show(*self._line())
+            show(*self._line())
 
     @contextmanager
-    def _output(self) -> Iterator[tuple["_Show", float]]:
+    def _output(self) -> Iterator[tuple[Callable[[str, int], None], float]]:
+        """What shows a line and the number of parts, and how often it is to be called."""
         if not self._console.is_terminal:
-            yield _LogLines(self._console), _LOG_INTERVAL_S
+            yield lambda text, _: self._log(text), _LOG_INTERVAL_S
             return
         columns = (TextColumn("annotate"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=self._console, transient=True) as progress:
-            yield _LiveLine(progress, self._work.num_fragments), _TERMINAL_INTERVAL_S
+            task = progress.add_task("", total=self._work.num_fragments)
+            yield (
+                lambda text, num_parts: progress.update(task, description=text, completed=num_parts),
+                _TERMINAL_INTERVAL_S,
+            )
+
+    def _log(self, text: str) -> None:
+        self._console.print(f"{time.strftime(_STAMP)}  annotate  {text}", highlight=False, soft_wrap=True)
 
     def _line(self) -> tuple[str, int]:
         counts: Counts = get_result(self._counter.counts.remote())
         for note in counts.notes[self._num_notes :]:
-            self._console.print(f"{time.strftime(_STAMP)}  annotate  {note}", highlight=False, soft_wrap=True)
+            self._log(note)
         self._num_notes = len(counts.notes)
         now = time.monotonic()
         self._history.append((now, counts.num_tokens))
@@ -114,23 +114,3 @@ class ProgressDisplay:
             f"{failed}{left.tokens_per_s:,.0f} tokens/s  ETA {duration(left.remaining_s)}"
         )
         return text, counts.num_parts
-
-
-class _LogLines:
-    def __init__(self, console: Console) -> None:
-        self._console = console
-
-    def __call__(self, line: tuple[str, int]) -> None:
-        self._console.print(f"{time.strftime(_STAMP)}  annotate  {line[0]}", highlight=False, soft_wrap=True)
-
-
-class _LiveLine:
-    def __init__(self, progress: Progress, num_fragments: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("", total=num_fragments)
-
-    def __call__(self, line: tuple[str, int]) -> None:
-        self._progress.update(self._task, description=line[0], completed=line[1])
-
-
-_Show = _LogLines | _LiveLine

@@ -1,4 +1,4 @@
-"""Print the stacks of a job's processes: the driver, and ranks, leaders and workers on every node."""
+"""Print the stacks of all processes of a job, on every node."""
 
 import faulthandler
 import os
@@ -19,7 +19,7 @@ _NODE_TIMEOUT_S = 60.0
 
 
 def dump_stacks(stream: TextIO = sys.stderr) -> None:
-    """Write all available stacks to `stream`, a real file. Nodes that do not answer are named."""
+    """Write all available stacks to `stream`, a real file, and the names of nodes that do not answer."""
     print("stacks of the driver:", file=stream, flush=True)
     faulthandler.dump_traceback(file=stream, all_threads=True)
     job_id = ray.get_runtime_context().get_job_id()
@@ -41,7 +41,7 @@ def _stacks_here(job_id: str) -> str:
 
 
 def stacks_of_job(job_id: str) -> str:
-    """Stacks of a job's processes on this machine, as py-spy shows them; py-spy comes with Ray."""
+    """Stacks of a job's processes on this machine, from py-spy, which is installed with Ray."""
     py_spy = shutil.which("py-spy", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if py_spy is None:
         return "py-spy is not installed here"
@@ -49,7 +49,7 @@ def stacks_of_job(job_id: str) -> str:
 
 
 def _processes(job_id: str) -> list[int]:
-    """Ray's worker processes of the job, without this one."""
+    """PIDs of Ray's worker processes of the job, without this one."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
@@ -64,7 +64,7 @@ def _processes(job_id: str) -> list[int]:
 
 
 def _stack(py_spy: str, pid: int) -> str:
-    # Non-blocking, as it would wait for ever for a stopped process.
+    # Otherwise it would wait forever for a stopped process.
     command = [py_spy, "dump", "--nonblocking", "--pid", str(pid)]
     try:
         shown = subprocess.run(command, capture_output=True, text=True, timeout=_PROCESS_TIMEOUT_S, check=False)

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, Self
 
 from pipeline.errors import JobError
@@ -17,15 +16,11 @@ _GRACE_S = 20.0
 
 
 class StalledError(JobError):
-    """The run has made no progress for too long."""
+    """The run has made no progress within the timeout."""
 
 
 class Watchdog:
-    """A thread that ends the block with StalledError where `progress` stays the same for `timeout_s`.
-
-    Args:
-        progress: anything that changes as work is done. May raise; that counts as no change.
-    """
+    """A thread that ends the block with StalledError if `progress()` is unchanged, or raises, for `timeout_s`."""
 
     def __init__(
         self, progress: Callable[[], Any], timeout_s: float, dump: Callable[[], None] = dump_stacks
@@ -41,13 +36,11 @@ class Watchdog:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         if self._has_stalled:
             raise StalledError(
-                f"model.stall_timeout_s: nothing has come on for {self._timeout_s:.0f} s; the stacks of all "
+                f"model.stall_timeout_s: no progress for {self._timeout_s:.0f} s; the stacks of all "
                 "processes are above; finished parts are kept, run the same command again to go on from there"
             ) from None
 
@@ -64,7 +57,7 @@ class Watchdog:
     def _look(self) -> Any:
         try:
             return self._progress()
-        except Exception:  # an error is no progress, whatever it is
+        except Exception:  # any error means no progress
             return None
 
     def _end(self) -> None:
@@ -72,9 +65,9 @@ class Watchdog:
             self._dump()
         finally:
             self._has_stalled = True
-            # A real signal, which also wakes a thread that waits.
+            # A real signal, which also wakes a waiting thread.
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            # A process that ignores it would keep everything that the run holds.
+            # A process that ignores it would keep all resources of the run.
             if not self._stop.wait(_GRACE_S):
                 print("the run does not end by itself and is ended", file=sys.stderr, flush=True)
                 os._exit(1)

@@ -1,1 +1,1 @@
-"""The output: parts, manifest, inventory, commit, increment, restart, lease."""
+"""The output folder: parts, manifest, inventory, commit, increment, restart, lease."""

@@ -1,8 +1,8 @@
-"""Commit finished parts: put them in place, a whole input file at a time.
+"""Commit finished parts: put them in place, one whole input file at a time.
 
-The parts of one file in the folder are always of one version of it. New parts of a changed file are staged; once
-all are there, every old one is deleted, then the new ones are moved in, then the file's record is written. Killed
-anywhere in between, the next call goes on from what it finds. Only the one run that holds the lease may call this.
+The parts of a file in place are always of one version. New parts of a changed file are staged; once all are there,
+the old ones are deleted, the new ones moved in, and the file's record is written. If that is interrupted, the next
+call continues. Only the run that holds the lease may call this.
 """
 
 from collections.abc import Collection, Iterable
@@ -55,10 +55,10 @@ def prune(inventory: Inventory, failed_files: Collection[str] = ()) -> None:
 def _delete_files(inventory: Inventory, stems: Collection[str]) -> None:
     folder = inventory.folder
     for stem in sorted(stems):
-        # Also parts of which only the record is there: an earlier run may have left their folder.
+        # Also parts of which only the record is left, as their folder may be left too.
         _delete_parts(folder, {*inventory.other_parts.get(stem, ()), *inventory.other_records.get(stem, ())})
         _delete_records(folder, inventory.other_records.get(stem, ()))
-        # Last, as the others are found by it.
+        # Last, as it is how the others are found.
         folder.delete(file_record_path(stem))
         inventory.forget(stem)
 
@@ -83,7 +83,7 @@ def _put_in_place(inventory: Inventory, file_index: int) -> None:
 
 
 def _staged(inventory: Inventory, file_index: int) -> NDArray[np.int64]:
-    """Indices of the fragments of a file whose parts are staged."""
+    """The fragments of a file whose parts are staged."""
     where = inventory.slice_of(file_index)
     return where.start + np.flatnonzero(inventory.staged[where] >= 0)
 

@@ -1,30 +1,29 @@
-"""Compare the input with what the output was made of: new, changed, unchanged and removed files."""
+"""Compare the input with that of the existing output: new, changed, unchanged and removed files."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
 from pipeline.fragments import PartName, part_stem
 from pipeline.input.fragment_table import FragmentSelection
 from pipeline.output.inventory import Inventory
-from pipeline.storage.printable import printable
-
-_MAX_SHOWN = 10
+from pipeline.storage.printable import shortened
 
 
 @dataclass(frozen=True)
 class Increment:
-    """The input files by relative path, compared with what the output was made of.
+    """The input files by relative path, compared with the existing output.
 
     Attributes:
-        new: files that the output has nothing of, or was not yet done with.
-        changed: files that the output has parts of as they were before; those stay until all new ones are there.
-        touched: those of `changed` whose size and footer are the same, and only the time or ETag is another.
-        unchanged: files that the output is up to date with.
-        removed: files that the output has parts of and that are no input any more.
+        new: files without parts of an earlier version, which are not complete yet.
+        changed: files with parts of an earlier version, which stay until all new ones are there.
+        touched: those of `changed` that differ in modification time or ETag only.
+        unchanged: files that are complete.
+        removed: files with parts in the output that are no input any more.
         todo: the fragments without a finished part.
-        staged: files whose new parts are not to be seen before all of them are there.
+        staged: files whose new parts are hidden until all of them are there.
     """
 
     new: tuple[str, ...]
@@ -37,10 +36,9 @@ class Increment:
 
 
 def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
-    """What an output lacks of the present input.
+    """Compare the current input with an output.
 
-    `failed_files` are relative paths of input files, or of folders with such files, that cannot be read now: they
-    are not removed.
+    `failed_files`: relative paths of unreadable input files and folders, which do not count as removed.
     """
     new, changed, touched, unchanged, staged = [], [], [], [], []
     for file_index, file in enumerate(inventory.table.files):
@@ -68,7 +66,7 @@ def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> 
 
 
 def describe_increment(increment: Increment, *, prunes: bool = False) -> str | None:
-    """A line for people about new, changed and removed files; None for a new output, or if there are none."""
+    """A message about new, changed and removed files; None for a new output, or if there are none."""
     if not (increment.changed or increment.removed or (increment.new and increment.unchanged)):
         return None
     counts = (
@@ -78,13 +76,7 @@ def describe_increment(increment: Increment, *, prunes: bool = False) -> str | N
     if not increment.removed:
         return counts
     fate = "are deleted" if prunes else "are kept, --prune-removed deletes them"
-    return f"{counts}: {shown_paths(increment.removed)} (their parts {fate})"
-
-
-def shown_paths(paths: Sequence[str]) -> str:
-    """The first few paths as they may be printed, and how many more there are."""
-    more = f" and {len(paths) - _MAX_SHOWN:,} more" if len(paths) > _MAX_SHOWN else ""
-    return ", ".join(printable(path) for path in paths[:_MAX_SHOWN]) + more
+    return f"{counts}: {shortened(increment.removed)} (their parts {fate})"
 
 
 def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:
@@ -92,7 +84,7 @@ def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> s
     found = {*inventory.other_files, *inventory.other_parts, *inventory.other_records}
     others = found - inventory.stems.keys() - {part_stem(path) for path in failed_files}
     unreadable = set(failed_files)
-    return {stem for stem in others if not unreadable.intersection(_folders_above(stem))}
+    return {stem for stem in others if unreadable.isdisjoint(map(str, PurePosixPath(stem).parents))}
 
 
 def abandoned_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:
@@ -105,13 +97,6 @@ def _is_whole(names: Collection[PartName]) -> bool:
     """Whether these are all parts of one version of a file."""
     kinds = {(name.version, name.num_parts) for name in names}
     return len(kinds) == 1 and len(names) == next(iter(kinds))[1]
-
-
-def _folders_above(path: str) -> Iterator[str]:
-    """The folders of a relative path, the innermost first."""
-    while "/" in path:
-        path = path.rpartition("/")[0]
-        yield path
 
 
 def _input_path(inventory: Inventory, stem: str) -> str:

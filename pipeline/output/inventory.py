@@ -1,7 +1,7 @@
-"""The inventory of an output folder: which fragments are done, by one listing and as few reads as possible.
+"""Take the inventory of an output folder: which fragments are done, by one listing and few reads.
 
-A part that is recorded and there in its full size is done. Where a record speaks for a whole input file, those of
-its parts are not read. What is kept of a part is a few numbers in arrays, so a million of them fit.
+A fragment is done if its part is recorded, and there in its full size. If there is a record of the whole input
+file, those of its parts are not read. Parts are a few numbers in arrays, so a million of them fit in memory.
 """
 
 from collections import defaultdict
@@ -19,18 +19,18 @@ _NOT_THERE = -1
 
 
 class Inventory:
-    """The parts of a table's fragments that an output folder has, and whatever else lies there.
+    """The parts of a table's fragments in an output folder, and other parts and records.
 
-    By index in the table: `in_place` and `staged`, sizes in bytes or -1; `is_recorded`; `is_done`.
-    By index of the file: `is_known`, whether a record speaks for the file as it is now; `is_settled`, whether its
-    parts are also all in place; `num_bytes`, `num_errors` and `num_tokens` of its parts that are done.
-    By stem, of parts that are no fragment's of the table, because their file is gone or was another:
-    `other_parts` that are in place, `other_records`; and `other_files`, records of such files.
-    Paths of files that nothing needs: `stale`.
+    By fragment: `in_place` and `staged`, sizes in bytes or -1; `is_recorded`; `is_done`.
+    By file: `is_known`, whether there is a record of its current version; `is_settled`, whether its parts are also
+    all in place; `num_bytes`, `num_errors` and `num_tokens` of the parts that are done.
+    By stem, for input files that were removed or changed: `other_parts` in place, `other_records` of parts, and
+    `other_files`, records of files.
+    `stale`: paths of files that are not needed.
     """
 
     def __init__(self, folder: OutputFolder, table: FragmentTable, *, keeps_touched: bool = False) -> None:
-        """List the folder. With `keeps_touched`, a file of the same size and footer counts as the same."""
+        """List the folder. With `keeps_touched`, a file with the same size and footer is unchanged."""
         self.folder = folder
         self.table = table
         self.stems = {part_stem(file.relative_path): index for index, file in enumerate(table.files)}
@@ -54,7 +54,7 @@ class Inventory:
         self._drop_needless_staged()
 
     def slice_of(self, file_index: int) -> slice:
-        """Where the fragments of a file are in the table."""
+        """The fragments of a file, as a slice of the table."""
         return slice(int(self.table.starts[file_index]), int(self.table.starts[file_index + 1]))
 
     def is_complete(self, file_index: int) -> bool:
@@ -76,55 +76,47 @@ class Inventory:
         return part_stem(self.table.files[file_index].relative_path) in self.other_parts or bool(is_other.any())
 
     def forget(self, stem: str) -> None:
-        """Remove an input file that is gone, of which nothing is left in the output."""
+        """Forget a removed input file after its parts and records were deleted."""
         for others in (self.other_parts, self.other_records, self.other_files):
             others.pop(stem, None)
 
     def _enter(self, path: str, size: int) -> str | None:
         """Enter one file of the listing; returns the stem if it is the record of an input file."""
         if path.startswith(f"{PARTS}/"):
-            self._enter_record(path.removeprefix(f"{PARTS}/").removesuffix(".json"))
+            index = self._find(path.removeprefix(f"{PARTS}/").removesuffix(".json"), self.other_records)
+            if index is not None:
+                self.is_recorded[index] = True
         elif path.startswith(f"{FILES}/"):
             return path.removeprefix(f"{FILES}/").removesuffix(".json")
         elif path.startswith(f"{STAGED}/"):
-            name = PartName.parse(shown_path(path.removeprefix(f"{STAGED}/")) or "")
-            index = self._index_of(name)
+            index = self._find(shown_path(path.removeprefix(f"{STAGED}/")) or "")
             if index is None:
                 self.stale.append(path)
             else:
                 self.staged[index] = size
         elif path.startswith(f"{FAILED}/"):
-            name = PartName.parse(path.removeprefix(f"{FAILED}/").removesuffix(".json"))
-            if self._index_of(name) is None:
+            if self._find(path.removeprefix(f"{FAILED}/").removesuffix(".json")) is None:
                 self.stale.append(path)
         elif (part_path := self.folder.part_in_place(path)) is not None:
-            self._enter_part(part_path, size)
+            index = self._find(part_path, self.other_parts)
+            if index is not None:
+                self.in_place[index] = size
         return None
 
-    def _enter_record(self, part_path: str) -> None:
+    def _find(self, part_path: str, others: dict[str, list[PartName]] | None = None) -> int | None:
+        """The index of the fragment with this part; the name of any other part is added to `others`."""
         name = PartName.parse(part_path)
-        index = self._index_of(name)
-        if index is not None:
-            self.is_recorded[index] = True
-        elif name is not None:
-            self.other_records[name.stem].append(name)
-
-    def _enter_part(self, part_path: str, size: int) -> None:
-        name = PartName.parse(part_path)
-        index = self._index_of(name)
-        if index is not None:
-            self.in_place[index] = size
-        elif name is not None:
-            self.other_parts[name.stem].append(name)
-
-    def _index_of(self, name: PartName | None) -> int | None:
-        """The index of the fragment that has a part of this name."""
-        file_index = None if name is None else self.stems.get(name.stem)
-        if name is None or file_index is None:
+        if name is None:
             return None
-        fragments = self.table.indices_of(file_index)
-        is_same = short_version(self.table.files[file_index].version) == name.version
-        return fragments[name.index] if is_same and len(fragments) == name.num_parts else None
+        file_index = self.stems.get(name.stem)
+        if file_index is not None:
+            fragments = self.table.indices_of(file_index)
+            is_same = short_version(self.table.files[file_index].version) == name.version
+            if is_same and len(fragments) == name.num_parts:
+                return fragments[name.index]
+        if others is not None:
+            others[name.stem].append(name)
+        return None
 
     def _read_file_records(self, stems: Sequence[str]) -> None:
         for stem, record in zip(stems, map_in_threads(self._manifest.file, stems), strict=True):
@@ -147,7 +139,7 @@ class Inventory:
         return is_same and (self._keeps_touched or file.mark == record.input_mark)
 
     def _read_part_records(self) -> None:
-        """Find the parts that are done of files whose record is missing or outdated."""
+        """Find the finished parts of files whose record is missing or outdated."""
         is_there = (self.in_place != _NOT_THERE) | (self.staged != _NOT_THERE)
         candidates = np.flatnonzero(self.is_recorded & is_there & ~self.is_done)
         file_indices = np.searchsorted(self.table.starts, candidates, side="right") - 1

@@ -1,7 +1,7 @@
 """Small JSON files of an output, read against the types of a dataclass: what does not fit counts as damaged."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cache
 from typing import Annotated, Any, TypeVar
@@ -25,7 +25,11 @@ def parse_record(kind: Callable[..., T], data: bytes | None) -> T | None:
 
 def record_json(record: Any) -> bytes:
     """The content of the file of a record, a dataclass. Fields that are None are left out."""
-    values = {name: value for name, value in asdict(record).items() if value is not None}
+    return encode_json({name: value for name, value in asdict(record).items() if value is not None})
+
+
+def encode_json(values: Mapping[str, Any]) -> bytes:
+    """The content of a JSON file; deterministic."""
     return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
 
 

@@ -1,8 +1,8 @@
-"""The lease of an output, held by one driver at a time: a small file under `_manifest/lease/` that it renews.
+"""The lease of an output, held by one driver at a time: a small file in `_manifest/lease/` that it renews.
 
-A driver first looks for the claims of others, then writes a claim of its own, then looks again, and withdraws it
-if there is another by now. Where a listing shows every file that was written before it (local disks, NFS, S3,
-GCS), two drivers can thus never both go on, and no conditional writes are needed.
+A driver looks for the claims of others, writes its own claim, looks again, and withdraws it if there is another
+one. As listings are consistent (local disks, NFS, S3, GCS), two drivers can never both continue, without
+conditional writes.
 
 A claim is dead if its process is gone from this machine, or, on another one, if it has not been renewed for its
 `timeout_s`, by the clock of who watches. A driver that cannot renew its claim for nearly as long, or finds it
@@ -120,7 +120,7 @@ def _delete_claim(files: LocalFiles | StoreFiles, path: str) -> None:
 
 
 def _wait_for_death(output: OutputFolder, token: str, timeout_s: float, tell: Callable[[str], None]) -> None:
-    """Return when a claim is dead or given back. Raises ConfigError where it is alive."""
+    """Return once a claim is dead or deleted. Raises ConfigError if it is alive."""
     first = output.read(_path_of(token))
     claim = Claim.parse(first)
     if claim is not None and claim.is_here:

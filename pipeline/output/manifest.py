@@ -1,8 +1,8 @@
-"""The manifest of an output: its run and what is done, as small JSON files under `_manifest/`.
+"""The manifest of an output: the run that it belongs to and what is done, as small JSON files in `_manifest/`.
 
-`run.json` says which run the folder belongs to. `parts/PART.json` is written once a part is there, and is what
-makes its fragment done. `files/FILE.json` is written once all parts of an input file are in place: from then on
-it speaks for them, and their own records need not be read. Nothing in them depends on time, place or chance.
+`run.json` has the identity of the run. `parts/PART.json` is written after a part, and makes its fragment done.
+`files/FILE.json` is written once all parts of an input file are in place, so that the records of its parts need
+not be read. All of them are deterministic.
 """
 
 from collections.abc import Mapping
@@ -34,10 +34,9 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class PartRecord:
-    """One finished part: what it was made of, by what, and what it holds.
+    """One finished part: its input, its content, and the versions of the code and libraries that made it.
 
-    `input_version` and `input_mark` are those of `Fragment`; `num_bytes` and `sha256` are of the part file;
-    `versions` of the code and of the libraries that its values and bytes depend on.
+    `input_version` and `input_mark` are those of `Fragment`; `num_bytes` and `sha256` are of the part file.
     """
 
     part_path: str
@@ -55,7 +54,7 @@ class PartRecord:
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One input file all of whose parts are in place; the numbers are sums over them."""
+    """One input file whose parts are all in place, with sums over them."""
 
     input_path: str
     input_version: str
@@ -69,7 +68,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest of one output folder. Holds no state of its own."""
+    """The manifest of one output folder; stateless."""
 
     folder: OutputFolder
 
@@ -82,10 +81,9 @@ class Manifest:
         return None if run is None else run.identity
 
     def begin(self, identity: Mapping[str, str]) -> bool:
-        """Begin the run with this identity (named values), or continue it; True where it goes on.
+        """Begin the run with this identity, or continue it, and then return True.
 
-        Raises ConfigError where the folder belongs to another run, naming what differs, or holds Parquet files of
-        no run.
+        Raises ConfigError if the folder belongs to another run, or has Parquet files but no run.
         """
         found = self.identity()
         if found is None:
@@ -101,9 +99,9 @@ class Manifest:
         return None if run is None else run.token_budget
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
-        """Keep the values that "auto" stands for on this cluster, so that all parts are computed alike.
+        """Record what "auto" stands for on this cluster, so that all parts are computed alike.
 
-        Raises ConfigError where parts have been made in another dtype.
+        Raises ConfigError if the run was begun in another dtype.
         """
         run = self._run()
         assert run is not None, "the run has begun"
@@ -117,7 +115,7 @@ class Manifest:
             )
 
     def refuse_foreign_files(self) -> None:
-        """Raise ConfigError where a folder that belongs to no run has Parquet files."""
+        """Raise ConfigError if a folder without a run has Parquet files."""
         foreign = sorted(path for path, _ in self.folder.list_files() if path.endswith(".parquet"))
         if foreign:
             raise ConfigError(
@@ -127,14 +125,11 @@ class Manifest:
             )
 
     def announce(self, part_path: str) -> None:
-        """Make the folder of a part's record before that of the part: it shows that runs made both."""
+        """Create the folder of a part's record, before that of the part, to mark both as made by a run."""
         self.folder.make_folder(part_record_path(part_path).rpartition("/")[0])
 
     def made_folders(self) -> set[str]:
-        """Every local folder that runs have made in the output: those of the manifest, and those of parts.
-
-        A folder is one of parts if one of the same name is in the manifest, for their records or that of the file.
-        """
+        """All local folders that runs have made: those of the manifest, and folders of parts with equal names."""
         own = {f"{folder}/{path}" for folder in (MANIFEST, STAGED) for path in self.folder.folders_below(folder)}
         records = (f"{PARTS}/", f"{FILES}/")
         parts = {path.removeprefix(folder) for folder in records for path in own if path.startswith(folder)}
@@ -172,10 +167,10 @@ class Manifest:
 
 
 def part_record_path(part_path: str) -> str:
-    """Where the record of a part is."""
+    """The path of a part's record."""
     return f"{PARTS}/{part_path}.json"
 
 
 def file_record_path(stem: str) -> str:
-    """Where the record of an input file is."""
+    """The path of an input file's record."""
     return f"{FILES}/{stem}.json"

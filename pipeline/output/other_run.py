@@ -1,18 +1,16 @@
-"""Refuse an output of another run, with one line that says how the identities differ."""
+"""Refuse an output of another run, with a message that says how the identities differ."""
 
 from collections.abc import Mapping, Sequence
 
 from pipeline.errors import ConfigError
+from pipeline.storage.printable import shortened
 
 _MAX_VALUES, _MAX_SECTIONS, _MAX_FIELDS = 2, 4, 3
 _MAX_SHOWN_SIZE = 80
 
 
 def refuse_other_run(root: str, found: Mapping[str, str], identity: Mapping[str, str]) -> None:
-    """Raise ConfigError, naming what differs, unless both are the identity of one run.
-
-    One or two fields are told with their values, more by their sections alone.
-    """
+    """Raise ConfigError if two identities differ: with values for one or two fields, else with their sections."""
     names = [name for name in dict.fromkeys([*found, *identity]) if found.get(name) != identity.get(name)]
     if not names:
         return
@@ -23,8 +21,8 @@ def refuse_other_run(root: str, found: Mapping[str, str], identity: Mapping[str,
     upgrade = " (pipeline/CHANGES.md lists what an upgrade changes)" if "code" in names else ""
     raise ConfigError(
         f"output.path: {root} belongs to another run, which differs in {differences}{upgrade}; choose another "
-        "output.path, or add --restart to do all of it anew: the output that is there stays until the new one is "
-        "complete, and is replaced then"
+        "output.path, or add --restart to compute everything again: the existing output is kept until the new one "
+        "is complete"
     )
 
 
@@ -45,16 +43,11 @@ def _sections(names: Sequence[str], found: Mapping[str, str], identity: Mapping[
     there, here = ({name.rpartition(".")[0] for name in values} for values in (found, identity))
     shown = []
     for section, its_fields in fields.items():
-        note = _listed(its_fields, _MAX_FIELDS)
+        note = shortened(its_fields, _MAX_FIELDS)
         if its_fields and (section in there) != (section in here):
             note = "only in this job" if section in here else "only there"
         shown.append(f"{section} ({note})" if note else section)
-    return _listed(shown, _MAX_SECTIONS)
-
-
-def _listed(names: Sequence[str], max_shown: int) -> str:
-    more = f" and {len(names) - max_shown} more" if len(names) > max_shown else ""
-    return ", ".join(names[:max_shown]) + more
+    return shortened(shown, _MAX_SECTIONS)
 
 
 def _shown(value: str | None) -> str:

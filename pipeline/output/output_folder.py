@@ -1,7 +1,6 @@
-"""One output folder: where its files lie, and how they are written, read, moved, deleted and listed.
+"""The files of an output folder: their paths, and how they are written, read, moved, deleted and listed.
 
-Files are put in place whole or not at all. Transient errors of the file system are retried, all others become
-OutputErrors.
+Writes are atomic. Transient errors of the file system are retried, all others become OutputErrors.
 """
 
 import os
@@ -20,21 +19,21 @@ from pipeline.storage.store_files import StoreFiles, is_local
 
 MANIFEST = "_manifest"
 FAILED = f"{MANIFEST}/failed"
-"""Folder of records of fragments that failed; see `pipeline.output.failure_log`."""
+"""Records of failed fragments; see `pipeline.output.failure_log`."""
 SUCCESS = "_SUCCESS"
-"""File that is there when everything is done; see `pipeline.output.success_file`."""
+"""Exists if everything is done; see `pipeline.output.success_file`."""
 STAGED = "_staged"
-"""Folder of finished parts of changed files, until all parts of the file can replace the old ones."""
+"""Finished parts of changed files, until all parts of a file can replace the old ones."""
 RESTART = "_restart"
-"""Folder of a restarted output, until it replaces this one."""
+"""A restarted output, until it replaces this one."""
 PART_SUFFIX = ".parquet"
 HIDDEN_SUFFIX = ".staged"
-"""Suffix of parts that are not to be read yet: some readers also search folders that begin with _."""
+"""Added to parts that must not be read yet, as some readers also search folders that begin with _."""
 
 
 @dataclass(frozen=True)
 class OutputFolder:
-    """The files of an output, `root` on a file system; all paths are relative to the root. Holds no state.
+    """An output at `root` on a file system; paths are relative to the root. Stateless.
 
     `prefix` is empty, or the folder of an output in this one with a slash at its end. `is_hidden`: its parts in
     place are hidden from readers. `claim`: that of the driver that holds the lease; once it is lost, every change
@@ -54,7 +53,7 @@ class OutputFolder:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on a local file system, where there are folders."""
+        """Whether it is on a local file system, which has folders."""
         return is_local(self.filesystem)
 
     @property
@@ -70,17 +69,17 @@ class OutputFolder:
         return StoreFiles(self.filesystem, self.top, self.claim)
 
     def path_of(self, fragment: Fragment, staged_inputs: Collection[str] = ()) -> str:
-        """Where the part of a fragment is written; `staged_inputs`: input files whose parts are to be staged."""
+        """Where to write the part of a fragment; `staged_inputs`: input files whose parts are staged."""
         if fragment.relative_path in staged_inputs:
             return staged_path(fragment.part_path)
         return self.path_in_place(fragment.part_path)
 
     def path_in_place(self, part_path: str) -> str:
-        """Where a part is when it is in place."""
+        """The path of a part in place."""
         return hidden_path(part_path) if self.is_hidden else part_path
 
     def part_in_place(self, path: str) -> str | None:
-        """The part that is in place at a path; None where none can be."""
+        """The part whose path in place is `path`, or None."""
         if path.startswith(("_", ".")):
             return None
         return shown_path(path) if self.is_hidden else path
@@ -127,10 +126,10 @@ class OutputFolder:
             retry_transient(lambda: self.files.delete(self._below_top(path)))
 
     def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
-        """Path and size in bytes of every file in a folder, however deep; none where it is not there.
+        """Path and size in bytes of every file below a folder, which need not exist.
 
-        Files of an output that waits to replace this one, and those being written, are left out. One listing is
-        held at a time: that of the folder itself, then that of each folder in it.
+        Files of a restarted output and incomplete files are left out. Subfolders are listed one at a time, which
+        bounds the memory needed.
         """
         folders = []
         for path, size in self._list(folder, recursive=False):
@@ -165,10 +164,9 @@ class OutputFolder:
         return [below.removeprefix(f"{path}/") for below, size in self._list(path, recursive=True) if size is None]
 
     def delete_empty_folders(self, kept: Collection[str], made: Collection[str] = ()) -> None:
-        """Remove what processes left that were killed between deleting a file and its local folder.
+        """Delete empty local folders, except for `kept` ones, that killed processes have left behind.
 
-        Only folders in `made` are removed, which are those that this project made; empty folders of others stay.
-        No other job may be writing to the output.
+        Only folders in `made` are deleted, those that runs have made. No other job may be writing to the output.
         """
         if not self.is_local:
             return
@@ -186,7 +184,7 @@ class OutputFolder:
 
 @contextmanager
 def _reported(what: str, remedy: str) -> Iterator[None]:
-    """Turn an OSError into an OutputError that says what could not be done."""
+    """Turn an OSError into an OutputError."""
     try:
         yield
     except OSError as error:
@@ -197,12 +195,12 @@ def _reported(what: str, remedy: str) -> Iterator[None]:
 
 
 def staged_path(part_path: str) -> str:
-    """Where a part is staged."""
+    """The path of a staged part."""
     return f"{STAGED}/{hidden_path(part_path)}"
 
 
 def hidden_path(part_path: str) -> str:
-    """The path of a part that is hidden: no reader takes it for Parquet."""
+    """The path of a part that is hidden from readers of Parquet files."""
     name = part_path.rpartition("/")[2] + HIDDEN_SUFFIX
     if len(name.encode()) > MAX_NAME_BYTES:
         return part_path.removesuffix(PART_SUFFIX) + HIDDEN_SUFFIX
@@ -210,7 +208,7 @@ def hidden_path(part_path: str) -> str:
 
 
 def shown_path(path: str) -> str | None:
-    """The inverse of `hidden_path`; None where the path is none of a hidden part."""
+    """The inverse of `hidden_path`; None if `path` is not that of a hidden part."""
     part_path = path.removesuffix(HIDDEN_SUFFIX)
     if part_path == path:
         return None

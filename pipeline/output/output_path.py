@@ -1,4 +1,4 @@
-"""Check `output.path` before any work: a folder for the output alone, or a place where one can be made."""
+"""Check `output.path` before any work: it must be a folder of its own, or a path where one can be created."""
 
 import os
 
@@ -18,9 +18,9 @@ _KEYS_ONLY = ("s3", "gcs", "abfs")
 
 
 def open_output(path: str) -> OutputFolder:
-    """The output at a path or URI; creates nothing. The first requests to a store are made here.
+    """The output at a path or URI; creates nothing.
 
-    Raises InputError where it is too long, a file, the home folder or one above it, or cannot be written.
+    Raises InputError if it is too long, a file, the home folder or one above it, or not writable.
     """
     output = OutputFolder(*resolve_path(path, _FIELD))
     require_fitting_root(output)
@@ -28,7 +28,7 @@ def open_output(path: str) -> OutputFolder:
         _require_own_folder(output.root)
         _require_writable_folder(output.root)
         return output
-    # Not the folder itself: some users only have rights below it.
+    # Not the folder itself, as users may only have permissions below it.
     ask_store(lambda: output.filesystem.get_file_info(f"{output.root}/{RUN}"), _FIELD, path)
     if output.filesystem.type_name not in _KEYS_ONLY:
         info = ask_store(lambda: output.filesystem.get_file_info(output.root), _FIELD, path)
@@ -38,7 +38,7 @@ def open_output(path: str) -> OutputFolder:
 
 
 def _require_own_folder(root: str) -> None:
-    """Refuse `/`, the home folder and those above it, which a run would list as a whole, but not outputs."""
+    """Refuse `/`, the home folder and those above it, which runs would list, unless they are outputs already."""
     real, home = os.path.realpath(root), os.path.realpath(os.path.expanduser("~"))
     if os.path.commonpath([real, home]) != real or os.path.exists(f"{root}/{RUN}"):
         return
@@ -62,6 +62,6 @@ def _require_writable_folder(root: str) -> None:
         )
     if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
         raise InputError(
-            f"{_FIELD}: {shown} may not be written by this user, expected a folder that may; see to its rights, "
+            f"{_FIELD}: {shown} is not writable by this user, expected a writable folder; change its permissions, "
             "or choose another"
         )

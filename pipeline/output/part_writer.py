@@ -1,4 +1,4 @@
-"""Encode a finished fragment as Parquet, with the same bytes for the same rows, and write it as a part."""
+"""Encode a finished fragment as Parquet, deterministically, and write it as a part."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from pipeline.output.output_folder import OutputFolder
 
 @dataclass(frozen=True)
 class WrittenPart:
-    """A part that is in place: its size and the SHA-256 of its bytes (hex)."""
+    """Size and SHA-256 (hex) of a written part."""
 
     num_bytes: int
     sha256: str
 
 
 def write_part(table: pa.Table, folder: OutputFolder, path: str, compression: str = "zstd") -> WrittenPart:
-    """Write a table as a part at a path of the folder. Raises OutputError, and then leaves nothing."""
+    """Write a table as a part. Raises OutputError, and then leaves nothing."""
     data = encode_part(table, compression)
     folder.put(path, data)
     return WrittenPart(data.size, hashlib.sha256(data).hexdigest())
@@ -29,7 +29,7 @@ def write_part(table: pa.Table, folder: OutputFolder, path: str, compression: st
 def encode_part(table: pa.Table, compression: str) -> pa.Buffer:
     """A table as a Parquet file of one row group; equal tables give equal bytes."""
     sink = pa.BufferOutputStream()
-    # Chunks and the schema's metadata would show in the bytes, but are no part of the rows.
+    # Chunks and schema metadata would change the bytes.
     table = table.replace_schema_metadata(None).combine_chunks()
     pq.write_table(
         table,
@@ -43,7 +43,7 @@ def encode_part(table: pa.Table, compression: str) -> pa.Buffer:
 
 
 def _dictionary_columns(schema: pa.Schema) -> list[str]:
-    """Parquet paths of the columns worth a dictionary: all but floats, which hardly repeat."""
+    """Parquet paths of the columns to encode with a dictionary: all but floats, which rarely repeat."""
     sink = pa.BufferOutputStream()
     pq.ParquetWriter(sink, schema).close()
     metadata = pq.read_metadata(pa.BufferReader(sink.getvalue()))
@@ -52,10 +52,7 @@ def _dictionary_columns(schema: pa.Schema) -> list[str]:
 
 
 def conform(table: pa.Table, schema: pa.Schema, part_path: str) -> pa.Table:
-    """The table with the columns, order and types of the output schema.
-
-    Raises OutputError where columns are missing or too many, or a value does not fit its type.
-    """
+    """The table with the columns, order and types of the output schema. Raises OutputError if it does not fit."""
     missing = [name for name in schema.names if name not in table.column_names]
     unknown = [name for name in table.column_names if name not in schema.names]
     if missing or unknown or len(table.column_names) != len(schema.names):
@@ -67,7 +64,7 @@ def conform(table: pa.Table, schema: pa.Schema, part_path: str) -> pa.Table:
         try:
             columns.append(cast_column(table[field.name], field.type))
         except pa.ArrowException:
-            # Arrow's own message can hold the value.
+            # Arrow's message may contain the value.
             raise OutputError(
                 f"{part_path}: column {field.name!r} has type {table[field.name].type}, which does "
                 f"not fit the type of the output, {field.type}"

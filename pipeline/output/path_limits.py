@@ -1,7 +1,4 @@
-"""Check, before any work, that no path of the output is too long for its file system.
-
-A run derives all its names from those of the input: names of parts, of staged parts and of records.
-"""
+"""Check before any work that no path of the output, derived from the input's, is too long for its file system."""
 
 import os
 from dataclasses import dataclass
@@ -16,13 +13,13 @@ from pipeline.storage.printable import printable
 MAX_KEY_BYTES = 1024
 """The longest name of an object on S3, Google Cloud Storage and Azure."""
 
-# Any name derived from an input file exceeds the file's relative path by less than this.
+# Names derived from an input file are longer than its relative path by less than this.
 _MOST_ADDED_BYTES = 100
 
 
 @dataclass(frozen=True)
 class PathLimits:
-    """Bytes of a name and of a path, from the root of the file system or within the bucket."""
+    """The most bytes of a name, and of a path in the file system or bucket."""
 
     name_bytes: int
     path_bytes: int
@@ -35,11 +32,11 @@ class PathLimits:
         folder = output.root
         while not os.path.isdir(folder):
             folder = os.path.dirname(folder)
-        # The system's limit includes the null byte at the end.
+        # The system's limit includes the terminating null byte.
         return cls(os.pathconf(folder, "PC_NAME_MAX"), os.pathconf(folder, "PC_PATH_MAX") - 1)
 
     def problem(self, path: str) -> str | None:
-        """What is too long about a path; None where nothing is."""
+        """What is too long about a path, or None."""
         name = max(path.split("/"), key=_size)
         if _size(name) > self.name_bytes:
             return f"the name {_shown(name)} has {_size(name)} bytes, expected at most {self.name_bytes}"
@@ -49,14 +46,14 @@ class PathLimits:
 
 
 def require_fitting_root(output: OutputFolder) -> None:
-    """Raise InputError where the path of the output itself is too long."""
+    """Raise InputError if the path of the output itself is too long."""
     problem = PathLimits.of(output).problem(_whole(output, f"{RESTART}/{RUN}"))
     if problem is not None:
         raise InputError(f"output.path: {problem}; choose a shorter one")
 
 
 def require_fitting_names(output: OutputFolder, table: FragmentTable) -> None:
-    """Raise InputError where a path that a run writes may be too long, however it goes on."""
+    """Raise InputError if any path that a run may write is too long."""
     limits = PathLimits.of(output)
     most = min(limits.name_bytes, limits.path_bytes - _size(output.root)) - _MOST_ADDED_BYTES
     for index, file in enumerate(table.files):

@@ -1,8 +1,8 @@
-"""Restart: compute everything again beside the output that is there, and replace it once that is complete.
+"""Restart an output: compute everything again next to it, and replace it once the new one is complete.
 
-The new output grows in `_restart/`, where no reader finds it, with a manifest of its own. Until it is complete
-the old one stays as it is. Then every old part is deleted, and after that the new ones are moved in. Killed
-anywhere in between, the next run goes on with it. The parts in the folder are always of one of the two.
+The new output is written to `_restart/`, hidden from readers, with its own manifest. Once it is complete, the old
+parts are deleted, and then the new ones are moved in. If that is interrupted, the next run continues. Parts of the
+two are never mixed.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,9 @@ _CLEARED = f"{MANIFEST}/old_output_is_deleted"
 
 
 def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
-    """The folder that a run with this identity works in: the output, or the one that is to replace it.
+    """The folder of a run with this identity: the output, or its restart. Writes nothing.
 
-    Writes nothing. Raises ConfigError where the output belongs to another run and is not to be replaced.
+    Raises ConfigError if the output belongs to another run and is not to be replaced.
     """
     found, waiting = _identity(output), _identity(output.restarted)
     if waiting is not None and _is_complete(output.restarted):
@@ -40,23 +40,23 @@ def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_resta
 
 
 def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
-    """Begin a run or go on with it, after completing a replacement that was interrupted; returns its folder.
+    """Begin or continue a run, after completing an interrupted replacement; returns its folder.
 
-    Raises ConfigError as `folder_of_run` does, or where the folder holds Parquet files of no run.
+    Raises ConfigError as `folder_of_run`, or if the folder has Parquet files but no run.
     """
     folder = folder_of_run(output, identity, is_restart=is_restart)
     waiting = _identity(output.restarted)
     if waiting is not None and _is_complete(output.restarted):
         replace_output(output)
     elif waiting is None or (is_restart and waiting != dict(identity)):
-        # The rest of a restart that has ended, or a restart that is given up for another.
+        # The remains of a finished restart, or a restart that is given up for another one.
         output.delete_folder(RESTART)
     Manifest(folder).begin(identity)
     return folder
 
 
 def unfinished_restart(output: OutputFolder, folder: OutputFolder) -> str | None:
-    """A line for people where the output holds an unfinished restart of another run; None where it does not."""
+    """A message if the output has an unfinished restart of another run, or None."""
     if folder == output and _identity(output.restarted) is not None:
         return (
             f"{output.root}/{RESTART} holds an unfinished restart with another configuration; run that one again "
@@ -66,10 +66,7 @@ def unfinished_restart(output: OutputFolder, folder: OutputFolder) -> str | None
 
 
 def replace_output(output: OutputFolder) -> None:
-    """Put the complete output that waits in `_restart` in the place of the one that is there.
-
-    Whatever else is in the folder stays.
-    """
+    """Replace the output by the complete one in `_restart`; other files in the folder stay."""
     new = output.restarted
     run, success = new.read(RUN), new.read(SUCCESS)
     assert run is not None
@@ -88,7 +85,7 @@ def replace_output(output: OutputFolder) -> None:
     output.sync(target for _, target in moves)
     output.put(RUN, run)
     output.put(SUCCESS, success)
-    # Without it, the rest of the folder counts as no restart.
+    # Without it, what is left of the folder is not a restart.
     new.delete(RUN)
     output.delete_folder(RESTART)
 

@@ -1,4 +1,4 @@
-"""The output of one run, for the driver that holds the lease: what is done, what is left, and the commit."""
+"""The output of one run, used by the driver that holds the lease: what is done, what is left, and the commit."""
 
 from collections.abc import Mapping
 
@@ -9,12 +9,12 @@ from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
 from pipeline.output.manifest import Manifest, part_record_path
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
-from pipeline.output.success_file import summary, write_summary
+from pipeline.output.success_file import write_success_file
 from pipeline.storage.threads import call_in_threads
 
 
 class RunOutput:
-    """`inventory` and `increment` are of the beginning of the run; after `end`, of its end."""
+    """`inventory` and `increment` are taken at the beginning of the run, and again by `end`."""
 
     def __init__(
         self, folder: OutputFolder, plan: Plan, identity: Mapping[str, str], *, keeps_touched: bool = False
@@ -43,7 +43,7 @@ class RunOutput:
         return Manifest(self.folder)
 
     def end(self, *, prunes: bool = False) -> bool:
-        """Commit what is complete; returns whether everything is done, and writes `_SUCCESS` then."""
+        """Commit complete files; write `_SUCCESS` if everything is done, and return whether it is."""
         made = self.manifest.made_folders()
         if self.increment.todo:
             self._take_inventory()
@@ -52,10 +52,10 @@ class RunOutput:
             prune(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._plan.failed_files
         if is_done:
-            # They are empty now, but a local file system keeps them.
+            # They are empty, but exist on a local file system.
             for folder in (STAGED, FAILED):
                 self.folder.delete_folder(folder)
-            write_summary(self.inventory, summary(self.inventory, self._identity, self._failed_files))
+            write_success_file(self.inventory, self._identity)
         self.folder.delete_empty_folders(kept=[LEASE], made=made)
         return is_done
 

@@ -1,25 +1,23 @@
-"""`_SUCCESS`: written last and there while the output is complete; the same bytes for the same output."""
+"""`_SUCCESS`: written last, exists while the output is complete, and is deterministic."""
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from pipeline.output.increment import removed_stems
 from pipeline.output.inventory import Inventory
+from pipeline.output.json_records import encode_json
 from pipeline.output.manifest import FORMAT, Manifest
 from pipeline.output.output_folder import SUCCESS
 
 
-def summary(
-    inventory: Inventory, identity: Mapping[str, str], failed_files: Collection[str] = ()
-) -> dict[str, Any]:
-    """Sums over all input files, and over removed files whose parts are kept.
+def write_success_file(inventory: Inventory, identity: Mapping[str, str]) -> None:
+    """Write sums over all input files, and over removed files whose parts are kept, unless they are there.
 
     `run` is a digest of the identity. `bytes` are of the part files.
     """
-    removed = removed_stems(inventory, failed_files)
-    return {
+    removed = removed_stems(inventory)
+    values = {
         "format": FORMAT,
         "run": hashlib.sha256(json.dumps(sorted(identity.items())).encode()).hexdigest(),
         "files": len(inventory.table.files),
@@ -34,17 +32,13 @@ def summary(
             "rows": sum(_num_rows(inventory, stem) for stem in removed),
         },
     }
-
-
-def write_summary(inventory: Inventory, values: Mapping[str, Any]) -> None:
-    """Write `_SUCCESS`, unless it is there with the same content."""
-    data = (json.dumps(values, indent=1) + "\n").encode()
+    data = encode_json(values)
     if inventory.folder.read(SUCCESS) != data:
         inventory.folder.put(SUCCESS, data)
 
 
 def _num_rows(inventory: Inventory, stem: str) -> int:
-    """Number of rows in the parts of a removed file; parts without a record count as none."""
+    """The number of rows in the parts of a removed file, without parts that have no record."""
     file = inventory.other_files.get(stem)
     if file is not None:
         return file.num_rows

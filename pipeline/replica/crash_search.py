@@ -1,4 +1,4 @@
-"""Find the items at which processes crash, by bisection. What is attempted, and where, is the caller's."""
+"""Find the items that crash a process, by bisection."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 
-# Of one search: bisecting 64 items takes six to find one that is to blame, and one more to be sure of it.
+# Of one search. Bisecting 64 items takes six crashes to find the one at fault, and one more to confirm it.
 MAX_CRASHES = 32
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ Items = NDArray[np.int64]
 
 
 class CrashError(PipelineError):
-    """The processes that worked at some items have crashed; `kind` names the error that tells of it."""
+    """The processes that worked on some items have crashed; `kind` is the name of the error that reported it."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(f"processes crashed: {kind}")
@@ -24,25 +24,22 @@ class CrashError(PipelineError):
 
 
 class UnisolatedError(PipelineError):
-    """Processes crash, and not because of a few items."""
+    """Processes crash, but not because of a few items."""
 
 
 def bisect_crashes(
-    parts: Sequence[Items],
-    attempt: Callable[[Items], T],
-    halve: Callable[[Items], Sequence[Items]],
-    where: str,
+    parts: Sequence[Items], attempt: Callable[[Items], T], halve: Callable[[Items], Sequence[Items]], where: str
 ) -> list[tuple[Items, T | CrashError]]:
     """Attempt parts of some items, halving those that crash, down to single items, which are attempted twice.
 
     Args:
-        parts: int64 `[n]` each, n > 0: item numbers to begin with.
-        attempt: works at some items; raises CrashError.
-        halve: two parts of two items or more.
-        where: what the items are of, and the remedy, for the message of UnisolatedError.
+        parts: int64 `[n]` each, n > 0, the item numbers to begin with.
+        attempt: processes some items; raises CrashError.
+        halve: splits two or more items.
+        where: names the whole and the remedy, for the message of UnisolatedError.
 
     Returns:
-        The parts in order, with the result of `attempt`; with the first of both errors for an item to blame.
+        the final parts in order, each with the result of `attempt`, or the first error of an item at fault.
 
     Raises:
         UnisolatedError: after `MAX_CRASHES` crashes.
@@ -52,7 +49,7 @@ def bisect_crashes(
     def search(items: Items) -> list[tuple[Items, T | CrashError]]:
         nonlocal num_crashes
         crashes: list[CrashError] = []
-        # Alone, an item gets a second attempt: the crash may have been an accident.
+        # A single item gets a second attempt: the crash may have been an accident.
         for _ in range(2 if len(items) == 1 else 1):
             try:
                 return [(items, attempt(items))]

@@ -1,4 +1,4 @@
-"""How a job is laid out over a cluster: device, dtype, number of replicas, resources of a rank, token budget."""
+"""Lay a job out over a cluster: device, dtype, number of replicas, resources of a rank, token budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,7 @@ from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_b
 
 @dataclass(frozen=True)
 class Deployment:
-    """How a job is laid out on the cluster that it found.
-
-    Attributes:
-        num_replicas: shard groups.
-        resources: of each rank.
-        token_budget: tokens per batch.
-    """
+    """The layout of a job on a cluster; `resources` are those of each rank."""
 
     num_replicas: int
     resources: RankResources
@@ -39,11 +33,11 @@ def deploy(
     num_fragments: int,
     kept_token_budget: int | None = None,
 ) -> Deployment:
-    """Decide device, dtype, resources of a rank, number of replicas and token budget on the connected cluster.
+    """The layout of a job on the connected cluster.
 
     Args:
-        num_fragments: fragments to be done; more replicas than that would have nothing to do.
-        kept_token_budget: what "auto" came to when the output was begun.
+        num_fragments: the fragments to do, which bound the number of replicas.
+        kept_token_budget: the token budget that the output was begun with.
 
     Raises:
         ConfigError: GPUs are asked for and there are none, or not one replica fits.
@@ -69,10 +63,9 @@ def deploy(
 
 
 def resolve_dtype(model: ModelSection, device: str) -> str:
-    """The dtype to compute in. "auto" is bfloat16 on GPUs, and on CPUs as stored, but not float16, which is slow.
+    """The dtype to compute in. "auto" is bfloat16 on GPUs; on CPUs as stored, but bfloat16 for float16.
 
-    Raises:
-        ConfigError: int8 on GPUs, or float8 on CPUs.
+    Raises ConfigError for int8 on GPUs and float8 on CPUs.
     """
     home, other = {"int8": ("cpu", "float8"), "float8": ("cuda", "int8")}.get(model.dtype, (device, ""))
     if device != home:
@@ -89,5 +82,5 @@ def resolve_dtype(model: ModelSection, device: str) -> str:
 
 
 def default_device() -> str:
-    """The device that "auto" would choose on a cluster like this machine."""
+    """The device that "auto" stands for on a cluster like this machine."""
     return "cuda" if torch.cuda.is_available() else "cpu"

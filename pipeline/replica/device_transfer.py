@@ -1,8 +1,7 @@
-"""Copies tensors between the host and a rank's GPU, through pinned memory and on CUDA streams of their own.
+"""Copy tensors between host and GPU while another batch is computed, through pinned memory.
 
-Token ids of a batch reach the GPU, and results leave it, while another batch is computed. Each direction has its
-own stream: results wait for their batch, and the ids of the next batch must not wait with them. Pinned memory
-comes from torch's cache, which reuses no block before its copies are done.
+Each direction has its own CUDA stream: results wait for their batch, for which the next batch's token ids must not
+wait. Pinned memory comes from torch's cache, which reuses no block before its copies are done.
 """
 
 from collections.abc import Mapping
@@ -19,26 +18,22 @@ class PendingOutput:
     """The results of a batch on their way to the host.
 
     Attributes:
-        tensors: by head, host tensors that hold the results once they have arrived.
-        arrival: the event after the last copy; None if they are there already.
+        tensors: by head, host tensors, to be read after the copies.
+        arrival: the event after the last copy; None on a CPU.
     """
 
     tensors: Mapping[str, tuple[Tensor, ...]]
     arrival: torch.cuda.Event | None
 
     def results(self) -> dict[str, tuple[NDArray[np.generic], ...]]:
-        """By head, arrays of these shapes and dtypes; waits for them."""
+        """Wait for the results; arrays by head."""
         if self.arrival is not None:
             self.arrival.synchronize()
         return {name: tuple(tensor.numpy() for tensor in tensors) for name, tensors in self.tensors.items()}
 
 
 class DeviceTransfer:
-    """Copies tensors to and from the device of one rank.
-
-    Args:
-        device: "cpu", where nothing is copied, or "cuda".
-    """
+    """Copies tensors to and from the device of one rank; on "cpu", nothing is copied."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -46,25 +41,25 @@ class DeviceTransfer:
         self._outward = torch.cuda.Stream() if device == "cuda" else None
 
     def to_device(self, tensor: Tensor) -> Tensor:
-        """Copy a tensor to the device, without waiting; kernels that are queued from now on run after the copy."""
+        """Copy a tensor to the device asynchronously; kernels that are queued from now on wait for the copy."""
         if self._inward is None:
             return tensor
         with torch.cuda.stream(self._inward):
             there = tensor.pin_memory().to(self._device, non_blocking=True)
         computing = torch.cuda.current_stream()
         computing.wait_stream(self._inward)
-        # Else its memory could be reused as soon as nothing refers to it, before the kernels have run.
+        # Else its memory could be reused before the kernels have run, once nothing refers to it.
         there.record_stream(computing)
         return there
 
     def to_host(self, results: Mapping[str, tuple[Tensor, ...]]) -> PendingOutput:
-        """Copy the results of queued kernels, by head, to the host, without waiting."""
+        """Copy the results of queued kernels, by head, to the host asynchronously."""
         if self._outward is None:
             return PendingOutput(results, None)
         self._outward.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._outward):
             there = {name: tuple(self._pinned(tensor) for tensor in tensors) for name, tensors in results.items()}
-            # Waiting blocks the thread, and does not spin.
+            # Waiting blocks the thread instead of spinning.
             arrival = torch.cuda.Event(blocking=True)
             arrival.record()
         return PendingOutput(there, arrival)

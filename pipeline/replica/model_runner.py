@@ -1,4 +1,4 @@
-"""One rank's slices of trunks and heads, and what it does with a batch. Torch only: no Ray here."""
+"""Load one rank's slices of trunks and heads, and run batches on them. Torch only, no Ray."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ from pipeline.tasks.requests import HeadRequest
 
 @dataclass(frozen=True)
 class ShardSettings:
-    """Where and in which precision a rank computes.
+    """Device and precision of a rank.
 
     Attributes:
         device: "cpu" or "cuda".
-        dtype: name of the torch dtype of the weights; or "int8" or "float8", which the layers' products are in.
+        dtype: torch dtype of the weights; or "int8" or "float8" for the matrix products of the layers.
         num_threads: of torch on the CPU.
-        num_usable_tokens: tokens that the tokenizer knows; ids from here on are never predicted.
+        num_usable_tokens: size of the tokenizer's vocabulary; ids from here on are never predicted.
     """
 
     device: str
@@ -36,16 +36,15 @@ class ShardSettings:
 
     @property
     def precision(self) -> Precision:
-        """What `dtype` means."""
+        """The precision that `dtype` names."""
         return Precision.named(self.dtype)
 
 
 class ModelRunner:
-    """The distinct trunks of a job and the heads on them, as far as this rank holds them.
+    """This rank's slices of the job's trunks and heads.
 
     Attributes:
-        unused: by directory, stored tensors that neither trunk nor heads took.
-        num_trunk_tokens: tokens that have passed a trunk since the start, those generated left out.
+        num_trunk_tokens: tokens that have gone through a trunk so far, without generated ones.
     """
 
     def __init__(self, heads: Sequence[Head], settings: ShardSettings, group: ShardGroup) -> None:
@@ -55,7 +54,7 @@ class ModelRunner:
         self._copies = DeviceTransfer(settings.device)
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
-        # Generation steps through the padded forward with a cache, which fused layers do not have.
+        # Generation uses the padded forward with a cache, which fused layers do not support.
         generating = {head.trunk for head in heads if head.task.generates}
         self._trunks: dict[str, XLMRobertaXLModel] = {}
         for path in dict.fromkeys(head.trunk for head in heads):
@@ -63,8 +62,7 @@ class ModelRunner:
             if path not in generating:
                 self._trunks[path].fuse(settings.precision.quantization)
         self._modules = {head.name: self._load_head(head) for head in heads}
-        self.unused = {path: c.unused for path, c in self._checkpoints.items() if c.unused}
-        # Closes the files: what was read has been copied, and mapped pages would count as this rank's memory.
+        # Closes the files, whose mapped pages would count as this rank's memory.
         self._checkpoints.clear()
 
     def _checkpoint(self, path: str) -> Checkpoint:
@@ -87,7 +85,7 @@ class ModelRunner:
         return trunk.eval()
 
     def _load_head(self, head: Head) -> HeadModules:
-        """The head's modules with their weights."""
+        """The head's modules, with their weights."""
         modules = build_head(head, self._trunks[head.trunk])
         missing = [
             name for prefix, module in modules.items() for name in self._load(module, head.options.weights, prefix)
@@ -101,13 +99,10 @@ class ModelRunner:
 
     @torch.inference_mode()
     def launch(self, batch: ShardBatch) -> PendingOutput:
-        """Pass a batch through its trunk once, and each head over what it is asked for.
+        """Run a batch through its trunk once, and through each head that has a request.
 
-        A GPU has only begun when this returns, and may have others before it; a CPU is done. Heads that look at
-        what they have computed (masks that are filled, generation) wait for it on a GPU, too.
-
-        Returns:
-            whose results are by head what its task computes.
+        On a GPU this returns before the batch is computed, except for heads that look at intermediate results
+        (mask filling, generation).
         """
         self.num_trunk_tokens += len(batch.input_ids)
         if batch.generates:
@@ -119,9 +114,7 @@ class ModelRunner:
     def _run_packed(self, batch: ShardBatch) -> dict[str, tuple[Tensor, ...]]:
         trunk = self._trunks[batch.trunk]
         packed = PackedBatch.from_lengths(
-            torch.from_numpy(batch.input_ids),
-            batch.lengths.tolist(),
-            pad_token_id=trunk.config.padding_id,
+            torch.from_numpy(batch.input_ids), batch.lengths.tolist(), pad_token_id=trunk.config.padding_id
         ).moved(self._copies.to_device)
         hidden_TD = trunk.forward_packed(packed)
         return {
@@ -132,7 +125,6 @@ class ModelRunner:
     def _run_head(
         self, head: Head, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest
     ) -> tuple[Tensor, ...]:
-        assert head.task.compute is not None
         index = self._copies.to_device(torch.from_numpy(request.index))
         labels = None
         if request.labels is not None:
@@ -142,6 +134,7 @@ class ModelRunner:
             packed=packed,
             index=index,
             labels=labels,
+            of_tokens=request.of_tokens,
             modules=self._modules[head.name],
             group=self.group,
             num_usable_tokens=self.settings.num_usable_tokens,

@@ -1,8 +1,7 @@
-"""Resources of ranks, and a placement group for each replica, which its leader acquires.
+"""The resources of ranks, and a placement group for each replica.
 
-Placement groups belong to the driver. One made inside an actor would outlive that actor and hold its CPUs and
-GPUs until the job ends; here the driver makes them, a lease actor hands them to leaders, and the driver removes
-them whatever happens.
+The driver creates and removes the placement groups, and an actor hands them to the leaders: a group that was
+created inside an actor would outlive that actor, and keep its CPUs and GPUs until the job ends.
 """
 
 import os
@@ -20,7 +19,7 @@ from pipeline.ray_actors import start_actor_here, unique_name
 
 @dataclass(frozen=True)
 class RankResources:
-    """What one rank asks Ray for."""
+    """The resources that one rank requests of Ray."""
 
     num_cpus: float
     num_gpus: float
@@ -32,15 +31,15 @@ class RankResources:
 
     @property
     def num_threads(self) -> int:
-        """Torch threads of a rank: the whole CPUs it has, at least one."""
+        """Torch threads of a rank: its whole CPUs, at least one."""
         return max(1, int(self.num_cpus))
 
 
 def rank_resources(model: ModelSection, device: str, cores_per_node: int, num_replicas: int = 1) -> RankResources:
     """CPUs and GPUs of a rank.
 
-    On GPUs a rank needs one core to feed its device. On CPUs the ranks of all replicas share the cores of a node,
-    unless `model.cpus_per_rank` says otherwise; a rank gets less than a core only if one replica has more ranks.
+    A rank with a GPU needs one core. On CPUs, the ranks of all replicas share the cores of a node, unless
+    `model.cpus_per_rank` is set; a rank gets less than a core only if one replica has more ranks than cores.
     """
     if model.cpus_per_rank is not None:
         num_cpus = float(model.cpus_per_rank)
@@ -56,10 +55,9 @@ def rank_resources(model: ModelSection, device: str, cores_per_node: int, num_re
 def lay_out(
     model: ModelSection, device: str, cores_per_node: int, num_fragments: int
 ) -> tuple[RankResources, int]:
-    """Resources of a rank, and the number of replicas: as configured, as far as there is work and room for them.
+    """Resources of a rank, and the number of replicas: as configured, but no more than fragments, or than fit.
 
-    Raises:
-        ConfigError: as many as fit are asked for, and not one fits.
+    Raises ConfigError if `model.replicas` is "auto" and not one fits.
     """
     is_auto = model.replicas == "auto"
     num_wanted = num_fragments if model.replicas == "auto" else min(model.replicas, num_fragments)
@@ -71,31 +69,31 @@ def lay_out(
             f"{resources.bundle} each; lower model.tensor_parallel_size or model.cpus_per_rank, or add larger "
             "nodes"
         )
-    # One replica is kept even if none fits now: it waits for room.
+    # If none fits now, one replica waits for room.
     return resources, min(num_wanted, max(1, num_fitting))
 
 
 def describe_fewer_replicas(model: ModelSection, num_replicas: int, num_fragments: int) -> str | None:
-    """A line for people where there are fewer replicas than configured."""
+    """A message for the user if there are fewer replicas than configured."""
     if model.replicas == "auto" or model.replicas <= num_replicas:
         return None
     reason = "as many as there are fragments" if num_replicas == num_fragments else "as many as the cluster holds"
     return f"model.replicas: {model.replicas} asked for, {num_replicas} used, {reason}"
 
 
-# For the process of a rank on a CPU: torch asks for memory in huge pages, and a trunk takes 3 to 4 % less time.
+# Torch then requests huge pages, which makes a trunk on a CPU 3 to 4 % faster.
 _CPU_RANK_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
 def rank_environment(device: str) -> dict[str, str]:
-    """Environment variables that a rank needs before it imports torch; those set in this process are kept."""
+    """Environment variables for a rank before it imports torch, unless they are set in this process."""
     if device != "cpu":
         return {}
     return {name: value for name, value in _CPU_RANK_ENVIRONMENT.items() if name not in os.environ}
 
 
 class GroupLease:
-    """An actor that gives each leader a placement group of its own, and the same again when it restarts."""
+    """An actor that gives each leader its own placement group, and the same again when the leader restarts."""
 
     def __init__(self, groups: list[PlacementGroup]) -> None:
         self._free = list(range(len(groups)))
@@ -115,10 +113,9 @@ class GroupLease:
 def replica_placement(
     num_replicas: int, tensor_parallel_size: int, resources: RankResources, *, timeout_s: float
 ) -> Iterator[str]:
-    """Reserve one placement group per replica, all ranks of a replica on one node; yields the name of the lease.
+    """Create one placement group per replica, on one node each; yields the name of the `GroupLease` actor.
 
-    Raises:
-        ConfigError: the cluster cannot hold the replicas within `timeout_s`.
+    Raises ConfigError if the cluster has no room for all of them within `timeout_s`.
     """
     groups = [
         placement_group([resources.bundle] * tensor_parallel_size, strategy="STRICT_PACK")
@@ -150,7 +147,7 @@ def _wait_until_ready(groups: list[PlacementGroup], size: int, resources: RankRe
 
 
 def replicas_that_fit(tensor_parallel_size: int, resources: RankResources) -> int:
-    """Shard groups that the cluster holds, node by node, with one core a node left for reading and tokenizing."""
+    """The number of shard groups that fit on the cluster, leaving one core per node to read and tokenize."""
     count = 0
     for node in ray.nodes():
         if not node["Alive"]:

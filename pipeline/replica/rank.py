@@ -1,4 +1,4 @@
-"""One rank of a shard group: an actor that holds its slice of the weights and computes with the others."""
+"""The actor of one rank of a shard group: holds its slice of the weights, computes with the other ranks."""
 
 import os
 import socket
@@ -21,22 +21,22 @@ from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import ModelRunner, ShardSettings
 
 START_TIMEOUT_S = 1800.0
-# Ranks are in step, so that none waits long for the others, unless one is stopped.
+# Ranks are in step, so none waits long for the others, unless one has stopped.
 COLLECTIVE_TIMEOUT_S = 60.0
 
 
 @dataclass(frozen=True)
 class OutOfMemory:
-    """Returned in place of results: the batch does not fit in the memory of this rank."""
+    """Returned instead of results if a batch does not fit in the memory of this rank."""
 
     num_tokens: int
 
 
 class Rank:
-    """One rank of a shard group: a process of its own, with a device of its own where there are GPUs.
+    """One rank of a shard group: a process with its own GPU, or on the CPU.
 
-    On a CPU it runs batches. On a GPU it launches and collects them in the order of the calls, by a thread each:
-    the device has the next one before it is done with the last, whose results are sent meanwhile.
+    On a CPU, `run` computes a batch. On a GPU, one thread calls `launch` and another one `collect`, so that the
+    device gets the next batch while results of the last one are sent.
     """
 
     collective_timeout_s: ClassVar[float] = COLLECTIVE_TIMEOUT_S
@@ -50,23 +50,22 @@ class Rank:
         self._pending: SimpleQueue[PendingOutput | OutOfMemory | None] = SimpleQueue()
 
     def serve_rendezvous(self) -> tuple[str, int]:
-        """Rank 0 opens the store where the others meet, on a free port; returns its address."""
+        """Rank 0 opens the TCP store for the rendezvous, on a free port; returns its address."""
         host = ray.util.get_node_ip_address()
         self._store = dist.TCPStore(host, 0, self._size, is_master=True, wait_for_workers=False)
         return host, self._store.port
 
-    def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> dict[str, list[str]]:
-        """Join the group and read this rank's slices; returns the stored tensors that nothing has used."""
+    def load(self, heads: Sequence[Head], address: tuple[str, int] | None) -> None:
+        """Join the group and read this rank's slices."""
         self._runner = ModelRunner(heads, self._settings, self._join(address))
         reset_peak_memory(self._settings.device)
-        return self._runner.unused
 
     def _join(self, address: tuple[str, int] | None) -> ShardGroup:
         if address is None:
             return ShardGroup()
         timeout = timedelta(seconds=START_TIMEOUT_S)
         store = self._store or dist.TCPStore(*address, self._size, is_master=False, timeout=timeout)
-        # Processes start one after the other; from here on they are in step, and short timeouts will do.
+        # Processes start at different times; from here on they are in step, and short timeouts suffice.
         store.set(f"started/{self._rank}", "")
         store.wait([f"started/{rank}" for rank in range(self._size)], timeout)
         if self._settings.device == "cpu":
@@ -85,19 +84,16 @@ class Rank:
         return self._host_results(self._launch(batch))
 
     def launch(self, batch: ShardBatch) -> None:
-        """Begin to compute a batch with the other ranks; `collect` returns what `run` would.
-
-        After an error, which this call raises, `collect` returns None.
-        """
+        """Begin to compute a batch with the other ranks; `collect` returns its results, or None after an error."""
         pending: PendingOutput | OutOfMemory | None = None
         try:
             pending = self._launch(batch)
         finally:
-            # Also after an error, so that `collect` does not wait for ever.
+            # Also after an error, so that `collect` does not wait forever.
             self._pending.put(pending)
 
     def collect(self) -> BatchOutput | OutOfMemory | None:
-        """Wait for the next one of the batches that were launched."""
+        """Wait for the results of the next launched batch, as returned by `run`."""
         return self._host_results(self._pending.get())
 
     def _launch(self, batch: ShardBatch) -> PendingOutput | OutOfMemory:
@@ -107,7 +103,7 @@ class Rank:
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-        # Not in the handler, where the error's frames still hold tensors.
+        # Outside of the handler, in which the frames of the error still hold tensors.
         if self._settings.device == "cuda":
             torch.cuda.empty_cache()
         return OutOfMemory(len(batch.input_ids))
@@ -119,27 +115,27 @@ class Rank:
         return results if self._rank == 0 else None
 
     def is_in_step(self) -> bool:
-        """Whether the ranks are at the same collective: one that left a batch early may be ahead of the others."""
+        """Whether all ranks are at the same collective; one that left a batch early may be ahead."""
         sent = torch.full((1,), float(self._rank + 1), device=self._settings.device)
         dist.all_reduce(sent)
         return sent.item() == self._size * (self._size + 1) / 2
 
     def peak_memory(self) -> int:
-        """Most bytes that this rank has held since it was loaded, the process itself included."""
+        """Peak memory in bytes since this rank was loaded, including the process itself."""
         return peak_memory(self._settings.device)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory of the device or the process has run out, and nothing else is wrong."""
+    """Whether the device or the process has run out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
-    # Of the process, and of what is pinned of it.
+    # For ordinary and for pinned memory of the process.
     return any(words in str(error) for words in ("can't allocate memory", "CUDA error: out of memory"))
 
 
 def _interface_of(address: str) -> str:
-    """The network interface with this address, so that gloo does not advertise the loopback one."""
-    import fcntl  # noqa: PLC0415  # not there on every platform that imports this file
+    """The network interface with this address, so that gloo does not advertise the loopback interface."""
+    import fcntl  # noqa: PLC0415  # not available on every platform that imports this file
     import struct  # noqa: PLC0415
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

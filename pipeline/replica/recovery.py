@@ -1,9 +1,9 @@
-"""Recovery from failures of the ranks: retry a batch, halve it, bisect it for the sequences at fault. Without Ray.
+"""Recover from failures of the ranks: retry a batch, halve it, or bisect it for the sequences at fault. No Ray.
 
-Ranks that die at a batch may have died by accident: they are rebuilt and the batch is sent again. If they die
-again, the batch is bisected to find the sequences that they die of. The rest is then computed as one batch, so
-that results depend on which sequences are at fault, and not on how they were found.
-A batch that does not fit in memory is halved; if that happens repeatedly, so is the token budget.
+If the ranks die, they are rebuilt and the batch is retried once. If they die again, the batch is bisected to find
+the sequences that crash them. The rest is then computed as one batch, so that results depend on which sequences
+are at fault, and not on how they were found. A batch that does not fit in memory is halved; if that happens
+repeatedly, so is the token budget.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ MIN_TOKEN_BUDGET = 64
 
 
 class RanksLostError(CrashError):
-    """The ranks have died, stalled or failed at a batch, and have been rebuilt."""
+    """The ranks have died, stalled or failed on a batch, and have been rebuilt."""
 
 
 class BatchTooLargeError(PipelineError):
@@ -40,25 +40,20 @@ class BatchTooLargeError(PipelineError):
 
 
 class Ranks(Protocol):
-    """A shard group as this module needs it. A ticket is outdated once the ranks have been rebuilt."""
+    """The interface of a shard group. A ticket is outdated once the ranks have been rebuilt."""
 
     def send(self, batch: ShardBatch) -> Any:
-        """Have the ranks compute a batch, after those sent before; returns a ticket."""
+        """Queue a batch; returns a ticket."""
 
     def is_current(self, ticket: Any) -> bool:
-        """Whether the ranks that the batch was sent to are still there."""
+        """Whether the ranks have not been rebuilt since the batch was sent."""
 
     def receive(self, ticket: Any) -> BatchOutput:
         """The results. Raises RanksLostError or BatchTooLargeError."""
 
 
 class Recovery:
-    """Runs batches on ranks, and recovers from their failures.
-
-    Args:
-        token_budget: most tokens of a batch, as planned.
-        note: is told what a user should know.
-    """
+    """Runs batches of at most `token_budget` tokens; `note` is called with messages for the user."""
 
     def __init__(self, ranks: Ranks, token_budget: int, note: Callable[[str], None]) -> None:
         self.token_budget = token_budget
@@ -69,8 +64,7 @@ class Recovery:
     def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
         """The outcome of each batch, in order; a few batches are in flight at once.
 
-        Raises:
-            UnisolatedError: the ranks die of a batch, and not of a few of its sequences.
+        Raises UnisolatedError if the ranks crash on a batch, but not because of a few of its sequences.
         """
         waiting = iter(batches)
         in_flight: deque[list[tuple[Piece, Any]]] = deque()
@@ -88,11 +82,11 @@ class Recovery:
             yield outcomes[0][1] if len(outcomes) == 1 else join_outcomes(outcomes)
 
     def _current(self, piece: Piece, ticket: Any) -> Any:
-        """A ticket for the present ranks."""
+        """The ticket, or a new one if it is outdated."""
         return ticket if self._ranks.is_current(ticket) else self._ranks.send(piece.batch)
 
     def _receive(self, piece: Piece, ticket: Any) -> BatchOutcome:
-        """The outcome of a piece that has been sent."""
+        """Wait for the outcome of a piece, with all recovery."""
         batch = piece.batch
         try:
             try:
@@ -108,7 +102,7 @@ class Recovery:
             return self._isolate(batch)
 
     def _try(self, batch: ShardBatch) -> BatchOutcome:
-        """One attempt with nothing else in flight, halving what does not fit. Raises RanksLostError."""
+        """Run a batch once, halving it if it does not fit. Raises RanksLostError."""
         try:
             return BatchOutcome(self._ranks.receive(self._ranks.send(batch)))
         except BatchTooLargeError:
@@ -125,7 +119,7 @@ class Recovery:
             )
 
     def _halve(self, batch: ShardBatch) -> BatchOutcome:
-        """The outcome of a batch that does not fit, by halves. Raises RanksLostError."""
+        """Run a batch that does not fit as two halves. Raises RanksLostError."""
         if len(batch.lengths) == 1:
             reason = (
                 f"its sequence of {batch.lengths[0]} tokens does not fit in the memory of a rank; give the head a "
@@ -135,7 +129,7 @@ class Recovery:
         return join_outcomes([(piece, self._try(piece.batch)) for piece in halves(batch)])
 
     def _isolate(self, batch: ShardBatch) -> BatchOutcome:
-        """Find the sequences that the ranks die of, after two failed attempts; compute the rest."""
+        """After two crashes: find the sequences that crash the ranks, and compute the rest."""
         self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is bisected")
         everything = np.arange(len(batch.lengths))
         parts = [everything] if len(everything) == 1 else [half.sequences for half in halves(batch)]
@@ -147,12 +141,12 @@ class Recovery:
         try:
             computed = join_outcomes([(piece, self._try(piece.batch))])
         except RanksLostError:
-            # They die of the size of the batch, and not of a sequence: the results of the pieces are used.
+            # The size of the batch crashes them, not a sequence: use the results of the pieces.
             return found
         return BatchOutcome(computed.results, found.lost | computed.lost)
 
     def _search(self, batch: ShardBatch, parts: Sequence[NDArray[np.int64]]) -> list[tuple[Piece, BatchOutcome]]:
-        """Outcomes of all sequences of a batch, in as few pieces as the ranks survive."""
+        """The outcomes of all sequences of a batch, in as few pieces as the ranks survive."""
 
         def attempt(sequences: NDArray[np.int64]) -> BatchOutcome:
             return self._try(take_sequences(batch, sequences).batch)
@@ -168,7 +162,7 @@ class Recovery:
 
 
 def _lost(crash: CrashError) -> BatchOutcome:
-    """The outcome of a single sequence that the ranks have died of."""
+    """The outcome of a single sequence that crashes the ranks."""
     reason = (
         f"the model process died on this row three times ({crash.kind}); take it out of the input, or look "
         "into the logs of the ranks for the cause"

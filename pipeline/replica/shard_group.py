@@ -1,4 +1,4 @@
-"""The ranks of one replica: start them in a placement group, send them batches, rebuild them when one fails."""
+"""The ranks of one replica: start them in a placement group, send batches, rebuild all when one fails."""
 
 import time
 from collections.abc import Sequence
@@ -21,16 +21,16 @@ from pipeline.replica.placement import RankResources, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
 
-# For the check whether ranks are in step, which may wait behind a batch.
+# Of the check whether ranks are in step, which may wait for a batch.
 PROBE_TIMEOUT_S = 120.0
 MAX_STARTS = 4
-# Ranks run out of memory together, or wait for one that did.
+# If one rank runs out of memory, the others do so too, or wait for it.
 OUT_OF_MEMORY_GRACE_S = 30.0
-# A rank that loses a peer raises an error of its own, often before the peer's death is known to the leader.
+# A rank that loses a peer raises an error, often before the leader knows of the peer's death.
 DEATH_NOTICE_S = 10.0
-# Devices that compute asynchronously. On a CPU the main thread computes, whose heap returns freed memory.
+# Devices that compute asynchronously. On a CPU the main thread computes, as its heap returns freed memory.
 ASYNCHRONOUS_DEVICES = ("cuda",)
-# Ray's name for the thread of a rank that waits for results, while another one launches the next batch.
+# Concurrency group of a rank for the thread that waits for results while another one launches the next batch.
 COLLECTING = "collecting"
 
 
@@ -40,20 +40,17 @@ class ShardGroupError(JobError):
 
 @dataclass(frozen=True)
 class Ticket:
-    """A batch in flight: object refs from all ranks of one generation of the group, rank 0's results first."""
+    """A batch in flight: object refs of all ranks, rank 0's results first, and the generation of the ranks."""
 
     generation: int
     refs: list[Any]
 
 
 class Replica:
-    """The ranks of one shard group, as their leader sees them.
+    """The ranks of one shard group, as seen by their leader.
 
-    Batches are sent to all ranks, in the same order. If a rank dies, stalls or fails, all are killed and the group
-    is rebuilt in its placement group; batches in flight are lost then.
-
-    Args:
-        batch_timeout_s: the longest that a batch may take.
+    All ranks get the same batches in the same order. If a rank dies, fails, or takes more than `batch_timeout_s`
+    for a batch, all are killed and restarted in the same placement group; batches in flight are lost.
     """
 
     rank_class: ClassVar[type[Rank]] = Rank
@@ -80,7 +77,7 @@ class Replica:
         self._build()
 
     def send(self, batch: ShardBatch) -> Ticket:
-        """Have the ranks compute a batch, after those sent before."""
+        """Queue a batch on all ranks."""
         argument = ray.put(batch) if self._size > 1 else batch
         if not self._is_asynchronous:
             return Ticket(self._generation, [rank.run.remote(argument) for rank in self._ranks])
@@ -89,11 +86,11 @@ class Replica:
         return Ticket(self._generation, collecting + launched)
 
     def is_current(self, ticket: Ticket) -> bool:
-        """Whether the ranks that it was sent to are still there."""
+        """Whether the ranks have not been rebuilt since the batch was sent."""
         return ticket.generation == self._generation
 
     def receive(self, ticket: Ticket) -> BatchOutput:
-        """Rank 0's results. All ranks are waited for, so that the first to fail is seen at once.
+        """Wait for all ranks, and return rank 0's results.
 
         Raises:
             RanksLostError: a rank has died, stalled or failed; the group has been rebuilt.
@@ -123,6 +120,7 @@ class Replica:
             self._build()
 
     def _start(self) -> None:
+        # One by one, so that all that were started are killed if the next one fails.
         self._ranks = []
         for rank in range(self._size):
             self._ranks.append(self._start_rank(rank))
@@ -147,7 +145,7 @@ class Replica:
         )
 
     def _build(self) -> None:
-        """Kill what is left of the group and start it, several times if need be."""
+        """Kill the remaining ranks and start the group, up to `MAX_STARTS` times."""
         self._generation += 1
         for num_tries in range(1, 1 + MAX_STARTS):
             for rank in self._ranks:
@@ -155,7 +153,7 @@ class Replica:
             try:
                 self._start()
             except RayTaskError as error:
-                # An error while loading would come again.
+                # An error while loading would be raised again.
                 raise ShardGroupError(f"a rank cannot load the model: {error.cause}") from None
             except RayError as error:
                 if num_tries == MAX_STARTS:
@@ -167,7 +165,7 @@ class Replica:
                 return
 
     def peak_memory(self) -> list[int]:
-        """Most bytes that each rank has held since it was loaded; nothing if a rank has died meanwhile."""
+        """Peak memory of each rank in bytes since it was loaded; empty if a rank has died."""
         peaks: list[int] = []
         with suppress(RayError):
             peaks = get_result(
@@ -177,7 +175,7 @@ class Replica:
 
 
 def kind_of(error: RayError) -> str:
-    """The name of an error, or of its cause."""
+    """The type name of an error, or of its cause."""
     cause = getattr(error, "cause", None)
     return type(error if cause is None else cause).__name__
 

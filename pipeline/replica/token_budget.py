@@ -1,4 +1,4 @@
-"""What `model.token_budget = "auto"` comes to: on a GPU as many tokens a batch as its free memory holds."""
+"""Resolve `model.token_budget = "auto"`: on a GPU, as many tokens per batch as fit in its free memory."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,32 +12,23 @@ from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result
 from pipeline.replica.memory import rank_memory
 
-# A CPU takes a batch in slices: more tokens make it no faster.
+# A CPU computes a batch in slices, so larger batches are not faster.
 CPU_TOKEN_BUDGET = 8192
-# From the upper end on, what a batch costs beside its computation is next to nothing.
+# Beyond the largest, the overhead of a batch is negligible.
 _CANDIDATES = tuple(2**n for n in range(9, 16))
-# Of the free memory, what a rank plans with; the rest is for libraries and for gaps between blocks.
+# The share of free memory to plan with; the rest is for libraries and fragmentation.
 _SHARE = 0.85
 _PROBE_TIMEOUT_S = 120.0
 _GIB = 2**30
 
 
 def resolve_token_budget(
-    model: ModelSection,
-    heads: Sequence[Head],
-    *,
-    device: str,
-    dtype: str,
-    free_bytes: Callable[[], int],
+    model: ModelSection, heads: Sequence[Head], *, device: str, dtype: str, free_bytes: Callable[[], int]
 ) -> int:
-    """Tokens a batch: as configured, else `CPU_TOKEN_BUDGET`, else the most that fit on a GPU.
+    """Tokens per batch: as configured; with "auto", `CPU_TOKEN_BUDGET` on CPUs, and the most that fit on a GPU.
 
-    Args:
-        dtype: a resolved `model.dtype`.
-        free_bytes: tells the free memory of a GPU; asked only where that decides.
-
-    Raises:
-        ConfigError: weights and the smallest batch do not fit.
+    `free_bytes` is only called if the free memory of a GPU decides. Raises ConfigError if the weights and the
+    smallest batch do not fit.
     """
     if model.token_budget != "auto":
         return model.token_budget
@@ -56,7 +47,7 @@ def resolve_token_budget(
 
 
 def _rank_bytes(model: ModelSection, heads: Sequence[Head], token_budget: int, dtype: str) -> int:
-    """The most that a rank takes at a time, while it loads or while it computes."""
+    """The peak memory of a rank, while loading or computing."""
     memory = rank_memory(
         heads,
         tensor_parallel_size=model.tensor_parallel_size,
@@ -68,12 +59,8 @@ def _rank_bytes(model: ModelSection, heads: Sequence[Head], token_budget: int, d
 
 
 def free_bytes_on_cluster() -> int:
-    """Free memory of a GPU of the cluster that this process is connected to, as Ray would give it to a rank.
-
-    Raises:
-        ConfigError: no GPU comes free.
-    """
-    # Ray ends the process of such a task, and so what CUDA holds for it is free again.
+    """Free memory of a GPU of the connected cluster. Raises ConfigError if no GPU becomes free."""
+    # Ray ends the process of a GPU task, which frees its CUDA context.
     task = ray.remote(num_gpus=1, num_cpus=0)(free_bytes_here)
     try:
         found: int = get_result(task.remote(), timeout_s=_PROBE_TIMEOUT_S)
@@ -87,5 +74,4 @@ def free_bytes_on_cluster() -> int:
 
 def free_bytes_here() -> int:
     """Free memory of this process's GPU."""
-    free, _ = torch.cuda.mem_get_info()
-    return free
+    return torch.cuda.mem_get_info()[0]

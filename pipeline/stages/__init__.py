@@ -1,1 +1,1 @@
-"""The four steps of the dataset: read, encode, annotate, write."""
+"""The four stages of the Ray dataset: read, encode, annotate, write."""

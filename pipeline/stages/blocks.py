@@ -1,7 +1,7 @@
-"""Blocks of the dataset: the rows of one whole fragment with their keys, or one row that tells of its failure.
+"""Blocks of the Ray dataset: the rows of one whole fragment with their keys, or one row with its failure.
 
-The key of a row is (fragment, row index). The fragment is held as JSON, as a dictionary of one value, so that a
-block says which rows of which file it is; keys are added when a fragment is read and checked when it is written.
+The key of a row is (fragment as JSON, row index). Keys are added when a fragment is read, and checked when it is
+written.
 """
 
 import json
@@ -16,10 +16,7 @@ from pipeline.errors import OutputError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 
-KEY_FIELDS = (
-    pa.field(FRAGMENT, pa.dictionary(pa.int32(), pa.string())),
-    pa.field(ROW, pa.int32()),
-)
+KEY_FIELDS = (pa.field(FRAGMENT, pa.dictionary(pa.int32(), pa.string())), pa.field(ROW, pa.int32()))
 
 
 def with_keys(table: pa.Table, fragment: Fragment) -> pa.Table:
@@ -35,10 +32,7 @@ def with_keys(table: pa.Table, fragment: Fragment) -> pa.Table:
 
 
 def whole_fragment(table: pa.Table) -> Fragment:
-    """The fragment that a block is, all its rows and no others, in order.
-
-    Raises OutputError where the block is anything else.
-    """
+    """The fragment of a block. Raises OutputError unless the block has exactly its rows, in order."""
     fragments = pc.unique(table[FRAGMENT]).to_pylist()
     if len(fragments) != 1 or fragments[0] is None:
         raise OutputError(
@@ -57,12 +51,12 @@ def whole_fragment(table: pa.Table) -> Fragment:
 
 
 def failure_block(failure: FragmentFailure, fragment: Fragment) -> pa.Table:
-    """A failed fragment as a block of one row, which is no row of the input."""
+    """A block for a failed fragment, with one row that is not a row of the input."""
     return pa.table({FRAGMENT: [fragment.to_json()], FAILURE: [json.dumps(asdict(failure))]})
 
 
 def failure_in(table: pa.Table) -> FragmentFailure | None:
-    """The failure in a block; None for a block of rows."""
+    """The failure in a block, or None for a block of rows."""
     if FAILURE not in table.column_names:
         return None
     return FragmentFailure(**json.loads(table[FAILURE][0].as_py()))

@@ -15,9 +15,9 @@ REASON = "the process that tokenized this row died of it, each time; take it out
 
 
 def crashing_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[int]:
-    """The rows that crash a process. `survives` tells whether one survives rows [begin, end).
+    """The rows that crash a process; `survives` tells whether it survives rows [begin, end).
 
-    Raises UnisolatedError where it is not a matter of a few rows.
+    Raises UnisolatedError if the crashes are not due to a few rows.
     """
 
     def attempt(rows: NDArray[np.int64]) -> None:
@@ -33,13 +33,13 @@ def crashing_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[i
 
 
 def find_crashing_rows(table: pa.Table, encode: Callable[[pa.Table], pa.Table]) -> dict[int, str]:
-    """By row that crashes, the reason not to encode it. Each attempt is a Ray task, which asks for no CPU."""
+    """By row that crashes the tokenizer, the reason not to encode it. Each attempt is a Ray task without CPUs."""
 
     def survives(begin: int, end: int) -> bool:
         try:
             get_result(_try.options(num_cpus=0, max_retries=0).remote(encode, table.slice(begin, end - begin)))
         except RayTaskError:
-            # An exception is no crash; it comes again where it can be reported.
+            # An exception is not a crash, and will be raised again where it is reported.
             return True
         except RayError:
             return False

@@ -1,4 +1,4 @@
-"""The encoding stage: add token ids to the rows of a fragment, or replace them by the fragment's failure."""
+"""The encoding stage: add token ids to the rows of a fragment, or replace the rows by a failure."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,7 +18,7 @@ from pipeline.stages.stage_runner import StageRunner
 def block_encoder(
     job: JobConfig, heads: list[Head], carried: pa.Schema, run_stage: StageRunner
 ) -> Callable[[pa.Table], pa.Table]:
-    """The function that encodes a block; Ray sends its closure to the workers."""
+    """The function that encodes a block, as a closure that Ray sends to the workers."""
     route, directory, kept = job.input.route, job.model.path, carried.names
 
     def encode(table: pa.Table) -> pa.Table:

@@ -17,11 +17,7 @@ from pipeline.stages.stage_runner import StageRunner, run_unprotected
 
 
 class FragmentSource(Datasource):
-    """Reads fragments as blocks with keys: the columns of `schema`, then `__fragment`, `__row`.
-
-    Where a fragment cannot be read, `run_stage` decides whether that is an error, or a block that tells of the
-    failure.
-    """
+    """Reads fragments as blocks: the columns of `schema` and the key columns, or a failure."""
 
     def __init__(
         self,
@@ -37,16 +33,13 @@ class FragmentSource(Datasource):
         self._run_stage = run_stage
 
     def estimate_inmemory_data_size(self) -> int:
-        """Bytes of all fragments, uncompressed."""
+        """Uncompressed bytes of all fragments."""
         return sum(fragment.num_bytes for fragment in self._fragments)
 
     def get_read_tasks(
-        self,
-        parallelism: int,
-        per_task_row_limit: int | None = None,
-        data_context: DataContext | None = None,
+        self, parallelism: int, per_task_row_limit: int | None = None, data_context: DataContext | None = None
     ) -> list[ReadTask]:
-        """One task a fragment, in order, whatever `parallelism` asks for."""
+        """One task per fragment, in order, regardless of `parallelism`."""
         return [self._read_task(fragment, per_task_row_limit) for fragment in self._fragments]
 
     def _read_task(self, fragment: Fragment, row_limit: int | None) -> ReadTask:
@@ -54,17 +47,11 @@ class FragmentSource(Datasource):
 
         def read() -> Iterable[pa.Table]:
             table = run_stage("read", fragment, lambda: read_fragment(fragment, schema, filesystem))
-            if isinstance(table, FragmentFailure):
-                yield failure_block(table, fragment)
-            else:
-                yield with_keys(table, fragment)
+            is_failed = isinstance(table, FragmentFailure)
+            yield failure_block(table, fragment) if is_failed else with_keys(table, fragment)
 
-        metadata = BlockMetadata(
-            num_rows=fragment.num_rows,
-            size_bytes=fragment.num_bytes,
-            exec_stats=None,
-            input_files=(fragment.path,),
-        )
+        size = fragment.num_rows, fragment.num_bytes
+        metadata = BlockMetadata(*size, exec_stats=None, input_files=(fragment.path,))
         return ReadTask(read, metadata, pa.schema([*schema, *KEY_FIELDS]), row_limit)
 
 
@@ -75,14 +62,13 @@ def read_fragments(
     *,
     run_stage: StageRunner = run_unprotected,
 ) -> Dataset:
-    """The dataset of some fragments, at least one: a block for each, which Ray leaves whole."""
-    assert fragments, "a dataset without fragments has no schema"
+    """The dataset of some fragments, with one block for each."""
     dataset: Dataset = ray.data.read_datasource(
         FragmentSource(fragments, schema, filesystem, run_stage),
         num_cpus=1,
-        # Asked for more blocks than there are tasks, Ray would split each task's block.
+        # With more blocks than tasks, Ray would split the block of each task.
         override_num_blocks=len(fragments),
     )
-    # No bound on the size of a block: over it, Ray would split that too.
+    # Without a limit, as Ray would split larger blocks.
     dataset.context.target_max_block_size = None
     return dataset

@@ -1,7 +1,7 @@
 """Per-fragment fault isolation: count process crashes, turn exceptions into recorded failures.
 
-A Python exception is caught where it is raised. A crash is seen only afterwards: Ray runs the task again in
-another process. So attempts are counted by an actor, and a fragment at which processes keep crashing is given up.
+After a crash, Ray retries the task in another process. So an actor counts the attempts, and a fragment that keeps
+crashing processes is given up.
 """
 
 from collections.abc import Callable
@@ -21,27 +21,27 @@ T = TypeVar("T")
 
 
 class StageRunner(Protocol):
-    """Runs one stage of a fragment; returns the result of the stage or the failure of the fragment."""
+    """Runs one stage of a fragment; returns its result or the fragment's failure."""
 
     def __call__(
         self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
     ) -> T | FragmentFailure:
-        """Run `action`, or `last_resort`, which gives the same in a safer way, where processes crash in it."""
+        """Run `action`, or `last_resort`, a safer way to the same result, if `action` crashes processes."""
 
 
 def run_unprotected(
     stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
 ) -> T | FragmentFailure:
-    """Run `action`, and let its errors pass."""
+    """Run `action` without handling errors."""
     return action()
 
 
 @dataclass(frozen=True)
 class CrashCountingRunner:
-    """Runs stages in Ray tasks and actors; `counter` is an actor with the methods of `AttemptCounter`.
+    """Runs stages in Ray tasks and actors; `counter` is a `ProgressCounter` actor.
 
-    A task that waits for a result gives back its CPU meanwhile, and Ray starts another process for it, which takes
-    seconds: so the number of crashes is asked for only if Ray has retried the task.
+    It is only asked for the number of crashes if Ray has retried the task: a task that waits for a result releases
+    its CPU, for which Ray starts another process, which takes seconds.
     """
 
     counter: ActorHandle[Any]
@@ -49,7 +49,7 @@ class CrashCountingRunner:
     def __call__(
         self, stage: Stage, fragment: Fragment, action: Callable[[], T], last_resort: Callable[[], T] | None = None
     ) -> T | FragmentFailure:
-        """Run `action`; after `NUM_TRIES` crashes run `last_resort`, once; after that fail the fragment."""
+        """Run `action`; after `NUM_TRIES` crashes run `last_resort` once; after that the fragment fails."""
         begun: Any = self.counter.begin.remote(stage, fragment.part_path)
         num_deaths = get_result(begun) - 1 if is_retry() else 0
         if num_deaths == NUM_TRIES and last_resort is not None:

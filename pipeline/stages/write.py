@@ -1,7 +1,8 @@
-"""The Ray Data sink: check that a block is one whole fragment, and write it as a part."""
+"""The Ray Data sink: check that each block is a whole fragment, and write it as a part."""
 
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
+from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -26,40 +27,34 @@ if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext
 
 
+@dataclass(eq=False)
 class PartSink(Datasink[None]):
-    """Writes blocks as parts of an output folder, and a record of each once it is in place.
+    """Writes blocks as parts of an output folder, each followed by its record; failures are recorded too.
 
-    A block that is written again gives the same bytes under the same name, so retries are safe. `staged_inputs`:
-    relative paths of input files whose parts are to be staged.
-    A block that stands for a failed fragment is recorded as that, and so is one that cannot be written if
-    `run_stage` lets it be. `on_part` is called with each record of a part, `on_failure` with each failure, in the
-    worker that wrote it. `failed_before`: part paths of fragments with a record of failure, which goes with
-    their success.
-    Raises OutputError for a block that is not one whole fragment.
+    Retries are safe, as the same block gives the same bytes under the same name.
+
+    Args:
+        staged_inputs: relative paths of input files whose parts are staged.
+        on_part, on_failure: called with each record or failure, in the worker.
+        run_stage: decides whether an error of writing becomes a failure.
+        failed_before: part paths with a recorded failure, which is deleted after success.
     """
 
-    def __init__(
-        self,
-        folder: OutputFolder,
-        schema: pa.Schema,
-        compression: str = "zstd",
-        staged_inputs: Collection[str] = (),
-        on_part: Callable[[PartRecord], None] | None = None,
-        on_failure: Callable[[FragmentFailure], None] | None = None,
-        run_stage: StageRunner = run_unprotected,
-        failed_before: Collection[str] = (),
-    ) -> None:
-        self._folder = folder
+    folder: OutputFolder
+    schema: InitVar[pa.Schema]
+    compression: str = "zstd"
+    staged_inputs: Collection[str] = ()
+    on_part: Callable[[PartRecord], None] | None = None
+    on_failure: Callable[[FragmentFailure], None] | None = None
+    run_stage: StageRunner = run_unprotected
+    failed_before: Collection[str] = ()
+
+    def __post_init__(self, schema: pa.Schema) -> None:
         self._schema = packed(schema)
-        self._compression = compression
-        self._staged_inputs = frozenset(staged_inputs)
-        self._on_part = on_part
-        self._on_failure = on_failure
-        self._run_stage = run_stage
-        self._failed_before = frozenset(failed_before)
+        self.failed_before = frozenset(self.failed_before)
 
     def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
-        """Write each block. Nothing is returned: Ray would gather it in the driver."""
+        """Write each block. Returns nothing, as Ray would collect it in the driver."""
         for block in blocks:
             self._write_block(BlockAccessor.for_block(block).to_arrow())
 
@@ -67,15 +62,15 @@ class PartSink(Datasink[None]):
         failure = failure_in(table)
         if failure is None:
             fragment = whole_fragment(table)
-            result = self._run_stage("write", fragment, lambda: self._write_part(table, fragment))
+            result = self.run_stage("write", fragment, lambda: self._write_part(table, fragment))
             if isinstance(result, PartRecord):
                 return
             failure = result
-        # Recording may fail for the same reason as the part; the driver is told all the same.
+        # Recording may fail for the same reason; the driver is told in any case.
         with suppress(OutputError):
-            FailureLog(self._folder).record(failure)
-        if self._on_failure is not None:
-            self._on_failure(failure)
+            FailureLog(self.folder).record(failure)
+        if self.on_failure is not None:
+            self.on_failure(failure)
 
     def _write_part(self, table: pa.Table, fragment: Fragment) -> PartRecord:
         rows = conform(
@@ -83,10 +78,10 @@ class PartSink(Datasink[None]):
             unpacked(self._schema),
             fragment.part_path,
         )
-        manifest = Manifest(self._folder)
+        manifest = Manifest(self.folder)
         manifest.announce(fragment.part_path)
-        path = self._folder.path_of(fragment, self._staged_inputs)
-        written = write_part(rows, self._folder, path, self._compression)
+        path = self.folder.path_of(fragment, self.staged_inputs)
+        written = write_part(rows, self.folder, path, self.compression)
         record = PartRecord(
             part_path=fragment.part_path,
             input_path=fragment.relative_path,
@@ -101,8 +96,8 @@ class PartSink(Datasink[None]):
             versions=versions(),
         )
         manifest.record(record)
-        if fragment.part_path in self._failed_before:
-            FailureLog(self._folder).forget(fragment.part_path)
-        if self._on_part is not None:
-            self._on_part(record)
+        if fragment.part_path in self.failed_before:
+            FailureLog(self.folder).forget(fragment.part_path)
+        if self.on_part is not None:
+            self.on_part(record)
         return record

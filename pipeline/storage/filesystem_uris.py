@@ -1,4 +1,4 @@
-"""Open URIs with Arrow's file systems, else with fsspec, and print them without secrets."""
+"""Open URIs with Arrow's file systems or else with fsspec, and strip secrets from them for printing."""
 
 import os
 import re
@@ -8,8 +8,8 @@ import fsspec
 import pyarrow as pa
 from pyarrow import fs
 
-# S3: files of some megabytes are put by one request, so that even a killed process leaves no incomplete upload.
-# Google: its client then retries for about as long as that for S3, and not for 15 minutes.
+# S3: files of some megabytes are written by one request, so a killed process leaves no incomplete upload.
+# Google: its client retries for about as long as that for S3, instead of 15 minutes.
 _DEFAULT_OPTIONS = {
     "s3": {"allow_delayed_open": "true"},
     "gs": {"retry_limit_seconds": "6"},
@@ -24,17 +24,17 @@ _OPTIONS = re.compile(r"(://[^\s?']*)\?[^\s']*")
 
 
 def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
-    """File system and path within it of a URI.
+    """File system of a URI, and the path within it.
 
     Options follow a question mark, such as `s3://bucket/x?region=eu-west-1&endpoint_override=host:9000&scheme=http`.
-    What is not there comes from the environment, such as AWS_ENDPOINT_URL, AWS_REGION or AWS_PROFILE.
-    Raises OSError or pa.ArrowException where it cannot be opened, ImportError where a package for it is missing.
+    Their defaults are from the environment, such as AWS_ENDPOINT_URL, AWS_REGION or AWS_PROFILE.
+    Raises OSError or pa.ArrowException if it cannot be opened, ImportError if a package for it is missing.
     """
     location, _, query = uri.partition("?")
     scheme, _, rest = location.partition("://")
     if scheme not in _ARROW_SCHEMES:
         return _open_by_fsspec(uri)
-    # Characters that a URI cannot contain are quoted; what the user has quoted is left as it is.
+    # Quote characters that are invalid in a URI, but not those that the user has quoted.
     quoted = f"{scheme}://{quote(rest, safe='/%:@')}"
     options = [option for option in query.split("&") if option]
     given = {option.partition("=")[0] for option in options}
@@ -45,12 +45,12 @@ def open_uri(uri: str) -> tuple[fs.FileSystem, str]:
 
 
 def without_secret(path: str) -> str:
-    """A path or message as it may be printed: each URI in it loses its user, password and options."""
+    """A path or message for printing: without the user, password and options of URIs in it."""
     return _OPTIONS.sub(r"\1", _USER.sub("://", path))
 
 
 def endpoint_of(uri: str) -> str:
-    """The endpoint of a URI, as it may be printed: from its options, the environment, or the service."""
+    """The endpoint of a URI for printing: from its options, the environment, or the service."""
     location, _, query = uri.partition("?")
     scheme = location.partition("://")[0].lower()
     options = dict(parse_qsl(query))
@@ -63,7 +63,7 @@ def endpoint_of(uri: str) -> str:
 
 
 def is_same_store(uri: str, other: str) -> bool:
-    """Whether two URIs, perhaps with other options, are of one store in which names of buckets are unique."""
+    """Whether two URIs, perhaps with different options, are of the same store."""
     schemes = {some.partition("://")[0].lower() for some in (uri, other)}
     return (schemes == {"s3"} or schemes <= {"gs", "gcs"}) and endpoint_of(uri) == endpoint_of(other)
 

@@ -1,4 +1,4 @@
-"""Resolve the paths and URIs of a job file to file systems, and make the first requests to them."""
+"""Resolve paths and URIs of a job file to file systems, and report errors of the first requests to them."""
 
 import os
 import re
@@ -18,20 +18,20 @@ from pipeline.storage.retries import RETRY_FOR_S, retry_transient
 T = TypeVar("T")
 
 SLOW_S = 5.0
-"""Seconds after which a line says what is waited for."""
+"""Seconds after which a message says what a request waits for."""
 _URI = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 _WEB = ("http", "https")
 
 
 def is_uri(path: str) -> bool:
-    """Whether a path of the job file is a URI, and not a local path."""
+    """Whether a path of the job file is a URI, not a local path."""
     return _URI.match(path) is not None
 
 
 def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
-    """File system of a path or URI, and the path within it: absolute, no slash at its end.
+    """File system of a path or URI, and the absolute path within it, without a slash at its end.
 
-    Raises InputError that names `field` where there is no such file system, or no way to it.
+    Raises InputError, which names `field`, if there is no such file system, or it cannot be reached.
     """
     match = _URI.match(path)
     if match is None:
@@ -53,10 +53,9 @@ def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
 
 
 def ask_store(action: Callable[[], T], field: str, uri: str, what: str = "listed") -> T:
-    """What `action`, one of the first requests to the store of a URI, returns; transient errors are retried.
+    """The result of `action`, a first request to the store of a URI, with retries of transient errors.
 
-    Says on stderr what it waits for if that takes a while. Raises InputError that names the endpoint in place of
-    whatever the store's client raises.
+    Prints a message to stderr if that takes a while. Raises InputError, which names the endpoint, for any error.
     """
     where, endpoint = f"{field}: {without_secret(uri)}", endpoint_of(uri)
     try:
@@ -66,11 +65,11 @@ def ask_store(action: Callable[[], T], field: str, uri: str, what: str = "listed
         ):
             return retry_transient(action)
     except Exception as error:
-        # Clients of fsspec raise errors of their own.
+        # File systems of fsspec raise errors of any type.
         reason = without_secret(str(error).partition("\n")[0] or type(error).__name__)
         raise InputError(
             f"{where} cannot be {what}: {reason} ({endpoint}); expected a local path, s3://, gs:// or another "
-            "store that answers, with credentials where it asks for them; check path, endpoint and rights"
+            "store that answers, with credentials where it asks for them; check path, endpoint and permissions"
         ) from None
 
 
@@ -89,7 +88,7 @@ def _absolute(path: str, field: str) -> str:
     found = os.path.abspath(os.path.expanduser(path))
     if not is_utf8(found) or "\0" in found:
         raise InputError(
-            f"{field}: found {printable(found)}, which is no path in UTF-8, expected one; rename its folders, or "
+            f"{field}: found {printable(found)}, which is not valid UTF-8, expected one in UTF-8; rename it, or "
             "choose another"
         )
     return found

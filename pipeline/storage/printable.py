@@ -1,19 +1,26 @@
-"""Names of files as they may be printed: in one line, in UTF-8, and without control characters."""
+"""Escape names of files for printing, and shorten lists of names."""
 
 import re
+from collections.abc import Sequence
 
-# Control characters, the other ends of lines, and what Python makes of bytes that are not UTF-8.
+# Control characters, other line separators, and the surrogates that Python makes of invalid UTF-8.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def printable(name: str) -> str:
-    r"""A name or path with what cannot be printed in escaped form, such as `\n`, or `\xe9` for a byte."""
+    r"""A name or path in one line, with escapes such as `\n`, or `\xe9` for a byte that is not UTF-8."""
     return _UNPRINTABLE.sub(_escaped, name)
 
 
 def is_utf8(name: str) -> bool:
-    """Whether a name or path of the local disk is UTF-8, which Arrow and JSON need."""
+    """Whether a name or path of the local disk is UTF-8, as Arrow and JSON require."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
+def shortened(names: Sequence[str], max_shown: int = 10) -> str:
+    """The first names, escaped for printing, and how many more there are."""
+    more = f" and {len(names) - max_shown:,} more" if len(names) > max_shown else ""
+    return ", ".join(map(printable, names[:max_shown])) + more
 
 
 def _escaped(match: re.Match[str]) -> str:

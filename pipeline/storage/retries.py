@@ -1,4 +1,4 @@
-"""Retry transient storage errors with exponential backoff and jitter: one policy for reads, writes, listings."""
+"""Retry transient storage errors with exponential backoff and jitter; used for all reads, writes, listings."""
 
 import errno
 import random
@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RETRY_FOR_S = 90.0
-"""How long an action is retried: no attempt begins later than this after the first one."""
+"""How long to retry: no attempt begins later than this after the first one."""
 _FIRST_DELAY_S, _MAX_DELAY_S = 0.5, 16.0
 
 _TRANSIENT_ERRNOS = {
@@ -26,7 +26,7 @@ _TRANSIENT_ERRNOS = {
     errno.ESTALE,
     errno.ETIMEDOUT,
 }
-# Errors of the clients for S3, Google Cloud Storage and Azure come without an errno; this is how Arrow words them.
+# Arrow's messages for errors of the clients of S3, Google Cloud Storage and Azure, which have no errno.
 _TRANSIENT_MESSAGE = re.compile(
     r"AWS Error (?:NETWORK_CONNECTION|INTERNAL_FAILURE|SERVICE_UNAVAILABLE|SLOW_DOWN|THROTTLING|REQUEST_TIMEOUT)"
     r"|HTTP status (?:408|429|5\d\d)"
@@ -36,7 +36,7 @@ _TRANSIENT_MESSAGE = re.compile(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error of a file system may be gone a little later: by its type, its errno or its status."""
+    """Whether an error of a file system is transient, by its type, errno or status."""
     if isinstance(error, TimeoutError | ConnectionError):
         return True
     if not isinstance(error, OSError):
@@ -45,11 +45,10 @@ def is_transient(error: BaseException) -> bool:
 
 
 def retry_transient(action: Callable[[], T], for_s: float = RETRY_FOR_S) -> T:
-    """Call `action`, again and again while its errors are transient; returns its result.
+    """Call `action` until it raises no transient error, and return its result.
 
-    Delays double from half a second to 16 seconds. Each is cut by up to a half at random, so that workers that
-    failed together do not come back together. Raises the last error where the next attempt would begin after
-    `for_s` seconds, and errors that are not transient at once.
+    Delays double from half a second to 16 seconds, and each is reduced by up to a half at random. Raises the last
+    error if the next attempt would begin after `for_s` seconds, and other errors at once.
     """
     deadline = time.monotonic() + for_s
     delay_s = _FIRST_DELAY_S

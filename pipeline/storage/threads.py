@@ -1,4 +1,4 @@
-"""Many requests to a store at a time: `map` with threads."""
+"""Send many requests to a store at once: `map` with threads."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -14,7 +14,7 @@ B = TypeVar("B")
 
 
 def map_in_threads(function: Callable[[A], B], values: Iterable[A]) -> Iterator[B]:
-    """Results in the order of the values, of which a few thousand are taken at a time."""
+    """The results in order; a few thousand values are taken at a time."""
     iterator = iter(values)
     with ThreadPoolExecutor(NUM_THREADS) as pool:
         while some := list(islice(iterator, _NUM_AT_ONCE)):
@@ -22,5 +22,5 @@ def map_in_threads(function: Callable[[A], B], values: Iterable[A]) -> Iterator[
 
 
 def call_in_threads(function: Callable[[A], object], values: Iterable[A]) -> None:
-    """Call a function with each value; raises the first of its errors, in the order of the values."""
+    """Call a function with each value; raises the error of the first value with one."""
     deque(map_in_threads(function, values), maxlen=0)

@@ -1,4 +1,4 @@
-"""All tasks: whoever adds one writes its file in this folder, and its name into this list."""
+"""The list of all tasks. To add one, write its file in this folder and add its name here."""
 
 from functools import reduce
 from importlib import import_module

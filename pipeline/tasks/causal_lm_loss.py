@@ -1,4 +1,4 @@
-"""Causal language model loss: the negative log-likelihood of each token after those before it, in nats."""
+"""Causal language modeling loss: the negative log-likelihood of each token given those before it, in nats."""
 
 from __future__ import annotations
 
@@ -7,36 +7,32 @@ from typing import Literal
 import numpy as np
 
 from pipeline.tasks.contract import HeadMemory, Task, text_spec
-from pipeline.tasks.language_modeling import build_lm_head, decode_losses, loss_type, token_losses
+from pipeline.tasks.language_modeling import LOSS_TYPE, build_lm_head, decode_losses, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
 from pipeline.tasks.sections import TextHeadSection
 
 
 class CausalLMLossHead(TextHeadSection):
-    """Negative log-likelihood of each token after those before it, in nats."""
+    """Negative log-likelihood of each token given those before it, in nats."""
 
     task: Literal["causal-lm-loss"]
 
 
 def _request(options: CausalLMLossHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    """Each token is predicted from the one before it; the end of the text is a token like any other."""
+    """Predict each token at the position before it, also the end token of the text."""
     num_targets = batch.owned_size + batch.windows.is_last[batch.window]
     return request_tokens(batch, batch.owned_begin - 1, num_targets, labels=np.roll(batch.input_ids, -1))
-
-
-def _memory(options: CausalLMLossHead) -> HeadMemory:
-    return HeadMemory(vocabulary_share=1.0)
 
 
 TASK = Task(
     name="causal-lm-loss",
     options=CausalLMLossHead,
-    output_type=loss_type,
+    output_type=lambda *_: LOSS_TYPE,
     sequence_spec=text_spec,
     request=_request,
     build_modules=build_lm_head,
     compute=token_losses,
     decode=decode_losses,
-    memory=_memory,
+    memory=lambda _: HeadMemory(vocabulary_share=1.0),
     is_causal=True,
 )

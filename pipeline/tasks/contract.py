@@ -1,7 +1,7 @@
-"""What a task is to the rest of the pipeline. A file of this folder fills in one `Task`.
+"""The contract of a task: each task file defines one `Task`, whose functions the rest of the pipeline calls.
 
-Torch and the model are imported only inside the functions that a rank runs, so that a job file can be read, and
-refused, without them.
+Torch and the model are imported only inside functions that run on a rank, so that a job file can be parsed and
+validated without them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Options = TypeVar("Options", bound=HeadSection)
 HeadOutput = tuple[NDArray[np.generic], ...]
-"""What a head has computed on a batch: arrays with a first axis as long as the request's index."""
+"""The results of a head on a batch: arrays whose first axis is as long as the request's index."""
 
 Layout = Literal["text", "words", "pair", "question", "choices", "hypotheses", "prompt"]
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
@@ -38,19 +38,19 @@ _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True)
 class SequenceSpec:
-    """Which columns are read, and how they become sequences; heads with equal specs share them.
+    """Which columns are read, and how they become sequences; heads with equal specs share their sequences.
 
     A sequence is `<s> body </s>`, or with a companion `<s> body </s></s> companion </s>` (for a question
-    `<s> companion </s></s> body </s>`). The body is what windows are cut from.
+    `<s> companion </s></s> body </s>`). Windows are cut from the body.
 
     Attributes:
         columns: of the body, then of the companion; choices may have several.
         window: most tokens of a sequence, special tokens included.
-        stride: by how many tokens neighbouring windows overlap.
-        truncate: one window, cut, in place of several.
-        labels: candidates of zero-shot classification where they are not in a column.
-        template: makes the companion from a candidate.
-        parses_mask: `<mask>` in a text is that token, and a text needs one.
+        stride: number of tokens by which neighbouring windows overlap.
+        truncate: cut a long text to one window.
+        labels: candidate labels of zero-shot classification, if they are not in a column.
+        template: makes the companion from a candidate label.
+        parses_mask: `<mask>` in a text becomes the mask token, and each text needs one.
     """
 
     layout: Layout
@@ -63,7 +63,7 @@ class SequenceSpec:
     parses_mask: bool = False
 
     def companion_name(self, number: int) -> str:
-        """What a message calls the companion of a row's item `number`."""
+        """How messages call the companion of a row's item `number`."""
         if self.layout == "hypotheses":
             return f"candidate {number}"
         if self.layout == "choices" and len(self.columns) == 2:
@@ -72,13 +72,13 @@ class SequenceSpec:
 
 
 def text_spec(options: TextHeadSection, max_num_tokens: int) -> SequenceSpec:
-    """A text alone. Raises ValueError where the window does not fit a model that takes `max_num_tokens` tokens."""
+    """A single text. Raises ValueError if the window does not fit a model of `max_num_tokens` positions."""
     return SequenceSpec("text", (options.text,), *options.resolve_window(max_num_tokens), options.truncate)
 
 
 @dataclass(frozen=True)
 class Masking:
-    """How tokens are masked; heads with equal masking share their sequences."""
+    """How tokens are masked. Heads with equal masking share their sequences."""
 
     probability: float
     strategy: str
@@ -87,12 +87,12 @@ class Masking:
 
 @dataclass(frozen=True)
 class HeadMemory:
-    """What a head takes on a rank beside its weights; what is not named here is little.
+    """The memory that a head needs on a rank besides its weights; anything not listed here is negligible.
 
     Attributes:
-        vocabulary_share: of a batch's tokens, how many at most are projected onto the vocabulary.
-        tokens_per_vector: one vector of the trunk's width leaves the rank for so many tokens of a batch, at most.
-        max_new_tokens, num_beams: of generation, whose keys and values are cached.
+        vocabulary_share: the largest share of a batch's tokens that is projected onto the vocabulary.
+        tokens_per_vector: a head that returns vectors returns at most one for this many tokens.
+        max_new_tokens, num_beams: of generation, for the size of the key-value cache.
     """
 
     vocabulary_share: float = 0.0
@@ -103,53 +103,49 @@ class HeadMemory:
 
 @dataclass(frozen=True)
 class HeadStates:
-    """What a head computes from on a rank: a batch that has passed the trunk, and what is asked of it.
+    """The input of a head on a rank: the trunk's output for a batch, and the head's request.
 
     Attributes:
-        hidden: last states `[T, D]` of the batch's tokens.
-        packed: where its sequences lie.
-        index, labels: `[N]`, of the `HeadRequest`, on the device; labels are int64.
-        modules: the head's, as `build_modules` has made them.
-        num_usable_tokens: ids from here on are never predicted.
+        hidden: last hidden states `[T, D]` of the batch's tokens.
+        packed: the batch, with the positions of its sequences.
+        index, labels, of_tokens: the `HeadRequest`, `[N]` and on the device; labels are int64.
+        modules: the head's modules, as built by `build_modules`.
+        num_usable_tokens: token ids from here on are never predicted.
     """
 
     hidden: Tensor
     packed: PackedBatch
     index: Tensor
     labels: Tensor | None
+    of_tokens: bool
     modules: HeadModules
     group: ShardGroup
     num_usable_tokens: int
 
     @property
-    def of_tokens(self) -> Tensor:
-        """States `[N, D]` of the tokens that are asked for."""
-        return self.hidden[self.index]
+    def requested(self) -> Tensor:
+        """States `[N, D]` of the requested tokens, or of `<s>` of the requested sequences."""
+        return self.hidden[self.index if self.of_tokens else self.packed.first_positions[self.index]]
 
-    @property
-    def of_first_tokens(self) -> Tensor:
-        """States `[N, D]` of `<s>` of the sequences that are asked for."""
-        return self.hidden[self.packed.first_positions[self.index]]
-
-    def through_modules(self, states_ND: Tensor) -> tuple[Tensor]:
-        """What the modules make of the states one after the other, in fp32; NaN for states that are not finite."""
+    def through_modules(self) -> tuple[Tensor]:
+        """The requested states after all modules of the head, in fp32; NaN where a state is not finite."""
+        states_ND = self.requested
         is_finite = states_ND.isfinite().all(dim=-1, keepdim=True)
         for module in self.modules.values():
             states_ND = module(states_ND)
-        # The tanh of classifier and pooler makes 1 of infinity.
+        # The tanh of classifiers and poolers would turn infinity into 1.
         return (states_ND.float().masked_fill(~is_finite, math.nan),)
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """What a head generates from on a rank.
+    """The input of a generating head on a rank.
 
     Attributes:
         token_ids: int64 `[length]` each, on the host.
         config: of the head's weights.
-        modules: the head's.
-        seed: of draws; depends on the rows, not on the run.
-        num_usable_tokens: ids from here on are never predicted.
+        seed: for sampling; depends on the rows, not on the run.
+        num_usable_tokens: token ids from here on are never generated.
     """
 
     token_ids: list[Tensor]
@@ -167,10 +163,11 @@ class OrderedHeadOutput:
     """All results of a head over a fragment, in the order of windows and tokens.
 
     Attributes:
-        values: what the ranks returned, arrays with a first axis `[n]`.
+        values: as returned by the ranks, arrays with a first axis `[n]`.
         window, position: int64 `[n]`, the window of the head's spec and the token in it.
-        windows: of that spec.
-        context: by row, what `decoding_context` kept.
+        windows: all windows of that spec.
+        context: one value a row, from `decoding_context`.
+        config: of the head's weights.
     """
 
     values: HeadOutput
@@ -178,10 +175,12 @@ class OrderedHeadOutput:
     position: NDArray[np.int64]
     windows: WindowArrays
     context: pa.Array
+    config: XLMRobertaXLConfig
+    tokenizer: XLMRobertaXLTokenizer
 
     @property
     def floats(self) -> NDArray[np.float32]:
-        """The first of the values: logits, vectors or losses."""
+        """The first array of values: logits, vectors or losses."""
         return np.asarray(self.values[0], dtype=np.float32)
 
     @property
@@ -201,18 +200,18 @@ class OrderedHeadOutput:
 
     @property
     def weight(self) -> NDArray[np.int32]:
-        """Tokens that each result's window owns."""
+        """The number of tokens that each result's window owns."""
         owned = self.windows.owned_end - self.windows.owned_begin
         return owned[self.window].astype(np.int32)
 
     @property
     def flat_token(self) -> NDArray[np.int64]:
-        """Where each result's token is among those of all windows end to end."""
+        """The index of each result's token among the tokens of all windows end to end."""
         return self.windows.ids.starts[self.window] + self.position
 
 
 def place_rows(column: pa.Array, rows: NDArray[np.integer], num_rows: int) -> pa.Array:
-    """Value i to row `rows[i]`, null elsewhere."""
+    """A column with value i at row `rows[i]`, and nulls elsewhere."""
     index = np.zeros(num_rows, dtype=np.int64)
     is_null = np.ones(num_rows, dtype=bool)
     index[rows] = np.arange(len(rows))
@@ -221,49 +220,33 @@ def place_rows(column: pa.Array, rows: NDArray[np.integer], num_rows: int) -> pa
 
 
 def class_labels(config: XLMRobertaXLConfig) -> list[str]:
-    """Names of a classifier's labels, by class id."""
+    """The label names of a classifier, by class id."""
     return [config.id2label[i] for i in range(config.num_labels)]
-
-
-def _whole_sequences(_: object, batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    return request_sequences(batch)
-
-
-def _nothing(*_: object) -> None:
-    return None
-
-
-def _zero(_: object) -> int:
-    return 0
-
-
-def _no_reasons(*_: object) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    return iter(())
 
 
 @dataclass(frozen=True)
 class Task(Generic[Options]):
-    """A task: functions of a head's options, and for some of the configuration of its weights.
+    """A task, as functions of a head's options.
 
     Attributes:
-        name: `task` in a job file.
-        options: the class of its table in a job file, with the columns that it reads.
-        output_type: Arrow type of its column. Raises ValueError for an option that does not fit the weights; the
-            message begins with its name.
-        sequence_spec: what it reads, over a trunk that takes so many tokens. Raises ValueError like `output_type`.
-        build_modules: the modules that it needs on a trunk, which are loaded by these names; on the meta device.
-        compute: on a rank, what it makes of the states that it asked for: as many entries as the request has.
-        generate: in place of `compute` for a task that goes on from prompts.
-        decode: the column, one value for each row of the fragment, from output that is not empty.
-        request: what it asks of a batch: by default one result a sequence.
-        check_weights: raises ConfigError for labels that it cannot be done with.
-        is_causal: it needs a decoder.
-        needs_offsets: its results are places in the text.
-        masking: how tokens are masked for it.
-        seed: of what it draws from prompts.
-        memory: see `HeadMemory`.
-        max_magnitude: larger numbers among what ranks return cannot be used.
-        unusable: further reasons why they cannot: each with bool `[n]`, the entries that it holds for.
+        name: the value of `task` in a job file.
+        options: the class of a head's table in a job file, with the columns that it reads.
+        output_type: Arrow type of the output column. Raises ValueError, which begins with the option's name, for
+            an option that does not fit the weights.
+        sequence_spec: what it reads, for a trunk of so many positions. Raises ValueError like `output_type`.
+        build_modules: the modules on top of the trunk, by their names in checkpoints; on the meta device.
+        decode: the output column, one value a row, from output that is not empty.
+        compute: runs on a rank; by default the requested states go through the modules. Returns tensors with one
+            entry for each entry of the request.
+        generate: replaces `compute` in tasks that continue prompts.
+        request: the results that it needs of a batch; by default one for each sequence.
+        check_weights: raises ConfigError for labels that do not suit the task.
+        is_causal: whether it needs a decoder.
+        needs_offsets: whether decoding needs character offsets and the texts.
+        masking: how tokens are masked, if they are.
+        seed: for sampling from prompts.
+        max_magnitude: results that are larger than this are reported as not finite.
+        unusable: further reasons why results cannot be used, each with the affected entries, bool `[n]`.
     """
 
     name: str
@@ -271,20 +254,22 @@ class Task(Generic[Options]):
     output_type: Callable[[Options, XLMRobertaXLConfig], pa.DataType]
     sequence_spec: Callable[[Options, int], SequenceSpec]
     build_modules: Callable[[Options, XLMRobertaXLConfig, XLMRobertaXLModel], HeadModules]
-    decode: Callable[[Options, XLMRobertaXLConfig, OrderedHeadOutput, XLMRobertaXLTokenizer], pa.Array]
-    compute: Callable[[Options, HeadStates], tuple[Tensor, ...]] | None = None
+    decode: Callable[[Options, OrderedHeadOutput], pa.Array]
+    compute: Callable[[Options, HeadStates], tuple[Tensor, ...]] = lambda _, states: states.through_modules()
     generate: Callable[[Options, Prompts], tuple[Tensor, ...]] | None = None
-    request: Callable[[Options, HeadSequences], tuple[HeadRequest, Places]] = _whole_sequences
-    check_weights: Callable[[Options, XLMRobertaXLConfig], None] = _nothing
+    request: Callable[[Options, HeadSequences], tuple[HeadRequest, Places]] = lambda _, batch: request_sequences(
+        batch
+    )
+    check_weights: Callable[[Options, XLMRobertaXLConfig], None] = lambda *_: None
     is_causal: bool = False
     needs_offsets: bool = False
-    masking: Callable[[Options], Masking | None] = _nothing
-    seed: Callable[[Options], int] = _zero
+    masking: Callable[[Options], Masking | None] = lambda _: None
+    seed: Callable[[Options], int] = lambda _: 0
     memory: Callable[[Options], HeadMemory] = lambda _: HeadMemory()
     max_magnitude: float = _MAX_FLOAT32
-    unusable: Callable[[Options, HeadOutput], Iterator[tuple[str, NDArray[np.bool_]]]] = _no_reasons
+    unusable: Callable[[Options, HeadOutput], Iterator[tuple[str, NDArray[np.bool_]]]] = lambda *_: iter(())
 
     @property
     def generates(self) -> bool:
-        """Whether its sequences are prompts that it goes on from, token by token."""
+        """Whether its sequences are prompts that are continued token by token."""
         return self.generate is not None

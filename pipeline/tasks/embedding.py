@@ -1,8 +1,9 @@
-"""Embeddings: one vector a text, or one a token, as an index takes them."""
+"""Embeddings: one vector for each text or each token, normalized and quantized for a vector index."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.segments import list_column
+from pipeline.arrays.ragged import list_column
 from pipeline.tasks.contract import (
     HeadMemory,
     HeadOutput,
@@ -27,7 +28,7 @@ from pipeline.tasks.window_merging import row_maxima, row_means
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from pipeline.tasks.contract import HeadModules
 
 VectorDtype = Literal["float32", "float16", "int8", "ubinary"]
@@ -40,18 +41,13 @@ NOT_FINITE_IN_FLOAT16 = (
     '"float32" or normalize = true for this head'
 )
 
-# From here on the nearest float16 is infinite.
+# Numbers from here on round to infinity in float16.
 _FLOAT16_END = 65520.0
-_ITEM_TYPES: dict[VectorDtype, pa.DataType] = {
-    "float32": pa.float32(),
-    "float16": pa.float16(),
-    "int8": pa.int8(),
-    "ubinary": pa.uint8(),
-}
+_ITEM_TYPES = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8(), "ubinary": pa.uint8()}
 
 
 class EmbeddingHead(TextHeadSection):
-    """One vector a text, or one a token."""
+    """One vector for each text, or for each token."""
 
     task: Literal["embedding"]
     pooling: Literal["mean", "cls", "max", "pooler"] = Field(
@@ -93,8 +89,7 @@ class EmbeddingHead(TextHeadSection):
     def num_dimensions(self, hidden_size: int) -> int:
         """Dimensions of a vector over a trunk of this width, before bits are packed.
 
-        Raises:
-            ValueError: `dimensions` or `dtype` does not fit the trunk; the message begins with its name.
+        Raises ValueError, which begins with the option's name, if `dimensions` or `dtype` does not fit the trunk.
         """
         if self.dimensions is not None and self.dimensions > hidden_size:
             raise ValueError(
@@ -118,7 +113,7 @@ def _output_type(options: EmbeddingHead, config: XLMRobertaXLConfig) -> pa.DataT
 
 
 def _request(options: EmbeddingHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    return request_owned_tokens(batch) if options.level == "token" else request_sequences(batch)
+    return (request_owned_tokens if options.level == "token" else request_sequences)(batch)
 
 
 def _build_modules(options: EmbeddingHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
@@ -133,18 +128,18 @@ def _compute(options: EmbeddingHead, states: HeadStates) -> tuple[Tensor, ...]:
     from model.layers.heads import pool_max, pool_mean  # noqa: PLC0415
 
     if options.level == "token":
-        return (states.of_tokens.float(),)
+        return (states.requested.float(),)
     match options.pooling:
         case "mean":
             return (pool_mean(states.hidden, states.packed, states.index),)
         case "max":
             return (pool_max(states.hidden, states.packed, states.index),)
         case "cls" | "pooler":
-            return states.through_modules(states.of_first_tokens)
+            return states.through_modules()
 
 
 def _memory(options: EmbeddingHead) -> HeadMemory:
-    # A text has no less than two tokens.
+    # A text has at least two tokens.
     return HeadMemory(tokens_per_vector=1 if options.level == "token" else 2)
 
 
@@ -154,20 +149,13 @@ def _unusable(options: EmbeddingHead, values: HeadOutput) -> Iterator[tuple[str,
         yield NOT_FINITE_IN_FLOAT16, ~(largest < _FLOAT16_END)
 
 
-def _decode(
-    options: EmbeddingHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
-    def finish(values: NDArray[np.float32]) -> Vectors:
-        return finish_vectors(
-            values,
-            dimensions=options.num_dimensions(config.hidden_size),
-            normalize=options.normalize,
-            dtype=options.dtype,
-        )
-
+def _decode(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:
+    finish = partial(
+        finish_vectors,
+        dimensions=options.num_dimensions(output.config.hidden_size),
+        normalize=options.normalize,
+        dtype=options.dtype,
+    )
     if options.level == "token":
         return token_vectors_column(finish(output.floats), output.row_offsets)
     vectors, rows = row_maxima(output) if options.pooling == "max" else row_means(output)
@@ -177,23 +165,21 @@ def _decode(
 def finish_vectors(
     values: NDArray[np.float32], *, dimensions: int, normalize: bool, dtype: VectorDtype
 ) -> Vectors:
-    """The first `dimensions` of each vector, brought to length 1 if `normalize`, as `dtype`.
+    """Truncate, normalize and quantize vectors. Vectors of zeros stay zeros.
 
     Args:
-        values: float32 `[n, hidden_size]`, finite, and in float16 too where that is wanted without `normalize`.
-        dtype: "float32";
-            "float16": the nearest;
-            "int8": round(127 x), halves to even, of vectors of length 1: x is q / 127, and a dot
-                product of two is 127^2 times the cosine, up to rounding;
-            "ubinary": one bit a dimension, 1 where x > 0, the first dimension in the highest bit of
-                the first byte (as numpy.packbits, and "ubinary" of sentence-transformers); compared
-                by Hamming distance.
+        values: float32 `[n, hidden_size]`, finite; without `normalize`, also finite in float16 if that is `dtype`.
+        dtype: "float32" or "float16";
+            "int8": round(127 x), halves to even, of vectors of length 1, so that the dot product of two is
+                127^2 times their cosine, up to rounding;
+            "ubinary": one bit a dimension, 1 where x > 0, the first dimension in the highest bit of the first
+                byte (as numpy.packbits and sentence-transformers); compared by Hamming distance.
 
     Returns:
-        `[n, dimensions]`, or uint8 `[n, dimensions / 8]` for "ubinary". A vector of zeros stays one.
+        `[n, dimensions]`, or uint8 `[n, dimensions / 8]` for "ubinary".
     """
     vectors = values[:, :dimensions]
-    if normalize and dtype != "ubinary":  # signs need no length, and a tiny number would lose its own by it
+    if normalize and dtype != "ubinary":  # the signs are enough, and underflow could change them
         vectors = normalized(vectors)
     match dtype:
         case "float32":
@@ -207,24 +193,19 @@ def finish_vectors(
 
 
 def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors `[n, d]` of length 1; lengths are taken in float64, zeros stay zeros."""
+    """Vectors `[n, d]` scaled to length 1, with norms in float64; zeros stay zeros."""
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
     lengths[lengths == 0] = 1
     return np.divide(vectors, lengths[:, None], out=np.empty_like(vectors), casting="same_kind")
 
 
 def vectors_column(vectors: Vectors) -> pa.FixedSizeListArray:
-    """One `fixed_size_list` a vector, of `[n, width]`."""
+    """Vectors `[n, width]` as a column of fixed-size lists."""
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).ravel()), vectors.shape[1])
 
 
 def token_vectors_column(vectors: Vectors, row_offsets: NDArray[np.int64]) -> pa.ListArray:
-    """`list<fixed_size_list>`: the vectors of each row's tokens, in order.
-
-    Args:
-        vectors: `[tokens, width]`.
-        row_offsets: int64 `[rows + 1]`; a row without tokens is an empty list.
-    """
+    """The vectors `[tokens, width]` of each row's tokens, as `list<fixed_size_list>`."""
     return list_column(vectors_column(vectors), row_offsets)
 
 

@@ -1,4 +1,4 @@
-"""Mask filling: the likeliest tokens at each `<mask>` of a text."""
+"""Mask filling: the most probable tokens at each `<mask>` of a text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.segments import list_column
+from pipeline.arrays.ragged import list_column
 from pipeline.tasks.contract import HeadMemory, HeadStates, OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.language_modeling import build_lm_head, lm_head_of
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
@@ -18,20 +18,16 @@ from pipeline.tasks.sections import TextHeadSection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLTokenizer
 
 _COLUMN_TYPE = pa.list_(pa.list_(pa.struct({"token": pa.string(), "token_id": pa.int32(), "score": pa.float32()})))
 
 
 class FillMaskHead(TextHeadSection):
-    """The likeliest tokens at each `<mask>` of a text."""
+    """The most probable tokens at each `<mask>` of a text."""
 
     task: Literal["fill-mask"]
     top_k: int = Field(default=5, ge=1, description="how many tokens a mask, 1 or more", examples=[5])
-
-
-def _output_type(options: FillMaskHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPE
 
 
 def _sequence_spec(options: FillMaskHead, max_num_tokens: int) -> SequenceSpec:
@@ -44,12 +40,12 @@ def _request(options: FillMaskHead, batch: HeadSequences) -> tuple[HeadRequest, 
 
 
 def _compute(options: FillMaskHead, states: HeadStates) -> tuple[Tensor, ...]:
-    """Token ids int64 and log probabilities fp32 `[N, top_k]`, the likeliest first."""
+    """Token ids int64 and log probabilities fp32 `[N, top_k]`, the most probable first."""
     from model.layers.vocab_top_k import vocab_parallel_top_k  # noqa: PLC0415
 
     lm_head = lm_head_of(states.modules)
     return vocab_parallel_top_k(
-        lm_head.transform(states.of_tokens),
+        lm_head.transform(states.requested),
         lm_head.decoder.weight,
         lm_head.decoder.bias,
         states.group,
@@ -60,18 +56,13 @@ def _compute(options: FillMaskHead, states: HeadStates) -> tuple[Tensor, ...]:
 
 
 def _memory(options: FillMaskHead) -> HeadMemory:
-    # A row has a mask at least, and no less than three tokens; texts of many masks are not foreseen.
+    # A row has at least one mask and three tokens; texts with many masks are not planned for.
     return HeadMemory(vocabulary_share=1 / 3)
 
 
-def _decode(
-    options: FillMaskHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: FillMaskHead, output: OrderedHeadOutput) -> pa.Array:
     token_ids, log_probabilities = output.values
-    return fill_mask_column(token_ids, log_probabilities, output.row_offsets, tokenizer)
+    return fill_mask_column(token_ids, log_probabilities, output.row_offsets, output.tokenizer)
 
 
 def fill_mask_column(
@@ -80,15 +71,15 @@ def fill_mask_column(
     row_offsets: NDArray[np.int64],
     tokenizer: XLMRobertaXLTokenizer,
 ) -> pa.ListArray:
-    """`list<list<struct<token: string, token_id: int32, score: float>>>`: for each mask of a row, its guesses.
+    """`list<list<struct<token: string, token_id: int32, score: float>>>`: the predictions for each mask of a row.
 
     Args:
-        token_ids, log_probabilities: `[n, k]`, the masks of all rows in order, the likeliest guess first.
+        token_ids, log_probabilities: `[n, k]`, the masks of all rows in order, the most probable token first.
         row_offsets: int64 `[rows + 1]`.
     """
     num_masks, k = token_ids.shape
     ids = token_ids.ravel().astype(np.int32)
-    # The word as it reads, as Transformers' pipeline decodes it: without the mark of a beginning word.
+    # Decoded as by Transformers' pipeline, so without the metaspace.
     distinct, inverse = np.unique(ids, return_inverse=True)
     words = pa.array([tokenizer.decode([int(i)]) for i in distinct], pa.string())
     scores = np.exp(np.asarray(log_probabilities, dtype=np.float64)).ravel().astype(np.float32)
@@ -101,7 +92,7 @@ def fill_mask_column(
 TASK = Task(
     name="fill-mask",
     options=FillMaskHead,
-    output_type=_output_type,
+    output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
     request=_request,
     build_modules=build_lm_head,

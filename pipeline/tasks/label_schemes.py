@@ -1,4 +1,4 @@
-"""What the labels of a token classifier mean: BIO, BIOES, BILOU, BMES, or plain names."""
+"""Tagging schemes of token classifiers: BIO, BIOES, BILOU, BMES, or plain type names."""
 
 import re
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 OUTSIDE = -1
 OUTSIDE_NAMES = frozenset({"o", "out", "outside", "none", "null", "pad", "[pad]", "<pad>"})
-"""Names, in lower case, of labels that mark no entity."""
+"""Lower-case names of labels that mark no entity."""
 
 _PREFIXED = re.compile(r"([BIMELSUW])[-_](.+)", re.DOTALL)
 _BARE = frozenset("BIMELSUW")
@@ -17,13 +17,13 @@ _BARE = frozenset("BIMELSUW")
 
 @dataclass(frozen=True)
 class LabelScheme:
-    """Labels as types of entities, and where an entity begins and ends.
+    """The entity type of each label, and where entities begin and end.
 
     Attributes:
-        types: names of the types, without prefix; "" where the labels name none (`B`, `I`, `O`).
+        types: names of the types, without prefix; "" if the labels have none (`B`, `I`, `O`).
         type_of: int32 `[num_labels]`, index into `types`, or -1 for a label outside of entities.
         begins: bool `[num_labels]`, B: an entity begins here, even after one of the same type.
-        is_first: bool `[num_labels]`, S, U and W: the word is one entity, so that it begins one.
+        is_first: bool `[num_labels]`, S, U and W: the word is an entity of its own.
         is_last: bool `[num_labels]`, E, L, S, U and W: the word is the last of its entity.
     """
 
@@ -35,7 +35,7 @@ class LabelScheme:
 
     @property
     def outside_label(self) -> int | None:
-        """The first label that marks no entity, if there is one."""
+        """The first label outside of entities, if there is one."""
         outside = np.flatnonzero(self.type_of == OUTSIDE)
         return int(outside[0]) if len(outside) else None
 
@@ -43,9 +43,8 @@ class LabelScheme:
 def read_labels(labels: Sequence[str]) -> LabelScheme:
     """The scheme of a label set.
 
-    Prefixes (`B-PER`, or `B_PER`) are read as such only if some label has the prefix B or I: in a set
-    without any, `S-Bahn` and `E-mail` are plain names. So is every label without a prefix; equal plain
-    labels side by side are one entity. `B` and `I` alone are prefixes of a type without a name.
+    Prefixes (`B-PER` or `B_PER`) count only if some label has the prefix B or I: else `S-Bahn` and `E-mail` are
+    plain names. Adjacent equal plain labels are one entity. `B` and `I` alone are prefixes of an unnamed type.
     """
     outside = [label.strip().lower() in OUTSIDE_NAMES for label in labels]
     inside = [label for label, is_outside in zip(labels, outside, strict=True) if not is_outside]
@@ -55,11 +54,8 @@ def read_labels(labels: Sequence[str]) -> LabelScheme:
     prefixes, names = [], []
     for label in labels:
         match = _PREFIXED.fullmatch(label) if is_prefixed else None
-        prefix, name = (label, "") if is_bare else ("", label)
-        if match is not None:
-            prefix, name = match[1], match[2]
-        prefixes.append(prefix)
-        names.append(name)
+        prefixes.append(match[1] if match else label if is_bare else "")
+        names.append(match[2] if match else "" if is_bare else label)
     types = {name: None for name, is_outside in zip(names, outside, strict=True) if not is_outside}
     index = {name: i for i, name in enumerate(types)}
     type_of = [OUTSIDE if is_outside else index[name] for name, is_outside in zip(names, outside, strict=True)]

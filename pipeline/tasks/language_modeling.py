@@ -1,4 +1,4 @@
-"""What the tasks of the language model have in common: its head, and losses in nats."""
+"""What the language modeling tasks share: the head, and losses in nats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.tasks.sections import HeadSection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from model.layers.heads import LMHead
     from pipeline.tasks.contract import HeadModules
 
@@ -22,7 +22,7 @@ LOSS_TYPE = pa.struct({"loss": pa.float64(), "nll": pa.float64(), "num_tokens": 
 
 
 def build_lm_head(options: HeadSection, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
-    """The head of the language model, with the trunk's embeddings where the two are tied."""
+    """The language modeling head; shares the trunk's embeddings if they are tied."""
     from model.layers.heads import LMHead  # noqa: PLC0415
 
     embedding = trunk.get_input_embeddings() if config.tie_word_embeddings else None
@@ -30,7 +30,7 @@ def build_lm_head(options: HeadSection, config: XLMRobertaXLConfig, trunk: XLMRo
 
 
 def lm_head_of(modules: HeadModules) -> LMHead:
-    """The module that `build_lm_head` has made."""
+    """The module of `build_lm_head`."""
     from model.layers.heads import LMHead  # noqa: PLC0415
 
     module = modules["lm_head"]
@@ -41,21 +41,11 @@ def lm_head_of(modules: HeadModules) -> LMHead:
 def token_losses(options: HeadSection, states: HeadStates) -> tuple[Tensor, ...]:
     """Negative log-likelihoods fp32 `[N]` of the labels, in nats."""
     assert states.labels is not None
-    return (lm_head_of(states.modules).nll(states.of_tokens, states.labels),)
+    return (lm_head_of(states.modules).nll(states.requested, states.labels),)
 
 
-def loss_type(options: HeadSection, config: XLMRobertaXLConfig) -> pa.DataType:
-    """`struct<loss: double, nll: double, num_tokens: int32>`."""
-    return LOSS_TYPE
-
-
-def decode_losses(
-    options: HeadSection,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
-    """The losses of each row, added up."""
+def decode_losses(options: HeadSection, output: OrderedHeadOutput) -> pa.Array:
+    """The sum and the mean of the losses of each row."""
     losses, rows = loss_column(output.floats, output.row)
     return place_rows(losses, rows, output.num_rows)
 
@@ -64,7 +54,8 @@ def loss_column(nll: NDArray[np.float32], rows: NDArray[np.int64]) -> tuple[pa.S
     """`struct<loss: double, nll: double, num_tokens: int32>` in nats, and the rows that have any token.
 
     Args:
-        nll: fp32 `[n]`, one a token; `rows` int64 `[n]`, whose it is. Sums are made in this order, in fp64.
+        nll: fp32 `[n]`, one for each token, summed in this order in fp64.
+        rows: int64 `[n]`, the row of each token.
     """
     num_tokens = np.bincount(rows)
     total = np.bincount(rows, weights=nll.astype(np.float64))

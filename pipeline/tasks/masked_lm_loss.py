@@ -1,4 +1,4 @@
-"""Masked language model loss: the negative log-likelihood of masked tokens, in nats."""
+"""Masked language modeling loss: the negative log-likelihood of masked tokens, in nats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.tasks.contract import HeadMemory, Masking, Task, text_spec
-from pipeline.tasks.language_modeling import build_lm_head, decode_losses, loss_type, token_losses
+from pipeline.tasks.language_modeling import LOSS_TYPE, build_lm_head, decode_losses, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
 from pipeline.tasks.sections import TextHeadSection
 
@@ -32,26 +32,22 @@ class MaskedLMLossHead(TextHeadSection):
     seed: int = Field(default=0, ge=0, description="a whole number, 0 or more", examples=[0])
 
 
-def _masking(options: MaskedLMLossHead) -> Masking:
-    return Masking(options.mask_probability, options.strategy, options.seed)
-
-
 def _request(options: MaskedLMLossHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
     zeros = np.zeros(len(batch.begin), dtype=np.int64)
     return request_tokens(batch, zeros, batch.length, keep=batch.is_labelled, labels=batch.labels)
 
 
 def _memory(options: MaskedLMLossHead) -> HeadMemory:
-    # A row has a label at least, and no less than three tokens.
+    # A row has at least one label and three tokens.
     return HeadMemory(vocabulary_share=max(options.mask_probability, 1 / 3))
 
 
 TASK = Task(
     name="masked-lm-loss",
     options=MaskedLMLossHead,
-    output_type=loss_type,
+    output_type=lambda *_: LOSS_TYPE,
     sequence_spec=text_spec,
-    masking=_masking,
+    masking=lambda options: Masking(options.mask_probability, options.strategy, options.seed),
     request=_request,
     build_modules=build_lm_head,
     compute=token_losses,

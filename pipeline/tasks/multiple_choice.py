@@ -1,4 +1,4 @@
-"""Multiple choice: which of several texts goes best with a prompt, and how sure that is."""
+"""Multiple choice: which of several texts fits a prompt best, with scores."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from pipeline.arrays.ragged import offsets_of
-from pipeline.arrays.segments import list_column, segment_argmax, segment_softmax
-from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task
+from pipeline.arrays.ragged import list_column, offsets_of, segment_argmax, segment_softmax
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
 from pipeline.tasks.window_merging import item_means
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from pipeline.tasks.contract import HeadModules
 
 _COLUMN_TYPE = pa.struct(
@@ -27,7 +24,7 @@ _COLUMN_TYPE = pa.struct(
 
 
 class MultipleChoiceHead(WindowedHeadSection):
-    """Which of several texts goes best with a prompt."""
+    """Which of several texts fits a prompt best."""
 
     task: Literal["multiple-choice"]
     prompt: NonEmpty = Field(
@@ -50,10 +47,6 @@ class MultipleChoiceHead(WindowedHeadSection):
         return (prompt, *(InputColumn(choice, "text", "choices") for choice in self.choices))
 
 
-def _output_type(options: MultipleChoiceHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPE
-
-
 def _sequence_spec(options: MultipleChoiceHead, max_num_tokens: int) -> SequenceSpec:
     choices = (options.choices,) if isinstance(options.choices, str) else options.choices
     window = options.resolve_window(max_num_tokens)
@@ -69,16 +62,7 @@ def _build_modules(
     return {"pooler": Pooler(config), "classifier": LabelHead(config, 1)}
 
 
-def _compute(options: MultipleChoiceHead, states: HeadStates) -> tuple[Tensor, ...]:
-    return states.through_modules(states.of_first_tokens)
-
-
-def _decode(
-    options: MultipleChoiceHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: MultipleChoiceHead, output: OrderedHeadOutput) -> pa.Array:
     scores, rows = item_means(output)
     return choices_column(scores[:, 0], offsets_of(np.bincount(rows, minlength=output.num_rows)))
 
@@ -86,34 +70,28 @@ def _decode(
 def choices_column(logits: NDArray[np.float32], row_offsets: NDArray[np.int64]) -> pa.StructArray:
     """`struct<choice: int32, scores: list<float>, logits: list<float>>`, one value a row.
 
-    `choice` counts from 0; of equally good choices it is the first. `scores` are the softmax over
-    the row's choices, in their order. A row without choices is null.
+    `choice` is the index of the best choice, the first among equals; `scores` are the softmax over the row's
+    choices. A row without choices is null.
 
     Args:
-        logits: float32 `[n]`, one a choice, the choices of each row in order.
-        row_offsets: int64 `[rows + 1]`, where each row's choices are; rows may differ in number.
+        logits: float32 `[n]`, one for each choice, the choices of each row in order.
+        row_offsets: int64 `[rows + 1]`.
     """
     is_present = np.diff(row_offsets) > 0
     choice = np.zeros(len(is_present), dtype=np.int32)
     choice[is_present] = segment_argmax(logits, row_offsets) - row_offsets[:-1][is_present]
     scores = segment_softmax(logits, row_offsets).astype(np.float32)
+    lists = (list_column(pa.array(values), row_offsets) for values in (scores, logits))
     return pa.StructArray.from_arrays(
-        [
-            pa.array(choice),
-            list_column(pa.array(scores), row_offsets),
-            list_column(pa.array(logits), row_offsets),
-        ],
-        ["choice", "scores", "logits"],
-        mask=pa.array(~is_present),
+        [pa.array(choice), *lists], fields=list(_COLUMN_TYPE), mask=pa.array(~is_present)
     )
 
 
 TASK = Task(
     name="multiple-choice",
     options=MultipleChoiceHead,
-    output_type=_output_type,
+    output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
     build_modules=_build_modules,
-    compute=_compute,
     decode=_decode,
 )

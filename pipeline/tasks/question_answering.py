@@ -1,4 +1,4 @@
-"""Extractive question answering: the span of a context that answers a question best."""
+"""Extractive question answering: the span of a context that best answers a question."""
 
 from __future__ import annotations
 
@@ -11,32 +11,22 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.ragged import offsets_of, ranges
-from pipeline.arrays.segments import segment_of
+from pipeline.arrays.ragged import offsets_of, ranges, segment_of
 from pipeline.errors import ConfigError
-from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, place_rows
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, place_rows
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places
 from pipeline.tasks.sections import InputColumn, NonEmpty, WindowedHeadSection
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from pipeline.tasks.contract import HeadModules
 
 DEFAULT_MAX_ANSWER_TOKENS = 30
 """As in the reference code of SQuAD and BERT."""
 
-_COLUMN_TYPE = pa.struct(
-    {
-        "answer": pa.string(),
-        "start": pa.int32(),
-        "end": pa.int32(),
-        "score": pa.float32(),
-        "null_score": pa.float32(),
-    }
-)
-# The score is the sum of two logits.
+_SPAN = {"answer": pa.string(), "start": pa.int32(), "end": pa.int32()}
+_COLUMN_TYPE = pa.struct({**_SPAN, "score": pa.float32(), "null_score": pa.float32()})
+# A score is the sum of two logits.
 _MAX_LOGIT = float(np.finfo(np.float32).max / 2)
 
 
@@ -63,10 +53,6 @@ class QuestionAnsweringHead(WindowedHeadSection):
         return (InputColumn(self.question, "text", "question"), InputColumn(self.context, "text", "context"))
 
 
-def _output_type(options: QuestionAnsweringHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPE
-
-
 def _check_weights(options: QuestionAnsweringHead, config: XLMRobertaXLConfig) -> None:
     if config.num_labels != 2:
         raise ConfigError(
@@ -81,7 +67,7 @@ def _sequence_spec(options: QuestionAnsweringHead, max_num_tokens: int) -> Seque
 
 
 def _request(options: QuestionAnsweringHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    """`<s>` of each window, and behind it the tokens of the context."""
+    """`<s>` of each window, then the tokens of its context."""
     prefix_size, body_size = batch.windows.prefix_size[batch.window], batch.windows.body_size[batch.window]
     count = body_size + 1
     position = ranges(prefix_size - 1, count)
@@ -99,16 +85,7 @@ def _build_modules(
     return {"qa_outputs": LabelHead(config)}
 
 
-def _compute(options: QuestionAnsweringHead, states: HeadStates) -> tuple[Tensor, ...]:
-    return states.through_modules(states.of_tokens)
-
-
-def _decode(
-    options: QuestionAnsweringHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: QuestionAnsweringHead, output: OrderedHeadOutput) -> pa.Array:
     logits, windows = output.floats, output.windows
     is_first = output.position == 0
     shown = output.window[is_first]
@@ -133,16 +110,15 @@ def _decode(
 
 @dataclass(frozen=True)
 class AnswerWindows:
-    """What the model says of w windows with t tokens of context in all.
+    """The model's output for w windows with t context tokens in all.
 
     Attributes:
-        row: int32 `[w]`, the row that each window is of; windows are in any order.
-        window_offsets: int64 `[w + 1]`, the tokens of each window that are of the context.
-        begins, ends: int32 `[t]`, their characters in the context, half-open.
+        row: int32 `[w]`, the row of each window; windows are in any order.
+        window_offsets: int64 `[w + 1]`, the context tokens of each window.
+        begins, ends: int32 `[t]`, character offsets of the tokens in the context, half-open.
         start_logits, end_logits: float32 `[t]`.
-        owned: bool `[t]`, no other window shows more context around the token; each token of a context
-            is owned once.
-        null_scores: float32 `[w]`, of each window's `<s>` the start logit plus the end logit.
+        owned: bool `[t]`, whether this window, and no other one, owns the token.
+        null_scores: float32 `[w]`, the start logit plus the end logit of each window's `<s>`.
     """
 
     row: NDArray[np.int32]
@@ -156,25 +132,21 @@ class AnswerWindows:
 
 
 def answers_column(
-    windows: AnswerWindows,
-    contexts: Sequence[str | None],
-    max_answer_tokens: int = DEFAULT_MAX_ANSWER_TOKENS,
+    windows: AnswerWindows, contexts: Sequence[str | None], max_answer_tokens: int = DEFAULT_MAX_ANSWER_TOKENS
 ) -> tuple[pa.StructArray, NDArray[np.int32]]:
     """`struct<answer: string, start: int32, end: int32, score: float, null_score: float>`, and the rows.
 
-    The best span of each row over all of its windows: it starts at a token that its window owns (the
-    maximal context of SQuAD's reference code), ends in the same window, and has at most
-    `max_answer_tokens` tokens. Of equally good spans it is the earliest, then the shortest.
+    `answer` is the best span over all windows of a row: it starts at a token that its window owns (the maximal
+    context of SQuAD's reference code) and ends in the same window. Of equal spans, the earliest wins, then the
+    shortest.
 
-    `score` is the start logit plus the end logit, as in SQuAD 2 and unlike the product of
-    probabilities of Transformers' pipeline: sums can be compared between windows, and with
-    `null_score`, the smallest over the row's windows of the same sum for "no answer". The question has
-    no answer where `null_score - score` exceeds a threshold, 0 or one chosen on development data;
-    `answer` is the best span also then.
+    `score` is the start logit plus the end logit, as in SQuAD 2 and unlike the product of probabilities of
+    Transformers' pipeline: sums can be compared between windows, and with `null_score`, the smallest such sum for
+    "no answer" over the row's windows. A question has no answer if `null_score - score` exceeds a threshold, 0 or
+    one chosen on development data; `answer` is the best span even then.
 
     Args:
-        contexts: of all rows of the fragment, `windows.row` counts them.
-        max_answer_tokens: 1 or more.
+        contexts: one for each row of the fragment.
 
     Returns:
         one value for each row with a token of context, and these rows, int32, ascending.
@@ -192,24 +164,24 @@ def answers_column(
         pa.array(score.astype(np.float32)),
         pa.array(null_scores[rows]),
     ]
-    return pa.StructArray.from_arrays(columns, ["answer", "start", "end", "score", "null_score"]), rows
+    return pa.StructArray.from_arrays(columns, fields=list(_COLUMN_TYPE)), rows
 
 
 def _best_spans(
     windows: AnswerWindows, max_answer_tokens: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """First and last token (flat) of the best span of each row, and its score; rows ascending."""
+    """First and last token (flat index) of the best span of each row, and its score; rows ascending."""
     last, score = _best_ends(windows, max_answer_tokens)
     starts = np.flatnonzero(windows.owned)
     row = windows.row[segment_of(windows.window_offsets)[starts]]
-    # The last key counts most; the first tells spans apart that start in the same character.
+    # The last key counts most. The first one decides between spans that start at the same character.
     order = np.lexsort((windows.ends[last[starts]], windows.begins[starts], -score[starts], row))
     best = starts[order[np.diff(row[order], prepend=-1) > 0]]
     return best, last[best], score[best]
 
 
 def _best_ends(windows: AnswerWindows, max_answer_tokens: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Of spans from each token on, the last token (flat) and the score of the best, the shortest of equals."""
+    """For spans from each token on, the last token (flat) and score of the best one, the shortest of equals."""
     start_logits = windows.start_logits.astype(np.float64)
     end_logits = windows.end_logits.astype(np.float64)
     num_tokens = len(start_logits)
@@ -229,11 +201,10 @@ def _best_ends(windows: AnswerWindows, max_answer_tokens: int) -> tuple[NDArray[
 TASK = Task(
     name="question-answering",
     options=QuestionAnsweringHead,
-    output_type=_output_type,
+    output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
     request=_request,
     build_modules=_build_modules,
-    compute=_compute,
     decode=_decode,
     check_weights=_check_weights,
     needs_offsets=True,

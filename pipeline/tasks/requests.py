@@ -1,4 +1,4 @@
-"""What a head asks of a batch: sequences or tokens of them, and where the results belong. Pure functions."""
+"""Requests of heads to a batch: for which sequences or tokens they need results, and where these belong."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,11 @@ from pipeline.arrays.windows import WindowArrays
 
 @dataclass(frozen=True)
 class HeadRequest:
-    """What a head is to compute on a batch.
+    """What a head computes on a batch.
 
     Attributes:
-        index: int32 `[n]`, sequences of the batch, or token positions in it.
+        index: int32 `[n]`, sequences of the batch, or token positions in it if `of_tokens`.
         labels: int32 `[n]`, the tokens to predict there, for a loss.
-        of_tokens: the index is of token positions.
     """
 
     index: NDArray[np.int32]
@@ -27,7 +26,7 @@ class HeadRequest:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the results of a request belong: int64 `[n]`, sequences of the fragment, tokens in them."""
+    """Where results belong: sequences of the fragment, and token positions in them, int64 `[n]`."""
 
     sequence: NDArray[np.int64]
     position: NDArray[np.int64]
@@ -42,17 +41,14 @@ class Places:
 
 @dataclass(frozen=True)
 class HeadSequences:
-    """The sequences of a batch that a head is to work on, and the batch's tokens.
+    """The sequences of a batch that a head reads, and the tokens of the whole batch.
 
     Attributes:
-        sequence, number: int64 `[n]`, which sequence of the fragment, and of the batch.
-        begin, length: int64 `[n]`, its first token in the batch, and how many it has.
-        window: int64 `[n]`, which of `windows` it shows.
-        windows: of all rows of the fragment.
-        input_ids: int32 `[num_tokens]`, of the whole batch, end to end.
-        labels: int32 `[num_tokens]`, the tokens to predict there.
-        is_labelled: bool `[num_tokens]`, where there is any.
-        mask_id: id of `<mask>`.
+        sequence, number: int64 `[n]`, index of the sequence in the fragment, and in the batch.
+        begin, length: int64 `[n]`, its first token in the batch, and its number of tokens.
+        window: int64 `[n]`, index into `windows`, the windows of all rows of the fragment.
+        input_ids: int32 `[num_tokens]`.
+        labels: int32 `[num_tokens]`, the tokens to predict, where `is_labelled`.
     """
 
     sequence: NDArray[np.int64]
@@ -68,17 +64,17 @@ class HeadSequences:
 
     @property
     def owned_begin(self) -> NDArray[np.int64]:
-        """First token of each sequence that belongs to this window and no other."""
+        """The first token of each sequence that its window owns."""
         return self.windows.owned_begin[self.window]
 
     @property
     def owned_size(self) -> NDArray[np.int64]:
-        """How many tokens belong to this window and no other."""
+        """The number of tokens that its window owns."""
         return self.windows.owned_end[self.window] - self.owned_begin
 
 
 def request_sequences(batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    """One result a sequence."""
+    """One result for each sequence."""
     return HeadRequest(batch.number.astype(np.int32)), Places(batch.sequence, np.zeros_like(batch.sequence))
 
 
@@ -90,7 +86,7 @@ def request_tokens(
     keep: NDArray[np.bool_] | None = None,
     labels: NDArray[np.int32] | None = None,
 ) -> tuple[HeadRequest, Places]:
-    """`count` tokens of each sequence from token `begin` on; of these the ones that `keep` names."""
+    """`count` tokens of each sequence from token `begin` on, restricted to those with `keep`."""
     index = ranges(batch.begin + begin, count)
     sequence, position = np.repeat(batch.sequence, count), ranges(begin, count)
     if keep is not None:
@@ -101,5 +97,5 @@ def request_tokens(
 
 
 def request_owned_tokens(batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    """One result for each token of a text: from the window that shows most context around it."""
+    """One result for each token of a text, from the window that owns it."""
     return request_tokens(batch, batch.owned_begin, batch.owned_size)

@@ -1,7 +1,6 @@
-"""What the options of all heads have in common: where weights, texts and windows come from.
+"""Base classes of the heads' options in a job file: weights, text columns and windows.
 
-A field's `description` says what is expected and its example how to write it: the messages of
-`pipeline.config.messages` are made of both.
+`pipeline.config.messages` makes error messages of a field's `description` (what is expected) and its example.
 """
 
 from abc import abstractmethod
@@ -15,11 +14,11 @@ DEFAULT_STRIDE = 128
 MIN_WINDOW = 16
 
 Shape = Literal["text", "list of text"]
-"""What a head reads in one row of a column."""
+"""What a head reads from one row of a column."""
 
 
 def as_tuple(value: object) -> object:
-    """Lists of the job file as tuples, which are frozen."""
+    """Lists of the job file as immutable tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -27,14 +26,14 @@ FromList = BeforeValidator(as_tuple)
 
 
 def distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    """The values, of which no two are equal. Raises ValueError."""
+    """The values, if no two are equal. Raises ValueError otherwise."""
     if len(set(values)) < len(values):
         raise ValueError("holds one of them twice")
     return values
 
 
 class Section(BaseModel):
-    """A table of the job file: read only, no unknown keys, no conversions (`"8"` is not 8)."""
+    """A table of the job file: immutable, without unknown keys or conversions (`"8"` is not 8)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -48,23 +47,21 @@ class InputColumn(NamedTuple):
 
 
 class Window(NamedTuple):
-    """How a long text is cut: tokens of a window, special ones included, and of the overlap of neighbours."""
+    """The tokens of a window, special tokens included, and of the overlap of neighbouring windows."""
 
     num_tokens: int
     stride: int
 
 
 class HeadSection(Section):
-    """What every head has. Left out, `weights` is the head's `trunk`, and without one `model.path`."""
+    """The options of every head. By default, `weights` is the head's `trunk`, and without one `model.path`."""
 
     if TYPE_CHECKING:
         task: str
-        """Which task it is: each one has a literal of its own here."""
+        """Each task's class has a literal here."""
 
     weights: NonEmpty = Field(
-        default="",
-        description="a directory with the weights (and labels) of this head",
-        examples=["heads/topic"],
+        default="", description="a directory with the weights (and labels) of this head", examples=["heads/topic"]
     )
     trunk: NonEmpty | None = Field(
         default=None,
@@ -80,22 +77,22 @@ class HeadSection(Section):
         return self
 
     def _disagreements(self) -> list[str]:
-        """What is wrong with options that do not go together, a line `option: problem` each."""
+        """Conflicts between options, as lines `option: problem`."""
         return []
 
     @property
     @abstractmethod
     def input_columns(self) -> tuple[InputColumn, ...]:
-        """The input columns that this head reads, the first text first, with the shape that each must have."""
+        """The input columns that this head reads, the main text first."""
 
     @property
     def text_columns(self) -> tuple[str, ...]:
-        """Names or paths of the input columns that this head reads, the first text first."""
+        """Names or dotted paths of the input columns that this head reads, the main text first."""
         return tuple(column.path for column in self.input_columns)
 
 
 class WindowedHeadSection(HeadSection):
-    """A head that reads a long text in windows, or cuts it to one."""
+    """A head that splits a long text into windows, or truncates it to one."""
 
     window: int | None = Field(
         default=None,
@@ -121,12 +118,10 @@ class WindowedHeadSection(HeadSection):
         return [*super()._disagreements(), *_stride_problem(self.window, self.stride)]
 
     def resolve_window(self, max_num_tokens: int) -> Window:
-        """The window over a model that takes `max_num_tokens` tokens.
+        """The window for a model of `max_num_tokens` positions.
 
-        Left out, `window` is `max_num_tokens`, and `stride` 128, or a quarter of the window where that is less.
-
-        Raises:
-            ValueError: `window` or `stride` does not fit the model; the message begins with its name.
+        `window` defaults to `max_num_tokens`, and `stride` to 128, or a quarter of the window if that is less.
+        Raises ValueError, which begins with the option's name, if one does not fit the model.
         """
         if self.window is not None and self.window > max_num_tokens:
             raise ValueError(
@@ -150,7 +145,7 @@ def _stride_problem(num_tokens: int, stride: int) -> list[str]:
 
 
 class TextHeadSection(WindowedHeadSection):
-    """A head that reads one text. Left out, `text` is `input.text`."""
+    """A head that reads one text. `text` defaults to `input.text`."""
 
     text: NonEmpty = Field(
         default="", description="the name or dotted path of a text column of the input", examples=["text"]

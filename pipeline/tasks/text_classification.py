@@ -1,4 +1,4 @@
-"""Text classification: labels of a text or a pair of texts with their scores, or a value."""
+"""Text classification and regression: labels with scores, or a value, for a text or a pair of texts."""
 
 from __future__ import annotations
 
@@ -10,24 +10,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.segments import list_column, softmax
+from pipeline.arrays.ragged import list_column, softmax
 from pipeline.errors import ConfigError
-from pipeline.tasks.contract import (
-    HeadStates,
-    OrderedHeadOutput,
-    SequenceSpec,
-    Task,
-    class_labels,
-    place_rows,
-    text_spec,
-)
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, class_labels, place_rows, text_spec
 from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.window_merging import row_means
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from pipeline.tasks.contract import HeadModules
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
@@ -42,7 +32,7 @@ _COLUMN_TYPES: dict[ProblemType, pa.DataType] = {
 
 
 class TextClassificationHead(TextHeadSection):
-    """Single-label, multi-label or regression, as the head's own configuration says."""
+    """Single-label or multi-label classification or regression, according to the head's `problem_type`."""
 
     task: Literal["text-classification"]
     text_pair: NonEmpty | None = Field(
@@ -59,7 +49,7 @@ class TextClassificationHead(TextHeadSection):
 
 
 def problem_type(config: XLMRobertaXLConfig) -> ProblemType:
-    """What a classifier predicts; inferred from the number of labels where the weights do not say."""
+    """What a classifier predicts; inferred from the number of labels if its configuration does not say."""
     if config.problem_type is not None:
         return next(p for p in get_args(ProblemType) if p == config.problem_type)
     return "regression" if config.num_labels == 1 else "single_label_classification"
@@ -84,36 +74,26 @@ def _sequence_spec(options: TextClassificationHead, max_num_tokens: int) -> Sequ
     return SequenceSpec("pair", (options.text, options.text_pair), *window, options.truncate)
 
 
-def _build_modules(
-    options: TextClassificationHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
-) -> HeadModules:
+def build_classifier(options: object, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+    """The classifier on `<s>`, as for all tasks that classify whole sequences."""
     from model.layers.heads import ClassificationHead  # noqa: PLC0415
 
     return {"classifier": ClassificationHead(config)}
 
 
-def _compute(options: TextClassificationHead, states: HeadStates) -> tuple[Tensor, ...]:
-    return states.through_modules(states.of_first_tokens)
-
-
-def _decode(
-    options: TextClassificationHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: TextClassificationHead, output: OrderedHeadOutput) -> pa.Array:
     means, rows = row_means(output)
-    column = classification_column(means, class_labels(config), problem_type(config))
+    column = classification_column(means, class_labels(output.config), problem_type(output.config))
     return place_rows(column, rows, output.num_rows)
 
 
 def classification_column(
     logits: NDArray[np.float32], labels: Sequence[str], problem_type: ProblemType
 ) -> pa.StructArray:
-    """Labels and scores of `[n, num_labels]` logits: softmax, sigmoid for several labels, or the bare value.
+    """The column for logits `[n, num_labels]`: softmax, sigmoid with several labels, or the bare value.
 
-    With several labels, `labels` are those whose probability is at least one half, and `scores` are of all of
-    them, by class id.
+    In multi-label classification, `labels` are those with a probability of at least one half, and `scores` has
+    all of them, by class id.
     """
     if problem_type == "regression":
         return pa.StructArray.from_arrays([pa.array(np.ascontiguousarray(logits[:, 0]))], ["value"])
@@ -124,7 +104,7 @@ def classification_column(
         return pa.StructArray.from_arrays(
             [all_labels.take(pa.array(best)), pa.array(scores), _lists(logits)], ["label", "score", "logits"]
         )
-    import torch  # noqa: PLC0415  # its sigmoid is that of the oracle to the last bit
+    import torch  # noqa: PLC0415  # its sigmoid equals that of Transformers to the last bit
 
     scores = torch.from_numpy(logits).double().sigmoid().float().numpy()
     holds = scores >= 0.5
@@ -136,7 +116,7 @@ def classification_column(
 
 
 def _lists(values: NDArray[np.float32]) -> pa.ListArray:
-    """`[n, k]` to n lists of k."""
+    """An array `[n, k]` as n lists."""
     num_rows, width = values.shape
     return list_column(pa.array(values.ravel()), np.arange(num_rows + 1) * width)
 
@@ -146,8 +126,7 @@ TASK = Task(
     options=TextClassificationHead,
     output_type=_output_type,
     sequence_spec=_sequence_spec,
-    build_modules=_build_modules,
-    compute=_compute,
+    build_modules=build_classifier,
     decode=_decode,
     check_weights=_check_weights,
 )

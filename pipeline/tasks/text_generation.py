@@ -1,4 +1,4 @@
-"""Text generation: text that goes on from a prompt, the likeliest or drawn."""
+"""Text generation: continue a prompt by greedy decoding, sampling or beam search."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pipeline.tasks.sections import HeadSection, InputColumn, NonEmpty
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLForCausalLM, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLForCausalLM, XLMRobertaXLTokenizer
 
 _COLUMN_TYPE = pa.struct({"text": pa.string(), "num_tokens": pa.int32()})
 
 
 class TextGenerationHead(HeadSection):
-    """Text that goes on from a prompt: the likeliest, unless `temperature` asks for a draw."""
+    """The continuation of a prompt; sampled if `temperature` is over 0."""
 
     task: Literal["text-generation"]
     text: NonEmpty = Field(
@@ -72,10 +72,6 @@ class TextGenerationHead(HeadSection):
         return (InputColumn(self.text, "text", "text"),)
 
 
-def _output_type(options: TextGenerationHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPE
-
-
 def _sequence_spec(options: TextGenerationHead, max_num_tokens: int) -> SequenceSpec:
     room = max_num_tokens - options.max_new_tokens
     if room < 2:
@@ -87,8 +83,7 @@ def _sequence_spec(options: TextGenerationHead, max_num_tokens: int) -> Sequence
 
 
 def _generate(options: TextGenerationHead, prompts: Prompts) -> tuple[Tensor, ...]:
-    """Continuations `[n, max_new_tokens]`, padded; the number of tokens of each before its end; and whether it is
-    made of finite logits."""
+    """Continuations `[n, max_new_tokens]`, padded; the length of each; whether all of its logits were finite."""
     import torch  # noqa: PLC0415
     from torch import nn  # noqa: PLC0415
 
@@ -118,7 +113,7 @@ def _generate(options: TextGenerationHead, prompts: Prompts) -> tuple[Tensor, ..
 
 
 def _causal_model(prompts: Prompts) -> XLMRobertaXLForCausalLM:
-    """The trunk and its head as one model; it holds no weights of its own."""
+    """The trunk and the head as one model that shares their weights."""
     import torch  # noqa: PLC0415
 
     from model import XLMRobertaXLForCausalLM  # noqa: PLC0415
@@ -130,7 +125,7 @@ def _causal_model(prompts: Prompts) -> XLMRobertaXLForCausalLM:
 
 
 def generation_options(options: TextGenerationHead) -> dict[str, Any]:
-    """Arguments of `generate`: sampling where a temperature is set, else greedy or beam search."""
+    """Arguments of `generate`: sampling if a temperature is set, else greedy or beam search."""
     if options.temperature:
         return {
             "do_sample": True,
@@ -141,32 +136,15 @@ def generation_options(options: TextGenerationHead) -> dict[str, Any]:
     return {"num_beams": options.num_beams}
 
 
-def _seed(options: TextGenerationHead) -> int:
-    return options.seed
-
-
-def _memory(options: TextGenerationHead) -> HeadMemory:
-    return HeadMemory(max_new_tokens=options.max_new_tokens, num_beams=options.num_beams)
-
-
-def _decode(
-    options: TextGenerationHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: TextGenerationHead, output: OrderedHeadOutput) -> pa.Array:
     token_ids, num_tokens, _ = output.values
-    return place_rows(generation_column(token_ids, num_tokens, tokenizer), output.row, output.num_rows)
+    return place_rows(generation_column(token_ids, num_tokens, output.tokenizer), output.row, output.num_rows)
 
 
 def generation_column(
     token_ids: NDArray[np.generic], num_tokens: NDArray[np.generic], tokenizer: XLMRobertaXLTokenizer
 ) -> pa.StructArray:
-    """`struct<text: string, num_tokens: int32>`: what was generated, without the prompt and the end token.
-
-    Args:
-        token_ids: `[n, max_new_tokens]`; the first `num_tokens[i]` of row i count.
-    """
+    """`struct<text: string, num_tokens: int32>`: the first `num_tokens[i]` of `token_ids[i]`, decoded."""
     rows = [ids[:count].tolist() for ids, count in zip(token_ids, num_tokens.tolist(), strict=True)]
     texts = pa.array([tokenizer.decode(ids, skip_special_tokens=True) for ids in rows], pa.string())
     return pa.StructArray.from_arrays([texts, pa.array(num_tokens.astype(np.int32))], ["text", "num_tokens"])
@@ -175,12 +153,12 @@ def generation_column(
 TASK = Task(
     name="text-generation",
     options=TextGenerationHead,
-    output_type=_output_type,
+    output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
     build_modules=build_lm_head,
     generate=_generate,
     decode=_decode,
-    seed=_seed,
-    memory=_memory,
+    seed=lambda options: options.seed,
+    memory=lambda options: HeadMemory(max_new_tokens=options.max_new_tokens, num_beams=options.num_beams),
     is_causal=True,
 )

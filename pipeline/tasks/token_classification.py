@@ -1,13 +1,13 @@
-"""Token classification: the entities of a text with their places, or a label for each of the words that are given.
+"""Token classification: the entities of a text with character offsets, or a label for each given word.
 
-The strategies and scores are those of `TokenClassificationPipeline` of Transformers: the score of a
-piece or word is the softmax of its label, that of an entity the mean over them. Different on purpose:
+Aggregation and scores are those of `TokenClassificationPipeline` of Transformers: the score of a piece or word is
+the softmax of its label, that of an entity the mean over them. Different on purpose:
 
-- Words: see `pipeline.tasks.word_boundaries` (there only U+0020 parts words, an unknown piece and the piece after
-  a bare metaspace always begin one, and a Chinese sentence is one word).
-- Labels: see `pipeline.tasks.label_schemes` (there E-, S-, L- and U- are names of types).
-- Entities never overlap. Where pieces share a character (the parts of a ligature), it belongs to the
-  later entity; an entity of which no character is left is none.
+- Words: see `pipeline.tasks.word_boundaries` (Transformers splits at U+0020 only, always begins a word at an
+  unknown piece and after a bare metaspace, and takes a Chinese sentence for one word).
+- Labels: see `pipeline.tasks.label_schemes` (Transformers takes E-, S-, L- and U- for parts of type names).
+- Entities never overlap. A character that several pieces share (the parts of a ligature) belongs to the later
+  entity; an entity without any character left is dropped.
 """
 
 from __future__ import annotations
@@ -21,38 +21,27 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.ragged import offsets_of
-from pipeline.arrays.segments import list_column, segment_argmax, segment_of, softmax
-from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, class_labels, text_spec
+from pipeline.arrays.ragged import list_column, offsets_of, ranges, segment_argmax, segment_of, softmax
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, class_labels, text_spec
 from pipeline.tasks.label_schemes import OUTSIDE, LabelScheme, read_labels
-from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens
+from pipeline.tasks.requests import request_owned_tokens
 from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.word_boundaries import word_starts
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from pipeline.tasks.contract import HeadModules
 
 Aggregation = Literal["simple", "first", "average", "max"]
 
-_ENTITIES_TYPE = pa.list_(
-    pa.struct(
-        {
-            "entity": pa.string(),
-            "start": pa.int32(),
-            "end": pa.int32(),
-            "text": pa.string(),
-            "score": pa.float32(),
-        }
-    )
+_ENTITY_TYPE = pa.struct(
+    {"entity": pa.string(), "start": pa.int32(), "end": pa.int32(), "text": pa.string(), "score": pa.float32()}
 )
-_WORD_LABELS_TYPE = pa.list_(pa.struct({"label": pa.string(), "score": pa.float32()}))
+_WORD_TYPE = pa.struct({"label": pa.string(), "score": pa.float32()})
 
 
 class TokenClassificationHead(TextHeadSection):
-    """Entities of a text, or one label for each of its words where the words are given."""
+    """The entities of a text, or one label for each word if a text is given as words."""
 
     task: Literal["token-classification"]
     words: NonEmpty | None = Field(
@@ -81,17 +70,13 @@ class TokenClassificationHead(TextHeadSection):
 
 
 def _output_type(options: TokenClassificationHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _ENTITIES_TYPE if options.words is None else _WORD_LABELS_TYPE
+    return pa.list_(_ENTITY_TYPE if options.words is None else _WORD_TYPE)
 
 
 def _sequence_spec(options: TokenClassificationHead, max_num_tokens: int) -> SequenceSpec:
     if options.words is None:
         return text_spec(options, max_num_tokens)
     return SequenceSpec("words", (options.words,), *options.resolve_window(max_num_tokens), options.truncate)
-
-
-def _request(options: TokenClassificationHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    return request_owned_tokens(batch)
 
 
 def _build_modules(
@@ -102,17 +87,8 @@ def _build_modules(
     return {"classifier": LabelHead(config)}
 
 
-def _compute(options: TokenClassificationHead, states: HeadStates) -> tuple[Tensor, ...]:
-    return states.through_modules(states.of_tokens)
-
-
-def _decode(
-    options: TokenClassificationHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
-    logits, labels = output.floats, class_labels(config)
+def _decode(options: TokenClassificationHead, output: OrderedHeadOutput) -> pa.Array:
+    logits, labels = output.floats, class_labels(output.config)
     begins = output.windows.begins.values[output.flat_token]
     if options.words is None:
         ends, texts = output.windows.ends.values[output.flat_token], output.context.to_pylist()
@@ -125,10 +101,10 @@ def _decode(
 
 @dataclass(frozen=True)
 class _Units:
-    """What gets one label each: pieces or words, `[n]` each.
+    """The units that get one label each, pieces or words; arrays of length `[n]`.
 
-    `label`, `score`: as of `label_units`. `row`: the text. `begin`, `end`: its characters.
-    `begins_word`: false for the second and further pieces of a word.
+    `label`, `score`: as from `label_units`. `begin`, `end`: character offsets in the text of `row`.
+    `begins_word`: false for all but the first piece of a word.
     """
 
     row: NDArray[np.int64]
@@ -153,28 +129,22 @@ def entities_column(
     `entity` is the type, without prefix; `text` is the slice `start:end` of the row's text.
 
     Args:
-        texts: one a row, None for rows without pieces.
-        row_offsets: int64 `[rows + 1]`, the pieces of each row.
-        begins, ends: int32 `[n]`, characters of each piece in its text, half-open, in order; pieces of
-            several windows are there once.
-        logits: float32 `[n, num_labels]`.
-        labels: names, by class id.
-        aggregation: "simple" labels pieces; the others words, by the first piece of each, the mean of
-            the probabilities, or the piece that is surest.
+        texts, row_offsets: the text of each row, or None, and its pieces, int64 `[rows + 1]`.
+        begins, ends: int32 `[n]`, character offsets of each piece in its text, half-open, in order.
+        logits, labels: float32 `[n, num_labels]`, and label names by class id.
+        aggregation: "simple" labels pieces; the others label words, by the first piece of each, the mean of the
+            probabilities, or the most confident piece.
     """
     characters = [text or "" for text in texts]
     starts = word_starts(characters, row_offsets, begins, ends)
     units = _label_pieces(row_offsets, begins, ends, logits, starts, aggregation)
     scheme = read_labels(labels)
     first, last = _entity_bounds(units, scheme)
-
-    row, begin, end, type_of = units.row[first], units.begin[first], units.end[last], scheme.type_of
-    goes_on = row[1:] == row[:-1]
-    end[:-1][goes_on] = np.minimum(end[:-1], begin[1:])[goes_on]
-    kind, score = type_of[units.label[first]], _mean_scores(units.score, first, last)
-    keep = begin < end
-    row, begin, end, kind, score = row[keep], begin[keep], end[keep], kind[keep], score[keep]
-
+    row, begin = units.row[first], units.begin[first]
+    end = _clipped_to_next(row, begin, units.end[last])
+    kept = begin < end
+    kind, score = scheme.type_of[units.label[first]][kept], _mean_scores(units.score, first, last)[kept]
+    row, begin, end = row[kept], begin[kept], end[kept]
     spans = zip(row.tolist(), begin.tolist(), end.tolist(), strict=True)
     columns = [
         pa.array(scheme.types, pa.string()).take(pa.array(kind)),
@@ -183,8 +153,16 @@ def entities_column(
         pa.array([characters[i][b:e] for i, b, e in spans], pa.string()),
         pa.array(score.astype(np.float32)),
     ]
-    entities = pa.StructArray.from_arrays(columns, ["entity", "start", "end", "text", "score"])
+    entities = pa.StructArray.from_arrays(columns, fields=list(_ENTITY_TYPE))
     return list_column(entities, offsets_of(np.bincount(row, minlength=len(texts))))
+
+
+def _clipped_to_next(
+    row: NDArray[np.int64], begin: NDArray[np.int32], end: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """The ends of entities, at most the begin of the next one in the same row."""
+    is_followed = row[1:] == row[:-1]
+    return np.append(np.where(is_followed, np.minimum(end[:-1], begin[1:]), end[:-1]), end[-1:])
 
 
 def words_labels(
@@ -194,16 +172,14 @@ def words_labels(
     num_words: int,
     aggregation: Aggregation,
 ) -> pa.StructArray:
-    """`struct<label: string, score: float>` of each of `num_words` words, whole labels with prefix.
+    """`struct<label: string, score: float>` of each word; labels keep their prefix.
 
-    A word without any piece (an empty one, or one of characters that the tokenizer drops) has the
-    label that marks no entity, or null in a set without, and a null score.
+    A word without pieces (empty, or of characters that the tokenizer drops) has the outside label, or null if
+    there is none, and a null score.
 
     Args:
-        word_of_token: int32 `[n]`, ascending, below `num_words`; words of all rows are numbered through.
-        logits: float32 `[n, num_labels]`.
-        labels: names, by class id.
-        aggregation: as for `entities_column`; "simple" is "first", as words are given.
+        word_of_token: int32 `[n]`, ascending, numbers of words over all rows, below `num_words`.
+        logits, labels, aggregation: as for `entities_column`; "simple" is "first", as words are given.
     """
     starts = np.ones(len(word_of_token), dtype=np.bool_)
     starts[1:] = word_of_token[1:] > word_of_token[:-1]
@@ -216,17 +192,17 @@ def words_labels(
     present = word_of_token[starts]
     label[present], score[present], is_empty[present] = found, found_score, False
     names = pa.array(labels, pa.string()).take(pa.array(label, mask=label == OUTSIDE))
-    return pa.StructArray.from_arrays([names, pa.array(score, mask=is_empty)], ["label", "score"])
+    return pa.StructArray.from_arrays([names, pa.array(score, mask=is_empty)], fields=list(_WORD_TYPE))
 
 
 def label_units(
     logits: NDArray[np.float32], starts: NDArray[np.bool_], aggregation: Aggregation
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Class id and probability of each unit, in their order.
+    """Class id and probability of each unit, in order.
 
     Args:
         logits: float32 `[n, num_labels]`, of pieces.
-        starts: bool `[n]`, where units begin; the first one is true. "simple" does not look at it.
+        starts: bool `[n]`, where units begin; the first is true. Not used by "simple".
     """
     first = np.flatnonzero(starts)
     match aggregation:
@@ -265,8 +241,8 @@ def _label_pieces(
 def _entity_bounds(units: _Units, scheme: LabelScheme) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last unit of each entity.
 
-    S, E and the like speak of words: the further pieces of a word, which often repeat them, neither
-    begin nor end anything. B does, as in Transformers.
+    S, E and the like are about words: when further pieces of a word repeat them, no entity begins or ends there.
+    B always begins one, as in Transformers.
     """
     kind = scheme.type_of[units.label]
     begins = scheme.begins[units.label] | (scheme.is_first[units.label] & units.begins_word)
@@ -285,8 +261,7 @@ def _mean_scores(
     """Mean over the units of each entity."""
     lengths = last - first + 1
     index = np.repeat(np.arange(len(first)), lengths)
-    units = np.repeat(first - (np.cumsum(lengths) - lengths), lengths) + np.arange(len(index))
-    return np.bincount(index, weights=scores[units], minlength=len(first)) / lengths
+    return np.bincount(index, weights=scores[ranges(first, lengths)], minlength=len(first)) / lengths
 
 
 TASK = Task(
@@ -294,9 +269,8 @@ TASK = Task(
     options=TokenClassificationHead,
     output_type=_output_type,
     sequence_spec=_sequence_spec,
-    request=_request,
+    request=lambda _, batch: request_owned_tokens(batch),
     build_modules=_build_modules,
-    compute=_compute,
     decode=_decode,
     needs_offsets=True,
 )

@@ -1,11 +1,9 @@
-"""Where words begin among sentencepiece pieces, in any script. Pure functions.
+"""Word boundaries among sentencepiece pieces, in any script.
 
-A piece begins a word where white space stands before it, or the text begins; as in Transformers,
-punctuation that is written onto a word is part of it. Scripts that are written without spaces
-(Chinese, Japanese, Thai, Lao, Khmer, Burmese and others, and the punctuation of East Asia) would
-make one word of a sentence: beside one of their characters every piece begins a word, except that
-katakana stays together, and that no word begins with a combining mark or with a sign that belongs to
-the letter before it.
+A piece begins a word at the beginning of the text and after white space; as in Transformers, punctuation without a
+space before it belongs to the word. In scripts that are written without spaces (Chinese, Japanese, Thai, Lao,
+Khmer, Burmese and others, and East Asian punctuation), every piece begins a word, except that katakana stays
+together, and that no word begins with a combining mark or with a sign that belongs to the letter before it.
 """
 
 import unicodedata
@@ -16,8 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.arrays.ragged import offsets_of
 
-# What the tokenizer takes for a blank and is one to the reader. It takes zero-width joiners and
-# direction marks for blanks, too: these stand within words, and within an emoji.
+# White space of the tokenizer, without zero-width joiners and direction marks, which occur within words and emoji.
 _BLANKS = [c for c in range(0x3001) if chr(c).isspace()] + [ord("\u200b"), ord("▁")]
 _IS_BLANK = np.zeros(0x110000, dtype=np.bool_)
 _IS_BLANK[_BLANKS] = True
@@ -44,30 +41,24 @@ _UNSPACED = (
 )
 _KATAKANA = ((0x30A1, 0x30FA), (0x30FC, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9F))
 _CONTINUES = frozenset("\u200d々〻ゝゞーヽヾｰﾞﾟ")
-"""Joiner, and marks of repetition, length and voice: they belong to the character before them."""
+"""Joiner, and marks of repetition, length and voicing, which belong to the character before them."""
 _LEADS = frozenset("\u200dเแโใไເແໂໃໄ")
-"""Joiner, and vowels of Thai and Lao that are written before their consonant."""
+"""Joiner, and Thai and Lao vowels that are written before their consonant."""
 
 
 def word_starts(
-    texts: Sequence[str],
-    row_offsets: NDArray[np.int64],
-    begins: NDArray[np.int32],
-    ends: NDArray[np.int32],
+    texts: Sequence[str], row_offsets: NDArray[np.int64], begins: NDArray[np.int32], ends: NDArray[np.int32]
 ) -> NDArray[np.bool_]:
-    """Whether each piece begins a word, bool `[n]`.
-
-    A piece that shares characters with the one before (the metaspace alone, the parts of a ligature)
-    is of the same word; the first piece of a text always begins one.
+    """Whether each piece begins a word, bool `[n]`; never if it shares characters with the piece before it.
 
     Args:
         texts: one a row.
-        row_offsets: int64 `[rows + 1]`, which pieces are of which row.
-        begins, ends: int32 `[n]`, characters of the row's text, half-open, in order.
+        row_offsets: int64 `[rows + 1]`, the pieces of each row.
+        begins, ends: int32 `[n]`, character offsets in the row's text, half-open, in order.
     """
     if len(begins) == 0:
         return np.zeros(0, dtype=np.bool_)
-    # The blank after each text stands for what is there before its first and after its last character.
+    # A blank after each text stands for its borders.
     codepoints = np.frombuffer(" ".join([*texts, ""]).encode("utf-32-le"), "<u4")
     text_begins = offsets_of(np.fromiter(map(len, texts), np.int64, len(texts)) + 1)[:-1]
     text_begin = np.repeat(text_begins, np.diff(row_offsets))
@@ -83,7 +74,7 @@ def word_starts(
 
 
 def _is_cut(before: NDArray[np.uint32], after: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Whether a word ends between two characters because of their scripts."""
+    """Whether there is a word boundary between two characters because of their scripts."""
     distinct, index = np.unique(np.concatenate([before, after]), return_inverse=True)
     of_before, of_after = index[: len(before)], index[len(before) :]
     unspaced, katakana = _is_in(distinct, _UNSPACED), _is_in(distinct, _KATAKANA)

@@ -1,7 +1,7 @@
-"""Zero-shot classification: which of some candidate labels a text is about, by a head that was trained on NLI.
+"""Zero-shot classification: scores of candidate labels for a text, by a head that was trained on NLI.
 
-As `ZeroShotClassificationPipeline` of Transformers, except that the contradiction label is found by
-its name (there it is the first label, or the last where the first is the entailment).
+As `ZeroShotClassificationPipeline` of Transformers, except that the contradiction label is found by its name
+(Transformers takes the first label, or the last if the first is the entailment).
 """
 
 from __future__ import annotations
@@ -15,21 +15,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, StringConstraints
 
-from pipeline.arrays.ragged import offsets_of
-from pipeline.arrays.segments import descending, list_column, segment_softmax, softmax
+from pipeline.arrays.ragged import descending, list_column, offsets_of, segment_softmax, softmax
 from pipeline.errors import ConfigError
-from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, TextHeadSection, distinct
+from pipeline.tasks.text_classification import build_classifier
 from pipeline.tasks.window_merging import item_means
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
 
 PLACE = "{}"
-"""Where the candidate label goes in a hypothesis template."""
+"""The placeholder for the candidate label in a hypothesis template."""
 
 _ENTAILMENT = re.compile(r"entail", re.IGNORECASE)
 _CONTRADICTION = re.compile(r"contradict|(not|non|no)[\W_]*entail", re.IGNORECASE)
@@ -44,7 +41,7 @@ def _one_place(template: str) -> str:
 
 
 class ZeroShotHead(TextHeadSection):
-    """Which of some labels a text is about, by a head for natural language inference."""
+    """Which of several candidate labels a text is about, by a head for natural language inference."""
 
     task: Literal["zero-shot-classification"]
     labels: (
@@ -91,14 +88,10 @@ class ZeroShotHead(TextHeadSection):
 
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
-        """The text, and the labels where they come from a column."""
+        """The text, and the labels if they come from a column."""
         if self.labels_column is None:
             return super().input_columns
         return (*super().input_columns, InputColumn(self.labels_column, "list of text", "labels_column"))
-
-
-def _output_type(options: ZeroShotHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPE
 
 
 def _check_weights(options: ZeroShotHead, config: XLMRobertaXLConfig) -> None:
@@ -113,25 +106,10 @@ def _sequence_spec(options: ZeroShotHead, max_num_tokens: int) -> SequenceSpec:
     )
 
 
-def _build_modules(options: ZeroShotHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
-    from model.layers.heads import ClassificationHead  # noqa: PLC0415
-
-    return {"classifier": ClassificationHead(config)}
-
-
-def _compute(options: ZeroShotHead, states: HeadStates) -> tuple[Tensor, ...]:
-    return states.through_modules(states.of_first_tokens)
-
-
-def _decode(
-    options: ZeroShotHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: ZeroShotHead, output: OrderedHeadOutput) -> pa.Array:
     logits, rows = item_means(output)
     offsets = offsets_of(np.bincount(rows, minlength=output.num_rows))
-    entailment, contradiction = entailment_ids(config.id2label, multi_label=options.multi_label)
+    entailment, contradiction = entailment_ids(output.config.id2label, multi_label=options.multi_label)
     scores = zero_shot_scores(logits, offsets, entailment, contradiction, multi_label=options.multi_label)
     present = np.diff(offsets) > 0
     labels = [label for row in np.flatnonzero(present).tolist() for label in output.context[row].as_py()]
@@ -139,15 +117,14 @@ def _decode(
 
 
 def entailment_ids(id2label: Mapping[int, str], *, multi_label: bool = False) -> tuple[int, int | None]:
-    """Class ids of entailment and contradiction, found by the beginning of the labels' names.
+    """Class ids of entailment and contradiction (or None), found by the beginning of the label names.
 
-    Entailment begins with "entail", contradiction with "contradict" or, in models of two classes,
-    "not_entail" (also "non-", "no "); of exactly two labels the other one is the contradiction
-    whatever its name. Upper and lower case are the same. The second is None where no label fits.
+    Entailment begins with "entail", contradiction with "contradict" or "not_entail" (also "non-", "no "), in upper
+    or lower case. If there are two labels, the other one is the contradiction, whatever its name.
 
     Raises:
-        ConfigError: no label or several fit as entailment, several as contradiction; or none as
-            contradiction and `multi_label`, whose scores need one.
+        ConfigError: not exactly one label matches entailment; several match contradiction; or none does and
+            `multi_label` needs it.
     """
     entailment = _find(id2label, _ENTAILMENT)
     if len(entailment) != 1:
@@ -174,7 +151,7 @@ def _refusal(id2label: Mapping[int, str], found: Sequence[int], beginning: str) 
 
 
 def hypotheses(template: str, labels: Sequence[str]) -> list[str]:
-    """The template with each label in it."""
+    """The template with each label inserted."""
     before, after = template.split(PLACE)
     return [f"{before}{label}{after}" for label in labels]
 
@@ -189,13 +166,12 @@ def zero_shot_scores(
 ) -> NDArray[np.float64]:
     """Score `[n]` of each candidate label.
 
-    The softmax of the entailment logits over the row's candidates; with `multi_label`, and where a
-    row has a single candidate, each by itself: the softmax over entailment and contradiction, or
-    over all classes where there is no contradiction.
+    The softmax of the entailment logits over the row's candidates. With `multi_label`, or if a row has a single
+    candidate, the softmax over entailment and contradiction, or over all classes if there is no contradiction.
 
     Args:
-        logits: float32 `[n, num_labels]`, one row for each (row, candidate).
-        row_offsets: int64 `[rows + 1]`, where each row's candidates are.
+        logits: float32 `[n, num_labels]`, for each candidate of each row.
+        row_offsets: int64 `[rows + 1]`.
     """
     together = segment_softmax(logits[:, entailment], row_offsets)
     is_alone = np.full(len(logits), multi_label)
@@ -214,29 +190,25 @@ def zero_shot_scores(
 def zero_shot_column(
     scores: NDArray[np.float64], row_offsets: NDArray[np.int64], labels: Sequence[str]
 ) -> pa.StructArray:
-    """`struct<labels: list<string>, scores: list<float>>`, each row sorted by score, the best first.
-
-    Equal scores keep the order of the candidates.
+    """`struct<labels: list<string>, scores: list<float>>`, each row sorted by descending score, stably.
 
     Args:
-        scores: `[n]`, and `labels` the candidate that each is of.
+        scores, labels: `[n]`, of each candidate of each row.
         row_offsets: int64 `[rows + 1]`.
     """
     order = descending(scores, row_offsets)
     names = pa.array(labels, pa.string()).take(pa.array(order))
     values = pa.array(scores[order].astype(np.float32))
-    return pa.StructArray.from_arrays(
-        [list_column(names, row_offsets), list_column(values, row_offsets)], ["labels", "scores"]
-    )
+    lists = [list_column(column, row_offsets) for column in (names, values)]
+    return pa.StructArray.from_arrays(lists, fields=list(_COLUMN_TYPE))
 
 
 TASK = Task(
     name="zero-shot-classification",
     options=ZeroShotHead,
-    output_type=_output_type,
+    output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
-    build_modules=_build_modules,
-    compute=_compute,
+    build_modules=build_classifier,
     decode=_decode,
     check_weights=_check_weights,
 )

@@ -15,7 +15,7 @@ from pipeline.tasks.sections import TextHeadSection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model import XLMRobertaXLConfig, XLMRobertaXLModel
     from pipeline.tasks.contract import HeadModules
 
 
@@ -46,16 +46,11 @@ def _build_modules(
 
 def _compute(options: ConfidentTokensHead, states: HeadStates) -> tuple[Tensor, ...]:
     """The probability fp32 `[N]` of each token's likeliest class."""
-    (logits,) = states.through_modules(states.of_tokens)
+    (logits,) = states.through_modules()
     return (logits.softmax(dim=-1).amax(dim=-1),)
 
 
-def _decode(
-    options: ConfidentTokensHead,
-    config: XLMRobertaXLConfig,
-    output: OrderedHeadOutput,
-    tokenizer: XLMRobertaXLTokenizer,
-) -> pa.Array:
+def _decode(options: ConfidentTokensHead, output: OrderedHeadOutput) -> pa.Array:
     rows = output.row[output.floats > options.threshold]
     return pa.array(np.bincount(rows, minlength=output.num_rows).astype(np.int32))
 

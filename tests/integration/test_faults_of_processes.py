@@ -69,7 +69,7 @@ def test_a_run_that_stands_still_ends_with_stacks(workbench: Workbench) -> None:
         os.kill(workbench.cluster.actors(LEADER)[0].pid, signal.SIGSTOP)
         finished = run.finish()
     assert finished.code == 1, finished
-    assert "model.stall_timeout_s: nothing has come on for 60 s" in finished.stderr
+    assert "model.stall_timeout_s: no progress for 60 s" in finished.stderr
     # Of the driver by faulthandler, of the ranks by py-spy.
     assert "stacks of the driver:" in finished.stderr
     assert "annotate_fragments" in finished.stderr

@@ -47,7 +47,7 @@ def test_an_old_python(tmp_path: Path) -> None:
     python.chmod(0o755)
     finished = make(tmp_path, PYTHON=str(python))
     assert finished.returncode != 0
-    assert own_lines(finished) == ["Python 3.11 or 3.12 is needed, found 3.9; try: make PYTHON=python3.12"]
+    assert own_lines(finished) == ["Python 3.11 to 3.14 is needed, found 3.9; try: make PYTHON=python3.12"]
     assert not (tmp_path / ".venv").exists()
 
 
@@ -55,7 +55,7 @@ def test_no_python(tmp_path: Path) -> None:
     finished = make(tmp_path, PYTHON="python3-that-is-not-there")
     assert finished.returncode != 0
     [line] = own_lines(finished)
-    assert line.startswith("no python3-that-is-not-there here, Python 3.11 or 3.12 is needed")
+    assert line.startswith("no python3-that-is-not-there here, Python 3.11 to 3.14 is needed")
 
 
 def test_a_download_that_fails(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_what_does_not_pass_is_an_error_at_once(store: S3Server, bucket: str, in
     with faulty_proxy(store.port, rate=1.0, faults=("403",)) as proxy:
         with pytest.raises(InputError, match=r"input\.path: .*ACCESS_DENIED") as refused:
             run_once(store.uri(f"{bucket}/in", proxy.port), store.uri(f"{bucket}/out"))
-        with pytest.raises(OutputError, match=r"output\.path: .*ACCESS_DENIED.*see to .*rights"):
+        with pytest.raises(OutputError, match=r"output\.path: .*ACCESS_DENIED.*check .*permissions"):
             run_once(str(inputs), store.uri(f"{bucket}/out", proxy.port))
     assert SECRET not in str(refused.value)
     assert time.monotonic() - started < 20

@@ -1,6 +1,8 @@
 """Rooms import only from lower floors, files without circles; Ray and torch stay in the rooms that need them."""
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -29,6 +31,11 @@ FLOORS: dict[str, list[set[str]]] = {
         {"replica"},
         {"stages"},
         {"driver"},
+    ],
+    "jobs": [
+        {"terminal"},
+        {"annotate", "benchmark", "compare", "convert"},
+        {"demo"},
     ],
 }
 
@@ -79,6 +86,30 @@ def test_no_circles_of_files(package: str) -> None:
         TopologicalSorter(imports_of(package)).prepare()
     except CycleError as error:
         pytest.fail(f"circle of imports: {' -> '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize(("package", "above"), [("model", {"pipeline", "jobs"}), ("pipeline", {"jobs"})])
+def test_packages_import_from_lower_packages_only(package: str, above: set[str]) -> None:
+    for module, file in modules_of(package).items():
+        nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        assert not above & libraries([node for node in nodes if isinstance(node, ast.stmt)]), module
+
+
+@pytest.mark.parametrize(
+    ("command", "absent"),
+    [
+        ("annotate.command", {"torch", "ray", "rich"}),
+        ("compare.command", {"torch", "ray"}),
+        ("convert", {"ray", "pyarrow", "rich"}),
+        ("benchmark.command", {"ray", "pyarrow", "rich"}),
+        ("demo.__main__", {"torch", "ray", "pyarrow", "numpy"}),
+    ],
+)
+def test_command_lines_load_little(command: str, absent: set[str]) -> None:
+    """Mistakes on the command line are refused before slow libraries load, and some are optional."""
+    code = f"import sys, jobs.{command}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not absent & set(loaded.stdout.split())
 
 
 RAY_ROOMS = {"ray_actors", "monitoring", "replica", "stages", "driver"}

@@ -1,1 +1,1 @@
-"""How the demo's model was trained and is measured."""
+"""Train and evaluate the demo model."""

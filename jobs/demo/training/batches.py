@@ -1,6 +1,6 @@
-"""Training batches: windows of text, tagged sentences and translations, packed one behind the other.
+"""Draw training batches: windows of text, tagged sentences and translations, packed without padding.
 
-Batch i of a recipe is always the same, whatever was drawn before: training can stop and go on.
+Batch i of a recipe depends on i only, so that training can be resumed at any step.
 """
 
 from collections import defaultdict
@@ -24,16 +24,16 @@ MAX_TAGGED_TOKENS = 160
 
 @dataclass(frozen=True)
 class Batch:
-    """Packed sequences with what there is to learn from them.
+    """Packed sequences with their labels.
 
     Attributes:
-        input_ids: int64 `[num_tokens]`, with masks.
+        input_ids: int64 `[num_tokens]`, some of them masked.
         lengths: of the sequences.
         masked_labels: int64 `[num_tokens]`, -100 where nothing is masked.
-        languages: int64 `[num_sequences]`, -100 for sentences with tags: their languages are too few.
-        tags: int64 `[num_tokens]`, -100 where there is none.
+        languages: int64 `[num_sequences]`, -100 for tagged sentences, which cover few languages.
+        tags: int64 `[num_tokens]`, -100 without a tag.
         concepts: int64 `[num_sequences]`, equal for translations of one sentence, -1 for others.
-        phase: what there is to learn, and with which weights.
+        phase: weights of the losses.
     """
 
     input_ids: Tensor
@@ -54,11 +54,11 @@ class _Sequence:
 
 
 class BatchSource:
-    """Draws batches of `tokens_per_step` tokens from the training side of the data.
+    """Draws batches of `tokens_per_step` tokens from the training data.
 
     Args:
-        texts, tokens: documents, and their tokens.
-        tagged: sentences; `tagged_tokens` holds the tokens of each in several forms, one of which is drawn.
+        texts, tokens: documents and their tokens.
+        tagged, tagged_tokens: sentences and their tokens in several forms, one of which is drawn.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class BatchSource:
         return self._packed(sequences, rng, phase)
 
     def _add_windows(self, sequences: list[_Sequence], rng: np.random.Generator) -> None:
-        """Up to exactly `tokens_per_step`: kernels are made for each size, so that batches of one are faster."""
+        """Fill the batch to exactly `tokens_per_step`: kernels are compiled per shape, so one size is faster."""
         recipe = self._recipe
         num_tokens = recipe.tokens_per_step - sum(len(sequence.ids) + 2 for sequence in sequences)
         while num_tokens > 0:
@@ -117,7 +117,7 @@ class BatchSource:
                 num_tokens -= len(ids) + 2
 
     def _window(self, text: int, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """A part of a text that begins where a word begins, or the whole of a shorter one."""
+        """A part of a text that begins at a word, or the whole text if it is shorter."""
         begin, end = int(self._tokens.offsets[text]), int(self._tokens.offsets[text + 1])
         if end - begin > size:
             starts = np.flatnonzero(self._tokens.begins_word[begin : end - size + 1])
@@ -134,7 +134,7 @@ class BatchSource:
             num_tokens -= len(ids) + 2
 
     def _add_parallel(self, sequences: list[_Sequence], phase: Phase, rng: np.random.Generator) -> None:
-        """Some sentences in as many languages each as there is room for."""
+        """Add sentences, each in as many languages as fit."""
         num_tokens = phase.parallel_tokens
         chosen = rng.choice(len(self._concepts), size=phase.num_concepts, replace=False)
         orders = [rng.permutation(self._concepts[concept]) for concept in chosen]
@@ -173,7 +173,7 @@ class BatchSource:
     def _masked(
         self, ids: NDArray[np.int64], rng: np.random.Generator
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """BERT's masking: of the chosen tokens 80 % become `<mask>`, 10 % another token, 10 % stay."""
+        """BERT's masking: of the chosen tokens, 80 % become `<mask>`, 10 % a random token, 10 % stay."""
         order = rng.permutation(np.flatnonzero(ids >= NUM_FIRST_IDS))
         chosen = np.zeros(len(ids), dtype=np.bool_)
         chosen[order[: round(self._recipe.mask_probability * len(ids))]] = True
@@ -185,7 +185,7 @@ class BatchSource:
 
 
 def _grouped(keys: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Indices by key, keys in order."""
+    """Indices by key, in the order of the keys."""
     groups: dict[str, list[int]] = defaultdict(list)
     for index, key in enumerate(keys):
         groups[key].append(index)

@@ -1,4 +1,4 @@
-"""Measure a demo model on what was held out: `python -m jobs.demo.training.evaluate --data DIR [--model DIR]`.
+"""Measure a demo model on held-out data: `python -m jobs.demo.training.evaluate --data DIR [--model DIR]`.
 
 Prints every figure of the model card.
 """
@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 
 class Predictor:
-    """Runs a demo network over many sequences, in batches of about equal length."""
+    """Runs a demo network over many sequences, in batches of similar lengths."""
 
     def __init__(self, network: DemoNetwork, tokenizer: XLMRobertaXLTokenizer) -> None:
         self.network = network
@@ -42,7 +42,7 @@ class Predictor:
 
     @torch.no_grad()
     def over(self, sequences: Sequence[Ids], function: Callable[[Tensor, int], R]) -> list[R]:
-        """`function` of each sequence's final states (`<s>` and `</s>` included) and index, in the given order."""
+        """`function` of the final states (`<s>` and `</s>` included) and the index of each sequence, in order."""
         order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
         found: dict[int, R] = {}
         while order:
@@ -55,12 +55,12 @@ class Predictor:
         return [found[i] for i in range(len(sequences))]
 
     def languages(self, texts: Sequence[Text]) -> list[str]:
-        """The language of each text."""
+        """The predicted language of each text."""
         labels = self.over(self._ids(texts), lambda x, _: int(self.network.language.classifier(x[:1]).argmax()))
         return [LANGUAGES[i].code for i in labels]
 
     def tags(self, sentences: Sequence[TaggedTokens]) -> list[list[str]]:
-        """The label of each token."""
+        """The predicted label of each token."""
         labels = self.over(
             [sentence.ids.tolist() for sentence in sentences],
             lambda x, _: self.network.pos.classifier(x[1:-1]).argmax(dim=-1).tolist(),
@@ -68,11 +68,11 @@ class Predictor:
         return [[POS_LABELS[i] for i in row] for row in labels]
 
     def vectors(self, texts: Sequence[Text]) -> Tensor:
-        """Mean-pooled states of length 1, fp32 `[texts, hidden_size]`."""
+        """Mean-pooled states, normalised to length 1, fp32 `[texts, hidden_size]`."""
         return F.normalize(torch.stack(self.over(self._ids(texts), lambda x, _: x.mean(dim=0))), dim=-1)
 
     def nll(self, sequences: Sequence[Ids], places: Sequence[Tensor], labels: Sequence[Tensor]) -> float:
-        """Mean negative log likelihood of the labels at some places of the sequences, nats."""
+        """Mean negative log likelihood in nats of the labels at the given places of the sequences."""
         of_sequence = self.over(
             sequences, lambda x, i: self.network.lm.lm_head.nll(x[1:-1][places[i]], labels[i]).sum()
         )
@@ -84,7 +84,7 @@ class Predictor:
 
 
 def language_figures(predictor: Predictor, split: Split) -> dict[str, Any]:
-    """Accuracy on held-out sentences of five words and more, over all of them and as the mean of languages."""
+    """Accuracy on held-out sentences of at least five words, over all sentences and averaged over languages."""
     sentences = [
         Text(text.source, text.language, sentence)
         for text in split.held_out_texts
@@ -110,7 +110,7 @@ def language_figures(predictor: Predictor, split: Split) -> dict[str, Any]:
 
 
 def pos_figures(predictor: Predictor, split: Split) -> dict[str, Any]:
-    """Share of the held-out words with the right tag (of their first token), and of tokens of running text."""
+    """Accuracy of the tags of held-out words (at their first token), tokenized by word and as running text."""
     figures: dict[str, Any] = {}
     for name, form in (("words", tokenize_split), ("written", tokenize_written)):
         tokens = form(split.held_out_tagged, predictor.tokenizer)
@@ -133,7 +133,7 @@ def pos_figures(predictor: Predictor, split: Split) -> dict[str, Any]:
 
 
 def masked_lm_figures(predictor: Predictor, split: Split) -> dict[str, Any]:
-    """Nats a masked token on held-out text, of the model and of the frequencies of the training text."""
+    """Loss in nats per masked token on held-out text, of the model and of a unigram model of the training text."""
     tokenizer = predictor.tokenizer
     counts = np.bincount(tokenize(split.texts, tokenizer).ids, minlength=tokenizer.vocab_size) + 1.0
     unigram = -np.log(counts / counts.sum())
@@ -157,7 +157,7 @@ def masked_lm_figures(predictor: Predictor, split: Split) -> dict[str, Any]:
 
 
 def retrieval_figures(predictor: Predictor, split: Split, source: str) -> dict[str, Any]:
-    """How often the nearest sentence of another language is the translation, over all ordered pairs."""
+    """How often the nearest sentence of another language is the translation, over all ordered language pairs."""
     by_language: dict[str, dict[str, Text]] = defaultdict(dict)
     for text in split.held_out_texts:
         if text.source == source and text.concept is not None:

@@ -1,7 +1,7 @@
-"""The languages that the demo model tells apart, and where each is found in the training data.
+"""The languages that the demo model identifies, with their codes in the training data.
 
-They are those of the sample. Each has SIB-200's sentences and a translation of the Universal Declaration of Human
-Rights, 19,000 characters or more; some have much more.
+They are those of the sample. Each has at least 19,000 characters: the sentences of SIB-200 and a translation of
+the Universal Declaration of Human Rights.
 """
 
 from dataclasses import dataclass
@@ -13,14 +13,12 @@ class Language:
 
     Attributes:
         code: BCP 47, the label.
-        name: in English.
         sib: codes in SIB-200, which are those of FLORES-200.
         udhr: translations of the Universal Declaration of Human Rights, by their ids.
-        is_spaced: whether blanks part words.
+        is_spaced: whether words are separated by blanks.
     """
 
     code: str
-    name: str
     sib: tuple[str, ...]
     udhr: tuple[str, ...]
     is_spaced: bool = True
@@ -108,10 +106,8 @@ zh Chinese zho_Hans,zho_Hant cmn_hans,cmn_hant
 def _read(lines: str, *, is_spaced: bool) -> list[Language]:
     languages = []
     for line in lines.strip().splitlines():
-        code, name, sib, udhr = line.split()
-        languages.append(
-            Language(code, name.replace("_", " "), tuple(sib.split(",")), tuple(udhr.split(",")), is_spaced)
-        )
+        code, _, sib, udhr = line.split()
+        languages.append(Language(code, tuple(sib.split(",")), tuple(udhr.split(",")), is_spaced))
     return languages
 
 
@@ -124,4 +120,4 @@ POS_TAGS = (
     *("PRON", "PROPN", "PUNCT", "SCONJ", "SYM", "VERB", "X"),
 )
 POS_LABELS = tuple(f"{prefix}-{tag}" for tag in POS_TAGS for prefix in "BI")
-"""B for the first piece of a word and I for the others, so that the head finds the words as well."""
+"""B for the first token of a word and I for the others, so that the head also finds word boundaries."""

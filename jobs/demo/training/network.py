@@ -1,4 +1,4 @@
-"""The heads of the demo model on one trunk, their losses, and the checkpoint that holds them."""
+"""The demo model: three heads on one trunk, their losses, and their checkpoint."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ POS_DIRECTORY = "pos"
 
 
 class DemoNetwork(nn.Module):
-    """A masked language model whose trunk two classifiers share.
+    """A masked language model and two classifiers on one trunk.
 
     Attributes:
         lm: trunk and LM head; the embedding head has no weights of its own.
@@ -50,9 +50,9 @@ class DemoNetwork(nn.Module):
 
     @torch.no_grad()
     def _scale_initial_weights(self) -> None:
-        """Let tokens be heard above the layers, whose outputs would soon drown them in so narrow a model.
+        """Scale up the word embeddings, which the layers' outputs would dominate in so narrow a model.
 
-        Layers add less the more of them there are (Radford et al. 2019, GPT-2, section 2.3).
+        Output projections are scaled down by the number of layers (Radford et al. 2019, GPT-2, section 2.3).
         """
         trunk = self.lm.roberta
         trunk.embeddings.word_embeddings.weight.mul_(self.recipe.embedding_gain)
@@ -62,7 +62,7 @@ class DemoNetwork(nn.Module):
 
     @classmethod
     def load(cls, directory: Path) -> "DemoNetwork":
-        """What `save` has written, in fp32 and ready to predict."""
+        """Load the files written by `save`, in fp32 and in `eval()` mode."""
         network = cls(Recipe(), XLMRobertaXLConfig.from_pretrained(directory))
         shared = load_file(directory / SINGLE_FILE)
         of_pos = shared | load_file(directory / POS_DIRECTORY / SINGLE_FILE)
@@ -72,7 +72,7 @@ class DemoNetwork(nn.Module):
         return network.eval()
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The loss of each objective that the batch has labels for; the trunk runs once."""
+        """The losses that the batch has labels for, from one pass through the trunk."""
         packed = PackedBatch.from_lengths(batch.input_ids, batch.lengths, pad_token_id=1)
         hidden_TD = self.lm.roberta.forward_packed(packed)
         masked = (batch.masked_labels != IGNORE_INDEX).nonzero().squeeze(-1)
@@ -90,11 +90,11 @@ class DemoNetwork(nn.Module):
         return losses
 
     def total(self, losses: dict[str, Tensor], phase: Phase) -> Tensor:
-        """The weighted sum."""
+        """The weighted sum of the losses."""
         return torch.stack([getattr(phase, name) * loss for name, loss in losses.items()]).sum()
 
     def save(self, directory: Path) -> None:
-        """Write trunk, LM head and language head to `directory`, and the head for tags to `pos` below it; bf16."""
+        """Write trunk, LM head and language head to `directory`, and the tag head to its folder `pos`, in bf16."""
         tensors = _by_stored_name(self.lm) | _by_stored_name(self.language)
         _write(directory, tensors)
         config = self.lm.config.copy(torch_dtype="bfloat16", architectures=[type(self.lm).__name__])
@@ -106,14 +106,14 @@ class DemoNetwork(nn.Module):
 
 
 def contrastive_loss(vectors_ND: Tensor, concepts_N: Tensor, temperature: float) -> Tensor:
-    """Each sentence is to be nearer to its translations than to the others of the batch.
+    """Pull each sentence towards its translations and away from the other sentences of the batch.
 
-    Supervised contrastive loss, the form with the sum outside of the logarithm (Khosla et al. 2020,
-    https://arxiv.org/abs/2004.11362, equation 2), on cosines.
+    Supervised contrastive loss on cosines, with the sum outside of the logarithm (Khosla et al. 2020,
+    https://arxiv.org/abs/2004.11362, equation 2).
     """
     unit_ND = F.normalize(vectors_ND.float(), dim=-1)
     itself = torch.eye(len(unit_ND), dtype=torch.bool)
-    # At first all vectors are nearly one, which bf16 cannot tell apart.
+    # At first all vectors are nearly equal, which bf16 cannot resolve.
     with torch.autocast("cpu", enabled=False):
         scores_NN = (unit_ND @ unit_ND.T / temperature).masked_fill(itself, -torch.inf)
     log_probs_NN = scores_NN.log_softmax(dim=-1).masked_fill(itself, 0.0)

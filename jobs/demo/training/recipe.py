@@ -1,7 +1,6 @@
-"""Every number of the demo model's training, in one place."""
+"""All hyperparameters of the training of the demo model."""
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from jobs.demo.training.languages import LANGUAGES
 from model import XLMRobertaXLConfig
@@ -9,13 +8,13 @@ from model import XLMRobertaXLConfig
 
 @dataclass(frozen=True)
 class Phase:
-    """What batches hold from a step on; what these leave of a step's tokens is filled with windows of text.
+    """The contents of batches from `first_step` on; the other tokens of a batch are windows of text.
 
     Attributes:
-        tagged_tokens: of sentences with parts of speech.
-        num_concepts, parallel_tokens: of sentences in several languages each, at least two.
+        tagged_tokens: tokens of sentences with part-of-speech tags.
+        num_concepts, parallel_tokens: sentences with at least one translation, and their tokens.
         masked_lm, language, tags, contrast: weights of the losses.
-        has_dropout: comes when sentences begin to repeat.
+        has_dropout: on once sentences begin to repeat.
     """
 
     first_step: int
@@ -30,7 +29,7 @@ class Phase:
 
     @property
     def has_heads(self) -> bool:
-        """Whether there is more to learn than masks."""
+        """Whether other heads than the masked LM are trained."""
         return self.num_concepts > 0
 
 
@@ -48,17 +47,17 @@ PHASES = (Phase(0), _HEADS, _CONTRAST, _MORE, _DROPOUT, _TAGS)
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the demo model is made; the same recipe on the same data gives the same model on the same processor.
+    """Hyperparameters; the same recipe on the same data and the same processor gives the same model.
 
     Attributes:
-        num_pieces: of the sentencepiece model.
-        character_coverage: share of the characters that have pieces of their own.
-        num_steps: of the optimizer, on `tokens_per_step` tokens each.
-        phases: what these tokens are; masks alone come first.
-        max_parallel_tokens: where sentences with translations are cut.
-        language_exponent: languages of windows are drawn in proportion to their number of tokens to this power.
-        embedding_gain: factor of the initial word embeddings.
-        max_window, short_windows: tokens of a window; one in two is short, as sentences are.
+        num_pieces: vocabulary size of the sentencepiece model.
+        character_coverage: share of the characters that get their own pieces.
+        num_steps: optimizer steps, on `tokens_per_step` tokens each.
+        phases: contents of the batches; the first has masked tokens only.
+        max_parallel_tokens: maximum tokens of a sentence with translations.
+        language_exponent: windows are drawn with probabilities proportional to tokens per language to this power.
+        embedding_gain: factor applied to the initial word embeddings.
+        max_window, short_windows: tokens per window; every second window is short, like a sentence.
         temperature: of the contrastive loss.
     """
 
@@ -86,15 +85,11 @@ class Recipe:
     max_gradient_norm: float = 1.0
 
     def phase(self, step: int) -> Phase:
-        """The phase of a step."""
+        """The phase that a step belongs to."""
         return [phase for phase in self.phases if phase.first_step <= step][-1]
 
-    def as_dict(self) -> dict[str, Any]:
-        """For the checkpoint."""
-        return asdict(self)
-
     def config(self, vocab_size: int) -> XLMRobertaXLConfig:
-        """The model: XL's architecture, with the labels of the `language` head."""
+        """A small model of the XL architecture, with the labels of the `language` head."""
         return XLMRobertaXLConfig(
             vocab_size=vocab_size,
             hidden_size=self.hidden_size,

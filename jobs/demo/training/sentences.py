@@ -1,4 +1,4 @@
-"""Documents cut into sentences, and how many words a sentence has, in any script."""
+"""Split documents into sentences, and count the words of a sentence, in any script."""
 
 import re
 
@@ -11,12 +11,12 @@ _OTHER_LETTERS_A_WORD = 4
 
 
 def sentences_of(text: str) -> list[str]:
-    """Cut behind the marks that end sentences, and at line ends."""
+    """Split after the marks that end sentences, and at line ends."""
     return [part.strip() for part in _END.split(text) if part.strip()]
 
 
 def num_words(sentence: str, language: str) -> int:
-    """Words between blanks that hold a letter; in languages without blanks, letters by the length of a word."""
+    """Words with a letter; in languages without blanks, the number of letters over the usual length of a word."""
     if BY_CODE[language].is_spaced:
         return sum(any(map(str.isalpha, word)) for word in sentence.split())
     num_letters = sum(map(str.isalpha, sentence))

@@ -1,12 +1,11 @@
-"""The texts that the demo model is trained and measured on, and the split between the two.
+"""Read the data of the demo model, and split it into training and held-out texts.
 
-Held out are whole documents, whole sentences of SIB-200 (the same sentence in every language), whole articles of
-XQuAD (in every language) and blocks of neighbouring sentences of the treebanks. What is left for training is then
-searched for pieces of what is held out (the same passage may come from two sources), and what has one is dropped.
+Held out are whole documents, sentences of SIB-200 (in every language), articles of XQuAD (in every language) and
+blocks of neighbouring sentences of the treebanks. Training texts that share a passage with held-out ones (the same
+passage may come from two sources) are dropped.
 """
 
 import zlib
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +23,7 @@ class Text:
     """A document or a sentence.
 
     Attributes:
-        concept: what it says, the same for all its translations; None if it has none that are known.
+        concept: an id that translations share; None without known translations.
     """
 
     source: str
@@ -44,7 +43,7 @@ class TaggedSentence:
 
 @dataclass
 class Split:
-    """Two sides that share no sentence."""
+    """Training and held-out data, which share no sentence."""
 
     texts: list[Text] = field(default_factory=list)
     held_out_texts: list[Text] = field(default_factory=list)
@@ -82,7 +81,7 @@ def _read_corpus(directory: Path, split: Split) -> None:
             concept, unit, rate = f"xquad:{key}", str(int(key) // PARAGRAPHS_OF_AN_ARTICLE), 10
         else:
             unit, rate = row["id"], 10
-        # These two are never held out: one is a single text in all languages, the other is in the treebanks too.
+        # Never held out: the first is one text in all languages, the second is also in the treebanks.
         is_held_out = source not in ("udhr", "ud-ewt-doc") and zlib.crc32(f"{source}/{unit}".encode()) % rate == 0
         (split.held_out_texts if is_held_out else split.texts).append(Text(source, language, row["text"], concept))
 
@@ -98,17 +97,19 @@ def _read_treebank(directory: Path, language: str, split: Split) -> None:
 
 
 def _drop_overlaps(split: Split) -> None:
-    """Take out of training what repeats a piece of what is held out."""
+    """Drop training texts that share a passage with a held-out one."""
     whole: set[str] = set()
     pieces: set[str] = set()
-    for language, text in _letters_of(split.held_out_texts, split.held_out_tagged):
+    held_out = [(x.language, letters(x.text)) for x in split.held_out_texts]
+    held_out += [(x.language, letters("".join(x.words))) for x in split.held_out_tagged]
+    for language, text in held_out:
         size = _piece_size(language)
         whole.add(text)
         pieces.update(text[i : i + size] for i in range(len(text) - size + 1))
 
     def is_clean(language: str, text: str) -> bool:
         size = _piece_size(language)
-        # Every second place: whatever repeats one letter more than a piece is found.
+        # Every second position finds every passage that is at least one letter longer than a piece.
         return text not in whole and not any(
             text[i : i + size] in pieces for i in range(0, len(text) - size + 1, 2)
         )
@@ -119,16 +120,11 @@ def _drop_overlaps(split: Split) -> None:
     split.num_dropped = num_before - len(split.texts) - len(split.tagged)
 
 
-def _letters_of(texts: Iterable[Text], tagged: Iterable[TaggedSentence]) -> Iterable[tuple[str, str]]:
-    yield from ((x.language, letters(x.text)) for x in texts)
-    yield from ((x.language, letters("".join(x.words))) for x in tagged)
-
-
 def letters(text: str) -> str:
-    """Letters and digits alone, so that blanks, punctuation and case hide no repetition."""
+    """Letters and digits only, in lower case, so that blanks, punctuation and case do not hide a repetition."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 
 def _piece_size(language: str) -> int:
-    """Letters in a row that two texts do not share by chance."""
+    """Length in letters of a passage that two texts do not share by chance."""
     return 40 if BY_CODE[language].is_spaced else 20

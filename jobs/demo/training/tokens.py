@@ -1,9 +1,10 @@
-"""The demo model's sentencepiece model, and texts as token ids."""
+"""Train the sentencepiece model of the demo, and tokenize its training data."""
 
 import io
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, starmap
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ _NO_BLANK_AFTER = frozenset("([{«“（「『¿¡")
 
 
 def train_tokenizer(split: Split, recipe: Recipe, directory: Path) -> XLMRobertaXLTokenizer:
-    """Train on the same amount of every language, as far as there is so much; writes `sentencepiece.bpe.model`."""
+    """Train on up to `MAX_CHARS_A_LANGUAGE` characters per language; writes `sentencepiece.bpe.model`."""
     lines: dict[str, list[str]] = defaultdict(list)
     num_chars: dict[str, int] = defaultdict(int)
     for sentence in split.tagged:
@@ -62,12 +63,12 @@ def train_tokenizer(split: Split, recipe: Recipe, directory: Path) -> XLMRoberta
 
 @dataclass(frozen=True)
 class Tokenized:
-    """Token ids of many texts end to end, without special tokens.
+    """Concatenated token ids of many texts, without special tokens.
 
     Attributes:
         ids: int64 `[n]`.
         offsets: int64 `[texts + 1]`.
-        begins_word: bool `[n]`, where a text can be cut.
+        begins_word: bool `[n]`, whether a word starts, so that a text can be cut there.
     """
 
     ids: NDArray[np.int64]
@@ -102,27 +103,24 @@ class TaggedTokens:
 
 
 def tokenize_split(sentences: Sequence[TaggedSentence], tokenizer: XLMRobertaXLTokenizer) -> list[TaggedTokens]:
-    """Sentences a word at a time, as a job does with `words = "tokens"`."""
+    """Tokenize word by word, as a job does with `words = "tokens"`."""
     tokens = tokenize_words([sentence.words for sentence in sentences], tokenizer)
-    found = []
-    for index, sentence in enumerate(sentences):
-        span = slice(tokens.ids.offsets[index], tokens.ids.offsets[index + 1])
-        labels = _labels(tokens.begins.values[span], sentence.tags)
-        found.append(TaggedTokens(tokens.ids.values[span].astype(np.int64), labels))
-    return found
+    return [
+        TaggedTokens(tokens.ids.values[span].astype(np.int64), _labels(tokens.begins.values[span], sentence.tags))
+        for sentence, span in zip(sentences, starmap(slice, pairwise(tokens.ids.offsets)), strict=True)
+    ]
 
 
 def tokenize_written(sentences: Sequence[TaggedSentence], tokenizer: XLMRobertaXLTokenizer) -> list[TaggedTokens]:
-    """Sentences as they are written; a token that is of two words has the label of the first."""
+    """Tokenize sentences as running text; a token across two words gets the label of the first."""
     texts, ends = zip(*map(_as_written, sentences), strict=True)
     tokens = tokenize_texts(texts, tokenizer, with_offsets=True)
     found = []
-    for index, sentence in enumerate(sentences):
-        span = slice(tokens.ids.offsets[index], tokens.ids.offsets[index + 1])
-        text = texts[index]
+    spans = starmap(slice, pairwise(tokens.ids.offsets))
+    for sentence, text, word_ends, span in zip(sentences, texts, ends, spans, strict=True):
         # A token may begin with the blank before its word.
         begins = [b + (text[b : b + 1] == " ") for b in tokens.begins.values[span].tolist()]
-        words = np.searchsorted(ends[index], np.minimum(begins, len(text) - 1), side="right")
+        words = np.searchsorted(word_ends, np.minimum(begins, len(text) - 1), side="right")
         found.append(TaggedTokens(tokens.ids.values[span].astype(np.int64), _labels(words, sentence.tags)))
     return found
 
@@ -139,7 +137,7 @@ def _labels(words: NDArray[np.integer[Any]], tags: tuple[str, ...]) -> NDArray[n
 
 
 def _as_written(sentence: TaggedSentence) -> tuple[str, NDArray[np.int64]]:
-    """The text with blanks where people write them, and where each word ends in it."""
+    """The sentence as running text, and the end of each word in it."""
     text, ends = "", []
     for word, blank in zip(sentence.words, _blanks_before(sentence), strict=True):
         text += (" " if blank else "") + word

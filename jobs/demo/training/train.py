@@ -1,7 +1,6 @@
 """Train the demo model from scratch: `python -m jobs.demo.training.train --data DIR --out DIR`.
 
-The same command goes on where an earlier one was stopped. `python -m jobs.demo.training.evaluate` measures what
-came out.
+The same command resumes an interrupted training. `python -m jobs.demo.training.evaluate` measures the result.
 """
 
 import argparse
@@ -10,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +36,14 @@ LOG_EVERY = 50
 
 
 def learning_rate(step: int, recipe: Recipe) -> float:
-    """Up in a line, level, then down in a line: the steps before that do not depend on how many there are."""
+    """Linear warm-up, constant, linear decay: steps before the decay do not depend on `num_steps`."""
     warmup = (step + 1) / recipe.num_warmup_steps
     decay = (recipe.num_steps - step) / recipe.num_decay_steps
     return recipe.peak_learning_rate * min(1.0, warmup, decay)
 
 
 def batch_source(split: Split, recipe: Recipe, tokenizer: XLMRobertaXLTokenizer) -> BatchSource:
-    """Tokenize the training side once."""
+    """Tokenize the training data once."""
     return BatchSource(
         recipe,
         tokenizer.vocab_size,
@@ -55,7 +55,7 @@ def batch_source(split: Split, recipe: Recipe, tokenizer: XLMRobertaXLTokenizer)
 
 
 class Training:
-    """Network and optimizer, and how far they are."""
+    """The state of a training: network, optimizer, step and time."""
 
     def __init__(self, recipe: Recipe, vocab_size: int, out: Path) -> None:
         torch.manual_seed(recipe.seed)
@@ -63,28 +63,24 @@ class Training:
         self.out = out
         self.network = DemoNetwork(recipe, recipe.config(vocab_size))
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=0.0,
-            betas=(0.9, 0.98),
-            weight_decay=recipe.weight_decay,
-            fused=True,
+            self.network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=recipe.weight_decay, fused=True
         )
         self.step = 0
         self.seconds = 0.0
 
     def resume(self) -> None:
-        """Take up the state that `save` left, if there is one."""
+        """Load the state written by `save`, if there is one."""
         path = self.out / STATE_FILE
         if path.exists():
             state = torch.load(path, weights_only=True)
             if _until(state["step"], state["recipe"]) != _until(state["step"], self._recipe_as_read()):
-                raise SystemExit(f"{path}: was trained by another recipe; give another --out")
+                raise SystemExit(f"{path}: was trained with another recipe; choose another --out")
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.step, self.seconds = state["step"], state["seconds"]
 
     def save(self) -> None:
-        """Write the checkpoint as it is used, and the state to go on from."""
+        """Write the checkpoint of the demo, and the state to resume from."""
         self.network.save(self.out)
         state = {
             "recipe": self._recipe_as_read(),
@@ -97,10 +93,10 @@ class Training:
         os.replace(self.out / f"{STATE_FILE}.tmp", self.out / STATE_FILE)
 
     def _recipe_as_read(self) -> dict[str, Any]:
-        return json.loads(json.dumps(self.recipe.as_dict()))
+        return json.loads(json.dumps(asdict(self.recipe)))
 
     def take_step(self, source: BatchSource) -> dict[str, float]:
-        """One batch; returns the losses."""
+        """Train on one batch; returns the losses."""
         began = time.perf_counter()
         torch.manual_seed(self.recipe.seed * 1_000_003 + self.step)  # of dropout
         batch = source.batch(self.step)
@@ -119,14 +115,14 @@ class Training:
 
 
 def _until(step: int, recipe: dict[str, Any]) -> dict[str, Any]:
-    """What the steps before this one depend on: neither later phases nor, while the rate is level, the end."""
+    """What earlier steps depend on: no later phases and, before the decay, not the number of steps."""
     phases = [phase for phase in recipe["phases"] if phase["first_step"] < step]
     is_level = step <= recipe["num_steps"] - recipe["num_decay_steps"]
     return recipe | {"phases": phases} | ({"num_steps": None} if is_level else {})
 
 
 def train(training: Training, source: BatchSource) -> None:
-    """All steps that are left, with a line of the log every so often."""
+    """Take all remaining steps; logs and saves at intervals."""
     recent: list[dict[str, float]] = []
     while training.step < training.recipe.num_steps:
         recent.append(training.take_step(source))

@@ -78,8 +78,7 @@ def embed_into(
 ) -> None:
     """Write the sum of word, token type and position embeddings, added in this order in bf16, into `hidden`.
 
-    Raises:
-        IndexError: a token id that is no row of `words`, or a position that is no row of `positions`.
+    Raises IndexError: a token id that is no row of `words`, or a position that is no row of `positions`.
     """
     assert hidden_TD.dtype == words_VD.dtype == type_D.dtype == positions_PD.dtype == torch.bfloat16
     word_ids, position_ids = batch.input_ids.contiguous(), batch.position_ids.contiguous()

@@ -174,7 +174,7 @@ def test_refused_input(source: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "classifier.out_proj.weight must be [4, 24]" in refusal(capsys, source, out)
     (source / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
     found = refusal(capsys, source, out)
-    assert "num_hidden_layers is 3 in config.json and 2 in the weights; correct config.json" in found
+    assert "num_hidden_layers is 3 in the configuration and 2 in the weights; correct config.json" in found
     (source / "config.json").write_text(json.dumps(config))
     data = (source / "model.safetensors").read_bytes()
     (source / "model.safetensors").write_bytes(data[:-10])

@@ -1,5 +1,6 @@
 """Parquet files and jobs for the tests of the input and output."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.config.job import JobConfig
+from pipeline.fragments import Cut, Fragment
+from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
 
 
 def rows(num_rows: int, first: int = 0) -> pa.Table:
@@ -52,3 +55,11 @@ def job(
             "heads": heads or {"vector": {"task": "embedding"}},
         }
     )
+
+
+def file_fragments(
+    path: str, relative_path: str, file_size: int, version: str, cuts: Sequence[Cut], mark: str = ""
+) -> list[Fragment]:
+    """The fragments of one file, one for each cut."""
+    file = PlannedFile(path, relative_path, file_size, version, mark)
+    return list(FragmentTable([(file, FileCuts.of(cuts))]))

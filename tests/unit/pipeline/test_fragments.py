@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.fragments import Cut, Fragment, PartName, RowGroup, cut_file, file_fragments, part_stem
+from pipeline.fragments import Cut, Fragment, PartName, RowGroup, cut_file, part_stem
+from tests.unit.pipeline.input_files import file_fragments
 
 ROW_GROUPS = st.lists(st.builds(RowGroup, num_rows=st.integers(0, 60), num_bytes=st.integers(0, 500)), max_size=12)
 

@@ -109,8 +109,8 @@ def test_what_failed_and_everything_are_not_retried_at_once(
     assert main([str(job), "--retry-failed", "--restart", "--plan"]) == 2
     assert capsys.readouterr() == (
         "",
-        "refused: --retry-failed: found --restart too, which does everything anew, expected one of the two; leave "
-        "one of them out\n",
+        "refused: --retry-failed: found together with --restart, which processes everything again; expected only "
+        "one of them\n",
     )
 
 

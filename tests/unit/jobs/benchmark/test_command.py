@@ -73,7 +73,7 @@ def test_without_ray_it_needs_torch_alone(tmp_path: Path) -> None:
     [
         (["--corpus", "x"], "--corpus needs --tokenizer"),
         (["--whole-job"], "--whole-job needs --corpus"),
-        (["--whole-job", "--corpus", "x", "--tokenizer", "y", "--cpu-time"], "--cpu-time counts this process"),
+        (["--whole-job", "--corpus", "x", "--tokenizer", "y", "--cpu-time"], "--cpu-time measures this process"),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -89,11 +89,11 @@ def test_this_machine_can_run_the_demo(tmp_path: Path) -> None:
     assert [python_problem(), disk_problem(tmp_path / "a/b"), port_problem(), memory_problem()] == [""] * 4
 
 
-@pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 13)])
+@pytest.mark.parametrize("version", [(2, 7), (3, 10), (3, 15)])
 def test_another_python(version: tuple[int, int]) -> None:
     found = "{}.{}".format(*version)
     assert python_problem(version) == (
-        f"Python 3.11 or 3.12 is needed, found {found}; try: make PYTHON=python3.12 demo"
+        f"Python 3.11 to 3.14 is needed, found {found}; try: make PYTHON=python3.12 demo"
     )
 
 

@@ -51,7 +51,9 @@ def directory(tmp_path: Path) -> Path:
 def test_another_size_is_refused_by_its_name(option: str, factor: float, directory: Path) -> None:
     size = int(SIZES[option] * factor)
     found = refusal(directory, config_of(**{option: size}))
-    assert f"{option} is {size} in config.json and {SIZES[option]} in the weights; correct config.json" in found
+    assert (
+        f"{option} is {size} in the configuration and {SIZES[option]} in the weights; correct config.json" in found
+    )
     # No other option is blamed.
     assert found.count(" in the weights") == 1
 
@@ -59,27 +61,27 @@ def test_another_size_is_refused_by_its_name(option: str, factor: float, directo
 @pytest.mark.parametrize(("option", "stored"), [("type_vocab_size", 1), ("num_labels", 3)])
 def test_other_numbers_of_rows_are_refused(option: str, stored: int, directory: Path) -> None:
     found = refusal(directory, config_of(**{option: 7}))
-    assert f"{option} is 7 in config.json and {stored} in the weights" in found
+    assert f"{option} is 7 in the configuration and {stored} in the weights" in found
 
 
 def test_all_wrong_options_are_named_at_once(directory: Path) -> None:
     found = refusal(directory, config_of(vocab_size=61, intermediate_size=41))
     assert "tensor roberta.embeddings.word_embeddings.weight must be [61, 24], found [60, 24]: " in found
-    assert "vocab_size is 61 in config.json and 60 in the weights; intermediate_size is 41 in" in found
+    assert "vocab_size is 61 in the configuration and 60 in the weights; intermediate_size is 41 in" in found
 
 
 @pytest.mark.parametrize(("num_layers", "stored"), [(1, 2), (3, 2)])
 def test_another_number_of_layers_is_refused(num_layers: int, stored: int, directory: Path) -> None:
     found = refusal(directory, config_of(num_hidden_layers=num_layers))
     assert found.startswith(
-        f"num_hidden_layers is {num_layers} in config.json and {stored} in the weights; correct"
+        f"num_hidden_layers is {num_layers} in the configuration and {stored} in the weights; correct"
     )
 
 
 def test_pruned_heads_are_those_of_the_weights(directory: Path, tmp_path: Path) -> None:
     pruned = config_of(pruned_heads={1: [0, 3]})
     found = refusal(directory, pruned)
-    assert "layer.1.attention.self.query.weight must be [12, 24], found [24, 24]: pruned_heads in config" in found
+    assert "layer.1.attention.self.query.weight must be [12, 24], found [24, 24]: pruned_heads in the" in found
     assert "leaves 2 heads in a layer, the weights hold 4" in found
     other = write_random_checkpoint(tmp_path / "pruned", pruned)
     check(other, pruned)
@@ -97,7 +99,9 @@ def test_relative_positions_that_would_not_be_read_are_refused(tmp_path: Path) -
     directory = write_random_checkpoint(tmp_path, config_of(position_embedding_type="relative_key"))
     check(directory, config_of(position_embedding_type="relative_key"))
     found = refusal(directory, config_of())
-    assert found.startswith("position_embedding_type is 'absolute' in config.json, and the weights hold roberta.")
+    assert found.startswith(
+        "position_embedding_type is 'absolute' in the configuration, and the weights hold roberta."
+    )
 
 
 @pytest.mark.parametrize("is_tied", [True, False])

@@ -55,8 +55,10 @@ class Decoder:
             np.zeros(len(values), dtype=np.int64),
             WindowArrays.from_column(column),
             pa.nulls(len(rows)),
+            head.config,
+            self.tokenizer,
         )
-        found = decode_head(head, results, self.tokenizer)
+        found = decode_head(head, results)
         found.validate(full=True)
         assert found.type == head.output_type
         assert len(found) == len(rows)

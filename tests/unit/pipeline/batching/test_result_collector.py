@@ -1,6 +1,7 @@
 """Results come in batch by batch, the longest sequences first; they leave in the order of the text."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ SHOWN = np.array([1, 3, 0, 2])
 ZEROS = np.zeros(4, dtype=np.int64)
 SEQUENCES = SequenceSet(WINDOWS.ids.values, WINDOWS.ids.values, ZEROS, ZEROS, ZEROS, SHOWN, ZEROS - 1, [WINDOWS])
 CONTEXT = pa.nulls(2)
+NO_MODEL: dict[str, Any] = {"config": None, "tokenizer": None}
 
 
 @given(st.permutations([(sequence, position) for sequence in range(4) for position in range(3)]), st.data())
@@ -31,7 +33,7 @@ def test_the_order_is_that_of_sequences_and_tokens_however_they_were_batched(
         sequence, position = (np.array([p[k] for p in places[begin:end]], dtype=np.int64) for k in (0, 1))
         values = (10 * sequence + position).astype(np.float32)
         collected.add((values[:, None], values.astype(np.int64)), Places(sequence, position))
-    results = collected.in_order(SEQUENCES, WINDOWS, CONTEXT)
+    results = collected.in_order(SEQUENCES, WINDOWS, CONTEXT, **NO_MODEL)
     expected = [10 * sequence + position for sequence in range(4) for position in range(3)]
     assert results.values[0].ravel().tolist() == results.values[1].tolist() == expected
     assert results.window.tolist() == np.repeat(SHOWN, 3).tolist()
@@ -41,7 +43,7 @@ def test_the_order_is_that_of_sequences_and_tokens_however_they_were_batched(
 
 
 def test_a_head_without_results() -> None:
-    results = HeadOutputCollector().in_order(SEQUENCES, WINDOWS, CONTEXT)
+    results = HeadOutputCollector().in_order(SEQUENCES, WINDOWS, CONTEXT, **NO_MODEL)
     assert results.values == ()
     assert results.row.tolist() == []
     assert results.row_offsets.tolist() == [0, 0, 0]

@@ -57,7 +57,7 @@ class UnseenError(RayError):
     [
         (UnseenError("gone"), "a process that the run depends on was lost; finished parts are kept"),
         (RayTaskError("f", "stack", InputError("column 'x' is missing")), "column 'x' is missing"),
-        (RayTaskError("f", "stack", KeyError("x")), "an error that was not foreseen, its stack is above"),
+        (RayTaskError("f", "stack", KeyError("x")), "an unexpected error, see its traceback above"),
     ],
 )
 def test_what_ends_a_run_says_how_to_go_on(
@@ -68,4 +68,4 @@ def test_what_ends_a_run_says_how_to_go_on(
     with pytest.raises(JobError) as ended, ray_cluster("10.0.0.1:6379"):
         raise error
     assert str(ended.value).startswith(message)
-    assert ("stack" in capsys.readouterr().err) == ("foreseen" in message)
+    assert ("stack" in capsys.readouterr().err) == ("unexpected" in message)

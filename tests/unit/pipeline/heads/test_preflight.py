@@ -119,7 +119,7 @@ def test_a_trunk_that_is_not_complete_is_refused(tmp_path: Path) -> None:
     (tmp_path / "short" / "model.safetensors").replace(model / "model.safetensors")
     found = refusal(model)
     assert found.startswith("model.path: ")
-    assert "num_hidden_layers is 2 in config.json and 1 in the weights" in found
+    assert "num_hidden_layers is 2 in the configuration and 1 in the weights" in found
     change_tensors(model, lambda tensors: {n: t for n, t in tensors.items() if "self.query" not in n})
     change_config(model, num_hidden_layers=1)
     assert "2 tensors of the trunk are missing: encoder.layer.0.attention.self.query.weight" in refusal(model)
@@ -137,7 +137,9 @@ def test_a_head_with_another_number_of_labels_than_its_configuration_says_is_ref
     change_config(model, id2label=labels, label2id={label: int(i) for i, label in labels.items()})
     found = refusal(model, {"task": "text-classification"})
     assert found.startswith(f"model.path: {model}: for text-classification, ")
-    assert "classifier.out_proj.weight must be [5, 32], found [3, 32]: num_labels is 5 in config.json" in found
+    assert (
+        "classifier.out_proj.weight must be [5, 32], found [3, 32]: num_labels is 5 in the configuration" in found
+    )
 
 
 @pytest.mark.parametrize(

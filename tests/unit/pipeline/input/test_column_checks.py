@@ -1,14 +1,15 @@
+from functools import partial
+
 import pyarrow as pa
 import pytest
 
 from pipeline.arrays.column_types import plain_type
 from pipeline.errors import InputError
-from pipeline.input.column_checks import (
-    require_column,
-    require_route_column,
-    require_text_column,
-    require_text_list_column,
-)
+from pipeline.input.column_checks import require_column, require_shape
+
+require_text_column = partial(require_shape, shape="text")
+require_text_list_column = partial(require_shape, shape="list of text")
+require_route_column = partial(require_shape, shape="heads")
 
 TEXT_TYPES = [
     pa.string(),

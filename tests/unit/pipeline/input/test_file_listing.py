@@ -111,9 +111,9 @@ def test_a_file_that_two_entries_stand_for_is_read_once(tree: Path) -> None:
     [
         ("nothing", "does not exist"),
         ("nothing/*.parquet", "cannot be listed"),
-        ("*.json", "stands for no Parquet file"),
-        ("_hidden.parquet", "stands for no Parquet file"),
-        ("news/[b-a]*", "is no glob"),
+        ("*.json", "matches no Parquet file"),
+        ("_hidden.parquet", "matches no Parquet file"),
+        ("news/[b-a]*", "is not a valid glob"),
     ],
 )
 def test_refuses_entries_that_stand_for_nothing(tree: Path, entry: str, reason: str) -> None:
@@ -301,7 +301,7 @@ class TestNames:
 
     def test_they_are_named_where_there_is_nothing_else(self, tmp_path: Path) -> None:
         (tmp_path / "UPPER.PARQUET").touch()
-        with pytest.raises(InputError, match=r"stands for no Parquet file.*passed over: 1 .*UPPER\.PARQUET"):
+        with pytest.raises(InputError, match=r"matches no Parquet file.*passed over: 1 .*UPPER\.PARQUET"):
             listed(tmp_path)
         assert listed(tmp_path / "*.PARQUET") == ["UPPER.PARQUET"]
 
@@ -339,7 +339,9 @@ class TestNames:
             return scandir(path)
 
         monkeypatch.setattr(os, "scandir", refuse)
-        assert problems(tree) == {"news/2024": "the folder cannot be listed: Permission denied; see to the rights"}
+        assert problems(tree) == {
+            "news/2024": "the folder cannot be listed: Permission denied; check the permissions"
+        }
         with pytest.raises(InputError, match=r"news/2024 cannot be listed: Permission denied"):
             listed(tree / "news/2024")
 

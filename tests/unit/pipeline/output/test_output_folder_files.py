@@ -105,7 +105,7 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk(full_disk: Path) -> None:
     OutputFolder(LOCAL, str(full_disk)).put("small", b"s" * 1000)
-    with pytest.raises(OutputError, match=r"/large cannot be written: No space left on device; see"):
+    with pytest.raises(OutputError, match=r"/large cannot be written: No space left on device; check"):
         OutputFolder(LOCAL, str(full_disk)).put("large", b"l" * 100_000)
     with pytest.raises(OutputError, match="No space left on device"):
         OutputFolder(LOCAL, str(full_disk)).put("small", b"l" * 100_000)

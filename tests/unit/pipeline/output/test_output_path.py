@@ -61,7 +61,7 @@ def test_an_output_that_was_begun_in_such_a_folder_goes_on(
 
 def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != str(tmp_path))
-    with pytest.raises(InputError, match=rf"output\.path: {tmp_path} may not be written by this user"):
+    with pytest.raises(InputError, match=rf"output\.path: {tmp_path} is not writable by this user"):
         open_output(str(tmp_path / "out"))
 
 

@@ -98,7 +98,7 @@ def run(
             for name, (values,) in shard.launch(made).results().items():
                 assert values.dtype == np.float32
                 row = windows.row[sequences.window[places[name].sequence]]
-                # LostRows of masked tokens in turn come a sequence at a time; those of a row are put in order.
+                # Losses of masked tokens in turn come a sequence at a time; those of a row are put in order.
                 order = np.lexsort((places[name].position, places[name].sequence, row))
                 found[name] += zip(row[order].tolist(), np.asarray(values[order]), strict=True)
     return {name: _by_row(results) for name, results in found.items()}
@@ -265,18 +265,6 @@ def test_eight_bits_are_computed_where_they_are_asked_for(dtype: str, directory:
     found, expected = (run(heads, rows_of_tokens(LENGTHS), settings=s)["topic"] for s in (settings, FP32))
     for row, values in expected.items():
         np.testing.assert_allclose(found[row], values, atol=0.2, rtol=0.2)
-
-
-def test_what_nobody_uses_is_told(directory: Path) -> None:
-    shard = ModelRunner([head_of(directory, "topic", "text-classification")], FP32, ShardGroup())
-    assert {name.split(".")[0] for name in shard.unused[str(directory)]} == {"lm_head", "roberta"}
-    assert all("pooler" in name for name in shard.unused[str(directory)] if name.startswith("roberta"))
-    everything = [
-        head_of(directory, "topic", "text-classification"),
-        head_of(directory, "loss", "masked-lm-loss"),
-        head_of(directory, "vector", "embedding", pooling="pooler"),
-    ]
-    assert ModelRunner(everything, FP32, ShardGroup()).unused == {}
 
 
 def test_a_head_without_weights_is_refused(tmp_path: Path) -> None:

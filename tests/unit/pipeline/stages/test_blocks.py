@@ -3,9 +3,9 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.failures import FragmentFailure
-from pipeline.fragments import Cut, Fragment, file_fragments
+from pipeline.fragments import Cut, Fragment
 from pipeline.stages.blocks import KEY_FIELDS, failure_block, failure_in, whole_fragment, with_keys
-from tests.unit.pipeline.input_files import rows
+from tests.unit.pipeline.input_files import file_fragments, rows
 
 CUTS = [Cut((0,), 0, 0, 6, 60), Cut((1,), 0, 6, 6, 60)]
 A, B = file_fragments("/in/a.parquet", "a.parquet", 100, "v", CUTS)

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import FragmentError, JobError
 from pipeline.failures import FragmentFailure
-from pipeline.monitoring.attempt_counter import AttemptCounter
+from pipeline.monitoring.progress_counter import ProgressCounter
 from pipeline.stages import stage_runner
 from pipeline.stages.stage_runner import NUM_TRIES, CrashCountingRunner
 from tests.unit.pipeline.stages.test_write import FRAGMENT
@@ -24,7 +24,7 @@ class Counter:
     """The actor that counts tries, in this process."""
 
     def __init__(self) -> None:
-        tries = AttemptCounter()
+        tries = ProgressCounter()
         self.begin, self.end = Method(tries.begin), Method(tries.end)
 
 

@@ -10,12 +10,12 @@ from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.columns import output_schema, sequence_column
 from pipeline.errors import OutputError
-from pipeline.fragments import Cut, Fragment, file_fragments
+from pipeline.fragments import Cut, Fragment
 from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.stages.blocks import with_keys
 from pipeline.stages.write import PartSink
-from tests.unit.pipeline.input_files import rows, tree
+from tests.unit.pipeline.input_files import file_fragments, rows, tree
 
 LOCAL = fs.LocalFileSystem()
 CUTS = [Cut((0,), 0, 0, 4, 40)]

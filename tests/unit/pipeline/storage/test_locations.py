@@ -32,7 +32,7 @@ def test_schemes_may_be_in_capitals() -> None:
 
 @pytest.mark.parametrize("path", ["/x/caf\udce9", "/x/\0"])
 def test_local_paths_that_no_file_system_takes(path: str) -> None:
-    with pytest.raises(InputError, match=r"output\.path: found /x/(caf\\xe9|\\x00), which is no path in UTF-8"):
+    with pytest.raises(InputError, match=r"output\.path: found /x/(caf\\xe9|\\x00), which is not valid UTF-8"):
         resolve_path(path, "output.path")
 
 

@@ -4,7 +4,6 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
-from pipeline.tasks.contract import Task
 from pipeline.tasks.embedding import EmbeddingHead
 from pipeline.tasks.multiple_choice import MultipleChoiceHead
 from pipeline.tasks.question_answering import QuestionAnsweringHead
@@ -25,11 +24,6 @@ def test_every_task_has_one_class_of_options_that_bears_its_name() -> None:
     assert tuple(task.options for task in TASKS.values()) == members
     for name, task in TASKS.items():
         assert get_args(task.options.model_fields["task"].annotation) == (name,)
-
-
-@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
-def test_a_task_either_reads_states_or_generates(task: Task[Any]) -> None:
-    assert (task.compute is None) == task.generates
 
 
 @pytest.mark.parametrize("section", HEAD_SECTIONS.values(), ids=HEAD_SECTIONS)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transformers import TokenClassificationPipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
-from pipeline.arrays.segments import softmax
+from pipeline.arrays.ragged import softmax
 from pipeline.tasks.label_schemes import read_labels
 from pipeline.tasks.token_classification import Aggregation, entities_column, words_labels
 from pipeline.tasks.word_boundaries import word_starts
