@@ -97,8 +97,8 @@ def _claim(held: OutputFolder, claim: Claim) -> None:
             retry_transient(lambda: files.write_unguarded(path, claim.to_json()))
     except OSError as error:
         raise OutputError(
-            f"output.path: {held.root}/{LEASE} cannot be written: {error.strerror or error}; see to space and "
-            "rights, then run the job again: finished parts are kept"
+            f"output.path: {held.root}/{LEASE} cannot be written: {error.strerror or error}; check free space "
+            "and permissions, then run the job again: finished parts are kept"
         ) from error
 
 

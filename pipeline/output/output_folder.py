@@ -89,12 +89,12 @@ class OutputFolder:
 
         Where it cannot, nothing partial is left, and an earlier file stays on a local file system.
         """
-        with _reported(f"{self._shown(path)} cannot be written", "see to space and rights"):
+        with _reported(f"{self._shown(path)} cannot be written", "check free space and permissions"):
             retry_transient(lambda: self.files.write(self._below_top(path), data))
 
     def read(self, path: str) -> bytes | None:
         """The content of a file; None where there is none."""
-        with _reported(f"{self._shown(path)} cannot be read", "see to the rights"):
+        with _reported(f"{self._shown(path)} cannot be read", "check the permissions"):
             return retry_transient(lambda: self.files.read(self._below_top(path)))
 
     def move(self, source: str, target: str) -> None:
@@ -102,27 +102,27 @@ class OutputFolder:
 
         Not flushed to a local disk: that is slow, and `sync` does it for many at a time.
         """
-        with _reported(f"{self._shown(source)} cannot be moved to {target}", "see to space and rights"):
+        with _reported(f"{self._shown(source)} cannot be moved to {target}", "check free space and permissions"):
             self.files.move(self._below_top(source), self._below_top(target))
 
     def sync(self, paths: Iterable[str]) -> None:
         """Have the names of files, new or gone, be on a local disk."""
         files = self.files
         if isinstance(files, LocalFiles):
-            with _reported(f"{self.root} cannot be flushed", "see to the disk"):
+            with _reported(f"{self.root} cannot be flushed", "check the disk"):
                 files.sync({self._below_top(path) for path in paths})
 
     def delete(self, path: str) -> None:
         """Delete a file, if it is there, and the local folders below the root that are empty without it."""
         files = self.files
-        with _reported(f"{self._shown(path)} cannot be deleted", "see to the rights"):
+        with _reported(f"{self._shown(path)} cannot be deleted", "check the permissions"):
             retry_transient(lambda: files.delete(self._below_top(path)))
             if isinstance(files, LocalFiles):
                 files.remove_empty_folders(os.path.dirname(self._below_top(path)))
 
     def delete_folder(self, path: str) -> None:
         """Delete a folder with all that is in it, if it is there."""
-        with _reported(f"{self._shown(path)} cannot be deleted", "see to the rights"):
+        with _reported(f"{self._shown(path)} cannot be deleted", "check the permissions"):
             retry_transient(lambda: self.files.delete(self._below_top(path)))
 
     def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
@@ -146,7 +146,7 @@ class OutputFolder:
 
     def _list(self, folder: str, *, recursive: bool) -> list[tuple[str, int | None]]:
         path = self._below_top(folder) if folder else self.prefix.rstrip("/")
-        with _reported(f"{self._shown(folder)} cannot be listed", "see to the path and the rights"):
+        with _reported(f"{self._shown(folder)} cannot be listed", "check the path and the permissions"):
             found = retry_transient(lambda: list(self.files.list(path, recursive=recursive)))
         return [(path.removeprefix(self.prefix), size) for path, size in found]
 
@@ -154,7 +154,7 @@ class OutputFolder:
         """Make a local folder and those above it, where they are not there."""
         files = self.files
         if isinstance(files, LocalFiles):
-            with _reported(f"{self._shown(path)} cannot be made", "see to space and rights"):
+            with _reported(f"{self._shown(path)} cannot be made", "check free space and permissions"):
                 retry_transient(lambda: files.make_folder(self._below_top(path)))
 
     def folders_below(self, path: str) -> list[str]:
