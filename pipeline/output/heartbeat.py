@@ -17,14 +17,14 @@ BEATS_PER_TIMEOUT = 6
 class Heartbeat:
     """Renews a claim in a thread; `beat` is one renewal.
 
-    `is_lost`: the lease is lost, and the main thread was interrupted.
+    `interval_s`: seconds between two renewals. `is_lost`: the lease is lost, and the main thread was interrupted.
     """
 
     def __init__(self, held: OutputFolder, claim: Claim) -> None:
         self._files = held.files
         self._claim = claim
         self._path = f"{CLAIMS}/{claim.token}{CLAIM_SUFFIX}"
-        self._interval_s = claim.timeout_s / BEATS_PER_TIMEOUT
+        self.interval_s = claim.timeout_s / BEATS_PER_TIMEOUT
         self._renewed = time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
@@ -50,12 +50,12 @@ class Heartbeat:
         except OSError:
             pass
         # Also where a renewal was slow: others may have taken the claim for dead meanwhile.
-        if time.monotonic() - self._renewed > self._claim.timeout_s - self._interval_s:
+        if time.monotonic() - self._renewed > self._claim.timeout_s - self.interval_s:
             self.is_lost = True
         self._renewed = renewed
 
     def _run(self) -> None:
-        while not self._stop.wait(self._interval_s):
+        while not self._stop.wait(self.interval_s):
             self.beat()
             if self.is_lost:
                 main_thread = threading.main_thread().ident

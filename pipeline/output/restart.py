@@ -73,6 +73,7 @@ def replace_output(output: OutputFolder) -> None:
     assert success is not None
     if new.read(_CLEARED) is None:
         output.delete(SUCCESS)
+        output.sync([SUCCESS])
         _delete_old(output)
         new.put(_CLEARED, b"")
     moves = []
@@ -98,6 +99,7 @@ def _delete_old(output: OutputFolder) -> None:
     for folder in (PARTS, FILES, FAILED, STAGED):
         output.delete_folder(folder)
     output.delete(RUN)
+    output.sync([RUN])
 
 
 def _identity(folder: OutputFolder) -> dict[str, str] | None:

@@ -32,6 +32,7 @@ class RunOutput:
         is_done = not self.increment.todo and not self._failed_files
         if is_pending or not is_done or (prunes and self.increment.removed):
             self.folder.delete(SUCCESS)
+            self.folder.sync([SUCCESS])
         if is_pending:
             commit(self.inventory, self._failed_files)
             self._take_inventory()

@@ -133,8 +133,9 @@ class LocalFiles:
                 return
 
     def sync(self, paths: set[str]) -> None:
-        """Have the names of files, new or gone, be on the disk."""
-        for folder in sorted({os.path.dirname(self._whole(path)) for path in paths}):
+        """Have the names of files, new or gone, be on the disk: also in folders that are gone with their files."""
+        folders = {os.path.dirname(self._whole(path)) for path in paths}
+        for folder in [self.workspace, *sorted(folders)]:
             with suppress(FileNotFoundError):
                 sync_folder(folder)
 
