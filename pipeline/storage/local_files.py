@@ -69,7 +69,9 @@ class LocalFiles:
         remove_tree(taken)
 
     def close_workspace(self) -> None:
-        """Remove the workspace, and what is in it."""
+        """Remove the workspace, unless a move was broken off in it, which the next driver completes."""
+        if any(files_in(f"{self.workspace}/{_MOVES}")):
+            return
         remove_tree(self.workspace)
         with suppress(OSError):
             os.rmdir(f"{self.root}/{WORKSPACES}")

@@ -1,8 +1,8 @@
 """A simulated local disk with the functions of `os` that the product uses; a crash may lose what was not flushed.
 
-Changes of names are journaled. A crash keeps those that were flushed (by an fsync of a folder that they are in, with
-what they rest on), and of the others any that the seed picks, in their order. The content of a file that was not
-flushed is cut.
+Changes of names are journaled. A crash keeps those that were flushed (by an fsync of a folder that they are in,
+with what they rest on), and of the others any that the seed picks, in their order. The content of a file that was
+not flushed is cut.
 """
 
 import errno

@@ -1,7 +1,7 @@
 """Drivers of the simulation: the product's own lease, restart, inventory, commit and failure code, without Ray.
 
-The work on a fragment is a few bytes that say what they were made of. Of the clock, the disk, threads and chance the
-product gets the simulated ones.
+The work on a fragment is a few bytes that say what they were made of. Of the clock, the disk, threads and chance
+the product gets the simulated ones.
 """
 
 import json
@@ -151,7 +151,7 @@ class SerialExecutor:
 def simulated(world: World, disk: Disk | None) -> Iterator[Any]:
     """Give the product the simulated surroundings; yields the file system, of the disk or of a store."""
     clock = SimpleNamespace(monotonic=lambda: world.now, sleep=world.sleep)
-    chance = SimpleNamespace(uniform=lambda low, high: world.random.uniform(low, high))
+    chance = SimpleNamespace(uniform=world.random.uniform)
     names = SimpleNamespace(uuid4=lambda: SimpleNamespace(hex=world.name()))
     with ExitStack() as stack:
         for module in (lease, heartbeat, retries, store_files):
@@ -161,7 +161,9 @@ def simulated(world: World, disk: Disk | None) -> Iterator[Any]:
         for module in (claim, local_files):
             stack.enter_context(patch.object(module, "uuid", names))
         stack.enter_context(patch.object(threads, "ThreadPoolExecutor", SerialExecutor))
-        stack.enter_context(patch.object(lease, "Heartbeat", type("Beat", (SimulatedHeartbeat,), {"world": world})))
+        stack.enter_context(
+            patch.object(lease, "Heartbeat", type("Beat", (SimulatedHeartbeat,), {"world": world}))
+        )
         stack.enter_context(patch.object(claim, "_machine", lambda: _machine_of(world)))
         stack.enter_context(patch.object(claim, "_start_of", lambda pid: 1))
         if disk is None:

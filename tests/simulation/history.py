@@ -64,7 +64,7 @@ def made_at_once(run: Run, *, on_disk: bool) -> dict[str, bytes]:
 
 
 def require_consistent(content: dict[str, bytes]) -> None:
-    """What a reader may rely on at any moment: the parts of a file are of one version, those of all of one model."""
+    """What a reader may rely on at any moment: the parts of a file are of one version, all parts of one model."""
     parts = {path: data for path, data in content.items() if path.endswith(".parquet") and path[0] != "_"}
     by_file: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for path, data in parts.items():

@@ -35,7 +35,9 @@ class Store:
         if asked.recursive:
             return [self._info(path) for path in below]
         size = len(asked.base_dir) + 1
-        return [self._info(asked.base_dir + "/" + name) for name in sorted({p[size:].split("/")[0] for p in below})]
+        return [
+            self._info(asked.base_dir + "/" + name) for name in sorted({p[size:].split("/")[0] for p in below})
+        ]
 
     def copy_file(self, old: str, new: str) -> None:
         self.world.operation("copy")

@@ -1,7 +1,7 @@
 """A simulated world of drivers that share an output: whose turn it is, the clock, kills, pauses and crashes.
 
-Each driver runs in a thread of its own, but only one at a time: at every operation it hands over to the world, which
-picks who goes on. All choices come from one seed.
+Each driver runs in a thread of its own, but only one at a time: at every operation it hands over to the world,
+which picks who goes on. All choices come from one seed.
 """
 
 import random
@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 @dataclass
 class Fault:
-    """What happens to a driver before its operation `at`: "kill", "crash" (of all), "error", or "pause" in seconds."""
+    """What a driver meets before its operation `at`: "kill", "crash" of all, "error", or "pause" for seconds."""
 
     at: int
     kind: str
