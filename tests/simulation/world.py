@@ -133,6 +133,8 @@ class World:
         if fault.kind == "pause":
             driver.wakes_at = self.now + fault.seconds
             self._hand_over(driver)
+            # Its threads wake up in any order: the heartbeat may be the last.
+            driver.next_beat = max(driver.next_beat, self.now + self.random.choice([0, 0.2, 1, 5]))
         elif fault.kind == "error":
             raise OSError(5, "Input/output error")
         else:
