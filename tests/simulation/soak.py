@@ -41,7 +41,7 @@ def test_no_history_breaks_a_promise() -> None:
         violations += found
         counts[where] += NUM_AT_ONCE
     print(
-        f"\n{counts['disk']:,} histories on a disk and {counts['store']:,} in a store, {len(violations)} violations"
+        f"\nhistories: {counts['disk']:,} on a disk, {counts['store']:,} in a store; {len(violations)} violations"
     )
     assert not violations, "\n".join(violations)
 
