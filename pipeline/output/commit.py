@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.fragments import PartName, part_stem
 from pipeline.output.increment import abandoned_stems, removed_stems
 from pipeline.output.inventory import Inventory
-from pipeline.output.manifest import FileRecord, Manifest, file_record_path, part_record_path
+from pipeline.output.manifest import FileRecord, Manifest, file_record_path, part_record_path, staged_record_path
 from pipeline.output.output_folder import OutputFolder, staged_path
 from pipeline.storage.threads import call_in_threads
 
@@ -37,7 +37,7 @@ def commit(inventory: Inventory, failed_files: Collection[str] = ()) -> None:
 
 def is_committed(inventory: Inventory, failed_files: Collection[str] = ()) -> bool:
     """Whether `commit` would change nothing."""
-    if inventory.stale or abandoned_stems(inventory, failed_files) or (inventory.staged >= 0).any():
+    if inventory.stale or abandoned_stems(inventory, failed_files) or inventory.is_staged.any():
         return False
     stems = {*inventory.other_parts, *inventory.other_records}
     return all(
@@ -78,6 +78,9 @@ def _put_in_place(inventory: Inventory, file_index: int) -> None:
     old = [folder.path_in_place(path) for path in [*_paths_of_others(inventory, stem), *replaced]]
     call_in_threads(folder.delete, old)
     folder.sync(old)
+    records = [inventory.table[int(index)].part_path for index in staged if inventory.has_staged_record[index]]
+    call_in_threads(lambda path: folder.move(staged_record_path(path), part_record_path(path)), records)
+    folder.sync(map(part_record_path, records))
     call_in_threads(lambda path: folder.move(staged_path(path), folder.path_in_place(path)), new)
     folder.sync(map(folder.path_in_place, new))
 
@@ -85,7 +88,7 @@ def _put_in_place(inventory: Inventory, file_index: int) -> None:
 def _staged(inventory: Inventory, file_index: int) -> NDArray[np.int64]:
     """The fragments of a file whose parts are staged."""
     where = inventory.slice_of(file_index)
-    return where.start + np.flatnonzero(inventory.staged[where] >= 0)
+    return where.start + np.flatnonzero(inventory.is_staged[where])
 
 
 def _file_record(inventory: Inventory, file_index: int) -> tuple[str, FileRecord]:

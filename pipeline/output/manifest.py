@@ -19,6 +19,8 @@ from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
 FILES = f"{MANIFEST}/files"
+STAGED_RECORDS = f"{MANIFEST}/staged"
+"""Records of staged parts: those in `PARTS` speak for what is in place until it is replaced."""
 FORMAT = 1
 
 
@@ -135,13 +137,13 @@ class Manifest:
         parts = {path.removeprefix(folder) for folder in records for path in own if path.startswith(folder)}
         return own | parts | {STAGED}
 
-    def record(self, part: PartRecord) -> None:
-        """Record that a part is finished; its file must be there. Raises OutputError."""
-        self.folder.put(part_record_path(part.part_path), record_json(part))
+    def record(self, part: PartRecord, *, is_staged: bool = False) -> None:
+        """Record that a part is finished, after writing it. Raises OutputError."""
+        self.folder.put(_record_path(part.part_path, is_staged=is_staged), record_json(part))
 
-    def part(self, part_path: str) -> PartRecord | None:
-        """The record of a part; None where there is none, or where it is damaged and so does not count."""
-        return parse_record(PartRecord, self.folder.read(part_record_path(part_path)))
+    def part(self, part_path: str, *, is_staged: bool = False) -> PartRecord | None:
+        """The record of a part in place, or of a staged one; None if it is missing or damaged."""
+        return parse_record(PartRecord, self.folder.read(_record_path(part_path, is_staged=is_staged)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
         """Record that all parts of an input file are in place; `stem` is the common start of their names."""
@@ -169,6 +171,15 @@ class Manifest:
 def part_record_path(part_path: str) -> str:
     """The path of a part's record."""
     return f"{PARTS}/{part_path}.json"
+
+
+def staged_record_path(part_path: str) -> str:
+    """Where the record of a staged part is."""
+    return f"{STAGED_RECORDS}/{part_path}.json"
+
+
+def _record_path(part_path: str, *, is_staged: bool) -> str:
+    return staged_record_path(part_path) if is_staged else part_record_path(part_path)
 
 
 def file_record_path(stem: str) -> str:

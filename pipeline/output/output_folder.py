@@ -68,11 +68,9 @@ class OutputFolder:
             return LocalFiles(self.top, self.claim)
         return StoreFiles(self.filesystem, self.top, self.claim)
 
-    def path_of(self, fragment: Fragment, staged_inputs: Collection[str] = ()) -> str:
-        """Where to write the part of a fragment; `staged_inputs`: input files whose parts are staged."""
-        if fragment.relative_path in staged_inputs:
-            return staged_path(fragment.part_path)
-        return self.path_in_place(fragment.part_path)
+    def path_of(self, fragment: Fragment, *, is_staged: bool = False) -> str:
+        """Where the part of a fragment is written."""
+        return staged_path(fragment.part_path) if is_staged else self.path_in_place(fragment.part_path)
 
     def path_in_place(self, part_path: str) -> str:
         """The path of a part in place."""

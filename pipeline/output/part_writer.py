@@ -29,7 +29,8 @@ def finish_part(
     """
     manifest = Manifest(folder)
     manifest.announce(fragment.part_path)
-    folder.put(folder.path_of(fragment, staged_inputs), data)
+    is_staged = fragment.relative_path in staged_inputs
+    folder.put(folder.path_of(fragment, is_staged=is_staged), data)
     record = PartRecord(
         part_path=fragment.part_path,
         input_path=fragment.relative_path,
@@ -43,7 +44,7 @@ def finish_part(
         num_tokens=num_tokens,
         versions=versions(),
     )
-    manifest.record(record)
+    manifest.record(record, is_staged=is_staged)
     return record
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pipeline.fragments import PartName
 from pipeline.output.lease import LEASE
-from pipeline.output.manifest import FILES, PARTS, RUN, Manifest
+from pipeline.output.manifest import FILES, PARTS, RUN, STAGED_RECORDS, Manifest
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
 from pipeline.storage.threads import call_in_threads
@@ -96,7 +96,7 @@ def _delete_old(output: OutputFolder) -> None:
     call_in_threads(output.delete, (path for path in parts if not path.startswith("_")))
     made = Manifest(output).made_folders()
     output.delete_empty_folders(kept=[LEASE], made=made)
-    for folder in (PARTS, FILES, FAILED, STAGED):
+    for folder in (PARTS, FILES, STAGED_RECORDS, FAILED, STAGED):
         output.delete_folder(folder)
     output.delete(RUN)
     output.sync([RUN])

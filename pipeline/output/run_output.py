@@ -7,7 +7,7 @@ from pipeline.output.commit import commit, is_committed, prune
 from pipeline.output.increment import find_increment
 from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
-from pipeline.output.manifest import Manifest, part_record_path
+from pipeline.output.manifest import STAGED_RECORDS, Manifest, part_record_path
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.output.success_file import write_success_file
 from pipeline.storage.threads import call_in_threads
@@ -54,7 +54,7 @@ class RunOutput:
         is_done = not self.increment.todo and not self._plan.failed_files
         if is_done:
             # They are empty, but exist on a local file system.
-            for folder in (STAGED, FAILED):
+            for folder in (STAGED, STAGED_RECORDS, FAILED):
                 self.folder.delete_folder(folder)
             write_success_file(self.inventory, self._identity)
         self.folder.delete_empty_folders(kept=[LEASE], made=made)
