@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.conftest import Annotated, Workbench
-from tests.integration.deadly_encoding import DEADLY
-from tests.integration.nodes_host import REPLY
 from tests.integration.processes import Process, descendants, wait_for
 from tests.integration.runs import ROOT, Run, parts, rows_of, started
-from tests.integration.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
+from tests.integration.shared_cluster.conftest import Annotated, Workbench
+from tests.integration.shared_cluster.deadly_encoding import DEADLY
+from tests.integration.shared_cluster.nodes_host import REPLY
+from tests.integration.shared_cluster.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
 
 TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
 END_TIMEOUT_S = 30.0
@@ -118,7 +118,7 @@ def test_a_row_that_kills_the_tokenizer_is_found_and_the_others_are_done(
     )
     pq.write_table(poison, tmp_path / "poison.parquet")
     changes = {"input": {"path": str(tmp_path / "poison.parquet")}}
-    program = ("-m", "tests.integration.deadly_encoding")
+    program = ("-m", "tests.integration.shared_cluster.deadly_encoding")
     killed = workbench.run("deadly", program=program, **changes)
     assert killed.finished.code == 0, killed.finished
     found = rows_of(killed.output, "poison").to_pylist()
@@ -138,7 +138,7 @@ def test_a_fragment_that_kills_its_reader_each_time_is_recorded_and_can_be_done_
         pq.write_table(workbench.corpus.files[name].slice(0, 4), tmp_path / f"{stem}.parquet")
     changes = {"input": {"path": str(tmp_path)}}
     expected = parts(workbench.run("read", **changes).output)
-    program = ("-m", "tests.integration.deadly_reading")
+    program = ("-m", "tests.integration.shared_cluster.deadly_reading")
     killed = workbench.run("deadly-read", program=program, **changes)
     assert killed.finished.code == 3, killed.finished
     assert "failed: deadly.parquet: rows 0 to 3 (read): the process died 3 times" in killed.finished.stderr
@@ -176,7 +176,7 @@ def nodes() -> Iterator[Nodes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     # As the runs that join it, which would else refuse what it asks them.
     environment["RAY_AUTH_MODE"] = "token"
-    command = [sys.executable, "-m", "tests.integration.nodes_host"]
+    command = [sys.executable, "-m", "tests.integration.shared_cluster.nodes_host"]
     process = subprocess.Popen(
         command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from jobs.annotate.command import main
-from tests.integration.conftest import Annotated, Workbench, forbid_ray
+from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.processes import Process, wait_for
 from tests.integration.runs import Run, parts, started
+from tests.integration.shared_cluster.conftest import Annotated, Workbench
 
 LEADER = "ray::MapWorker(MapBatches(Annotator))"
 RANK = "ray::Rank"
