@@ -7,7 +7,7 @@ import torch
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-IN_ONE_WORKER = ("tests/integration/shared_cluster", "tests/parity/tasks")
+IN_ONE_WORKER = ("tests/integration/ray_here", "tests/integration/shared_cluster", "tests/parity/tasks")
 """Folders whose files share what takes long to make."""
 FIRST = ("tests/integration/", "tests/parity/tasks/")
 """What takes longest, so that no worker is left alone with it at the end."""
@@ -32,5 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # As many workers as CPUs and more: threads of one would only wait for those of another.
+    # More workers than CPUs: threads of one would only wait for those of another, and so would Ray's workers.
     torch.set_num_threads(1)
+    os.environ.setdefault("RAY_worker_niceness", "0")

@@ -1,6 +1,5 @@
 """`ray job submit --working-dir .` in a checkout, on a cluster whose dashboard takes jobs."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from jobs.demo.sample import read_source
-from tests.integration.processes import descendants
+from tests.integration.processes import descendants, environment
 from tests.integration.runs import ROOT
 
 TIMEOUT_S = 200.0
@@ -27,11 +26,8 @@ task = "text-classification"
 """
 
 
-def environment() -> dict[str, str]:
-    """Of this process, without settings of Ray; the cluster asks for no token, wherever one may lie."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | {
-        "RAY_AUTH_MODE": "disabled"
-    }
+# The cluster asks for no token, wherever one may lie.
+NO_TOKEN = {"RAY_AUTH_MODE": "disabled"}
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +36,7 @@ def dashboard() -> Iterator[str]:
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.submission_host"],
         cwd=ROOT,
-        env=environment(),
+        env=environment(**NO_TOKEN),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -70,7 +66,7 @@ def submit(dashboard: str, checkout: Path, script: str) -> "subprocess.Completed
     return subprocess.run(
         [ray, "job", "submit", "--working-dir", ".", "--", "sh", "-c", script],
         cwd=checkout,
-        env=environment() | {"RAY_ADDRESS": f"http://{dashboard}"},
+        env=environment(RAY_ADDRESS=f"http://{dashboard}", **NO_TOKEN),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
@@ -79,6 +75,7 @@ def submit(dashboard: str, checkout: Path, script: str) -> "subprocess.Completed
     )
 
 
+@pytest.mark.slow
 def test_a_job_is_done_where_it_is_sent_and_refused_an_output_in_the_copy_of_the_folder(
     dashboard: str, checkout: Path, tmp_path: Path
 ) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.processes import Process, descendants, wait_for
+from tests.integration.processes import Process, descendants, environment, wait_for
 from tests.integration.runs import ROOT, Run, parts, rows_of, started
 from tests.integration.shared_cluster.conftest import Annotated, Workbench
 from tests.integration.shared_cluster.deadly_encoding import DEADLY
@@ -23,7 +22,6 @@ from tests.integration.shared_cluster.nodes_host import REPLY
 from tests.integration.shared_cluster.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
 
 TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
-END_TIMEOUT_S = 30.0
 
 
 @contextmanager
@@ -34,23 +32,6 @@ def under_way(workbench: Workbench, name: str, **changes: object) -> Iterator[tu
     with started(job_file, *options, logs=workbench.root / f"{name}-logs") as run:
         wait_until_under_way(run, workbench.output(name))
         yield run, workbench.output(name)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_run_that_is_told_to_end_does_so_in_order(
-    number: signal.Signals, two_ranks: Annotated, workbench: Workbench
-) -> None:
-    with under_way(workbench, f"told-{number.name}") as (run, output):
-        sent = time.monotonic()
-        run.process.send_signal(number)
-        finished = run.finish()
-        assert finished.code == 130, finished
-        assert time.monotonic() - sent < END_TIMEOUT_S
-        assert "interrupted: run the same command again to go on from here" in finished.stderr
-        assert "Traceback" not in finished.stderr
-        found, expected = parts(output), parts(two_ranks.output)
-        assert found == {path: expected[path] for path in found}
-    workbench.cluster.wait_until_free()
 
 
 @pytest.mark.slow
@@ -173,12 +154,11 @@ class Nodes:
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     # As the runs that join it, which would else refuse what it asks them.
-    environment["RAY_AUTH_MODE"] = "token"
+    settings = {"RAY_AUTH_MODE": "token"}
     command = [sys.executable, "-m", "tests.integration.shared_cluster.nodes_host"]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment(**settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         yield Nodes(process)
