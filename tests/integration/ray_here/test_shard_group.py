@@ -162,7 +162,7 @@ BOTH, ONE = None, 1
 @pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("way", "only_rank"),
-    [(RUN, BOTH), (LAUNCHED, ONE), slow((RUN, ONE)), slow((LAUNCHED, BOTH))],
+    [(RUN, BOTH), (LAUNCHED, ONE), slow(RUN, ONE), slow(LAUNCHED, BOTH)],
     ids=[
         "run-both",
         "launched-one, which the other waits for",
