@@ -21,7 +21,10 @@ import torch.distributed as dist
 from model import ShardGroup
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch.distributed", "pytest", "tests.oracle", "tests.pipeline_in_process"])
+# torch.testing compares with the help of torch.distributed.tensor, which takes most of a second to import.
+_CONTEXT.set_forkserver_preload(
+    ["torch.distributed.tensor", "pytest", "tests.oracle", "tests.pipeline_in_process"]
+)
 
 
 class RankError(AssertionError):

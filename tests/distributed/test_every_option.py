@@ -14,7 +14,7 @@ from tests.oracle import assert_close, padded_batch
 from tests.packing import pack
 from tests.random_cases import CLASSES, Case, CaseGenerator
 
-NUM_CASES = [5, pytest.param(20, marks=pytest.mark.slow)]
+NUM_CASES = 10
 
 
 def sharded_copy(whole: Any, case: Case, group: ShardGroup) -> Any:
@@ -56,14 +56,13 @@ def _check_case(group: ShardGroup, case: Case) -> None:
             assert_close(sharded.base_model.forward_packed(batch), whole.base_model.forward_packed(batch))
 
 
-def _check_class(group: ShardGroup, class_name: str, num_cases: int) -> None:
-    for number in range(num_cases):
+def _check_class(group: ShardGroup, class_name: str) -> None:
+    for number in range(NUM_CASES):
         # Other numbers than those of the parity tests, with a head for every rank.
         _check_case(group, CaseGenerator(class_name, 1000 + number, min_heads=group.size).case())
 
 
-@pytest.mark.parametrize("num_cases", NUM_CASES)
 @pytest.mark.parametrize("num_ranks", [2, 4])
 @pytest.mark.parametrize("class_name", CLASSES)
-def test_class(class_name: str, num_ranks: int, num_cases: int) -> None:
-    run_on_ranks(num_ranks, _check_class, class_name, num_cases)
+def test_class(class_name: str, num_ranks: int) -> None:
+    run_on_ranks(num_ranks, _check_class, class_name)

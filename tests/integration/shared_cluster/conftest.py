@@ -17,6 +17,11 @@ from tests.integration.corpus import Corpus, job_of, write_job
 from tests.integration.runs import ANNOTATE, Finished, annotate
 from tests.integration.shared_cluster.oracle_rows import Oracle, Values
 
+TWO_RANKS: dict[str, dict[str, Any]] = {
+    "model": {"tensor_parallel_size": 2},
+    "input": {"route": "heads", "columns": ["lang", "id"]},
+}
+"""What `two_ranks` is asked for: other runs that write the same bytes are asked for it too."""
 SMALL_DATASETS = ("-m", "tests.integration.shared_cluster.small_datasets")
 
 
@@ -95,21 +100,14 @@ def one_rank(workbench: Workbench) -> Annotated:
 
 @pytest.fixture(scope="session")
 def two_ranks(workbench: Workbench) -> Annotated:
-    return workbench.run("two-ranks", model={"tensor_parallel_size": 2})
+    """Several datasets; a route column that is not carried, and two other columns that are."""
+    return workbench.run("two-ranks", program=SMALL_DATASETS, **TWO_RANKS)
 
 
 @pytest.fixture(scope="session")
 def four_ranks(workbench: Workbench) -> Annotated:
     """More ranks than CPUs for them: each has a part of one."""
     return workbench.run("four-ranks", model={"tensor_parallel_size": 4, "cpus_per_rank": None})
-
-
-@pytest.fixture(scope="session")
-def routed(workbench: Workbench) -> Annotated:
-    """Two replicas, several datasets; a route column that is not carried, and two other columns that are."""
-    columns = {"columns": ["lang", "id"]}
-    overrides = ("input.route=heads", "model.replicas=2")
-    return workbench.run("routed", overrides=overrides, program=SMALL_DATASETS, input=columns)
 
 
 @pytest.fixture(scope="session")

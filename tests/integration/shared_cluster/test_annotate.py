@@ -38,7 +38,7 @@ OUTPUT_SCHEMA = pa.schema(
 HEADS = ["topic", "genres", "vector", "pooled", "loss"]
 
 
-RUNS = ["one_rank", "two_ranks", pytest.param("four_ranks", marks=pytest.mark.slow), "routed"]
+RUNS = ["one_rank", "two_ranks", pytest.param("four_ranks", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=RUNS)
@@ -56,7 +56,7 @@ def asked(run: Annotated, row: dict[str, Any]) -> list[str]:
 
 
 def is_routed(run: Annotated) -> bool:
-    return run.output.name == "routed-out"
+    return run.output.name == "two-ranks-out"
 
 
 def rows_in_and_out(run: Annotated, corpus: Corpus) -> Iterator[tuple[str, int, dict[str, Any], dict[str, Any]]]:
@@ -180,9 +180,7 @@ def test_a_run_says_what_it_has_done(run: Annotated, corpus: Corpus) -> None:
     assert not list(run.output.glob("_incomplete/*"))
 
 
-def test_nothing_of_a_run_is_left_on_the_cluster(
-    two_ranks: Annotated, routed: Annotated, workbench: Workbench
-) -> None:
+def test_nothing_of_a_run_is_left_on_the_cluster(two_ranks: Annotated, workbench: Workbench) -> None:
     workbench.cluster.wait_until_free()
 
 

@@ -13,7 +13,7 @@ from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.processes import Process, wait_for
 from tests.integration.runs import Run, parts, started
-from tests.integration.shared_cluster.conftest import Annotated, Workbench
+from tests.integration.shared_cluster.conftest import TWO_RANKS, Annotated, Workbench
 
 LEADER = "ray::MapWorker(MapBatches(Annotator))"
 RANK = "ray::Rank"
@@ -21,14 +21,13 @@ RANK = "ray::Rank"
 NUM_PARTS = 4
 START_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 30.0
-TWO_RANKS = {"tensor_parallel_size": 2}
 
 
 @pytest.fixture
 def disturbed(workbench: Workbench, request: pytest.FixtureRequest) -> Iterator[tuple[Run, Path]]:
     """A run like `two_ranks`, under way; and where it writes."""
     name = request.node.name
-    job_file = workbench.job(name, model=TWO_RANKS)
+    job_file = workbench.job(name, **TWO_RANKS)
     options = ["--address", workbench.cluster.address]
     with started(job_file, *options, logs=workbench.root / f"{name}-logs") as run:
         wait_until_under_way(run, workbench.output(name))

@@ -16,10 +16,10 @@ import pytest
 
 from tests.integration.processes import Process, descendants, environment, wait_for
 from tests.integration.runs import ROOT, Run, parts, rows_of, started
-from tests.integration.shared_cluster.conftest import Annotated, Workbench
+from tests.integration.shared_cluster.conftest import TWO_RANKS, Annotated, Workbench
 from tests.integration.shared_cluster.deadly_encoding import DEADLY
 from tests.integration.shared_cluster.nodes_host import REPLY
-from tests.integration.shared_cluster.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
+from tests.integration.shared_cluster.test_faults import LEADER, RANK, wait_until_under_way
 
 TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
 
@@ -27,7 +27,7 @@ TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
 @contextmanager
 def under_way(workbench: Workbench, name: str, **changes: object) -> Iterator[tuple[Run, Path]]:
     """A run that has written a few parts; and where it writes."""
-    job_file = workbench.job(name, model=TWO_RANKS | changes)
+    job_file = workbench.job(name, model=TWO_RANKS["model"] | changes, input=TWO_RANKS["input"])
     options = ["--address", workbench.cluster.address]
     with started(job_file, *options, logs=workbench.root / f"{name}-logs") as run:
         wait_until_under_way(run, workbench.output(name))
@@ -64,7 +64,7 @@ def test_the_death_of_workers_changes_nothing(
     title: str, two_ranks: Annotated, workbench: Workbench, tmp_path: Path
 ) -> None:
     name = f"dead-{title[5:9]}"
-    job_file, output = workbench.job(name, model=TWO_RANKS), workbench.output(name)
+    job_file, output = workbench.job(name, **TWO_RANKS), workbench.output(name)
     # From the start, since everything is read long before the last part is written.
     with started(job_file, "--address", workbench.cluster.address, logs=tmp_path) as run:
         killed: set[Process] = set()
@@ -179,7 +179,7 @@ def test_the_loss_of_a_node_changes_nothing(
     which: str, two_ranks: Annotated, workbench: Workbench, nodes: Nodes, tmp_path: Path
 ) -> None:
     name = f"lost-{which}"
-    job_file, output = workbench.job(name, model=TWO_RANKS), workbench.output(name)
+    job_file, output = workbench.job(name, **TWO_RANKS), workbench.output(name)
     with started(job_file, "--address", nodes.address, logs=tmp_path) as run:
         wait_until_under_way(run, output)
         assert nodes.ask(f"kill {which}") == 2

@@ -79,9 +79,9 @@ def increment(day: Day, workbench: Workbench) -> Annotated:
 
 @pytest.fixture(scope="module")
 def fresh(store: S3Server, workbench: Workbench) -> Annotated:
-    """A first run on the same input, from an object store to one."""
+    """A first run on the same input by two replicas, from an object store to one."""
     job = job_on(store, workbench.corpus)
-    return workbench.run("s3", input=job["input"], output=job["output"])
+    return workbench.run("s3", overrides=("model.replicas=2",), input=job["input"], output=job["output"])
 
 
 def job_on(store: S3Server, corpus: Corpus, **output: Any) -> dict[str, Any]:
