@@ -1,4 +1,4 @@
-"""How the workers of `pytest -n` share out the tests, each computing on one thread; and tests without the oracle."""
+"""How the workers of `pytest -n` share out the tests, on one thread each; and tests without the oracle."""
 
 import os
 import sys
