@@ -15,8 +15,9 @@ PIP_FAILED := { if grep -q "No space left" $(VENV)/pip.log; \
 demo: $(READY)
 	@$(BIN)/python -m jobs.demo
 
+# More workers than CPUs: much of the time is spent waiting for Ray to start.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 3
 
 # What takes longer: every Unicode character, larger samples, the width of XL.
 test-slow: $(READY)

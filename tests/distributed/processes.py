@@ -1,7 +1,7 @@
 """Runs a function on real gloo ranks, one process each, and raises what any of them raised.
 
-The processes are forked from a clean server that has imported torch and the model once: a group of four starts
-in well under a second, and no thread of the test's own process is inherited.
+The processes are forked from a clean server that has imported torch, the model and the pipeline once: a group of
+four starts in well under a second, and no thread of the test's own process is inherited.
 """
 
 import multiprocessing
@@ -21,7 +21,10 @@ import torch.distributed as dist
 from model import ShardGroup
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["torch", "torch.distributed", "model", "tests.oracle"])
+# torch.testing compares with the help of torch.distributed.tensor, which takes most of a second to import.
+_CONTEXT.set_forkserver_preload(
+    ["torch.distributed.tensor", "pytest", "tests.oracle", "tests.pipeline_in_process"]
+)
 
 
 class RankError(AssertionError):

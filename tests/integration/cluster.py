@@ -1,7 +1,6 @@
 """A Ray cluster that runs join by its address, so that what they leave on it can be seen when they are gone."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from tests.integration.processes import Process, descendants, wait_for
+from tests.integration.processes import Process, descendants, environment, wait_for
 from tests.integration.runs import ROOT
 
 NUM_CPUS = 4
@@ -63,11 +62,10 @@ class Cluster:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """A cluster of one node; ended with the block."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.integration.cluster_host", str(NUM_CPUS)],
         cwd=ROOT,
-        env=environment,
+        env=environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,5 +1,6 @@
 """A real S3 server on this machine, in a process of its own: `moto_server`."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -11,10 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from pyarrow import fs
+
+from tests.unit.pipeline.input_files import tree
 
 KEY, SECRET = "AKIATESTKEY", "se/cret+te5tval"
 START_TIMEOUT_S = 60.0
@@ -62,6 +66,20 @@ class S3Server:
             with filesystem.open_input_stream(f"{path}/{name}", compression=None) as stream:
                 found[name] = stream.read()
         return found
+
+
+def files(root: Path) -> dict[str, bytes | None]:
+    """Content of each file by its path below a local folder, as `S3Server.files`."""
+    return {path: data for path, data in tree(root).items() if data is not None}
+
+
+def unmarked(output: dict[str, Any]) -> dict[str, Any]:
+    """Without what tells an upload from a file of the same content: ETag and time."""
+    return {path: _unmarked(data) if path.startswith("_manifest") else data for path, data in output.items()}
+
+
+def _unmarked(data: bytes) -> dict[str, Any]:
+    return {key: value for key, value in json.loads(data).items() if key != "input_mark"}
 
 
 @contextmanager

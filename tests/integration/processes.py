@@ -12,6 +12,12 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+def environment(**settings: str) -> dict[str, str]:
+    """Of this process, without settings of Ray but one: its workers get as much CPU as the tests beside them."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    return others | {"RAY_worker_niceness": "0"} | settings
+
+
 @dataclass(frozen=True)
 class Process:
     """`started` (clock ticks since boot) tells a process from a later one under its number."""

@@ -1,6 +1,5 @@
 """The job as users run it: a process of its own, whose exit code, messages and files are looked at."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tests.integration.processes import Process, descendants
+from tests.integration.processes import Process, descendants, environment
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT_S = 240.0
@@ -59,15 +58,14 @@ def started(
     job_file: Path, *options: str, logs: Path, program: Sequence[str] = ANNOTATE, checkout: Path = ROOT
 ) -> Iterator[Run]:
     """Start a run of the packages in `checkout`; at the end of the block nothing of it is left."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     # Only a cluster that Ray finds by itself has it use the token by itself.
-    environment["RAY_AUTH_MODE"] = "token"
-    if checkout != ROOT:
-        environment["PYTHONPATH"] = str(checkout)
+    settings = {"RAY_AUTH_MODE": "token"} | ({"PYTHONPATH": str(checkout)} if checkout != ROOT else {})
     logs.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, *program, str(job_file), *options]
     with (logs / "stdout").open("wb") as stdout, (logs / "stderr").open("wb") as stderr:
-        process = subprocess.Popen(command, cwd=checkout, env=environment, stdout=stdout, stderr=stderr)
+        process = subprocess.Popen(
+            command, cwd=checkout, env=environment(**settings), stdout=stdout, stderr=stderr
+        )
     run = Run(process, logs)
     try:
         yield run

@@ -1,6 +1,5 @@
 """`python -m jobs.demo` as a newcomer runs it: a process of its own in an empty folder, with real Ray."""
 
-import os
 import resource
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import pyarrow.dataset as ds
 import pytest
 
 from jobs.demo.sample import read_source
+from tests.integration.processes import environment
 from tests.integration.runs import ROOT
 
 TIMEOUT_S = 240.0
@@ -21,12 +21,10 @@ def demo(
     folder: Path, *prefix: str, prepare: Callable[[], None] | None = None
 ) -> "subprocess.CompletedProcess[str]":
     """Run it there; `prefix` goes before the command, `prepare` is called in the new process."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
-    environment |= {"PYTHONPATH": str(ROOT), "COLUMNS": "120"}
     return subprocess.run(
         [*prefix, sys.executable, "-m", "jobs.demo"],
         cwd=folder,
-        env=environment,
+        env=environment(PYTHONPATH=str(ROOT), COLUMNS="120"),
         preexec_fn=prepare,
         capture_output=True,
         encoding="utf-8",

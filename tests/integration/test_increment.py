@@ -3,18 +3,13 @@
 import json
 import os
 import shutil
-from pathlib import Path
 
-import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.annotate.command import main
 from pipeline.errors import OutputError
 from pipeline.fragments import PartName
-from tests.integration.conftest import Annotated, Workbench, forbid_ray
-from tests.integration.corpus import Corpus
 from tests.integration.night import Night
 from tests.integration.output_runs import Options
 from tests.unit.pipeline.input_files import tree
@@ -264,48 +259,3 @@ def test_success_is_there_while_everything_is_done(night: Night) -> None:
     night.write("new", 3)
     assert night.run(on_part=lambda: pytest.fail("still there") if success.exists() else None)
     assert success.exists()
-
-
-def test_the_plan_shows_what_is_different(
-    one_rank: Annotated,
-    workbench: Workbench,
-    corpus: Corpus,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    forbid_ray(monkeypatch)
-    inputs, output = next_day(one_rank, corpus, tmp_path)
-    before = tree(output)
-    job_file = workbench.job("plan-next", input={"path": str(inputs)}, output={"path": str(output)})
-    assert main([str(job_file), "--plan"]) == 0
-    out = " ".join(capsys.readouterr().out.split())
-    assert "new 1: web/new.parquet changed 1: news/2024/a.parquet unchanged 2 removed 1, whose parts stay " in out
-    assert "unless --prune-removed is given: web/bad.parquet" in out
-    assert main([str(job_file), "--plan", "--prune-removed"]) == 0
-    assert "removed 1, whose parts are deleted: web/bad.parquet" in " ".join(capsys.readouterr().out.split())
-    assert tree(output) == before
-
-
-def next_day(one_rank: Annotated, corpus: Corpus, root: Path) -> tuple[Path, Path]:
-    """A copy of the corpus with one file changed, one new and one removed; and of its output."""
-    inputs, output = shutil.copytree(corpus.inputs, root / "in"), shutil.copytree(one_rank.output, root / "out")
-    table = corpus.files["news/2024/a.parquet"]
-    pq.write_table(pa.concat_tables([table, table.slice(0, 2)]), inputs / "news/2024/a.parquet")
-    pq.write_table(table.slice(0, 3), inputs / "web/new.parquet")
-    (inputs / "web/bad.parquet").unlink()
-    return inputs, output
-
-
-def test_the_next_day_through_ray(
-    one_rank: Annotated, workbench: Workbench, corpus: Corpus, tmp_path: Path
-) -> None:
-    inputs, output = next_day(one_rank, corpus, tmp_path)
-    kept = {path: path.stat().st_mtime_ns for path in output.glob("news/2025/*.parquet")}
-    changes = {"input": {"path": str(inputs)}}
-    options = workbench.run("next", output={"path": str(output)}, options=("--prune-removed",), **changes)
-    assert options.finished.code == 0, options.finished
-    assert "input: 1 files new, 1 changed, 2 unchanged, 1 removed: web/bad.parquet" in options.finished.stderr
-    fresh = workbench.run("next-fresh", **changes)
-    assert tree(output) == tree(fresh.output)
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -1,29 +1,24 @@
 """Input and output on a real S3 server, over connections that break: the same bytes as on a disk."""
 
-import json
 import os
 import random
 import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
-from jobs.annotate.command import main
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
 from pipeline.storage.locations import resolve_path
-from tests.integration.conftest import Annotated, Workbench, forbid_ray
-from tests.integration.corpus import Corpus, job_of, write_job
 from tests.integration.faulty_proxy import faulty_proxy
-from tests.integration.object_store import KEY, SECRET, S3Server, s3_server
+from tests.integration.object_store import KEY, SECRET, S3Server, files, s3_server, unmarked
 from tests.integration.output_runs import Options, context, run_once
-from tests.unit.pipeline.input_files import rows, tree, write
+from tests.unit.pipeline.input_files import rows, write
 
 
 @pytest.fixture(scope="module")
@@ -45,19 +40,6 @@ def bucket(store: S3Server, inputs: Path) -> str:
     name = store.make_bucket(inputs.parent.name.replace("_", "-").lower())
     store.upload(inputs, f"{name}/in")
     return name
-
-
-def files(root: Path) -> dict[str, bytes | None]:
-    return {path: data for path, data in tree(root).items() if data is not None}
-
-
-def unmarked(output: dict[str, Any]) -> dict[str, Any]:
-    """Without what tells an upload from a file of the same content: ETag and time."""
-    return {path: _unmarked(data) if path.startswith("_manifest") else data for path, data in output.items()}
-
-
-def _unmarked(data: bytes) -> dict[str, Any]:
-    return {key: value for key, value in json.loads(data).items() if key != "input_mark"}
 
 
 def versions(store: S3Server, output: str) -> dict[str, set[str]]:
@@ -230,50 +212,3 @@ def test_readers_of_the_bucket_find_the_parts_alone(store: S3Server, bucket: str
     found = ds.dataset(f"{bucket}/out", filesystem=store.filesystem(), format="parquet", partitioning="hive")
     assert sorted(found.to_table()["id"].to_pylist()) == sorted([*range(25), *range(5), *range(12)])
     assert found.schema.field("lang").type == pa.string()
-
-
-def job_on(store: S3Server, bucket: str, corpus: Corpus, **output: Any) -> dict[str, Any]:
-    job = job_of(corpus)
-    job["input"]["path"] = store.uri(f"{bucket}/corpus")
-    job["output"] = {"path": store.uri(f"{bucket}/annotated"), **output}
-    return job
-
-
-def test_through_ray(
-    one_rank: Annotated,
-    store: S3Server,
-    bucket: str,
-    workbench: Workbench,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Also: whatever is said and written, and whatever goes wrong, the credentials are nowhere."""
-    corpus = workbench.corpus
-    store.upload(corpus.inputs, f"{bucket}/corpus")
-    job = job_on(store, bucket, corpus)
-    run = workbench.run("s3", input=job["input"], output=job["output"])
-    assert run.finished.code == 0, run.finished
-    found = store.files(f"{bucket}/annotated")
-    assert unmarked(found) == unmarked(files(one_rank.output))
-    said = run.finished.stdout + run.finished.stderr
-    assert f"in s3://{bucket}/annotated, " in said
-
-    forbid_ray(monkeypatch)
-    said += refused(workbench.root, [job_on(store, bucket, corpus, compression="snappy")], capsys)
-    said += refused(workbench.root, [{**job, "input": {"path": store.uri("no-such-bucket/x")}}], capsys)
-    said += refused(workbench.root, [{**job, "input": {"path": store.uri(f"{bucket}/none*")}}], capsys)
-    unquoted = f"s3://{KEY}:{SECRET}@{bucket}/x"
-    said += refused(workbench.root, [{**job, "output": {"path": f"{unquoted}?nonsense=1"}}], capsys)
-    said += refused(workbench.root, [job, "--set", unquoted], capsys)
-    assert main([str(write_job(workbench.root / "s3.toml", job)), "--plan"]) == 0
-    assert main([str(workbench.root / "s3.toml")]) == 0
-    said += "".join(capsys.readouterr())
-    for text in (said, *(data.decode(errors="replace") for data in found.values())):
-        for secret in (KEY, SECRET, "se%2Fcret"):
-            assert secret not in text
-
-
-def refused(root: Path, arguments: list[Any], capsys: pytest.CaptureFixture[str]) -> str:
-    job, *options = arguments
-    assert main([str(write_job(root / "refused.toml", job)), *options]) == 2
-    return "".join(capsys.readouterr())

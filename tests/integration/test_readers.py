@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import os
 import re
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ import pytest
 from jobs.annotate.exit_report import how_to_read
 from tests.integration.night import OTHER_RUN, Night
 from tests.integration.output_runs import Options
+from tests.integration.processes import environment
 
 COLUMNS = ["id", "text", "num_tokens", "half"]
 SHIFT = 1000
@@ -184,8 +184,7 @@ def test_ray_data_finds_the_parts_alone(tmp_path: Path) -> None:
     code = (
         f"import ray; print(sorted(row['id'] for row in ray.data.read_parquet({str(night.output)!r}).take_all()))"
     )
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     read = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=200
+        [sys.executable, "-c", code], env=environment(), capture_output=True, text=True, check=True, timeout=200
     )
     assert read.stdout.splitlines()[-1] == str(expected)

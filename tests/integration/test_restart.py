@@ -1,15 +1,10 @@
 """Another run in the place of one that is there, and not before it is complete."""
 
-from pathlib import Path
-
 import pytest
 
-from jobs.annotate.command import main
 from pipeline.errors import ConfigError
-from tests.integration.conftest import Annotated, Workbench
-from tests.integration.corpus import Corpus
 from tests.integration.night import OTHER_RUN, Night
-from tests.integration.output_runs import Options, run_once
+from tests.integration.output_runs import Options
 from tests.unit.pipeline.input_files import tree
 
 
@@ -68,14 +63,3 @@ def test_what_is_not_of_a_run_stays(night: Night) -> None:
     assert night.run(OTHER_RUN)
     for name in ("README.txt", "x/notes.parquet", "_private/data.parquet"):
         assert (night.output / name).read_bytes() == b"mine"
-
-
-@pytest.mark.slow
-def test_through_ray(one_rank: Annotated, workbench: Workbench, corpus: Corpus, tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    assert run_once(str(corpus.inputs), str(output))
-    changes = {"output": {"path": str(output)}}
-    assert main([str(workbench.job("restart", **changes))]) == 2
-    run = workbench.run("restart", options=("--restart",), **changes)
-    assert run.finished.code == 0, run.finished
-    assert tree(output) == tree(one_rank.output)

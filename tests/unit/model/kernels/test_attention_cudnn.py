@@ -42,7 +42,8 @@ def test_windows_and_all_else_come_back_in_their_places(
     calls: list[str] = []
 
     def each_alone(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(*(x.transpose(0, 1) for x in (q, k, v))).transpose(0, 1)
+        q, k, v = (x.transpose(0, 1) for x in (q, k, v))
+        return F.scaled_dot_product_attention(q, k, v).transpose(0, 1)
 
     def windows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         calls.append(f"{len(q) // WINDOW_LENGTH} windows")
@@ -61,10 +62,10 @@ def test_windows_and_all_else_come_back_in_their_places(
     monkeypatch.setattr("model.kernels.attention_gpu.supports_cudnn", lambda *qkv: supports_cudnn)
     monkeypatch.setattr("model.kernels.attention_gpu.cudnn_attention", windows)
     monkeypatch.setitem(sys.modules, "model.kernels.attention_triton", SimpleNamespace(triton_attention_=tiles))
-    qkv = torch.randn(sum(lengths), 3, 2, 16, generator=torch.Generator().manual_seed(0)).unbind(1)
+    q, k, v = torch.randn(sum(lengths), 3, 2, 16, generator=torch.Generator().manual_seed(0)).unbind(1)
     batch = PackedBatch.from_lengths(torch.zeros(sum(lengths), dtype=torch.long), lengths, pad_token_id=1)
-    found = gpu_attention(*qkv, batch.lengths)
-    torch.testing.assert_close(found, packed_attention(*qkv, batch))
+    found = gpu_attention(q, k, v, batch.lengths)
+    torch.testing.assert_close(found, packed_attention(q, k, v, batch))
     sizes = [size for _, size in window_runs(batch.lengths)] if supports_cudnn else []
     assert [call for call in calls if call != "tiles"] == [f"{size} windows" for size in sizes]
     # A batch that is one run needs no tiles, and its result is nobody's copy.

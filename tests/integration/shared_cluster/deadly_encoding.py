@@ -24,5 +24,6 @@ def encode_or_die(table: pa.Table, *arguments: Any, refused: dict[int, str], **o
 
 if __name__ == "__main__":
     # As workers import it, and not as __main__.
-    pipeline.stages.encode.encode_fragment = import_module("tests.integration.deadly_encoding").encode_or_die
+    module = import_module("tests.integration.shared_cluster.deadly_encoding")
+    pipeline.stages.encode.encode_fragment = module.encode_or_die
     sys.exit(main())

@@ -9,9 +9,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from jobs.annotate.command import main
-from tests.integration.conftest import Annotated, Workbench, forbid_ray
+from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.runs import parts
+from tests.integration.shared_cluster.conftest import Annotated, Workbench
 
 pytestmark = pytest.mark.usefixtures("no_ray")
 
@@ -228,7 +229,7 @@ def test_the_plan_leaves_open_what_a_gpu_would_tell(
 
 def test_the_plan_of_a_finished_run(one_rank: Annotated, capsys: pytest.CaptureFixture[str]) -> None:
     before = files_below(one_rank.output)
-    assert main([str(one_rank.job_file), "--plan"]) == 0
+    assert main([*one_rank.arguments, "--plan"]) == 0
     assert f"{len(parts(one_rank.output))}, of which 0 are to do" in capsys.readouterr().out
     assert files_below(one_rank.output) == before
 

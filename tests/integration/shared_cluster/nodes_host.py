@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes for tests, in a process of its own: `python -m tests.integration.nodes_host`.
+"""A Ray cluster of several nodes for tests, in a process of its own: `python -m` with this module's name.
 
 Replies (JSON behind `REPLY`) with its address. Then answers lines of its input: "groups" with the states of
 placement groups that are not removed; "kill shard" kills the node that holds the first shard group, "kill other" a

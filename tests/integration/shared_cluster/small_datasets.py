@@ -5,7 +5,7 @@ import sys
 import pipeline.driver.dataset
 from jobs.annotate.command import main
 
-NUM_FRAGMENTS = 17
+NUM_FRAGMENTS = 25
 
 if __name__ == "__main__":
     pipeline.driver.dataset.MAX_FRAGMENTS_AT_ONCE = NUM_FRAGMENTS

@@ -19,7 +19,7 @@ from pipeline.replica.placement import RankResources
 from pipeline.replica.rank import Rank
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
-from tests.integration.faulty_ranks import Faults, faulty_replica
+from tests.integration.ray_here.faulty_ranks import Faults, faulty_replica
 from tests.pipeline_in_process import Encoded, annotate_in_process, compute_head_columns, encode_in_process
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
@@ -86,17 +86,23 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     table = pa.table({"text": TEXTS})
     encoded = encode_in_process(directory, table, HEADS, model)
     expected, _ = annotate_in_process(directory, table, HEADS, model, token_budget=TOKEN_BUDGET)
-    ray.init(address="local", num_cpus=3, include_dashboard=False, log_to_driver=False)
     placement = placement_group([{"CPU": 1}] * 2, strategy="STRICT_PACK")
     yield Bench(encoded, expected, placement, rare_token(encoded))
     remove_placement_group(placement)
-    ray.shutdown()
 
 
-@pytest.fixture(params=[(), ("cpu",)], ids=["batches run", "batches are launched"])
+RUN, LAUNCHED = "batches run", "batches are launched"
+
+
+@pytest.fixture
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """How ranks are given batches: as on a CPU, or as on a GPU."""
-    monkeypatch.setattr(shard_group, "ASYNCHRONOUS_DEVICES", request.param)
+    monkeypatch.setattr(shard_group, "ASYNCHRONOUS_DEVICES", () if request.param == RUN else ("cpu",))
+
+
+def slow(*values: Any) -> Any:
+    """Values of parameters that `make test-slow` alone tries."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def rare_token(encoded: Encoded) -> int:
@@ -127,7 +133,9 @@ def numbers(value: Any) -> list[float]:
 
 
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize(
+    ("way", "size"), [(RUN, 2), slow(RUN, 1), slow(LAUNCHED, 1), slow(LAUNCHED, 2)], indirect=["way"]
+)
 def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, bench: Bench) -> None:
     found = bench.annotate(Faults(deadly=bench.rare_id), size)
     assert_equal(found, bench, without=POISON_ROW)
@@ -139,6 +147,7 @@ def test_a_row_that_kills_its_ranks_is_found_and_the_others_are_done(size: int, 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("way", [RUN, LAUNCHED], indirect=True)
 def test_a_row_that_raises_an_error_each_time_is_found_and_its_text_is_not_told(bench: Bench) -> None:
     found = bench.annotate(Faults(failing=bench.rare_id))
     assert_equal(found, bench, without=POISON_ROW)
@@ -146,8 +155,22 @@ def test_a_row_that_raises_an_error_each_time_is_found_and_its_text_is_not_told(
     assert "the text of a row" not in " ".join([*found.problems.values(), *bench.notes])
 
 
+# The rank whose memory is too small, and which the other one waits for.
+BOTH, ONE = None, 1
+
+
 @pytest.mark.usefixtures("way")
-@pytest.mark.parametrize("only_rank", [None, 1], ids=["both", "one, which the other waits for"])
+@pytest.mark.parametrize(
+    ("way", "only_rank"),
+    [(RUN, BOTH), (LAUNCHED, ONE), slow(RUN, ONE), slow(LAUNCHED, BOTH)],
+    ids=[
+        "run-both",
+        "launched-one, which the other waits for",
+        "run-one, which the other waits for",
+        "launched-both",
+    ],
+    indirect=["way"],
+)
 def test_batches_that_do_not_fit_are_halved(only_rank: int | None, bench: Bench) -> None:
     found = bench.annotate(Faults(memory=100, only_rank=only_rank))
     assert_equal(found, bench)
@@ -167,6 +190,7 @@ def test_a_sequence_that_does_not_fit_alone_is_an_error_of_its_row(bench: Bench)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("way")
+@pytest.mark.parametrize("way", [RUN, LAUNCHED], indirect=True)
 def test_a_rank_that_is_stopped_is_found_by_the_others(bench: Bench, tmp_path: Path) -> None:
     stopped = tmp_path / "stopped"
     stopped.touch()

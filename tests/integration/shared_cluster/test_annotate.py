@@ -14,10 +14,11 @@ from jobs.annotate.command import main
 from jobs.annotate.exit_report import how_to_read
 from pipeline.config.job import load_job_config
 from pipeline.input.planning import plan_fragments
-from tests.integration.conftest import Annotated, Workbench, forbid_ray
+from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import GENRES, LABELS, NUM_LONG_ROWS, PROBLEMS, SCHEMA, Corpus
-from tests.integration.oracle_rows import MAX_NUM_TOKENS, Oracle, Values
 from tests.integration.runs import parts, rows_of
+from tests.integration.shared_cluster.conftest import Annotated, Workbench
+from tests.integration.shared_cluster.oracle_rows import MAX_NUM_TOKENS, Oracle, Values
 
 TOLERANCE = 1e-4
 SCORES = [("logits", pa.list_(pa.float32()))]
@@ -37,7 +38,7 @@ OUTPUT_SCHEMA = pa.schema(
 HEADS = ["topic", "genres", "vector", "pooled", "loss"]
 
 
-RUNS = ["on_this_machine", "one_rank", "two_ranks", pytest.param("four_ranks", marks=pytest.mark.slow), "routed"]
+RUNS = ["one_rank", "two_ranks", pytest.param("four_ranks", marks=pytest.mark.slow)]
 
 
 @pytest.fixture(params=RUNS)
@@ -55,7 +56,7 @@ def asked(run: Annotated, row: dict[str, Any]) -> list[str]:
 
 
 def is_routed(run: Annotated) -> bool:
-    return run.output.name == "routed-out"
+    return run.output.name == "two-ranks-out"
 
 
 def rows_in_and_out(run: Annotated, corpus: Corpus) -> Iterator[tuple[str, int, dict[str, Any], dict[str, Any]]]:
@@ -169,10 +170,6 @@ def test_rows_tell_their_length_before_they_were_cut(one_rank: Annotated, corpus
     assert num_cut == NUM_LONG_ROWS
 
 
-def test_two_fresh_runs_give_the_same_bytes(one_rank: Annotated, on_this_machine: Annotated) -> None:
-    assert parts(one_rank.output) == parts(on_this_machine.output)
-
-
 def test_a_run_says_what_it_has_done(run: Annotated, corpus: Corpus) -> None:
     num_parts = len(parts(run.output))
     assert run.finished.stdout.startswith(f"done: {corpus.num_rows} rows in {num_parts} parts in {run.output}, ")
@@ -183,9 +180,7 @@ def test_a_run_says_what_it_has_done(run: Annotated, corpus: Corpus) -> None:
     assert not list(run.output.glob("_incomplete/*"))
 
 
-def test_nothing_of_a_run_is_left_on_the_cluster(
-    one_rank: Annotated, two_ranks: Annotated, routed: Annotated, workbench: Workbench
-) -> None:
+def test_nothing_of_a_run_is_left_on_the_cluster(two_ranks: Annotated, workbench: Workbench) -> None:
     workbench.cluster.wait_until_free()
 
 
@@ -194,7 +189,7 @@ def test_a_second_run_has_nothing_to_do(
 ) -> None:
     forbid_ray(monkeypatch)
     before = parts(run.output)
-    assert main([str(run.job_file), *(f"--set={override}" for override in run.overrides)]) == 0
+    assert main(run.arguments) == 0
     assert capsys.readouterr().out.splitlines() == [
         f"nothing to do: all {len(before)} fragments are in {run.output}",
         how_to_read(str(run.output)),

@@ -1,6 +1,7 @@
 """Fragments through a real Ray dataset: what is read is what is written, one block a fragment."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,12 +31,11 @@ LOCAL = fs.LocalFileSystem()
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False)
+@pytest.fixture(scope="module", autouse=True)
+def no_progress_bars() -> Iterator[None]:
     DataContext.get_current().enable_progress_bars = False
     yield
-    ray.shutdown()
+    DataContext.get_current().enable_progress_bars = True
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,6 @@ def part_bytes(output: Path) -> dict[str, bytes]:
     return {str(p.relative_to(output)): p.read_bytes() for p in output.rglob("*.parquet")}
 
 
-@pytest.mark.usefixtures("cluster")
 def test_a_block_is_a_fragment_all_the_way(plan: Plan) -> None:
     dataset = read_fragments(plan.fragments, plan.read_schema, plan.filesystem)
     dataset = dataset.map_batches(lambda table: table, batch_size=None, batch_format="pyarrow")
@@ -112,19 +111,24 @@ def test_a_block_is_a_fragment_all_the_way(plan: Plan) -> None:
     assert sum(block.num_rows for block in blocks) == plan.num_rows
 
 
-@pytest.mark.usefixtures("cluster")
-def test_every_row_comes_out_in_place(plan: Plan, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def output(plan: Plan, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run."""
+    output = tmp_path_factory.mktemp("out")
     # Ray splits blocks over this size, unless told otherwise.
     context = DataContext.get_current()
     usual, context.target_max_block_size = context.target_max_block_size, 2000
     try:
-        run(plan, tmp_path)
+        run(plan, output)
     finally:
         context.target_max_block_size = usual
+    return output
 
-    assert sorted(part_bytes(tmp_path)) == sorted(f.part_path for f in plan.fragments)
+
+def test_every_row_comes_out_in_place(plan: Plan, output: Path) -> None:
+    assert sorted(part_bytes(output)) == sorted(f.part_path for f in plan.fragments)
     for fragment in plan.fragments:
-        part = pq.read_table(tmp_path / fragment.part_path)
+        part = pq.read_table(output / fragment.part_path)
         source = pq.read_table(fragment.path)[fragment.first_row :][: fragment.num_rows]
         for field in plan.carried_schema:
             expected = source[field.name].cast(pa.string()) if field.name == "view" else source[field.name]
@@ -133,27 +137,24 @@ def test_every_row_comes_out_in_place(plan: Plan, tmp_path: Path) -> None:
         lengths = [len(text) for text in source["text"].to_pylist()]
         assert part["half"].to_pylist() == [length / 2 for length in lengths]
         assert part.column_names[-4:] == ["num_tokens", "num_windows", "error", "half"]
-    assert ds.dataset(tmp_path, format="parquet").count_rows() == plan.num_rows
-    assert not list((tmp_path / "_incomplete").glob("*"))
+    assert ds.dataset(output, format="parquet").count_rows() == plan.num_rows
+    assert not list((output / "_incomplete").glob("*"))
 
-    inventory = Inventory(OutputFolder(LOCAL, str(tmp_path)), plan.fragments)
+    inventory = Inventory(OutputFolder(LOCAL, str(output)), plan.fragments)
     assert inventory.is_done.all()
-    table = ds.dataset(tmp_path, format="parquet").to_table()
+    table = ds.dataset(output, format="parquet").to_table()
     assert inventory.num_tokens.sum() == sum(table["num_tokens"].to_pylist())
     assert inventory.num_errors.sum() == table["error"].to_pylist().count("odd")
-    assert ray.data.read_parquet(str(tmp_path)).count() == plan.num_rows
+    assert ray.data.read_parquet(str(output)).count() == plan.num_rows
 
 
-@pytest.mark.usefixtures("cluster")
-def test_a_second_run_writes_the_same_bytes(plan: Plan, tmp_path: Path) -> None:
-    run(plan, tmp_path)
-    first = part_bytes(tmp_path)
-    os.unlink(tmp_path / plan.fragments[3].part_path)
-    run(plan, tmp_path)
-    assert part_bytes(tmp_path) == first
+def test_a_second_run_writes_the_same_bytes(plan: Plan, output: Path, tmp_path: Path) -> None:
+    second = shutil.copytree(output, tmp_path / "second")
+    os.unlink(second / plan.fragments[3].part_path)
+    run(plan, second)
+    assert part_bytes(second) == part_bytes(output)
 
 
-@pytest.mark.usefixtures("cluster")
 def test_a_block_that_is_not_whole_is_refused_and_not_written(plan: Plan, tmp_path: Path) -> None:
     with pytest.raises(Exception, match="not rows 0 to 49 of the fragment") as caught:
         run(plan, tmp_path, RowDropper)

@@ -1,19 +1,10 @@
 """The task that looks at a GPU's memory, on a cluster that says it has one."""
 
-from collections.abc import Iterator
-
 import pytest
 import ray
 
 from pipeline.errors import ConfigError
 from pipeline.replica.token_budget import free_bytes_on_cluster
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    ray.init(address="local", num_cpus=1, num_gpus=1, include_dashboard=False, log_to_driver=False)
-    yield
-    ray.shutdown()
 
 
 def test_memory_is_asked_for_where_the_gpu_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,30 +1,33 @@
 """Processes are killed in the middle of a run: nothing is lost, nothing is done twice, nothing is left behind."""
 
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jobs.annotate.command import main
-from tests.integration.conftest import Annotated, Workbench, forbid_ray
+from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus
 from tests.integration.processes import Process, wait_for
 from tests.integration.runs import Run, parts, started
+from tests.integration.shared_cluster.conftest import TWO_RANKS, Annotated, Workbench
 
 LEADER = "ray::MapWorker(MapBatches(Annotator))"
 RANK = "ray::Rank"
 # Parts that are to be there before anything is killed: the run is well under way, and far from its end.
 NUM_PARTS = 4
 START_TIMEOUT_S = 120.0
-TWO_RANKS = {"tensor_parallel_size": 2}
+END_TIMEOUT_S = 30.0
 
 
 @pytest.fixture
 def disturbed(workbench: Workbench, request: pytest.FixtureRequest) -> Iterator[tuple[Run, Path]]:
     """A run like `two_ranks`, under way; and where it writes."""
     name = request.node.name
-    job_file = workbench.job(name, model=TWO_RANKS)
+    job_file = workbench.job(name, **TWO_RANKS)
     options = ["--address", workbench.cluster.address]
     with started(job_file, *options, logs=workbench.root / f"{name}-logs") as run:
         wait_until_under_way(run, workbench.output(name))
@@ -84,7 +87,13 @@ def ranks_beside(known: list[Process], workbench: Workbench) -> list[Process]:
     return [rank for rank in workbench.cluster.actors(RANK) if rank not in known]
 
 
-def test_a_killed_run_goes_on_where_it_was_and_a_file_that_cannot_be_read_does_not_stop_it(
+SLOW_SIGNALS = (signal.SIGINT, signal.SIGKILL)
+SIGNALS = [signal.SIGTERM, *(pytest.param(number, marks=pytest.mark.slow) for number in SLOW_SIGNALS)]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_run_that_is_ended_goes_on_where_it_was_and_a_file_that_cannot_be_read_does_not_stop_it(
+    number: signal.Signals,
     one_rank: Annotated,
     workbench: Workbench,
     corpus: Corpus,
@@ -97,25 +106,41 @@ def test_a_killed_run_goes_on_where_it_was_and_a_file_that_cannot_be_read_does_n
     garbage.write_bytes(b"PAR1" + bytes(100))
     job_file = workbench.job("resumed", input={"path": str(inputs)}, output={"path": str(output)})
     options = ["--address", workbench.cluster.address]
+    expected = parts(one_rank.output)
     with started(job_file, *options, logs=tmp_path / "first") as run:
         wait_until_under_way(run, output)
-        run.process.kill()
-        assert run.finish().code == -9
+        end(run, number)
     workbench.cluster.wait_until_free()
     done = {path: path.stat().st_mtime_ns for path in output.glob("_manifest/parts/**/*.json")}
-    assert NUM_PARTS <= len(done) < len(parts(one_rank.output))
+    assert NUM_PARTS <= len(done) < len(expected)
+    found = parts(output)
+    assert found == {path: expected[path] for path in found}
 
     with started(job_file, *options, logs=tmp_path / "second") as run:
         finished = run.finish()
     assert finished.code == 3, finished
     assert f"; {len(done)} fragments were done before" in finished.stdout
     assert f"not read: {garbage}: " in finished.stderr
-    assert parts(output) == parts(one_rank.output)
+    assert parts(output) == expected
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert not list(output.glob("_incomplete/*"))
 
     forbid_ray(monkeypatch)
     assert main([str(job_file)]) == 3
     out, err = capsys.readouterr()
-    assert out.startswith(f"nothing to do: all {len(parts(output))} fragments are in {output}")
+    assert out.startswith(f"nothing to do: all {len(expected)} fragments are in {output}")
     assert err.startswith(f"not read: {garbage}: ")
+
+
+def end(run: Run, number: signal.Signals) -> None:
+    """Send a signal, and see that the run ends in order, if it can."""
+    sent = time.monotonic()
+    run.process.send_signal(number)
+    finished = run.finish()
+    if number == signal.SIGKILL:
+        assert finished.code == -number
+        return
+    assert finished.code == 130, finished
+    assert time.monotonic() - sent < END_TIMEOUT_S
+    assert "interrupted: run the same command again to go on from here" in finished.stderr
+    assert "Traceback" not in finished.stderr

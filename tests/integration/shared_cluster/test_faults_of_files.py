@@ -11,11 +11,11 @@ import pytest
 
 from pipeline.failures import FragmentFailure
 from pipeline.output.output_folder import FAILED
-from tests.integration.conftest import Annotated, Workbench
 from tests.integration.corpus import Corpus
 from tests.integration.processes import wait_for
 from tests.integration.runs import Run, parts, started
-from tests.integration.test_faults import num_finished, wait_until_under_way
+from tests.integration.shared_cluster.conftest import Annotated, Workbench
+from tests.integration.shared_cluster.test_faults import num_finished, wait_until_under_way
 
 WHOLE = "news/2024/a.parquet"
 DAMAGED, DELETED, REPLACED, CUT = (f"web/{name}.parquet" for name in ("damaged", "deleted", "replaced", "cut"))

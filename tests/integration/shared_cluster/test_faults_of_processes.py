@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,42 +14,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.conftest import Annotated, Workbench
-from tests.integration.deadly_encoding import DEADLY
-from tests.integration.nodes_host import REPLY
-from tests.integration.processes import Process, descendants, wait_for
+from tests.integration.processes import Process, descendants, environment, wait_for
 from tests.integration.runs import ROOT, Run, parts, rows_of, started
-from tests.integration.test_faults import LEADER, RANK, TWO_RANKS, wait_until_under_way
+from tests.integration.shared_cluster.conftest import TWO_RANKS, Annotated, Workbench
+from tests.integration.shared_cluster.deadly_encoding import DEADLY
+from tests.integration.shared_cluster.nodes_host import REPLY
+from tests.integration.shared_cluster.test_faults import LEADER, RANK, wait_until_under_way
 
 TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
-END_TIMEOUT_S = 30.0
 
 
 @contextmanager
 def under_way(workbench: Workbench, name: str, **changes: object) -> Iterator[tuple[Run, Path]]:
     """A run that has written a few parts; and where it writes."""
-    job_file = workbench.job(name, model=TWO_RANKS | changes)
+    job_file = workbench.job(name, model=TWO_RANKS["model"] | changes, input=TWO_RANKS["input"])
     options = ["--address", workbench.cluster.address]
     with started(job_file, *options, logs=workbench.root / f"{name}-logs") as run:
         wait_until_under_way(run, workbench.output(name))
         yield run, workbench.output(name)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_run_that_is_told_to_end_does_so_in_order(
-    number: signal.Signals, two_ranks: Annotated, workbench: Workbench
-) -> None:
-    with under_way(workbench, f"told-{number.name}") as (run, output):
-        sent = time.monotonic()
-        run.process.send_signal(number)
-        finished = run.finish()
-        assert finished.code == 130, finished
-        assert time.monotonic() - sent < END_TIMEOUT_S
-        assert "interrupted: run the same command again to go on from here" in finished.stderr
-        assert "Traceback" not in finished.stderr
-        found, expected = parts(output), parts(two_ranks.output)
-        assert found == {path: expected[path] for path in found}
-    workbench.cluster.wait_until_free()
 
 
 @pytest.mark.slow
@@ -83,7 +64,7 @@ def test_the_death_of_workers_changes_nothing(
     title: str, two_ranks: Annotated, workbench: Workbench, tmp_path: Path
 ) -> None:
     name = f"dead-{title[5:9]}"
-    job_file, output = workbench.job(name, model=TWO_RANKS), workbench.output(name)
+    job_file, output = workbench.job(name, **TWO_RANKS), workbench.output(name)
     # From the start, since everything is read long before the last part is written.
     with started(job_file, "--address", workbench.cluster.address, logs=tmp_path) as run:
         killed: set[Process] = set()
@@ -118,7 +99,7 @@ def test_a_row_that_kills_the_tokenizer_is_found_and_the_others_are_done(
     )
     pq.write_table(poison, tmp_path / "poison.parquet")
     changes = {"input": {"path": str(tmp_path / "poison.parquet")}}
-    program = ("-m", "tests.integration.deadly_encoding")
+    program = ("-m", "tests.integration.shared_cluster.deadly_encoding")
     killed = workbench.run("deadly", program=program, **changes)
     assert killed.finished.code == 0, killed.finished
     found = rows_of(killed.output, "poison").to_pylist()
@@ -138,7 +119,7 @@ def test_a_fragment_that_kills_its_reader_each_time_is_recorded_and_can_be_done_
         pq.write_table(workbench.corpus.files[name].slice(0, 4), tmp_path / f"{stem}.parquet")
     changes = {"input": {"path": str(tmp_path)}}
     expected = parts(workbench.run("read", **changes).output)
-    program = ("-m", "tests.integration.deadly_reading")
+    program = ("-m", "tests.integration.shared_cluster.deadly_reading")
     killed = workbench.run("deadly-read", program=program, **changes)
     assert killed.finished.code == 3, killed.finished
     assert "failed: deadly.parquet: rows 0 to 3 (read): the process died 3 times" in killed.finished.stderr
@@ -173,12 +154,11 @@ class Nodes:
 
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     # As the runs that join it, which would else refuse what it asks them.
-    environment["RAY_AUTH_MODE"] = "token"
-    command = [sys.executable, "-m", "tests.integration.nodes_host"]
+    settings = {"RAY_AUTH_MODE": "token"}
+    command = [sys.executable, "-m", "tests.integration.shared_cluster.nodes_host"]
     process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment(**settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         yield Nodes(process)
@@ -199,7 +179,7 @@ def test_the_loss_of_a_node_changes_nothing(
     which: str, two_ranks: Annotated, workbench: Workbench, nodes: Nodes, tmp_path: Path
 ) -> None:
     name = f"lost-{which}"
-    job_file, output = workbench.job(name, model=TWO_RANKS), workbench.output(name)
+    job_file, output = workbench.job(name, **TWO_RANKS), workbench.output(name)
     with started(job_file, "--address", nodes.address, logs=tmp_path) as run:
         wait_until_under_way(run, output)
         assert nodes.ask(f"kill {which}") == 2

@@ -24,5 +24,6 @@ def read_or_die(fragment: Fragment, *arguments: Any) -> pa.Table:
 
 if __name__ == "__main__":
     # As workers import it, and not as __main__.
-    pipeline.stages.read.read_fragment = import_module("tests.integration.deadly_reading").read_or_die
+    module = import_module("tests.integration.shared_cluster.deadly_reading")
+    pipeline.stages.read.read_fragment = module.read_or_die
     sys.exit(main())
