@@ -177,7 +177,9 @@ def _load(model_file: Path) -> spm.SentencePieceProcessor:
         raise FileNotFoundError(f"{model_file}: no such file; expected the sentencepiece model of the checkpoint")
     try:
         processor = spm.SentencePieceProcessor(model_file=str(model_file))
-    except RuntimeError as error:
+        # Pieces that are not UTF-8 raise here.
+        processor.id_to_piece(list(range(len(processor))))
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{model_file}: not a sentencepiece model ({model_file.stat().st_size} bytes); "
             "a Git LFS pointer or a broken download looks like this, fetch the file again"

@@ -13,6 +13,8 @@ from pipeline.config.overrides import Override, source_of
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
+_MAX_PROBLEMS = 20
+_MAX_SHOWN_CHARS = 200
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "table"}
 
 
@@ -31,7 +33,8 @@ def config_error(
     lines = list(problems)
     if len(lines) == 1:
         return ConfigError(f"{file}: {lines[0]}")
-    return ConfigError("\n  ".join([f"{file}: {len(lines)} problems", *lines]))
+    more = [f"and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
+    return ConfigError("\n  ".join([f"{file}: {len(lines)} problems", *lines[:_MAX_PROBLEMS], *more]))
 
 
 def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseModel]) -> Iterable[tuple[str, str]]:
@@ -39,7 +42,7 @@ def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseMod
     loc = details["loc"]
     if not loc:
         return [("", line) for line in str(details["ctx"]["error"]).split("\n")]
-    if loc[-1] == "[key]":
+    if loc[0] == "heads" and loc[2:] == ("[key]",):
         reason = details["ctx"]["error"]
         return [(f"heads.{loc[1]}", f"the name of a head {reason}; rename the head")]
     if loc[0] == "heads" and len(loc) == 3 and details["type"] == "value_error":
@@ -104,4 +107,5 @@ def _shown(value: object) -> str:
     name = _TYPE_NAMES.get(type(value), type(value).__name__)
     if isinstance(value, dict):
         return "a table"
-    return f"{json.dumps(value, default=str, ensure_ascii=False)} ({name})"
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return f"{text[:_MAX_SHOWN_CHARS]}{'…' * (len(text) > _MAX_SHOWN_CHARS)} ({name})"

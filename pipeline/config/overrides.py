@@ -77,6 +77,10 @@ def _toml_value(override: Override) -> object:
     """The text parsed as a TOML value, or the text itself."""
     try:
         parsed = tomllib.loads(f"value = {override.text}")
+    except RecursionError:
+        raise ConfigError(
+            f"--set {override.key}: found a value that is nested too deeply, expected a TOML value"
+        ) from None
     except ValueError as error:
         if override.text.startswith(("[", "{", '"', "'")):
             reason = str(error).partition(" (at ")[0]
@@ -106,7 +110,8 @@ def _key_names(key: str) -> list[str]:
     """The parts of a dotted TOML key; empty if it is invalid."""
     try:
         table: Any = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError:
+    # Of TOML, of integers with too many digits, and of arrays in arrays.
+    except (ValueError, RecursionError):
         return []
     names = []
     while isinstance(table, dict):

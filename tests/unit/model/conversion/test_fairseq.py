@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.errors import CheckpointError
 from model.conversion.fairseq import FairseqCheckpoint
 from tests.fairseq_checkpoints import fairseq_tensors
 

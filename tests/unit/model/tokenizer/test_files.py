@@ -88,7 +88,7 @@ def test_added_tokens_are_refused(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "not valid JSON"), ("[]", "holds a list, expected an object")]
+    ("content", "message"), [("{", "not valid JSON"), ("[]", "must hold a JSON object, found list")]
 )
 def test_a_broken_configuration_is_refused(directory: Path, content: str, message: str) -> None:
     (directory / "tokenizer_config.json").write_text(content, encoding="utf-8")
