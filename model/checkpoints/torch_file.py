@@ -10,6 +10,8 @@ from torch import Tensor
 
 from model.checkpoints.errors import CheckpointError
 
+_ZIP_MAGIC = b"PK\x03\x04"
+
 
 def load_pickle(path: Path) -> Any:
     """Load a file of `torch.save`; tensors are mapped, not read.
@@ -19,7 +21,7 @@ def load_pickle(path: Path) -> Any:
     refuse_compressed_archive(path)
     try:
         # Files of torch < 1.6 are not zip archives and cannot be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive(path))
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} is not a plain file of tensors: it is damaged, or wants to run code, which is refused; "
@@ -38,7 +40,7 @@ def refuse_compressed_archive(path: Path) -> None:
     Raises CheckpointError: a member is compressed or overlaps another, two have one name, or the directory of the
         archive is damaged.
     """
-    if not zipfile.is_zipfile(path):
+    if not is_archive(path):
         return
     try:
         with zipfile.ZipFile(path) as archive:
@@ -57,6 +59,12 @@ def refuse_compressed_archive(path: Path) -> None:
             f"{path} has {len(members)} members with {num_bytes} bytes, expected distinct ones with at most the "
             f"file's {path.stat().st_size}; download it again"
         )
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file begins as a zip archive, by which torch tells its two formats apart."""
+    with path.open("rb") as file:
+        return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
 
 
 def named_tensors(path: Path, state: Any) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from model.checkpoints.errors import CheckpointError
-from model.checkpoints.torch_file import load_pickle, refuse_compressed_archive, unreadable
+from model.checkpoints.torch_file import is_archive, load_pickle, refuse_compressed_archive, unreadable
 
 # The classes of the training configuration.
 _CONFIGURATION = re.compile(r"^(?:argparse\.Namespace$|omegaconf\.|fairseq\.)")
@@ -50,7 +50,7 @@ def load_fairseq_file(path: Path) -> Any:
 
 def _pickled_classes(path: Path) -> Iterator[str]:
     """Full names of the classes and functions that a pickle refers to, without running it."""
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith("/data.pkl"):
