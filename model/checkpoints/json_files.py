@@ -13,13 +13,15 @@ MAX_BYTES = 2**27
 # Released files have at most 5 levels. Deeper ones cannot be copied or written, which recurses.
 MAX_DEPTH = 50
 
+_MAX_SHOWN_CHARS = 150
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
 def shown(value: object) -> str:
     """The `repr` of a value of a file for a message, shortened."""
-    return _SHORT.repr(value)
+    text = _SHORT.repr(value)
+    return f"{text[:_MAX_SHOWN_CHARS]}…" if len(text) > _MAX_SHOWN_CHARS else text
 
 
 def read_json_object(path: Path, *, has_unique_keys: bool = False) -> dict[str, Any]:

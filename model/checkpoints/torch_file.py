@@ -62,9 +62,15 @@ def refuse_compressed_archive(path: Path) -> None:
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a file begins as a zip archive, by which torch tells its two formats apart."""
-    with path.open("rb") as file:
-        return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+    """Whether a file begins as a zip archive, by which torch tells its two formats apart.
+
+    Raises CheckpointError: it cannot be opened.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC
+    except OSError as error:
+        raise CheckpointError(unreadable(path, error)) from error
 
 
 def named_tensors(path: Path, state: Any) -> dict[str, Tensor]:
