@@ -265,3 +265,15 @@ def test_pieces_that_are_not_text_are_refused(directory: Path) -> None:
     path.write_bytes(content[:at] + b"\xd0\xd0" + content[at + 2 :])
     with pytest.raises(ValueError, match=rf"^{path}: not a sentencepiece model"):
         XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+def test_a_normalizer_that_makes_no_text_is_refused_where_it_does(directory: Path) -> None:
+    path = directory / "sentencepiece.bpe.model"
+    content = path.read_bytes()
+    katakana = b"\0\xe3\x82\xa2\0"  # what the half-width letter becomes
+    assert content.count(katakana) == 1
+    path.write_bytes(content.replace(katakana, b"\0\xe3\x82\x28\0"))
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(directory)
+    tokenizer.encode_batch(["The river"], return_offsets=True)
+    with pytest.raises(ValueError, match=rf"^{path}: its normalizer makes text that is not UTF-8"):
+        tokenizer.encode_batch(["\uff71"], return_offsets=True)
