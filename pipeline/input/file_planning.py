@@ -22,7 +22,7 @@ SILENCE_S = RETRY_FOR_S + 60
 """How long a child may begin and end no file: longer than it retries requests."""
 SHORT_SILENCE_S = 10.0
 """The same once a file has been found that a child does not come back from."""
-_NUM_AT_ONCE = 4096
+_NUM_AT_ONCE, _CHUNK_SIZE = 4096, 16
 _MAX_SHOWN = 2000
 _COMMAND = "from pipeline.input.planner_process import main; main()"
 
@@ -90,7 +90,7 @@ class _Child:
 
     def plan(self, entries: list[Entry], outcomes: dict[int, Outcome], silence_s: float) -> set[int]:
         """Add the outcomes of entries; if there is none for some, returns the numbers of those that were begun."""
-        self._send(entries)
+        self._send([entries[begin : begin + _CHUNK_SIZE] for begin in range(0, len(entries), _CHUNK_SIZE)])
         begun: set[int] = set()
         num_left = len(entries)
         while num_left:
@@ -105,14 +105,12 @@ class _Child:
             self._has_begun = True
             if isinstance(reply, FileColumns):
                 self._planner.file_columns[reply.digest] = reply
-                continue
-            number, outcome = reply
-            if outcome is None:
-                begun.add(number)
+            elif isinstance(reply, list):
+                begun.update(reply)
             else:
-                begun.discard(number)
-                outcomes[number] = outcome
-                num_left -= 1
+                begun -= reply.keys()
+                outcomes |= reply
+                num_left -= len(reply)
         if num_left and not self._has_begun:
             self._refuse_start()
         return begun
@@ -125,7 +123,7 @@ class _Child:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return f"damaged footer: the process that read it died ({how}); restore the file"
 
-    def _send(self, message: Planner | list[Entry]) -> None:
+    def _send(self, message: Planner | list[list[Entry]]) -> None:
         assert self._process.stdin is not None
         # If it has died, the replies show that.
         with suppress(BrokenPipeError):

@@ -1,8 +1,7 @@
 """The process that plans files: it reads entries from one pipe and writes plans to another.
 
-Footers are read here, as a damaged one may end the process: Arrow aborts at some of them. A message back is the
-number of a file that has begun, or of one that has ended, with its plan or the reason why there is none, or the
-columns that plans from then on refer to.
+Footers are read here, as a damaged one may end the process: Arrow aborts at some of them. A message back says
+which files are begun, or has their plans or the reasons why there are none, or the columns that plans refer to.
 """
 
 import os
@@ -32,8 +31,8 @@ class Entry(NamedTuple):
 
 Outcome = FilePlan | str
 """The plan of a file, or why there is none."""
-Message = FileColumns | tuple[int, Outcome | None]
-"""What a planning process sends."""
+Message = FileColumns | list[int] | dict[int, Outcome]
+"""What a planning process sends: columns, the numbers of files that it begins, or their outcomes."""
 
 
 def plan_or_reason(planner: Planner, entry: Entry, has_given_up: Event) -> Outcome:
@@ -52,29 +51,30 @@ def plan_or_reason(planner: Planner, entry: Entry, has_given_up: Event) -> Outco
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
-    """Read a planner and lists of entries until the pipe ends, and write a pickle for each that begins or ends."""
+    """Read a planner and lists of chunks of files until the pipe ends; each chunk is planned by one thread."""
     planner: Planner = pickle.load(requests)
     has_given_up, lock = Event(), Lock()
     sent: set[bytes] = set()
 
-    def send(number: int, outcome: Outcome | None) -> None:
+    def send(*messages: Message) -> None:
         with lock:
-            if isinstance(outcome, FilePlan) and outcome.columns not in sent:
-                pickle.dump(planner.file_columns[outcome.columns], replies)
-                sent.add(outcome.columns)
-            pickle.dump((number, outcome), replies)
+            for message in messages:
+                pickle.dump(message, replies)
             replies.flush()
 
-    def plan(entry: Entry) -> None:
-        send(entry.number, None)
-        send(entry.number, plan_or_reason(planner, entry, has_given_up))
+    def plan(chunk: list[Entry]) -> None:
+        send([entry.number for entry in chunk])
+        outcomes = {entry.number: plan_or_reason(planner, entry, has_given_up) for entry in chunk}
+        columns = {outcome.columns for outcome in outcomes.values() if isinstance(outcome, FilePlan)} - sent
+        send(*(planner.file_columns[digest] for digest in columns), outcomes)
+        sent.update(columns)
 
     while True:
         try:
-            entries: list[Entry] = pickle.load(requests)
+            chunks: list[list[Entry]] = pickle.load(requests)
         except EOFError:
             return
-        call_in_threads(plan, entries)
+        call_in_threads(plan, chunks)
 
 
 def main() -> None:

@@ -19,9 +19,8 @@ import pytest
 
 from pipeline.errors import FragmentError, InputError
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.output.part_writer import conform, encode_part
-from tests.unit.pipeline.input_files import job
+from tests.unit.pipeline.input_files import job, read_fragment
 
 MIN, MAX = -(2**63), 2**63 - 1
 

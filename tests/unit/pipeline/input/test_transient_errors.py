@@ -11,9 +11,8 @@ import pytest
 from pipeline.input import file_listing, file_plans, reading
 from pipeline.input.file_plans import Planner
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.storage import retries, threads
-from tests.unit.pipeline.input_files import job, rows, write
+from tests.unit.pipeline.input_files import job, read_fragment, rows, write
 
 
 @pytest.fixture(autouse=True)
