@@ -14,6 +14,8 @@ from pipeline.input.thrift_compact import read_struct
 # rows to bytes is wrong by itself, but where there are so many, the pages must show them too.
 _MANY_ROWS = 2**16
 _MANY_ROWS_PER_BYTE = 8
+_TEXT, _FIXED = "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY"
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "INT64": 8, "INT96": 8, "FLOAT": 4, "DOUBLE": 8, _TEXT: 4}
 _DATA_PAGE, _DATA_PAGE_V2 = 5, 8  # of PageHeader
 _COMPRESSED_SIZE, _NUM_VALUES, _NUM_ROWS = 3, 1, 3  # of PageHeader, DataPageHeader, DataPageHeaderV2
 
@@ -22,8 +24,9 @@ _COMPRESSED_SIZE, _NUM_VALUES, _NUM_ROWS = 3, 1, 3  # of PageHeader, DataPageHea
 class ColumnChunk:
     """One leaf column in one row group.
 
-    `start` and `end` are its place in the file. `num_bytes` is uncompressed, but encoded: repeated texts count
-    once. `dictionary_offset` is the place of its dictionary if it holds texts or bytes that may be repeated.
+    `start` and `end` are its place in the file. `num_bytes` is uncompressed, but encoded: repeated values count
+    once. `fixed_bytes` is the decoded size without texts, but with their offsets, and `may_repeat` says whether
+    there are texts in a dictionary.
     """
 
     leaf: int
@@ -31,7 +34,8 @@ class ColumnChunk:
     start: int
     end: int
     num_bytes: int
-    dictionary_offset: int | None
+    fixed_bytes: int
+    may_repeat: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ def column_chunks(source: pa.NativeFile, footer: Footer, leaves: Sequence[int]) 
     page headers are read from `source`.
     """
     metadata = footer.metadata
+    widths = {leaf: _width(metadata.schema.column(leaf)) for leaf in leaves}
     groups = []
     for index in range(metadata.num_row_groups):
         group = metadata.row_group(index)
@@ -62,28 +67,40 @@ def column_chunks(source: pa.NativeFile, footer: Footer, leaves: Sequence[int]) 
                 f"damaged footer: row group {index} has {group.num_columns} columns and {group.num_rows} rows, "
                 f"expected {metadata.num_columns} columns"
             )
-        groups.append(ColumnChunks(group.num_rows, tuple(_chunk(group, leaf) for leaf in leaves)))
+        chunks = tuple(_chunk(group, leaf, widths[leaf]) for leaf in leaves)
+        groups.append(ColumnChunks(group.num_rows, chunks))
         _refuse_outside(groups[-1], index, footer)
     num_rows = sum(group.num_rows for group in groups)
     if num_rows != metadata.num_rows:
         raise UnreadableFileError(
             f"damaged footer: its row groups have {num_rows} rows, expected {metadata.num_rows} as the file"
         )
-    for index, chunks in enumerate(groups):
-        _refuse_missing_rows(source, chunks, index)
+    for index, read in enumerate(groups):
+        _refuse_missing_rows(source, read, index)
     return groups
 
 
-def _chunk(group: pq.RowGroupMetaData, leaf: int) -> ColumnChunk:
+def _width(column: pq.ColumnSchema) -> int:
+    """Bytes of a decoded value; of texts, those of its offset."""
+    return column.length if column.physical_type == _FIXED else _WIDTHS[column.physical_type]
+
+
+def _chunk(group: pq.RowGroupMetaData, leaf: int, width: int) -> ColumnChunk:
     column = group.column(leaf)
-    start, dictionary = column.data_page_offset, column.dictionary_page_offset
+    start, num_values = column.data_page_offset, column.num_values
     # As in Arrow: some writers give an offset of 0 where there is no dictionary.
-    if not column.has_dictionary_page or not dictionary or dictionary >= start:
-        dictionary = None
-    start = dictionary or start
-    end, num_bytes = start + column.total_compressed_size, column.total_uncompressed_size
-    is_text = column.physical_type == "BYTE_ARRAY"
-    return ColumnChunk(leaf, column.num_values, start, end, num_bytes, dictionary if is_text else None)
+    has_dictionary = column.has_dictionary_page and 0 < (column.dictionary_page_offset or 0) < start
+    if has_dictionary:
+        start = column.dictionary_page_offset
+    return ColumnChunk(
+        leaf,
+        num_values,
+        start,
+        start + column.total_compressed_size,
+        column.total_uncompressed_size,
+        num_values * width,
+        has_dictionary and column.physical_type == _TEXT,
+    )
 
 
 def _refuse_outside(group: ColumnChunks, index: int, footer: Footer) -> None:

@@ -1,8 +1,8 @@
 """Cut a file into fragments by the encoded size of its columns, or by the decoded size where that is far larger.
 
 The encoded size is in every footer, but a text that is repeated counts once in it: 2,048 rows of the same 5 MB are
-10 GB when they are read. Files are cut by the encoded size unless that makes a fragment of more than
-`TOLERANCE * max_bytes` decoded, so that most parts keep the names that they have always had.
+10 GB when they are read; so does a list of equal numbers. Files are cut by the encoded size unless that makes a
+fragment of more than `TOLERANCE * max_bytes` decoded, so that parts keep their names in all but such files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,12 @@ def cut_by_size(
 
 
 def _most_bytes(group: ColumnChunks, max_rows: int) -> float:
-    """An upper bound for repeated texts in `max_rows` rows: each of them is as long as its whole chunk."""
+    """An upper bound for `max_rows` rows: a repeated text is at most as long as its whole chunk."""
     share = min(1.0, max_rows / max(1, group.num_rows))
-    return share * sum(c.num_bytes * c.num_values for c in group.chunks if c.dictionary_offset is not None)
+    return share * sum(
+        max(chunk.fixed_bytes, chunk.num_bytes * (chunk.num_values if chunk.may_repeat else 1))
+        for chunk in group.chunks
+    )
 
 
 def _num_bytes(cut: Cut, groups: Sequence[RowGroup]) -> float:
@@ -57,14 +60,14 @@ def _decoded(source: pa.NativeFile, footer: Footer, groups: Sequence[ColumnChunk
         num_bytes = 0
         for chunk in group.chunks:
             texts: int | None = 0
-            if chunk.dictionary_offset is not None:
+            if chunk.may_repeat:
                 texts = _text_bytes(content[_COLUMNS][chunk.leaf])
             if texts is None:
                 if chunk.leaf not in means:
                     # One request a column: a file's row groups are alike.
                     means[chunk.leaf] = _mean_text_bytes(source, chunk)
                 texts = int(chunk.num_values * means[chunk.leaf])
-            num_bytes += max(chunk.num_bytes, texts)
+            num_bytes += max(chunk.num_bytes, chunk.fixed_bytes + texts)
         decoded.append(RowGroup(group.num_rows, num_bytes))
     return decoded
 
