@@ -18,7 +18,6 @@ from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output
@@ -26,7 +25,7 @@ from pipeline.output.run_output import RunOutput
 from pipeline.stages.blocks import with_keys
 from pipeline.stages.write import PartSink
 from pipeline.storage.locations import resolve_path
-from tests.unit.pipeline.input_files import job
+from tests.unit.pipeline.input_files import job, read_fragment
 
 CONTEXT = TaskContext(task_idx=0, op_name="Write")
 SCHEMA_OF_HEADS = {"half": pa.float32()}

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
