@@ -21,9 +21,6 @@ from model.configuration.validation import refuse_wrong_values
 
 MODEL_TYPE = "xlm-roberta-xl"
 
-# Keys of `config.json` that are attributes of the class and not of a configuration alone.
-_SETTABLE = frozenset(("attribute_map", "dtype", "is_composition", "model_type", "name_or_path", "num_labels"))
-
 Activation = Callable[[torch.Tensor], torch.Tensor]
 
 logger = logging.getLogger(__name__)
@@ -115,7 +112,7 @@ class XLMRobertaXLConfig:
         for key, default in INHERITED_DEFAULTS.items():
             if key not in vars(self):
                 setattr(self, key, copy.copy(default))
-        refuse_reserved_names(extra, type(self), _SETTABLE)
+        refuse_reserved_names(extra, type(self))
         for key, value in extra.items():
             if key not in ("model_type", *SECRETS):
                 setattr(self, key, value)
@@ -227,7 +224,7 @@ class XLMRobertaXLConfig:
                 f"model_type must be {MODEL_TYPE!r}, found {shown(model_type)}, another architecture; name a "
                 "checkpoint of XLM-RoBERTa-XL or XXL"
             )
-        refuse_reserved_names(config_dict, cls, _SETTABLE)
+        refuse_reserved_names(config_dict, cls)
         known = {"num_labels", "name_or_path", *vars(cls()), *config_dict}
         unused = {name: value for name, value in kwargs.items() if name not in known}
         if unused and not return_unused_kwargs:

@@ -68,16 +68,20 @@ class SafetensorsFile:
 
     @property
     def names(self) -> list[str]:
+        """Stored names, in the order of the file."""
         return list(self._file.keys())
 
     def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
         return self._file.get_slice(name).get_shape()
 
     def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor."""
         dtype: str = self._file.get_slice(name).get_dtype()
         return _DTYPE_NAMES.get(dtype, dtype)
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a slice of it, as a view of the file."""
         if self._num_read_bytes > MAX_MAPPED_BYTES:
             self._file, self._num_read_bytes = self._open(), 0
         stored = self._file.get_slice(name)
@@ -100,15 +104,19 @@ class PickledFile:
 
     @property
     def names(self) -> list[str]:
+        """Stored names, in the order of the file."""
         return list(self._tensors)
 
     def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
         return list(self._tensors[name].shape)
 
     def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor."""
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a slice of it, as a view of the file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)
 

@@ -83,7 +83,7 @@ def named_tensors(path: Path, state: Any) -> dict[str, Tensor]:
         raise CheckpointError(f"{path} must hold a dictionary of tensors, found something else")
     for name, tensor in state.items():
         if not isinstance(name, str):
-            raise CheckpointError(f"{path} must name its tensors by strings, found {str(name)[:80]!r}")
+            raise CheckpointError(f"{path} must name its tensors by strings, found {type(name).__name__}")
         is_plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and not tensor.is_quantized
         if not is_plain or tensor.nbytes > tensor.untyped_storage().nbytes():
             raise CheckpointError(

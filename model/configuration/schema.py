@@ -14,6 +14,7 @@ from model.checkpoints.json_files import shown
 MAX_WIDTH = 2**28
 MAX_COUNT = 2**10
 MAX_NUM_LABELS = 2**20
+_SETTABLE_PROPERTIES = ("dtype", "name_or_path", "num_labels")
 _MAX_NUMBER = 1e300
 _MAX_TOKEN_ID = 2**31 - 1
 
@@ -82,14 +83,12 @@ def refuse_wrong_types(values: Mapping[str, Any]) -> None:
             raise ValueError(f"config.{name} must be {field_type.expected}, found {shown(values[name])}")
 
 
-def refuse_reserved_names(names: Mapping[str, Any], config_class: type, settable: frozenset[str]) -> None:
-    """Raise ValueError for keys that would hide a method or computed property of the configuration.
-
-    Args:
-        settable: the properties that can be set, and class attributes that hold plain values.
-    """
+def refuse_reserved_names(names: Mapping[str, Any], config_class: type) -> None:
+    """Raise ValueError for keys that would hide a method or computed property of the configuration."""
     for name in names:
-        if name in settable:
-            continue
-        if name == "self" or hasattr(config_class, name):
+        attribute = getattr(config_class, name, None)
+        is_taken = (
+            callable(attribute) or isinstance(attribute, property) or name.startswith("__") or name == "self"
+        )
+        if is_taken and name not in _SETTABLE_PROPERTIES:
             raise ValueError(f"config.{name} is a method or computed value of the configuration; delete this key")

@@ -43,9 +43,8 @@ class SentencePieceEncoder:
         A damaged normalizer shows only in the texts that it is applied to; `encode` raises ValueError for it.
         """
         self._model_file = model_file
-        self._processor = _load(model_file)
-        num_pieces = len(self._processor)
-        pieces: list[str] = self._processor.id_to_piece(list(range(num_pieces)))
+        self._processor, pieces = _load(model_file)
+        num_pieces = len(pieces)
         self._piece_lengths = np.fromiter(map(len, pieces), np.int32, num_pieces)
         self.mask_id = num_pieces + FAIRSEQ_OFFSET
         self.vocab_size = self.mask_id + 1
@@ -181,13 +180,13 @@ def _chunks(texts: list[str]) -> Iterator[list[str]]:
         yield texts[begin:]
 
 
-def _load(model_file: Path) -> spm.SentencePieceProcessor:
+def _load(model_file: Path) -> tuple[spm.SentencePieceProcessor, list[str]]:
+    """The model, and its pieces, which are not UTF-8 in a damaged file."""
     if not model_file.is_file():
         raise FileNotFoundError(f"{model_file}: no such file; expected the sentencepiece model of the checkpoint")
     try:
         processor = spm.SentencePieceProcessor(model_file=str(model_file))
-        # Pieces that are not UTF-8 raise here.
-        processor.id_to_piece(list(range(len(processor))))
+        pieces = processor.id_to_piece(list(range(len(processor))))
     except (RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{model_file}: not a sentencepiece model ({model_file.stat().st_size} bytes); "
@@ -199,7 +198,7 @@ def _load(model_file: Path) -> spm.SentencePieceProcessor:
             f"{model_file}: <unk>, <s>, </s> have the sentencepiece ids {found}, expected "
             "(0, 1, 2) as in XLM-R's model; this is the model of another tokenizer"
         )
-    return processor
+    return processor, pieces
 
 
 def _check_texts(texts: Sequence[object]) -> None:

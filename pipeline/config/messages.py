@@ -13,7 +13,7 @@ from pipeline.config.overrides import Override, shortened, source_of
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
-_MAX_PROBLEMS = 20
+_MAX_PROBLEMS = 10
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "table"}
 
 

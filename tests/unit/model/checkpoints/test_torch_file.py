@@ -120,5 +120,5 @@ def test_views_of_a_storage_are_accepted(tmp_path: Path) -> None:
 
 def test_names_must_be_strings(tmp_path: Path) -> None:
     torch.save({1: torch.zeros(2)}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="must name its tensors by strings, found '1'"):
+    with pytest.raises(CheckpointError, match="must name its tensors by strings, found int"):
         PickledFile(tmp_path / "pytorch_model.bin")

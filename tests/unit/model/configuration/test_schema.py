@@ -102,3 +102,10 @@ def test_a_file_read_by_its_path_is_named_too(tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"hidden_size": true}')
     with pytest.raises(ValueError, match=rf"^{tmp_path}/c\.json: config\.hidden_size"):
         XLMRobertaXLConfig.from_json_file(tmp_path / "c.json")
+
+
+def test_options_of_a_derived_class_are_no_reserved_names() -> None:
+    class Derived(XLMRobertaXLConfig):
+        loss_weight = 1.0
+
+    assert Derived.from_dict({"loss_weight": 0.5}).loss_weight == 0.5

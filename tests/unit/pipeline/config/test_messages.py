@@ -231,4 +231,4 @@ def test_of_many_problems_the_first_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_job_config(path)
     first, *lines = str(caught.value).split("\n  ")
-    assert (first, len(lines), lines[-1]) == (f"{path}: 500 problems", 21, "and 480 more")
+    assert (first, len(lines), lines[-1]) == (f"{path}: 500 problems", 11, "and 490 more")
