@@ -20,6 +20,8 @@ from pipeline.storage.retries import RETRY_FOR_S
 
 SILENCE_S = RETRY_FOR_S + 60
 """How long a child may begin and end no file: longer than it retries requests."""
+START_S = 120.0
+"""Patience with a process that starts."""
 SHORT_SILENCE_S = 10.0
 """The same once a file has been found that a child does not come back from."""
 _NUM_AT_ONCE, _CHUNK_SIZE = 4096, 16
@@ -95,7 +97,7 @@ class _Child:
         num_left = len(entries)
         while num_left:
             try:
-                reply = self._replies.get(timeout=silence_s)
+                reply = self._replies.get(timeout=silence_s if self._has_begun else max(silence_s, START_S))
             except Empty:
                 self.is_silent = True
                 self._process.kill()
