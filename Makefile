@@ -10,7 +10,7 @@ PIP_FAILED := { if grep -q "No space left" $(VENV)/pip.log; \
     else echo "a download failed: pip could not get the packages (see $(VENV)/pip.log); run make again"; \
     fi >&2; exit 1; }
 
-.PHONY: demo test test-slow soak check format lock clean
+.PHONY: demo test test-slow soak soak-simulation soak-fuzz check format lock clean
 
 demo: $(READY)
 	@$(BIN)/python -m jobs.demo
@@ -26,6 +26,14 @@ test-slow: $(READY)
 # Kills random processes of one long job, 50 times or more.
 soak: $(READY)
 	$(BIN)/python -m pytest tests/soak.py -s
+
+# Kills, pauses and crashes of simulated drivers, 100,000 histories or as many as an hour has room for.
+soak-simulation: $(READY)
+	$(BIN)/python -m pytest tests/simulation/soak.py -s --timeout 7200
+
+# Up to 20,000 mutated files of every format, within an hour.
+soak-fuzz: $(READY)
+	$(BIN)/python -m pytest tests/fuzz/soak.py -s
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 
 from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
+from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
-from model.checkpoints.tensor_files import CheckpointError, StoredTensors
+from model.checkpoints.tensor_files import StoredTensors
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
@@ -115,6 +116,7 @@ def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig
 
 def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
     """Raise CheckpointError unless trunk and heads are complete, and every shape fits the configuration."""
+    refuse_other_layers(config, source.names)
     with torch.device("meta"):
         masked_lm = XLMRobertaXLForMaskedLM(config)
         classifier = XLMRobertaXLForSequenceClassification(config).classifier
@@ -123,7 +125,6 @@ def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
     if "classifier.out_proj.weight" in stored:
         modules.append((classifier, "classifier"))
     has_lm_head = any(name.startswith("lm_head.") for name in stored)
-    refuse_other_layers(config, source.names)
     missing = []
     for module, prefix in modules:
         refuse_misfit(config, shapes_of(module, prefix), source)

@@ -10,10 +10,13 @@ from typing import Any, Literal, Self, overload
 import torch
 
 from model.checkpoints.hub import CONFIG_FILE, HubOptions, split_hub_options
+from model.checkpoints.json_files import shown
 from model.checkpoints.loading_options import without_neutral_options
 from model.configuration.inherited import INHERITED_DEFAULTS, relabelled, without_defaults
-from model.configuration.json_form import SECRETS, find_config_file, read_config_file
-from model.configuration.parsing import as_dtype, parse_changes
+from model.configuration.json_form import SECRETS, errors_that_name, find_config_file, read_config_file
+from model.configuration.labels import as_id2label, as_label2id, as_num_labels, as_pruned_heads
+from model.configuration.parsing import as_dtype, one_dtype, parse_changes
+from model.configuration.schema import refuse_reserved_names
 from model.configuration.validation import refuse_wrong_values
 
 MODEL_TYPE = "xlm-roberta-xl"
@@ -103,14 +106,13 @@ class XLMRobertaXLConfig:
         self.torchscript = torchscript
         self.tie_word_embeddings = tie_word_embeddings
         self.chunk_size_feed_forward = chunk_size_feed_forward
-        self.pruned_heads = {int(i): list(heads) for i, heads in (pruned_heads or {}).items()}
-        # Newer configurations call it `dtype`.
-        dtype = extra.pop("dtype", None)
-        self.torch_dtype = as_dtype(dtype if torch_dtype is None else torch_dtype)
+        self.pruned_heads = as_pruned_heads(pruned_heads)
+        self.torch_dtype = one_dtype(torch_dtype, extra.pop("dtype", None))
         self._set_labels(num_labels, id2label, label2id)
         for key, default in INHERITED_DEFAULTS.items():
             if key not in vars(self):
                 setattr(self, key, copy.copy(default))
+        refuse_reserved_names(extra, type(self))
         for key, value in extra.items():
             if key not in ("model_type", *SECRETS):
                 setattr(self, key, value)
@@ -122,10 +124,11 @@ class XLMRobertaXLConfig:
         if id2label is None:
             self.num_labels = 2 if num_labels is None else num_labels
             return
-        self.id2label = {int(i): label for i, label in id2label.items()}
-        self.label2id = {label: int(i) for label, i in (label2id or {}).items()}
-        if num_labels is not None and num_labels != len(self.id2label):
-            logger.warning("num_labels=%s is not the length of id2label, which counts: %s", num_labels, id2label)
+        self.id2label = as_id2label(id2label)
+        self.label2id = as_label2id(label2id)
+        if num_labels is not None and as_num_labels(num_labels) != len(self.id2label):
+            names = shown(self.id2label)
+            logger.warning("num_labels=%s is not the length of id2label, which counts: %s", num_labels, names)
 
     @property
     def name_or_path(self) -> str:
@@ -144,7 +147,7 @@ class XLMRobertaXLConfig:
     @num_labels.setter
     def num_labels(self, num_labels: int) -> None:
         if "id2label" not in vars(self) or len(self.id2label) != num_labels:
-            self.id2label = {i: f"LABEL_{i}" for i in range(num_labels)}
+            self.id2label = {i: f"LABEL_{i}" for i in range(as_num_labels(num_labels))}
             self.label2id = {label: i for i, label in self.id2label.items()}
 
     @property
@@ -218,14 +221,17 @@ class XLMRobertaXLConfig:
         model_type = config_dict.get("model_type", MODEL_TYPE)
         if model_type != MODEL_TYPE:
             raise ValueError(
-                f"model_type must be {MODEL_TYPE!r}, found {model_type!r}, another architecture; name a "
+                f"model_type must be {MODEL_TYPE!r}, found {shown(model_type)}, another architecture; name a "
                 "checkpoint of XLM-RoBERTa-XL or XXL"
             )
+        refuse_reserved_names(config_dict, cls)
         known = {"num_labels", "name_or_path", *vars(cls()), *config_dict}
         unused = {name: value for name, value in kwargs.items() if name not in known}
         if unused and not return_unused_kwargs:
             raise TypeError(f"{cls.__name__} has no attribute {', '.join(map(repr, sorted(unused)))}")
         values = {**config_dict, **{name: value for name, value in kwargs.items() if name in known}}
+        if "torch_dtype" in kwargs:
+            values.pop("dtype", None)
         config = cls(**relabelled(values, kwargs.get("num_labels"), has_names="id2label" in kwargs))
         if "torch_dtype" in kwargs:
             unused["torch_dtype"] = kwargs["torch_dtype"]
@@ -270,16 +276,15 @@ class XLMRobertaXLConfig:
         """
         options = HubOptions(cache_dir, force_download, local_files_only, token, revision, subfolder)
         file = find_config_file(pretrained_model_name_or_path, options)
-        values = read_config_file(file)
-        try:
-            return cls.from_dict(values, **without_neutral_options(kwargs))
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
+        values, changes = read_config_file(file), without_neutral_options(kwargs)
+        with errors_that_name(file):
+            return cls.from_dict(values, **changes)
 
     @classmethod
     def from_json_file(cls, json_file: str | Path) -> Self:
         """Read a `config.json` by its path."""
-        return cls.from_dict(read_config_file(Path(json_file)))
+        with errors_that_name(Path(json_file)):
+            return cls.from_dict(read_config_file(Path(json_file)))
 
     def to_dict(self) -> dict[str, Any]:
         """All values, in the form of `config.json`.

@@ -30,3 +30,14 @@ class FragmentError(PipelineError):
 
 class OutputError(PipelineError):
     """A part or a record cannot be written, or a block to write is not a whole fragment."""
+
+
+class LeaseLostError(JobError, OutputError):
+    """This run no longer holds the lease of its output, whose root is given: it changes nothing there any more."""
+
+    def __str__(self) -> str:
+        (root,) = self.args
+        return (
+            f"output.path: {root}: the lease is lost: it could not be renewed in time, or another run has taken "
+            "it; see who writes there, then run the job again: finished parts are kept"
+        )

@@ -92,11 +92,13 @@ class PartName:
 
     @classmethod
     def parse(cls, path: str) -> Self | None:
-        """The name with this path; None if it is not the path of a part."""
+        """The name that gives this path; None for paths that no part has, such as any with `..` in it."""
         match = _PART_NAME.fullmatch(path)
         if match is None:
             return None
         stem, version, index, num_parts = match.groups()
+        if not {"", ".", ".."}.isdisjoint(stem.split("/")):
+            return None
         name = cls(stem, version, int(index), int(num_parts))
         return name if name.index < name.num_parts and name.path == path else None
 

@@ -20,9 +20,9 @@ from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.replica.model_runner import ModelRunner, ShardSettings
 from pipeline.stages.blocks import with_keys
+from tests.unit.pipeline.input_files import read_fragment
 
 
 @dataclass(frozen=True)

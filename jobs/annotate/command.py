@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jobs.annotate.exit_report import DONE, how_to_read, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.submission import refuse_lost_output
+from jobs.annotate.verification import print_verification
 from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
@@ -56,6 +57,11 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--retry-failed", action="store_true", help="process only the fragments that failed in earlier runs"
     )
     parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all parts of the output, hold their bytes against their records, and exit",
+    )
+    parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
@@ -85,6 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
+    if options.verify:
+        return print_verification(job.output.path)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
@@ -131,6 +139,8 @@ def _print_result(run: "PreparedRun", result: "RunResult") -> None:
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
+    if options.verify and (options.plan or options.restart or options.retry_failed or options.prune_removed):
+        raise ConfigError("--verify: found together with another option, expected it alone: it changes nothing")
     if options.retry_failed and options.restart:
         raise ConfigError(
             "--retry-failed: found together with --restart, which processes everything again; expected "

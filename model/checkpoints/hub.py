@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from model.checkpoints.tensor_files import PICKLED_FILE, SINGLE_FILE, CheckpointError, read_index
+from model.checkpoints.errors import CheckpointError
+from model.checkpoints.index_file import read_index
+from model.checkpoints.tensor_files import PICKLED_FILE, SINGLE_FILE
 from model.checkpoints.weight_files import INDEX_FILES, WEIGHT_FILES
 
 CONFIG_FILE = "config.json"

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints.tensor_files import CheckpointError, TensorFile, open_tensor_file, read_index
+from model.checkpoints.errors import CheckpointError
+from model.checkpoints.index_file import read_index
+from model.checkpoints.tensor_files import TensorFile, open_tensor_file
 from model.checkpoints.weight_files import find_weights
 from model.parallel.shard import Shard
 

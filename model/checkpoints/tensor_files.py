@@ -3,18 +3,15 @@
 Both are mapped into memory: tensors are views, and only pages that are copied from are read.
 """
 
-import json
-import pickle
-import struct
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from model.checkpoints.errors import CheckpointError
+from model.checkpoints.torch_file import load_pickle, named_tensors
 from model.parallel.shard import Shard
 
 SINGLE_FILE = "model.safetensors"
@@ -27,10 +24,6 @@ PICKLED_INDEX_FILE = "pytorch_model.bin.index.json"
 MAX_MAPPED_BYTES = 2**28
 _DTYPE_NAMES = {"F64": "float64", "F32": "float32", "BF16": "bfloat16", "F16": "float16"}
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-
-
-class CheckpointError(ValueError):
-    """A checkpoint that is missing, damaged or does not fit the model; the message names file and tensor."""
 
 
 class StoredTensors(Protocol):
@@ -75,16 +68,20 @@ class SafetensorsFile:
 
     @property
     def names(self) -> list[str]:
+        """Stored names, in the order of the file."""
         return list(self._file.keys())
 
     def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
         return self._file.get_slice(name).get_shape()
 
     def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor."""
         dtype: str = self._file.get_slice(name).get_dtype()
         return _DTYPE_NAMES.get(dtype, dtype)
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a slice of it, as a view of the file."""
         if self._num_read_bytes > MAX_MAPPED_BYTES:
             self._file, self._num_read_bytes = self._open(), 0
         stored = self._file.get_slice(name)
@@ -103,22 +100,23 @@ class PickledFile:
     """
 
     def __init__(self, path: Path) -> None:
-        state = load_pickle(path)
-        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-            raise CheckpointError(f"{path} must hold a dictionary of tensors, found something else")
-        self._tensors: dict[str, Tensor] = {str(name): tensor for name, tensor in state.items()}
+        self._tensors = named_tensors(path, load_pickle(path))
 
     @property
     def names(self) -> list[str]:
+        """Stored names, in the order of the file."""
         return list(self._tensors)
 
     def shape(self, name: str) -> list[int]:
+        """Shape of a tensor."""
         return list(self._tensors[name].shape)
 
     def dtype(self, name: str) -> str:
+        """Stored dtype of a tensor."""
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
     def read(self, name: str, shard: Shard | None = None) -> Tensor:
+        """A tensor, or a slice of it, as a view of the file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)
 
@@ -143,36 +141,3 @@ def _is_lfs_pointer(path: Path) -> bool:
     with suppress(OSError), path.open("rb") as file:
         return file.read(len(_LFS_POINTER)) == _LFS_POINTER
     return False
-
-
-def read_index(index: Path) -> dict[str, str]:
-    """Map each tensor name of an index to its file, which must be beside the index.
-
-    Raises CheckpointError: the index is damaged, or names a path outside its directory.
-    """
-    try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
-        entries = {str(name): str(file) for name, file in weight_map.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"{index} must hold a JSON object with 'weight_map': {error!r}") from error
-    for file in sorted(set(entries.values())):
-        if Path(file).name != file:
-            raise CheckpointError(f"{index} must name files of its own directory, found {file!r}")
-    return entries
-
-
-def load_pickle(path: Path) -> Any:
-    """Load a file of `torch.save` without running code from it; tensors are mapped, not read.
-
-    Raises CheckpointError: the file is damaged, or loading it would run code.
-    """
-    try:
-        # Files of torch < 1.6 are not zip archives and cannot be mapped.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(
-            f"{path} is not a plain file of tensors: it is damaged, or wants to run code, which is refused; "
-            f"convert it where it is trusted ({str(error).splitlines()[0]})"
-        ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, struct.error) as error:
-        raise CheckpointError(f"{path} is not a readable torch file (truncated?): {error}") from error

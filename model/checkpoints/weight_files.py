@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from model.checkpoints.errors import CheckpointError
 from model.checkpoints.tensor_files import (
     INDEX_FILE,
     PICKLED_FILE,
     PICKLED_INDEX_FILE,
     SINGLE_FILE,
-    CheckpointError,
 )
 
 # The first that exists is read. A single file precedes an index, since Transformers may leave the index of an

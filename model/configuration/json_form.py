@@ -1,17 +1,31 @@
 """Find and read `config.json`."""
 
-import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import CONFIG_FILE, HubOptions, config_directory
+from model.checkpoints.json_files import read_json_object
 from model.checkpoints.weight_files import describe_contents
 
 # Secret options of from_pretrained, which some files contain by mistake.
 SECRETS = ("token", "use_auth_token")
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def errors_that_name(file: Path) -> Iterator[None]:
+    """Put the path of a file before the message of a ValueError about its contents."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
 
 
 def find_config_file(path: str | Path, options: HubOptions) -> Path:
@@ -30,12 +44,7 @@ def read_config_file(file: Path) -> dict[str, Any]:
             f"{file} is not there: a checkpoint directory in Hugging Face layout is expected; "
             f"{describe_contents(file.parent)}"
         )
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise ValueError(f"{file} must hold a JSON object, found {type(values).__name__}")
+    values = read_json_object(file)
     for name in SECRETS:
         if values.pop(name, None) is not None:
             logger.warning("%s holds a secret, %r, which is not read; delete it there and revoke it", file, name)

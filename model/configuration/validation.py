@@ -3,29 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from model.checkpoints.json_files import shown
+from model.configuration.schema import refuse_wrong_types
+
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
 HIDDEN_ACTS = ("gelu", "relu", "silu", "gelu_new")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
-_POSITIVE_SIZES = (
-    "vocab_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "num_attention_heads",
-    "intermediate_size",
-    "max_position_embeddings",
-    "type_vocab_size",
-)
-_PROBABILITIES = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
 
 def refuse_wrong_values(values: Mapping[str, Any]) -> None:
     """Raise ValueError, naming the field, if no model can be built from the attributes of a configuration."""
-    for name in _POSITIVE_SIZES:
-        if not isinstance(values[name], int) or values[name] < 1:
-            raise ValueError(f"config.{name} must be a positive integer, found {values[name]!r}")
-    for name in _PROBABILITIES:
-        if values[name] is not None and not 0 <= values[name] < 1:
-            raise ValueError(f"config.{name} must be at least 0 and less than 1, found {values[name]!r}")
+    refuse_wrong_types(values)
     if values["hidden_size"] % values["num_attention_heads"]:
         raise ValueError(
             f"config.hidden_size ({values['hidden_size']}) must be a multiple of "
@@ -58,6 +46,8 @@ def _refuse_wrong_padding(values: Mapping[str, Any]) -> None:
 
 def _refuse_wrong_pruned_heads(values: Mapping[str, Any]) -> None:
     num_layers, num_heads = values["num_hidden_layers"], values["num_attention_heads"]
+    # Layer -1 is the last, which may also be given by its index.
+    pruned: dict[int, set[int]] = {}
     for layer, heads in values["pruned_heads"].items():
         if not -num_layers <= layer < num_layers:
             raise ValueError(
@@ -68,12 +58,11 @@ def _refuse_wrong_pruned_heads(values: Mapping[str, Any]) -> None:
             raise ValueError(
                 f"config.pruned_heads must name heads in [0, {num_heads}), found {wrong[0]} in layer {layer}"
             )
-        # Layer -1 is the last, which may also be given by its index.
-        same = (i for i in values["pruned_heads"] if (i - layer) % num_layers == 0)
-        if len({head for i in same for head in values["pruned_heads"][i]}) >= num_heads:
+        pruned.setdefault(layer % num_layers, set()).update(heads)
+        if len(pruned[layer % num_layers]) >= num_heads:
             raise ValueError(f"config.pruned_heads must leave a head in every layer, found none in {layer}")
 
 
 def _refuse_other_choice(values: Mapping[str, Any], name: str, choices: tuple[str, ...]) -> None:
     if values[name] not in choices:
-        raise ValueError(f"config.{name} must be one of {', '.join(choices)}; found {values[name]!r}")
+        raise ValueError(f"config.{name} must be one of {', '.join(choices)}; found {shown(values[name])}")

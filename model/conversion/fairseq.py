@@ -11,7 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.errors import CheckpointError
+from model.checkpoints.torch_file import named_tensors
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq_file import load_fairseq_file, stored_num_heads
 
@@ -77,17 +78,24 @@ class FairseqCheckpoint:
         self.path = Path(path)
         state = load_fairseq_file(self.path)
         stored = state.get("model") if isinstance(state, dict) else None
-        if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
+        if not isinstance(stored, dict):
             raise CheckpointError(f"{path} must hold a dictionary with the tensors of a model under 'model'")
+        stored = named_tensors(self.path, stored)
         self.heads = sorted({match[1] for name in stored if (match := _HEAD.match(name))})
         self.head = self._choose_head(head)
         self._tensors = dict(self._renamed(stored))
         for name in (WORDS, POSITIONS, FIRST_FC1):
             if name not in self._tensors:
                 raise CheckpointError(f"{path} is no RoBERTa model of fairseq: it lacks what would be {name}")
+        for name in (WORDS, POSITIONS, FIRST_FC1, PROJECTION, "classifier.out_proj.weight"):
+            if name in self._tensors and self._tensors[name].dim() != 2:
+                raise CheckpointError(f"{path}: tensor {name} must have 2 dimensions, found {self.shape(name)}")
         self._add_token_types()
         is_tied = self._drop_tied_projection()
-        self.config = self._config(num_attention_heads or stored_num_heads(state), is_tied)
+        try:
+            self.config = self._config(num_attention_heads or stored_num_heads(state), is_tied)
+        except ValueError as error:
+            raise CheckpointError(f"{path}: {error}") from error
 
     @property
     def names(self) -> list[str]:
@@ -150,7 +158,7 @@ class FairseqCheckpoint:
         heads = num_attention_heads or _RELEASED_HEADS.get(hidden_size)
         if heads is None:
             raise CheckpointError(
-                f"{self.path} does not tell how many attention heads a model of width {hidden_size} has: name it"
+                f"it does not tell how many attention heads a model of width {hidden_size} has: name it"
             )
         layers = [int(match[1]) for name in self._tensors if (match := _RENAMED_LAYER.match(name))]
         out_proj = self._tensors.get("classifier.out_proj.weight")

@@ -3,6 +3,8 @@
 These objects are replaced by stand-ins without behaviour, so that no code of the file is run.
 """
 
+import io
+import mmap
 import pickletools
 import re
 import zipfile
@@ -12,7 +14,8 @@ from typing import Any
 
 import torch
 
-from model.checkpoints.tensor_files import CheckpointError, load_pickle
+from model.checkpoints.errors import CheckpointError
+from model.checkpoints.torch_file import is_archive, load_pickle, refuse_compressed_archive, unreadable
 
 # The classes of the training configuration.
 _CONFIGURATION = re.compile(r"^(?:argparse\.Namespace$|omegaconf\.|fairseq\.)")
@@ -35,27 +38,29 @@ def load_fairseq_file(path: Path) -> Any:
 
     Raises CheckpointError: the file is damaged, or contains objects of other classes.
     """
+    refuse_compressed_archive(path)
     try:
         names = sorted(name for name in _pickled_classes(path) if _CONFIGURATION.match(name))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} is not a readable torch file (truncated?): {error}") from error
+    # Damaged opcodes raise errors of any kind.
+    except Exception as error:
+        raise CheckpointError(unreadable(path, error)) from error
     with torch.serialization.safe_globals([(_StandIn, name) for name in names]):
         return load_pickle(path)
 
 
 def _pickled_classes(path: Path) -> Iterator[str]:
     """Full names of the classes and functions that a pickle refers to, without running it."""
-    if zipfile.is_zipfile(path):
+    if is_archive(path):
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith("/data.pkl"):
-                    with archive.open(name) as member:
-                        yield from _global_names(member)
+                    yield from _global_names(io.BytesIO(archive.read(name)))
         return
-    with path.open("rb") as file:
+    # Mapped, since reading as many bytes as a damaged length says from a file would allocate them all.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         # Before torch 1.6: magic number, protocol version, system, then the object itself.
         for _ in range(4):
-            yield from _global_names(file)
+            yield from _global_names(mapped)
 
 
 def _global_names(file: Any) -> Iterator[str]:

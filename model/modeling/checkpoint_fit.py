@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
+from model.checkpoints.errors import CheckpointError
 from model.checkpoints.reader import canonical, parameters_of
-from model.checkpoints.tensor_files import CheckpointError, StoredTensors
+from model.checkpoints.tensor_files import StoredTensors
 from model.config import XLMRobertaXLConfig
 
 # Patterns of tensor names, and the option that gives the size of each axis; hidden_size for all others.

@@ -1,10 +1,12 @@
 """Tokenizer files in Hugging Face layout: the sentencepiece model and the settings."""
 
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from model.checkpoints.json_files import read_json_object, shown
 from model.tokenizer.special_tokens import MASK_TOKEN, SPECIAL_TOKENS_MAP, refuse_new_tokens, token_content
 from model.tokenizer.truncation import Side
 
@@ -50,31 +52,71 @@ def find_vocab_file(directory: Path) -> Path:
 def read_tokenizer_config(directory: Path) -> TokenizerConfig:
     """Settings from `tokenizer_config.json`, or defaults without that file.
 
-    Raises ValueError for settings that change the vocabulary: other or added tokens.
+    Raises ValueError for settings of another type, and for those that change the vocabulary: other tokens.
     """
-    added_file = directory / ADDED_TOKENS_FILE_NAME
-    if added_file.is_file():
-        refuse_new_tokens(str(added_file), _read_json(added_file))
     path = directory / CONFIG_FILE_NAME
     if not path.is_file():
         return TokenizerConfig()
-    settings = _read_json(path)
+    settings = read_json_object(path)
+    _refuse_other_special_tokens(path, settings)
+    return TokenizerConfig(
+        _max_length(path, settings.get("model_max_length")),
+        _side(path, settings, "padding_side"),
+        _side(path, settings, "truncation_side"),
+        _is_set(path, settings, "clean_up_tokenization_spaces"),
+    )
+
+
+def refuse_other_tokens(directory: Path, special_ids: Mapping[str, int]) -> None:
+    """Refuse added tokens that are not special tokens under their own ids.
+
+    They are in `added_tokens.json`, and in `added_tokens_decoder` of `tokenizer_config.json`. Where the latter is
+    absent, Transformers reads `special_tokens_map.json`, whose tokens must be those of XLM-R too.
+
+    Args:
+        special_ids: the id of each special token in the sentencepiece model.
+
+    Raises ValueError for other tokens or ids, and for files that do not hold tokens and ids.
+    """
+    path = directory / ADDED_TOKENS_FILE_NAME
+    if path.is_file():
+        values = read_json_object(path)
+        refuse_new_tokens(str(path), values)
+        _refuse_other_ids(str(path), values.items(), special_ids)
+    path = directory / CONFIG_FILE_NAME
+    decoder = read_json_object(path).get("added_tokens_decoder") if path.is_file() else None
+    if decoder is not None:
+        name = f"{path}: added_tokens_decoder"
+        if not isinstance(decoder, dict):
+            raise ValueError(f"{name} is {shown(decoder)}, expected an object of ids and tokens")
+        refuse_new_tokens(name, decoder.values())
+        ids = ((token_content(token), token_id) for token_id, token in decoder.items())
+        _refuse_other_ids(name, ids, special_ids)
+        return
+    path = directory / SPECIAL_TOKENS_FILE_NAME
+    if path.is_file():
+        _refuse_other_special_tokens(path, read_json_object(path))
+
+
+def _refuse_other_ids(name: str, added: Iterable[tuple[str, Any]], special_ids: Mapping[str, int]) -> None:
+    for token, token_id in added:
+        # Keys of JSON are strings.
+        if isinstance(token_id, bool) or str(token_id) != str(special_ids[token]):
+            raise ValueError(
+                f"{name} gives {token} the id {shown(token_id)}, expected {special_ids[token]} as in the "
+                "sentencepiece model beside it; take both from one checkpoint"
+            )
+
+
+def _refuse_other_special_tokens(path: Path, settings: dict[str, Any]) -> None:
     for name, token in SPECIAL_TOKENS_MAP.items():
         found = token_content(settings.get(name, token))
         if found != token:
-            raise ValueError(f"{path}: {name} is {found!r}, expected {token!r} as in XLM-R")
-    added = settings.get("added_tokens_decoder", {}).values()
-    refuse_new_tokens(f"{path}: added_tokens_decoder", added)
+            raise ValueError(f"{path}: {name} is {shown(found)}, expected {token!r} as in XLM-R")
     additional = settings.get("additional_special_tokens") or []
+    if not isinstance(additional, list):
+        raise ValueError(f"{path}: additional_special_tokens is {shown(additional)}, expected a list of tokens")
     refuse_new_tokens(f"{path}: additional_special_tokens", additional)
-
-    max_length = int(settings.get("model_max_length") or DEFAULT_MODEL_MAX_LENGTH)
-    return TokenizerConfig(
-        DEFAULT_MODEL_MAX_LENGTH if max_length > UNSET_MODEL_MAX_LENGTH else max_length,
-        _side(path, settings, "padding_side"),
-        _side(path, settings, "truncation_side"),
-        bool(settings.get("clean_up_tokenization_spaces", False)),
-    )
 
 
 def write_tokenizer_files(
@@ -118,23 +160,32 @@ def prefixed(directory: Path, prefix: str | None, name: str) -> Path:
     return directory / (f"{prefix}-{name}" if prefix else name)
 
 
+def _max_length(path: Path, value: Any) -> int:
+    """`model_max_length`, of which Transformers writes a huge one, also as a float, if it is not set."""
+    if value is None:
+        return DEFAULT_MODEL_MAX_LENGTH
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and value > UNSET_MODEL_MAX_LENGTH:
+        return DEFAULT_MODEL_MAX_LENGTH
+    if not is_number or not value >= 0 or value != int(value):
+        raise ValueError(f"{path}: model_max_length is {shown(value)}, expected a number of tokens")
+    return int(value) or DEFAULT_MODEL_MAX_LENGTH
+
+
+def _is_set(path: Path, settings: dict[str, Any], name: str) -> bool:
+    value = settings.get(name)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise ValueError(f"{path}: {name} is {shown(value)}, expected true or false")
+
+
 def _side(path: Path, settings: dict[str, Any], name: str) -> Side:
     value = settings.get(name, "right")
     sides: tuple[Side, ...] = get_args(Side)
     for side in sides:
         if value == side:
             return side
-    raise ValueError(f"{path}: {name} is {value!r}, expected 'left' or 'right'")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not valid JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: holds a {type(content).__name__}, expected an object")
-    return content
+    raise ValueError(f"{path}: {name} is {shown(value)}, expected 'left' or 'right'")
 
 
 def _to_json(content: dict[str, Any]) -> bytes:

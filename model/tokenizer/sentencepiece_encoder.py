@@ -38,10 +38,13 @@ class SentencePieceEncoder:
     """A sentencepiece model under fairseq's ids. Safe to pickle and to share between threads."""
 
     def __init__(self, model_file: Path) -> None:
-        """Raises FileNotFoundError, or ValueError if the file is not a sentencepiece model of XLM-R."""
-        self._processor = _load(model_file)
-        num_pieces = len(self._processor)
-        pieces: list[str] = self._processor.id_to_piece(list(range(num_pieces)))
+        """Raises FileNotFoundError, or ValueError if the file is not a sentencepiece model of XLM-R.
+
+        A damaged normalizer shows only in the texts that it is applied to; `encode` raises ValueError for it.
+        """
+        self._model_file = model_file
+        self._processor, pieces = _load(model_file)
+        num_pieces = len(pieces)
         self._piece_lengths = np.fromiter(map(len, pieces), np.int32, num_pieces)
         self.mask_id = num_pieces + FAIRSEQ_OFFSET
         self.vocab_size = self.mask_id + 1
@@ -71,11 +74,16 @@ class SentencePieceEncoder:
         texts = list(texts)
         _check_texts(texts)
         parts = []
-        for bite in _chunks(texts):
-            if parsed_tokens and any("<" in text for text in bite):
-                parts.append(self._encode_parsed(bite, parsed_tokens, return_offsets, num_threads))
-            else:
-                parts.append(self._encode_plain(bite, return_offsets, num_threads))
+        try:
+            for bite in _chunks(texts):
+                if parsed_tokens and any("<" in text for text in bite):
+                    parts.append(self._encode_parsed(bite, parsed_tokens, return_offsets, num_threads))
+                else:
+                    parts.append(self._encode_plain(bite, return_offsets, num_threads))
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{self._model_file}: its normalizer makes text that is not UTF-8; fetch the file again"
+            ) from error
         return Pieces.concatenate(parts)
 
     def token_to_id(self, token: str) -> int:
@@ -172,12 +180,14 @@ def _chunks(texts: list[str]) -> Iterator[list[str]]:
         yield texts[begin:]
 
 
-def _load(model_file: Path) -> spm.SentencePieceProcessor:
+def _load(model_file: Path) -> tuple[spm.SentencePieceProcessor, list[str]]:
+    """The model, and its pieces, which are not UTF-8 in a damaged file."""
     if not model_file.is_file():
         raise FileNotFoundError(f"{model_file}: no such file; expected the sentencepiece model of the checkpoint")
     try:
         processor = spm.SentencePieceProcessor(model_file=str(model_file))
-    except RuntimeError as error:
+        pieces = processor.id_to_piece(list(range(len(processor))))
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise ValueError(
             f"{model_file}: not a sentencepiece model ({model_file.stat().st_size} bytes); "
             "a Git LFS pointer or a broken download looks like this, fetch the file again"
@@ -188,7 +198,7 @@ def _load(model_file: Path) -> spm.SentencePieceProcessor:
             f"{model_file}: <unk>, <s>, </s> have the sentencepiece ids {found}, expected "
             "(0, 1, 2) as in XLM-R's model; this is the model of another tokenizer"
         )
-    return processor
+    return processor, pieces
 
 
 def _check_texts(texts: Sequence[object]) -> None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, TypeVar
 
+from model.checkpoints.json_files import shown
+
 BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>", "<unk>", "<mask>"
 
 # The order of fairseq's dictionary. `<mask>` has the last id of the vocabulary, so it is not a constant.
@@ -47,16 +49,17 @@ class Fixed(Generic[T]):
 
 def token_content(token: Any) -> Any:
     """The string of a token, which may be a string, a dictionary or an `AddedToken` of Transformers."""
-    return token["content"] if isinstance(token, dict) else getattr(token, "content", token)
+    return token.get("content") if isinstance(token, dict) else getattr(token, "content", token)
 
 
 def refuse_new_tokens(name: str, tokens: Collection[Any]) -> None:
     """Raise ValueError for tokens that are not special tokens: the embeddings have no rows for them."""
-    others = [token for token in map(token_content, tokens) if token not in SPECIAL_TOKENS]
+    contents = map(token_content, tokens)
+    others = [token for token in contents if not isinstance(token, str) or token not in SPECIAL_TOKENS]
     if others:
         raise ValueError(
-            f"{name} names {len(others)} tokens beyond XLM-R's own, such as {others[0]!r}; expected none: this "
-            "tokenizer's vocabulary is fixed"
+            f"{name} names {len(others)} tokens beyond XLM-R's own, such as {shown(others[0])}; expected none: "
+            "this tokenizer's vocabulary is fixed"
         )
 
 

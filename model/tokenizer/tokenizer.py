@@ -15,6 +15,7 @@ from model.tokenizer.files import (
     TokenizerConfig,
     find_vocab_file,
     read_tokenizer_config,
+    refuse_other_tokens,
     write_tokenizer_files,
     write_vocabulary,
 )
@@ -91,6 +92,7 @@ class XLMRobertaXLTokenizer(Vocabulary):
         directory = tokenizer_directory(pretrained_model_name_or_path, options)
         vocab_file, stored = find_vocab_file(directory), asdict(read_tokenizer_config(directory))
         tokenizer = cls(vocab_file, **{**stored, **settings})
+        refuse_other_tokens(directory, tokenizer.added_tokens_encoder)
         tokenizer.name_or_path = str(pretrained_model_name_or_path)
         return tokenizer
 

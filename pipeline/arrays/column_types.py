@@ -3,9 +3,11 @@
 A carried field keeps nullability, metadata and extension types. Extension types of Arrow itself (UUID, JSON,
 tensors) are used as types. Those of other libraries may not be registered in every process, so they are
 represented as Arrow does with unregistered ones: by their storage type, with name and parameters in the field's
-metadata.
+metadata. Those whose values or parameters are pickles are not kept, as readers may run them.
 """
 
+import base64
+import json
 from collections.abc import Callable, Iterator
 
 import pyarrow as pa
@@ -13,6 +15,13 @@ import pyarrow as pa
 from pipeline.arrays.nested_columns import is_list_like
 
 _NAME, _PARAMETERS = b"ARROW:extension:name", b"ARROW:extension:metadata"
+# In place of `_NAME`, of the same length: Arrow takes the field for one of a plain type, and looks for no class.
+_HIDDEN_NAME = b"xlmr-:extension:name"
+# In base64, without the characters that neighbours take part in, at each place among three bytes.
+_ENCODED_NAMES = tuple(base64.b64encode(b"\0" * place + _NAME)[4:-4] for place in range(3))
+_OF_ARROW = {b"arrow.bool8", b"arrow.fixed_shape_tensor", b"arrow.json", b"arrow.opaque", b"arrow.uuid"}
+_PICKLED = {b"arrow.py_extension_type", b"ray.data.arrow_pickled_object"}
+_OF_RAY = b"ray.data."  # Ray 2.49 to 2.54 pickled the parameters, which are JSON otherwise
 _FIELD_ID = b"PARQUET:field_id"
 
 
@@ -63,14 +72,50 @@ def carried_field(field: pa.Field) -> pa.Field:
     if isinstance(type_, pa.ExtensionType):
         metadata |= {_NAME: type_.extension_name.encode(), _PARAMETERS: type_.__arrow_ext_serialize__()}
         type_ = type_.storage_type
+    if _HIDDEN_NAME in metadata:
+        metadata[_NAME] = metadata.pop(_HIDDEN_NAME)
+    type_ = with_inner(_without_view(type_), carried_field)
+    if isinstance(type_, pa.BaseExtensionType) or _holds_pickles(metadata):
+        metadata.pop(_NAME, None)
+        metadata.pop(_PARAMETERS, None)
     # Sorted, so that parts are reproducible.
-    metadata = dict(sorted(metadata.items()))
-    return pa.field(field.name, with_inner(_without_view(type_), carried_field), field.nullable, metadata or None)
+    carried = pa.field(field.name, type_, field.nullable, dict(sorted(metadata.items())) or None)
+    # Arrow makes its own types of name and parameters.
+    return _reread(carried) if metadata.get(_NAME) in _OF_ARROW else carried
+
+
+def _holds_pickles(metadata: dict[bytes, bytes]) -> bool:
+    """Whether readers who know the extension type may unpickle its values or its parameters."""
+    name = metadata.get(_NAME, b"")
+    if name in _PICKLED or not name.startswith(_OF_RAY):
+        return name in _PICKLED
+    try:
+        json.loads(metadata.get(_PARAMETERS, b""))
+    except ValueError:
+        return True
+    return False
+
+
+def _reread(field: pa.Field) -> pa.Field:
+    return pa.ipc.read_schema(pa.schema([field]).serialize()).field(0)
+
+
+def hide_extension_names(schema: bytes) -> bytes:
+    """A serialized schema, of the same length, whose extension types Arrow does not look up by their names.
+
+    Classes that are registered for them in this process may raise errors, or unpickle. `carried_field` undoes it.
+    """
+    return schema.replace(_NAME, _HIDDEN_NAME)
+
+
+def holds_extension_names(data: bytes) -> bool:
+    """Whether a serialized schema may be in the data, in base64 too, that has extension types."""
+    return any(name in data for name in _ENCODED_NAMES)
 
 
 def packed(schema: pa.Schema) -> bytes:
     """Serialized carried fields. Pickle loses metadata within fixed-size lists, and whether maps are sorted."""
-    return schema.serialize().to_pybytes()
+    return hide_extension_names(schema.serialize().to_pybytes())
 
 
 def unpacked(schema: bytes) -> pa.Schema:

@@ -210,6 +210,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(
             f"{path}: not a TOML file: expected UTF-8, found other bytes from {error.start} on; save it as UTF-8"
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not a TOML file: nested too deeply; correct it there") from None
     # Errors of TOML, and of integers with too many digits.
     except ValueError as error:
         raise ConfigError(f"{path}: not a TOML file: {error}; correct it there") from None

@@ -9,10 +9,11 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from pipeline.config.fields import field_at, section_at, value_at
-from pipeline.config.overrides import Override, source_of
+from pipeline.config.overrides import Override, shortened, source_of
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
+_MAX_PROBLEMS = 10
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "table"}
 
 
@@ -27,11 +28,13 @@ def config_error(
     problems: dict[str, None] = {}
     for details in error.errors():
         for key, problem in _problems(details, data, root):
-            problems[f"{key}{source_of(key, overrides)}: {problem}" if key else problem] = None
+            name = f"{shortened(key)}{source_of(key, overrides)}: "
+            problems[f"{name}{problem}" if key else problem] = None
     lines = list(problems)
     if len(lines) == 1:
         return ConfigError(f"{file}: {lines[0]}")
-    return ConfigError("\n  ".join([f"{file}: {len(lines)} problems", *lines]))
+    more = [f"and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
+    return ConfigError("\n  ".join([f"{file}: {len(lines)} problems", *lines[:_MAX_PROBLEMS], *more]))
 
 
 def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseModel]) -> Iterable[tuple[str, str]]:
@@ -39,7 +42,7 @@ def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseMod
     loc = details["loc"]
     if not loc:
         return [("", line) for line in str(details["ctx"]["error"]).split("\n")]
-    if loc[-1] == "[key]":
+    if loc[0] == "heads" and loc[2:] == ("[key]",):
         reason = details["ctx"]["error"]
         return [(f"heads.{loc[1]}", f"the name of a head {reason}; rename the head")]
     if loc[0] == "heads" and len(loc) == 3 and details["type"] == "value_error":
@@ -69,7 +72,7 @@ def _wrong_task(name: str, head: Mapping[str, Any], heads: Mapping[str, Any]) ->
     if "task" not in head:
         # Overriding a missing head creates it.
         nearest = get_close_matches(name, (other for other in heads if other != name), n=1)
-        guess = f", or did you mean heads.{nearest[0]}?" if nearest else ""
+        guess = f", or did you mean heads.{shortened(nearest[0])}?" if nearest else ""
         return f'is missing, expected one of {tasks}; write for example task = "embedding"{guess}'
     found = head["task"]
     nearest = get_close_matches(str(found), HEAD_SECTIONS, n=1)
@@ -104,4 +107,4 @@ def _shown(value: object) -> str:
     name = _TYPE_NAMES.get(type(value), type(value).__name__)
     if isinstance(value, dict):
         return "a table"
-    return f"{json.dumps(value, default=str, ensure_ascii=False)} ({name})"
+    return f"{shortened(json.dumps(value, default=str, ensure_ascii=False))} ({name})"

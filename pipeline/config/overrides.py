@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pipeline.config.fields import section_at, value_at
 from pipeline.errors import ConfigError
 
+_MAX_SHOWN_CHARS = 200
 _QUOTING = 'quote every string in it, and the whole for the shell, as in --set \'input.columns=["id", "lang"]\''
 
 
@@ -23,9 +24,19 @@ class Override:
     text: str
 
     @property
+    def shown(self) -> str:
+        """The argument as messages show it, shortened."""
+        return shortened(self.source)
+
+    @property
     def key(self) -> str:
         """The dotted key, as messages name it."""
         return ".".join(self.keys)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text of any length, for a message."""
+    return f"{text[:_MAX_SHOWN_CHARS]}…" if len(text) > _MAX_SHOWN_CHARS else text
 
 
 def parse_override(source: str) -> Override:
@@ -36,8 +47,8 @@ def parse_override(source: str) -> Override:
         if keys:
             return Override(source, tuple(keys), source[end + 1 :].strip())
     raise ConfigError(
-        f'--set {source}: expected key.path=value; write for example --set output.path="annotated", and quote a '
-        "name that is no plain word, as in --set 'heads.\"näme\".task=embedding'"
+        f'--set {shortened(source)}: expected key.path=value; write for example --set output.path="annotated", '
+        "and quote a name that is no plain word, as in --set 'heads.\"näme\".task=embedding'"
     )
 
 
@@ -67,7 +78,7 @@ def _table_of(data: dict[str, Any], override: Override) -> dict[str, Any]:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
             raise ConfigError(
-                f"--set {override.source}: {'.'.join(override.keys[:depth])} is a value, expected a table; set it "
+                f"--set {override.shown}: {'.'.join(override.keys[:depth])} is a value, expected a table; set it "
                 "as a whole"
             )
     return table
@@ -77,15 +88,21 @@ def _toml_value(override: Override) -> object:
     """The text parsed as a TOML value, or the text itself."""
     try:
         parsed = tomllib.loads(f"value = {override.text}")
+    except RecursionError:
+        raise ConfigError(
+            f"--set {override.key}: found a value that is nested too deeply, expected a TOML value"
+        ) from None
     except ValueError as error:
         if override.text.startswith(("[", "{", '"', "'")):
             reason = str(error).partition(" (at ")[0]
             is_quoted = '"' in override.text or "'" in override.text
             string = (
-                "" if is_quoted else f"; for the string itself write --set '{override.key}=\"{override.text}\"'"
+                ""
+                if is_quoted
+                else f"; for the string itself write --set '{override.key}=\"{shortened(override.text)}\"'"
             )
             raise ConfigError(
-                f"--set {override.source}: expected a TOML string, array or table, as the value begins like one, "
+                f"--set {override.shown}: expected a TOML string, array or table, as the value begins like one, "
                 f"found none: {reason}{string}; {_QUOTING}"
             ) from None
         return override.text
@@ -106,7 +123,8 @@ def _key_names(key: str) -> list[str]:
     """The parts of a dotted TOML key; empty if it is invalid."""
     try:
         table: Any = tomllib.loads(f"{key} = 0")
-    except tomllib.TOMLDecodeError:
+    # Of TOML, of integers with too many digits, and of arrays in arrays.
+    except (ValueError, RecursionError):
         return []
     names = []
     while isinstance(table, dict):
@@ -123,5 +141,5 @@ def source_of(key: str, overrides: Mapping[str, Override]) -> str:
     for size in range(len(names), 0, -1):
         override = overrides.get(".".join(names[:size]))
         if override is not None:
-            return f" (from --set {override.source})"
+            return f" (from --set {override.shown})"
     return ""

@@ -137,7 +137,7 @@ def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: C
     `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers.
     """
     output, options = prepared.output, prepared.options
-    with held_lease(output, prepared.job.output.lease_timeout_s, tell):
+    with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
         run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=options.keeps_touched)

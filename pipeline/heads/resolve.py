@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from model import XLMRobertaXLConfig
+from model.checkpoints.json_files import shown
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import TASKS, HeadConfig
@@ -100,7 +101,7 @@ def _check_weights(head: Head, field: str) -> None:
     field, config = f"{field}: {head.options.weights}", head.config
     if sorted(config.id2label) != list(range(config.num_labels)):
         raise ConfigError(
-            f"{field} has an id2label with the ids {sorted(config.id2label)}, expected 0 to "
+            f"{field} has an id2label with the ids {shown(sorted(config.id2label))}, expected 0 to "
             f"{config.num_labels - 1}; correct it in config.json"
         )
     try:

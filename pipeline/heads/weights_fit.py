@@ -1,6 +1,5 @@
 """Check from the headers of checkpoints that all tensors of trunks and heads are there, in the right shapes."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from torch import nn
 
 from model import CheckpointError, ShardGroup
 from model.checkpoints.hub import CONFIG_FILE
+from model.checkpoints.json_files import read_json_object
 from model.checkpoints.reader import Checkpoint, canonical, parameters_of
 from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
 from model.modeling.loading import is_of_trunk, refuse_missing_trunk
@@ -26,12 +26,16 @@ def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
     """
     config = read_config(directory, "trunk")
     _require_num_attention_heads(directory)
+    try:
+        # Before a trunk of that many layers is built.
+        refuse_other_layers(config, checkpoint.names)
+    except CheckpointError as error:
+        raise CheckpointError(f"{directory}: {error}") from None
     trunk = build_trunk(directory, ShardGroup())
     expected = shapes_of(trunk)
     checkpoint.mark_used(expected)
     try:
         _refuse_quantized(expected, checkpoint)
-        refuse_other_layers(config, checkpoint.names)
         refuse_misfit(config, expected, checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"{directory}: {error}") from None
@@ -40,7 +44,7 @@ def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
 
 def _require_num_attention_heads(directory: str) -> None:
     """The number of attention heads shows in no shape, and a default would give plausible wrong values."""
-    values = json.loads((Path(directory) / CONFIG_FILE).read_text(encoding="utf-8"))
+    values = read_json_object(Path(directory) / CONFIG_FILE)
     if "num_attention_heads" not in values:
         raise CheckpointError(
             f"{directory}: config.json has no num_attention_heads, which no tensor tells; add it, or download "

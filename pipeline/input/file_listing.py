@@ -15,11 +15,11 @@ from pipeline.input.local_walk import folder_id, single_file, walk
 from pipeline.input.passed_over import PassedOver
 from pipeline.input.path_patterns import PathPattern, States
 from pipeline.input.store_walk import walk_store
-from pipeline.storage.atomic_files import is_local
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import ask_store, is_uri, resolve_path
 from pipeline.storage.printable import printable
 from pipeline.storage.retries import retry_transient
+from pipeline.storage.store_files import is_local
 
 _WILDCARDS = re.compile(r"[*?\[]")
 

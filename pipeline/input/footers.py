@@ -1,11 +1,13 @@
 """Read the footer of a Parquet file: its metadata, and a digest that identifies the file's version."""
 
+import base64
 import hashlib
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.arrays.column_types import hide_extension_names, holds_extension_names
 from pipeline.errors import UnreadableFileError
 from pipeline.input.encryption import encrypted_leaves
 
@@ -14,6 +16,7 @@ _ENCRYPTED_MAGIC = b"PARE"
 _TAIL_BYTES = 64 * 1024
 _FRAME_BYTES = 8  # length of the footer (little endian, 4 bytes) and magic
 _MIN_FILE_BYTES = len(_MAGIC) + _FRAME_BYTES
+_SCHEMA_KEY, _OTHER_KEY = b"ARROW:schema", b"ARROW:hidden"
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,20 @@ class Footer:
     """The metadata of one file.
 
     `version` is a digest of the file's size and footer, which has offset, size and statistics of each column
-    chunk. `encrypted_leaves`: indices of leaf columns whose metadata must not be accessed.
+    chunk. `encrypted_leaves`: indices of leaf columns whose metadata must not be accessed. `content` is the
+    serialized metadata.
     """
 
     metadata: pq.FileMetaData
     version: str
     file_size: int
+    content: bytes
     encrypted_leaves: frozenset[int] = frozenset()
+
+    @property
+    def data_end(self) -> int:
+        """Where the column chunks end, or before."""
+        return self.file_size - len(self.content) - _FRAME_BYTES
 
 
 def read_footer(file: pa.NativeFile) -> Footer:
@@ -56,7 +66,7 @@ def read_footer(file: pa.NativeFile) -> Footer:
     # If columns are encrypted, a signature follows the metadata.
     is_signed = metadata.serialized_size < footer_size
     encrypted = encrypted_leaves(footer[:footer_size]) if is_signed else frozenset()
-    return Footer(metadata, digest[:16], file_size, encrypted)
+    return Footer(metadata, digest[:16], file_size, footer[:footer_size], encrypted)
 
 
 def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
@@ -74,11 +84,16 @@ def version_mark(file: pa.NativeFile, mtime_ns: int | None) -> str:
 def _parsed(footer: bytes) -> pq.FileMetaData:
     """Raises UnreadableFileError if Arrow cannot parse the metadata, or the Arrow schema in it."""
     try:
-        return _read_metadata(footer)
-    except Exception as error:  # an extension type may raise anything
+        if not holds_extension_names(footer):
+            return _read_metadata(footer)
+        metadata = _read_metadata(footer.replace(_SCHEMA_KEY, _OTHER_KEY))
+        schema = (metadata.metadata or {}).get(_OTHER_KEY, b"")
+        hidden = base64.b64encode(hide_extension_names(base64.b64decode(schema)))
+        return _read_metadata(footer.replace(schema, hidden)) if len(hidden) == len(schema) > 0 else metadata
+    except Exception as error:  # Arrow raises errors of many types
         reason = str(error).partition("\n")[0]
     try:
-        _read_metadata(footer.replace(b"ARROW:schema", b"ARROW:hidden"))
+        _read_metadata(footer.replace(_SCHEMA_KEY, _OTHER_KEY))
     except Exception:
         raise UnreadableFileError(f"damaged footer: {reason}") from None
     raise UnreadableFileError(

@@ -3,98 +3,20 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import shorten
-from typing import Literal
 
 import pyarrow as pa
 
 from pipeline.arrays.column_types import all_fields, extension_of, sent_type
 from pipeline.arrays.common_types import common_field
 from pipeline.arrays.nested_columns import find_path, is_list_like, path_field
-from pipeline.config.job import JobConfig
 from pipeline.errors import InputError
 from pipeline.input.column_checks import require_column, require_shape
 from pipeline.input.column_names import column_name_problems, field_name_problems, key_name_problems
 from pipeline.input.hive_partitions import with_partition
-from pipeline.storage.printable import shortened
-from pipeline.tasks.sections import InputColumn, Shape
+from pipeline.input.read_columns import ReadColumns
 
 _MAX_PROBLEMS = 10
-_MAX_KEYS = 3
 _LEAVE_OUT = "list the columns to carry, without it, in input.columns"
-
-
-@dataclass(frozen=True)
-class ReadColumns:
-    """Names or dotted paths of the columns that a job reads.
-
-    Attributes:
-        texts: columns of text, each with the keys of the job file that name it, for messages.
-        carried: the columns to copy to the output; None for all.
-        text_lists: columns of lists of text, with their keys.
-        carries_partition: whether the Hive partition columns are carried too.
-    """
-
-    texts: Mapping[str, str]
-    route: str | None
-    carried: tuple[str, ...] | None
-    text_lists: Mapping[str, str] = field(default_factory=dict)
-    carries_partition: bool = False
-
-    @classmethod
-    def of_job(cls, job: JobConfig) -> "ReadColumns":
-        """The columns that the heads and `[input]` of a job name."""
-        config = job.input
-        texts, text_lists = _keys_by_path(job, "text"), _keys_by_path(job, "list of text")
-        return cls(texts, config.route, config.columns, text_lists, config.hive is True)
-
-    @property
-    def named(self) -> tuple[str, ...]:
-        """Every column that the job names, carried ones first."""
-        route = () if self.route is None else (self.route,)
-        return tuple(dict.fromkeys([*(self.carried or ()), *self.texts, *self.text_lists, *route]))
-
-    def carried_of(self, available: Iterable[str], keys: Iterable[str] = ()) -> tuple[str, ...]:
-        """The columns to carry of a file with the columns `available` and the partition columns `keys`."""
-        carried = available if self.carried is None else self.carried
-        return tuple(dict.fromkeys([*carried, *(keys if self.carries_partition else ())]))
-
-    def names(self, available: Iterable[str], keys: Iterable[str] = ()) -> tuple[str, ...]:
-        """The columns to read of such a file, carried ones first."""
-        return tuple(dict.fromkeys([*self.carried_of(available, keys), *self.named]))
-
-    def keys(self, name: str) -> str:
-        """The keys of the job file that name a column, or could name it, for messages."""
-        keys = [key for key, _ in self.shapes(name)]
-        if not keys or name in (self.carried or ()):
-            keys.append("input.columns")
-        return ", ".join(keys)
-
-    def shapes(self, name: str) -> list[tuple[str, Shape | Literal["heads"]]]:
-        """What a column is read as, with the keys that say so."""
-        shapes: list[tuple[str, Shape | Literal["heads"]]] = []
-        if name in self.texts:
-            shapes.append((self.texts[name], "text"))
-        if name in self.text_lists:
-            shapes.append((self.text_lists[name], "list of text"))
-        if name == self.route:
-            shapes.append(("input.route", "heads"))
-        return shapes
-
-
-def _keys_by_path(job: JobConfig, shape: Shape) -> dict[str, str]:
-    """The columns that heads read as a shape, each with the keys that name it."""
-    keys: dict[str, dict[str, None]] = {}
-    for name, head in job.heads.items():
-        for column in head.input_columns:
-            if column.shape == shape:
-                keys.setdefault(column.path, {})[_key(job, name, column)] = None
-    return {path: shortened(list(named), _MAX_KEYS) for path, named in keys.items()}
-
-
-def _key(job: JobConfig, head: str, column: InputColumn) -> str:
-    """The key of the job file that names a head's column, which may be the default of `text`."""
-    is_default = column.option == "text" and column.path == job.input.text
-    return "input.text" if is_default else f"heads.{head}.{column.option}"
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from pipeline.fragments import part_stem
+from pipeline.fragments import PartName, part_stem
 from pipeline.input.fragment_table import FragmentSelection
 from pipeline.output.inventory import Inventory
 from pipeline.storage.printable import shortened
@@ -52,7 +52,7 @@ def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> 
             unchanged.append(path)
         else:
             new.append(path)
-        if stem in inventory.other_parts:
+        if inventory.has_parts_to_replace(file_index):
             staged.append(path)
     return Increment(
         new=tuple(new),
@@ -85,6 +85,18 @@ def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> s
     others = found - inventory.stems.keys() - {part_stem(path) for path in failed_files}
     unreadable = set(failed_files)
     return {stem for stem in others if unreadable.isdisjoint(map(str, PurePosixPath(stem).parents))}
+
+
+def abandoned_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:
+    """Of removed files those that were never done: some of their parts are missing, and no record was written."""
+    stems = removed_stems(inventory, failed_files) - inventory.other_files.keys()
+    return {stem for stem in stems if not _is_whole(inventory.other_parts.get(stem, ()))}
+
+
+def _is_whole(names: Collection[PartName]) -> bool:
+    """Whether these are all parts of one version of a file."""
+    kinds = {(name.version, name.num_parts) for name in names}
+    return len(kinds) == 1 and len(names) == next(iter(kinds))[1]
 
 
 def _input_path(inventory: Inventory, stem: str) -> str:

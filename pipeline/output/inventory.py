@@ -5,13 +5,21 @@ file, those of its parts are not read. Parts are a few numbers in arrays, so a m
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pipeline.fragments import Fragment, PartName, part_stem, short_version
 from pipeline.input.fragment_table import FragmentTable
-from pipeline.output.manifest import FILES, PARTS, FileRecord, Manifest, PartRecord
+from pipeline.output.manifest import (
+    FILES,
+    PARTS,
+    STAGED_RECORDS,
+    FileRecord,
+    Manifest,
+    PartRecord,
+    staged_record_path,
+)
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
 from pipeline.storage.threads import map_in_threads
 
@@ -21,7 +29,8 @@ _NOT_THERE = -1
 class Inventory:
     """The parts of a table's fragments in an output folder, and other parts and records.
 
-    By fragment: `in_place` and `staged`, sizes in bytes or -1; `is_recorded`; `is_done`.
+    By fragment: `in_place` and `staged`, sizes in bytes or -1; `is_recorded` and `has_staged_record`; `is_done`,
+    and `is_staged`, whether it is done by a staged part.
     By file: `is_known`, whether there is a record of its current version; `is_settled`, whether its parts are also
     all in place; `num_bytes`, `num_errors` and `num_tokens` of the parts that are done.
     By stem, for input files that were removed or changed: `other_parts` in place, `other_records` of parts, and
@@ -37,8 +46,9 @@ class Inventory:
         self.in_place = np.full(len(table), _NOT_THERE, dtype=np.int64)
         self.staged = np.full(len(table), _NOT_THERE, dtype=np.int64)
         self.is_recorded = np.zeros(len(table), dtype=bool)
+        self.has_staged_record = np.zeros(len(table), dtype=bool)
         self.is_done = np.zeros(len(table), dtype=bool)
-        self._is_whole = np.zeros(len(table), dtype=bool)
+        self.is_staged = np.zeros(len(table), dtype=bool)
         self.is_known = np.zeros(len(table.files), dtype=bool)
         self.is_settled = np.zeros(len(table.files), dtype=bool)
         self.num_bytes, self.num_errors, self.num_tokens = np.zeros((3, len(table.files)), dtype=np.int64)
@@ -61,6 +71,20 @@ class Inventory:
         """Whether every fragment of a file is done."""
         return bool(self.is_done[self.slice_of(file_index)].all())
 
+    def outdated_records(self) -> Iterator[str]:
+        """Part paths of fragments to do that have a record, but no part in place: of the file at another time.
+
+        They have to go before the work, as a record has to be of the part that was written last.
+        """
+        for index in np.flatnonzero(self.is_recorded & (self.in_place == _NOT_THERE) & ~self.is_done):
+            yield self.table[int(index)].part_path
+
+    def has_parts_to_replace(self, file_index: int) -> bool:
+        """Whether parts of a file as it was at another time are in place."""
+        where = self.slice_of(file_index)
+        is_other = (self.in_place[where] != _NOT_THERE) & (~self.is_done[where] | self.is_staged[where])
+        return part_stem(self.table.files[file_index].relative_path) in self.other_parts or bool(is_other.any())
+
     def forget(self, stem: str) -> None:
         """Forget a removed input file after its parts and records were deleted."""
         for others in (self.other_parts, self.other_records, self.other_files):
@@ -74,20 +98,27 @@ class Inventory:
                 self.is_recorded[index] = True
         elif path.startswith(f"{FILES}/"):
             return path.removeprefix(f"{FILES}/").removesuffix(".json")
-        elif path.startswith(f"{STAGED}/"):
-            index = self._find(shown_path(path.removeprefix(f"{STAGED}/")) or "")
-            if index is None:
-                self.stale.append(path)
-            else:
-                self.staged[index] = size
-        elif path.startswith(f"{FAILED}/"):
-            if self._find(path.removeprefix(f"{FAILED}/").removesuffix(".json")) is None:
-                self.stale.append(path)
+        elif path.startswith((f"{STAGED}/", f"{STAGED_RECORDS}/", f"{FAILED}/")):
+            self._enter_waiting(path, size)
         elif (part_path := self.folder.part_in_place(path)) is not None:
             index = self._find(part_path, self.other_parts)
             if index is not None:
                 self.in_place[index] = size
         return None
+
+    def _enter_waiting(self, path: str, size: int) -> None:
+        """Enter a staged part, a record of one, or that of a failure; it is stale if it is of no fragment."""
+        is_part = path.startswith(f"{STAGED}/")
+        part_path = (
+            shown_path(path.removeprefix(f"{STAGED}/")) if is_part else path.split("/", 2)[2][: -len(".json")]
+        )
+        index = self._find(part_path or "")
+        if index is None:
+            self.stale.append(path)
+        elif is_part:
+            self.staged[index] = size
+        elif path.startswith(f"{STAGED_RECORDS}/"):
+            self.has_staged_record[index] = True
 
     def _find(self, part_path: str, others: dict[str, list[PartName]] | None = None) -> int | None:
         """The index of the fragment with this part; the name of any other part is added to `others`."""
@@ -115,7 +146,7 @@ class Inventory:
             self.is_known[file_index] = True
             if (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
                 self.is_settled[file_index] = record.input_mark == self.table.files[file_index].mark
-                self.is_done[where] = self._is_whole[where] = True
+                self.is_done[where] = True
                 self._count(file_index, record)
 
     def _speaks_for(self, record: FileRecord, file_index: int) -> bool:
@@ -127,23 +158,30 @@ class Inventory:
     def _read_part_records(self) -> None:
         """Find the finished parts of files whose record is missing or outdated."""
         is_there = (self.in_place != _NOT_THERE) | (self.staged != _NOT_THERE)
-        candidates = np.flatnonzero(self.is_recorded & is_there & ~self.is_done)
+        candidates = np.flatnonzero((self.is_recorded | self.has_staged_record) & is_there & ~self.is_done)
         file_indices = np.searchsorted(self.table.starts, candidates, side="right") - 1
-        fragments = (self.table[int(index)] for index in candidates)
-        read = map_in_threads(lambda fragment: (fragment, self._manifest.part(fragment.part_path)), fragments)
+        read = map_in_threads(self._read_record, map(int, candidates))
         for index, file_index, (fragment, record) in zip(candidates, file_indices, read, strict=True):
             if record is None or not self._is_of(record, fragment):
                 continue
-            self._is_whole[index] = record.num_bytes == self.in_place[index]
-            if self._is_whole[index] or record.num_bytes == self.staged[index]:
-                self.is_done[index] = True
+            # Killed while it moved parts in place, a run has left records there of parts that are still staged.
+            is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
+            if record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
+                self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)
 
+    def _read_record(self, index: int) -> tuple[Fragment, PartRecord | None]:
+        fragment = self.table[index]
+        return fragment, self._manifest.part(fragment.part_path, is_staged=bool(self.has_staged_record[index]))
+
     def _drop_needless_staged(self) -> None:
-        """Mark staged copies of parts in place as stale: a run was killed while it moved them in a store."""
-        for index in np.flatnonzero(self._is_whole & (self.staged != _NOT_THERE)):
+        """Staged parts of a file that is as it was before, or has changed again, are stale."""
+        for index in np.flatnonzero((self.staged != _NOT_THERE) & ~self.is_staged):
             self.stale.append(staged_path(self.table[int(index)].part_path))
             self.staged[index] = _NOT_THERE
+        for index in np.flatnonzero(self.has_staged_record & ~self.is_staged):
+            self.stale.append(staged_record_path(self.table[int(index)].part_path))
+            self.has_staged_record[index] = False
 
     def _is_of(self, record: PartRecord, fragment: Fragment) -> bool:
         now = (fragment.relative_path, fragment.version, fragment.first_row, fragment.num_rows)

@@ -4,159 +4,128 @@ A driver looks for the claims of others, writes its own claim, looks again, and 
 one. As listings are consistent (local disks, NFS, S3, GCS), two drivers can never both continue, without
 conditional writes.
 
-A claim on this machine is dead if its process is gone; on another one, if it has not been renewed for its
-`timeout_s`, by the observer's clock. A driver that cannot renew its claim for nearly as long, or finds it gone,
-ends itself; one that was suspended does so at its next heartbeat, and its tasks write the same bytes until then.
+A claim is dead if its process is gone from this machine, or, on another one, if it has not been renewed for its
+`timeout_s`, by the clock of who watches. A driver that cannot renew its claim for nearly as long, or finds it
+gone, ends itself. One that was paused meanwhile and wakes up can do no harm: before anything else, the next holder
+takes its workspace away, by which it changes local files, or deletes its claim, without which it changes no object
+(`pipeline.storage.local_files`, `pipeline.storage.store_files`).
 """
 
-import errno
-import os
 import random
-import signal
-import socket
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
 
-from pipeline.errors import ConfigError, OutputError
-from pipeline.output.json_records import decode_record, encode_json
-from pipeline.output.output_folder import MANIFEST, OutputFolder
+from pipeline.errors import LeaseLostError, OutputError
+from pipeline.output.claim import Claim, refusal
+from pipeline.output.heartbeat import BEATS_PER_TIMEOUT, Heartbeat
+from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.local_files import LocalFiles
 from pipeline.storage.retries import retry_transient
+from pipeline.storage.store_files import CLAIM_SUFFIX, CLAIMS, StoreFiles, epoch_of
 
-LEASE = f"{MANIFEST}/lease"
-BEATS_PER_TIMEOUT = 6
+LEASE = CLAIMS
 _MAX_WAIT_AT_ONCE_S = 1.0
-_UNFINISHED = ".tmp"
-_MAX_TRIES = 5
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A claim on an output by a process.
-
-    Attributes:
-        machine: boot and PID namespace; the process is only looked for if these are the same.
-        started: start time of the process, in clock ticks since the boot.
-        since: time of the claim, for messages.
-        timeout_s: seconds without a renewal after which it is dead.
-        num_beats: number of renewals.
-    """
-
-    token: str
-    host: str
-    machine: str
-    pid: int
-    started: int
-    since: str
-    timeout_s: float
-    num_beats: int = 0
-
-    @classmethod
-    def of_this_process(cls, timeout_s: float) -> "Claim":
-        """A new claim of this process."""
-        pid = os.getpid()
-        return cls(
-            token=uuid.uuid4().hex,
-            host=socket.gethostname(),
-            machine=_machine(),
-            pid=pid,
-            started=_start_of(pid) or 0,
-            since=datetime.now(UTC).isoformat(timespec="seconds"),
-            timeout_s=timeout_s,
-        )
-
-    @property
-    def is_here(self) -> bool:
-        """Whether the process is on this machine."""
-        return self.machine == _machine() != ""
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the process, on this machine, is running."""
-        return _start_of(self.pid) == self.started
 
 
 @contextmanager
-def held_lease(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Iterator[None]:
-    """Hold the lease during the block; `tell` is called with a message if acquiring it takes a while.
+def held_lease(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Iterator[OutputFolder]:
+    """Hold the lease during the block, which gets the output as this driver may change it.
 
-    Raises ConfigError if another driver holds it, and OutputError if the lease is lost, which interrupts the
-    block.
+    `tell` gets a line for people if acquiring it takes a while. Raises ConfigError where another driver holds it,
+    and LeaseLostError where it was lost meanwhile, in place of the KeyboardInterrupt that then ends the block.
     """
-    claim = _acquire(output, timeout_s, tell)
-    heartbeat = _Heartbeat(output, claim)
+    claim = acquire(output, timeout_s, tell)
+    held = replace(output, claim=claim.token)
+    heartbeat = Heartbeat(held, claim)
     heartbeat.start()
     try:
-        yield
+        yield held
     except KeyboardInterrupt:
         if heartbeat.is_lost:
-            raise OutputError(
-                f"output.path: {output.root}: the lease is lost: it could not be renewed for {timeout_s:g} s, or "
-                "another run has taken it; see who writes there, then run the job again: finished parts are kept"
-            ) from None
+            raise LeaseLostError(output.root) from None
         raise
     finally:
         heartbeat.stop()
-        _give_back(output, claim.token)
+        give_back(held)
 
 
-def _acquire(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Claim:
-    own = Claim.of_this_process(timeout_s)
+def acquire(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Claim:
+    """Acquire the lease; see `held_lease`."""
     dead: set[str] = set()
     while True:
-        for token in sorted(_tokens(output) - dead):
+        for token in sorted(claims_on(output) - dead):
             _wait_for_death(output, token, timeout_s, tell)
             dead.add(token)
-        _claim(output, own)
-        if not _tokens(output) - dead - {own.token}:
-            break
-        _give_back(output, own.token)
+        own = Claim.of_this_process(timeout_s, epoch=1 + max(map(epoch_of, dead), default=0))
+        held = replace(output, claim=own.token)
+        # Lost where another driver has just taken the lease, and this workspace away with others.
+        with suppress(LeaseLostError):
+            _claim(held, own)
+            if not claims_on(output) - dead - {own.token}:
+                _take_over(held, dead)
+                return own
+        give_back(held)
         time.sleep(random.uniform(0, 1))
-    for token in dead:
-        _give_back(output, token)
-    _clear_unfinished(output)
-    return own
 
 
-def _clear_unfinished(output: OutputFolder) -> None:
-    """Delete incomplete claims of killed drivers; a living driver writes its claim again."""
-    for path, _ in output.list_files(LEASE):
-        if path.endswith(_UNFINISHED):
-            output.delete(path)
+def give_back(held: OutputFolder) -> None:
+    """Remove a claim and its workspace; a claim that cannot be removed expires."""
+    files = held.files
+    with suppress(OSError, LeaseLostError):
+        _delete_claim(files, _path_of(held.claim))
+        if isinstance(files, LocalFiles):
+            files.close_workspace()
 
 
-def _claim(output: OutputFolder, claim: Claim) -> None:
-    """Write a claim for the first time."""
+def claims_on(output: OutputFolder) -> set[str]:
+    """The claims that are there, each by its token."""
+    paths = (path.removeprefix(f"{LEASE}/") for path, _ in output.list_files(LEASE))
+    return {path.removesuffix(CLAIM_SUFFIX) for path in paths if path.endswith(CLAIM_SUFFIX)}
+
+
+def _claim(held: OutputFolder, claim: Claim) -> None:
+    """Write a claim for the first time; its workspace comes before it."""
+    files = held.files
+    path = _path_of(claim.token)
     try:
-        if output.is_local:
-            # The folder is never deleted, as others may be about to write to it.
-            Path(output.root, LEASE).mkdir(parents=True, exist_ok=True)
-        retry_transient(lambda: _write(output, claim))
+        if isinstance(files, LocalFiles):
+            retry_transient(files.open_workspace)
+            retry_transient(lambda: files.write(path, claim.to_json(), is_flushed=False))
+        else:
+            retry_transient(lambda: files.write_unguarded(path, claim.to_json()))
     except OSError as error:
         raise OutputError(
-            f"output.path: {output.root}/{LEASE} cannot be written: {error.strerror or error}; check free space "
+            f"output.path: {held.root}/{LEASE} cannot be written: {error.strerror or error}; check free space "
             "and permissions, then run the job again: finished parts are kept"
         ) from error
 
 
-def _give_back(output: OutputFolder, token: str) -> None:
-    """Delete a claim; if that fails, it expires."""
-    with suppress(OSError):
-        output.filesystem.delete_file(f"{output.root}/{_path_of(token)}")
+def _take_over(held: OutputFolder, dead: set[str]) -> None:
+    """End what the drivers of dead claims may still do, and complete what they have begun."""
+    files = held.files
+    if isinstance(files, LocalFiles):
+        retry_transient(files.take_over)
+    paths = [_path_of(token) for token in dead]
+    # Versions before workspaces wrote claims beside their place.
+    paths += [path for path, _ in held.list_files(LEASE) if not path.endswith(CLAIM_SUFFIX)]
+    for path in paths:
+        _delete_claim(files, path)
+
+
+def _delete_claim(files: LocalFiles | StoreFiles, path: str) -> None:
+    delete = files.delete if isinstance(files, LocalFiles) else files.delete_unguarded
+    retry_transient(lambda: delete(path))
 
 
 def _wait_for_death(output: OutputFolder, token: str, timeout_s: float, tell: Callable[[str], None]) -> None:
     """Return once a claim is dead or deleted. Raises ConfigError if it is alive."""
     first = output.read(_path_of(token))
-    claim = decode_record(Claim, first)
+    claim = Claim.parse(first)
     if claim is not None and claim.is_here:
         if claim.is_running:
-            raise ConfigError(_refusal(output, claim))
+            raise refusal(output.root, claim)
         return
     wait_s = timeout_s if claim is None else claim.timeout_s
     if first is not None:
@@ -169,121 +138,8 @@ def _wait_for_death(output: OutputFolder, token: str, timeout_s: float, tell: Ca
         if now is None:
             return
         if now != first:
-            raise ConfigError(_refusal(output, decode_record(Claim, now) or claim))
+            raise refusal(output.root, Claim.parse(now) or claim)
 
 
-def _refusal(output: OutputFolder, claim: Claim | None) -> str:
-    if claim is None:
-        return f"output.path: {output.root} is in use by another run, expected none; wait for its end"
-    return (
-        f"output.path: {output.root} is in use by another run: process {claim.pid} on {claim.host}, since "
-        f"{claim.since}; wait for its end, or end it there (kill {claim.pid}); if it dies, its hold ends "
-        f"{claim.timeout_s:g} s later at most, and this command goes on from what is done"
-    )
-
-
-class _Heartbeat:
-    """A thread that renews a claim, and interrupts the main thread when it is lost."""
-
-    def __init__(self, output: OutputFolder, claim: Claim) -> None:
-        self._output = output
-        self._claim = claim
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
-        self.is_lost = False
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        interval_s = self._claim.timeout_s / BEATS_PER_TIMEOUT
-        renewed = time.monotonic()
-        while not self._stop.wait(interval_s):
-            begun = time.monotonic()
-            try:
-                self.is_lost = not self._renew()
-                renewed = begun
-            except OSError:
-                # Before others consider the claim dead.
-                self.is_lost = time.monotonic() - renewed > self._claim.timeout_s - interval_s
-            if self.is_lost:
-                main_thread = threading.main_thread().ident
-                assert main_thread is not None
-                signal.pthread_kill(main_thread, signal.SIGINT)
-                return
-
-    def _renew(self) -> bool:
-        """Renew the claim; returns False if it is gone."""
-        if _read(self._output, self._claim.token) is None:
-            return False
-        self._claim = replace(self._claim, num_beats=self._claim.num_beats + 1)
-        _write(self._output, self._claim)
-        return True
-
-
-def _path_of(token: str) -> str:
-    return f"{LEASE}/{token}.json"
-
-
-def _tokens(output: OutputFolder) -> set[str]:
-    paths = (path.removeprefix(f"{LEASE}/") for path, _ in output.list_files(LEASE))
-    return {path.removesuffix(".json") for path in paths if path.endswith(".json")}
-
-
-# These two do not retry, as late retries are of no use to a heartbeat.
-
-
-def _read(output: OutputFolder, token: str) -> bytes | None:
-    try:
-        with output.filesystem.open_input_stream(f"{output.root}/{_path_of(token)}") as file:
-            return bytes(file.read())
-    except FileNotFoundError:
-        return None
-
-
-def _write(output: OutputFolder, claim: Claim) -> None:
-    """Write a claim atomically, without fsync, as it is void after a crash of the machine."""
-    data = encode_json(asdict(claim))
-    if not output.is_local:
-        with output.filesystem.open_output_stream(f"{output.root}/{_path_of(claim.token)}") as stream:
-            stream.write(data)
-        return
-    path = Path(output.root) / _path_of(claim.token)
-    # Not in the folder for incomplete files, which runs delete when they begin.
-    incomplete = path.with_suffix(_UNFINISHED)
-    for _ in range(_MAX_TRIES):
-        try:
-            incomplete.write_bytes(data)
-            os.replace(incomplete, path)
-        except FileNotFoundError:
-            # The holder of the lease has just deleted it as incomplete.
-            continue
-        except OSError:
-            incomplete.unlink(missing_ok=True)
-            raise
-        return
-    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-
-
-def _machine() -> str:
-    """Identifies this boot of this machine and the PID namespace; empty if unknown."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
-    except OSError:
-        return ""
-
-
-def _start_of(pid: int) -> int | None:
-    """Start time of a process, in clock ticks since the boot; None if there is none, or it is a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return None
-    # The process name, in parentheses, may contain anything.
-    fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in ("Z", "X") else int(fields[19])
+def _path_of(token: str | None) -> str:
+    return f"{LEASE}/{token}{CLAIM_SUFFIX}"

@@ -5,20 +5,33 @@
 not be read. All of them are deterministic.
 """
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field
 
 from pipeline.errors import ConfigError
-from pipeline.output.json_records import decode_record, encode_json
+from pipeline.output.json_records import Count, parse_record, record_json
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
 FILES = f"{MANIFEST}/files"
+STAGED_RECORDS = f"{MANIFEST}/staged"
+"""Records of staged parts: those in `PARTS` speak for what is in place until it is replaced."""
 FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The run that a folder belongs to: named values that identify it, and what "auto" came to when it began."""
+
+    format: int
+    identity: dict[str, str]
+    dtype: str | None = None
+    token_budget: Annotated[int, Field(ge=1, le=2**31)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +45,12 @@ class PartRecord:
     input_path: str
     input_version: str
     input_mark: str
-    first_row: int
-    num_rows: int
-    num_bytes: int
+    first_row: Count
+    num_rows: Count
+    num_bytes: Count
     sha256: str
-    num_errors: int
-    num_tokens: int
+    num_errors: Count
+    num_tokens: Count
     versions: dict[str, str]
 
 
@@ -48,11 +61,11 @@ class FileRecord:
     input_path: str
     input_version: str
     input_mark: str
-    num_parts: int
-    num_rows: int
-    num_bytes: int
-    num_errors: int
-    num_tokens: int
+    num_parts: Count
+    num_rows: Count
+    num_bytes: Count
+    num_errors: Count
+    num_tokens: Count
 
 
 @dataclass(frozen=True)
@@ -62,21 +75,12 @@ class Manifest:
     folder: OutputFolder
 
     def identity(self) -> dict[str, str] | None:
-        """The identity of the run that the folder belongs to, or None. Raises ConfigError if it is damaged."""
-        text = self.folder.read(RUN)
-        if text is None:
-            return None
-        try:
-            run: Any = json.loads(text)
-            if run["format"] == FORMAT:
-                return dict(run["identity"])
-            found = f"has format {run['format']}, expected {FORMAT}"
-        except (ValueError, KeyError, TypeError):
-            found = "is damaged"
-        raise ConfigError(
-            f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
-            "folder"
-        )
+        """The identity of the run that the folder belongs to; None where it belongs to none.
+
+        Raises ConfigError where that cannot be told.
+        """
+        run = self._run()
+        return None if run is None else run.identity
 
     def begin(self, identity: Mapping[str, str]) -> bool:
         """Begin the run with this identity, or continue it, and then return True.
@@ -86,30 +90,30 @@ class Manifest:
         found = self.identity()
         if found is None:
             self.refuse_foreign_files()
-            self.folder.put(RUN, encode_json({"format": FORMAT, "identity": dict(identity)}))
+            self.folder.put(RUN, record_json(RunRecord(FORMAT, dict(identity))))
             return False
         refuse_other_run(self.folder.root, found, identity)
         return True
 
     def token_budget(self) -> int | None:
-        """The token budget that the run was begun with; None if it has not computed anything yet."""
-        run = json.loads(self.folder.read(RUN) or b"{}")
-        found: int | None = run.get("token_budget")
-        return found
+        """The token budget that the run was begun with; None where it has computed nothing yet."""
+        run = self._run()
+        return None if run is None else run.token_budget
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
         """Record what "auto" stands for on this cluster, so that all parts are computed alike.
 
         Raises ConfigError if the run was begun in another dtype.
         """
-        run = json.loads(self.folder.read(RUN) or b"")
-        if "dtype" not in run:
-            self.folder.put(RUN, encode_json(run | {"dtype": dtype, "token_budget": token_budget}))
-        elif run["dtype"] != dtype:
+        run = self._run()
+        assert run is not None, "the run has begun"
+        if run.dtype is None:
+            self.folder.put(RUN, record_json(replace(run, dtype=dtype, token_budget=token_budget)))
+        elif run.dtype != dtype:
             raise ConfigError(
-                f"model.dtype: found {dtype}, which auto stands for on this cluster, expected {run['dtype']}, "
-                f"with which {self.folder.root} was begun; continue on similar hardware, choose another "
-                "output.path, or add --restart to compute everything again"
+                f"model.dtype: found {dtype}, which auto comes to on this cluster, expected {run.dtype}, which "
+                f"{self.folder.root} was begun with; go on with hardware like that, choose another output.path, "
+                "or add --restart to do all of it anew"
             )
 
     def refuse_foreign_files(self) -> None:
@@ -133,26 +137,49 @@ class Manifest:
         parts = {path.removeprefix(folder) for folder in records for path in own if path.startswith(folder)}
         return own | parts | {STAGED}
 
-    def record(self, part: PartRecord) -> None:
+    def record(self, part: PartRecord, *, is_staged: bool = False) -> None:
         """Record that a part is finished, after writing it. Raises OutputError."""
-        self.folder.put(part_record_path(part.part_path), encode_json(asdict(part)))
+        self.folder.put(_record_path(part.part_path, is_staged=is_staged), record_json(part))
 
-    def part(self, part_path: str) -> PartRecord | None:
-        """The record of a part; None if it is missing or damaged."""
-        return decode_record(PartRecord, self.folder.read(part_record_path(part_path)))
+    def part(self, part_path: str, *, is_staged: bool = False) -> PartRecord | None:
+        """The record of a part in place, or of a staged one; None if it is missing or damaged."""
+        return parse_record(PartRecord, self.folder.read(_record_path(part_path, is_staged=is_staged)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
-        """Record that all parts of an input file are in place."""
-        self.folder.put(file_record_path(stem), encode_json(asdict(file)))
+        """Record that all parts of an input file are in place; `stem` is the common start of their names."""
+        self.folder.put(file_record_path(stem), record_json(file))
 
     def file(self, stem: str) -> FileRecord | None:
-        """The record of an input file; None if it is missing or damaged."""
-        return decode_record(FileRecord, self.folder.read(file_record_path(stem)))
+        """The record of an input file; None as for parts."""
+        return parse_record(FileRecord, self.folder.read(file_record_path(stem)))
+
+    def _run(self) -> RunRecord | None:
+        """The record of the run; None where there is none. Raises ConfigError where it cannot be read."""
+        data = self.folder.read(RUN)
+        if data is None:
+            return None
+        run = parse_record(RunRecord, data)
+        if run is not None and run.format == FORMAT:
+            return run
+        found = "is damaged" if run is None else f"has format {run.format}, expected {FORMAT}"
+        raise ConfigError(
+            f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
+            "folder"
+        )
 
 
 def part_record_path(part_path: str) -> str:
     """The path of a part's record."""
     return f"{PARTS}/{part_path}.json"
+
+
+def staged_record_path(part_path: str) -> str:
+    """Where the record of a staged part is."""
+    return f"{STAGED_RECORDS}/{part_path}.json"
+
+
+def _record_path(part_path: str, *, is_staged: bool) -> str:
+    return staged_record_path(part_path) if is_staged else part_record_path(part_path)
 
 
 def file_record_path(stem: str) -> str:

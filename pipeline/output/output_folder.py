@@ -4,26 +4,18 @@ Writes are atomic. Transient errors of the file system are retried, all others b
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 from pyarrow import fs
 
 from pipeline.errors import OutputError
 from pipeline.fragments import MAX_NAME_BYTES, Fragment
-from pipeline.storage.atomic_files import (
-    INCOMPLETE,
-    delete_file,
-    is_local,
-    make_folders,
-    remove_empty_folders,
-    upload,
-    write_local,
-)
+from pipeline.storage.local_files import WORKSPACES, LocalFiles
 from pipeline.storage.retries import retry_transient
+from pipeline.storage.store_files import StoreFiles, is_local
 
 MANIFEST = "_manifest"
 FAILED = f"{MANIFEST}/failed"
@@ -43,12 +35,21 @@ HIDDEN_SUFFIX = ".staged"
 class OutputFolder:
     """An output at `root` on a file system; paths are relative to the root. Stateless.
 
-    `is_hidden`: parts in place are hidden from readers.
+    `prefix` is empty, or the folder of an output in this one with a slash at its end. `is_hidden`: its parts in
+    place are hidden from readers. `claim`: that of the driver that holds the lease; once it is lost, every change
+    raises LeaseLostError. All but tests change a folder with a claim only.
     """
 
     filesystem: fs.FileSystem
-    root: str
+    top: str
+    prefix: str = ""
     is_hidden: bool = False
+    claim: str | None = None
+
+    @property
+    def root(self) -> str:
+        """The folder itself."""
+        return f"{self.top}/{self.prefix}".rstrip("/") if self.prefix else self.top
 
     @property
     def is_local(self) -> bool:
@@ -58,13 +59,18 @@ class OutputFolder:
     @property
     def restarted(self) -> "OutputFolder":
         """The output that is to replace this one."""
-        return OutputFolder(self.filesystem, f"{self.root}/{RESTART}", is_hidden=True)
+        return replace(self, prefix=f"{RESTART}/", is_hidden=True)
 
-    def path_of(self, fragment: Fragment, staged_inputs: Collection[str] = ()) -> str:
-        """Where to write the part of a fragment; `staged_inputs`: input files whose parts are staged."""
-        if fragment.relative_path in staged_inputs:
-            return staged_path(fragment.part_path)
-        return self.path_in_place(fragment.part_path)
+    @property
+    def files(self) -> LocalFiles | StoreFiles:
+        """Its files, by paths from `top`."""
+        if self.is_local:
+            return LocalFiles(self.top, self.claim)
+        return StoreFiles(self.filesystem, self.top, self.claim)
+
+    def path_of(self, fragment: Fragment, *, is_staged: bool = False) -> str:
+        """Where the part of a fragment is written."""
+        return staged_path(fragment.part_path) if is_staged else self.path_in_place(fragment.part_path)
 
     def path_in_place(self, part_path: str) -> str:
         """The path of a part in place."""
@@ -77,62 +83,45 @@ class OutputFolder:
         return shown_path(path) if self.is_hidden else path
 
     def put(self, path: str, data: bytes | pa.Buffer) -> None:
-        """Write a file atomically, replacing an existing one."""
-        with _reported(f"{self._whole(path)} cannot be written", "check free space and permissions"):
-            if self.is_local:
-                retry_transient(lambda: write_local(Path(self.root), path, data))
-            else:
-                retry_transient(lambda: upload(self.filesystem, self._whole(path), data))
+        """Make `data` the content of a file, replacing what is there.
+
+        Where it cannot, nothing partial is left, and an earlier file stays on a local file system.
+        """
+        with _reported(f"{self._shown(path)} cannot be written", "check free space and permissions"):
+            retry_transient(lambda: self.files.write(self._below_top(path), data))
 
     def read(self, path: str) -> bytes | None:
-        """The content of a file; None if it does not exist."""
-
-        def read() -> bytes | None:
-            try:
-                # Uncompressed, whatever the name ends with.
-                with self.filesystem.open_input_stream(self._whole(path), compression=None) as file:
-                    return bytes(file.read())
-            except FileNotFoundError:
-                return None
-
-        with _reported(f"{self._whole(path)} cannot be read", "check the permissions"):
-            return retry_transient(read)
+        """The content of a file; None where there is none."""
+        with _reported(f"{self._shown(path)} cannot be read", "check the permissions"):
+            return retry_transient(lambda: self.files.read(self._below_top(path)))
 
     def move(self, source: str, target: str) -> None:
-        """Rename a file, replacing the target; in an object store by copying within the store."""
-        old, new = self._whole(source), self._whole(target)
-        with _reported(f"{old} cannot be moved to {target}", "check free space and permissions"):
-            if self.is_local:
-                make_folders(Path(new).parent)
-                # Without fsync, which is slow; the next run checks which parts are there.
-                retry_transient(lambda: os.replace(old, new))
-                remove_empty_folders(Path(self.root), Path(old).parent)
-            else:
-                retry_transient(lambda: self.filesystem.copy_file(old, new))
-                retry_transient(lambda: delete_file(self.filesystem, old))
+        """Rename a file, replacing what has that name; in an object store by a copy within the store.
+
+        Not flushed to a local disk: that is slow, and `sync` does it for many at a time.
+        """
+        with _reported(f"{self._shown(source)} cannot be moved to {target}", "check free space and permissions"):
+            self.files.move(self._below_top(source), self._below_top(target))
+
+    def sync(self, paths: Iterable[str]) -> None:
+        """Have the names of files, new or gone, be on a local disk."""
+        files = self.files
+        if isinstance(files, LocalFiles):
+            with _reported(f"{self.root} cannot be flushed", "check the disk"):
+                files.sync({self._below_top(path) for path in paths})
 
     def delete(self, path: str) -> None:
-        """Delete a file, if it exists, and the local folders below the root that become empty."""
-        whole = self._whole(path)
-        with _reported(f"{self._whole(path)} cannot be deleted", "check the permissions"):
-            retry_transient(lambda: delete_file(self.filesystem, whole))
-            if self.is_local:
-                remove_empty_folders(Path(self.root), Path(whole).parent)
+        """Delete a file, if it is there, and the local folders below the root that are empty without it."""
+        files = self.files
+        with _reported(f"{self._shown(path)} cannot be deleted", "check the permissions"):
+            retry_transient(lambda: files.delete(self._below_top(path)))
+            if isinstance(files, LocalFiles):
+                files.remove_empty_folders(os.path.dirname(self._below_top(path)))
 
     def delete_folder(self, path: str) -> None:
-        """Delete a folder and its content, if it exists."""
-        whole = self._whole(path)
-
-        def delete() -> None:
-            if self.filesystem.get_file_info(whole).type == fs.FileType.Directory:
-                self.filesystem.delete_dir(whole)
-
-        with _reported(f"{self._whole(path)} cannot be deleted", "check the permissions"):
-            retry_transient(delete)
-
-    def clear_incomplete(self) -> None:
-        """Delete incomplete files of killed processes. No other job may be writing to the output."""
-        self.delete_folder(INCOMPLETE)
+        """Delete a folder with all that is in it, if it is there."""
+        with _reported(f"{self._shown(path)} cannot be deleted", "check the permissions"):
+            retry_transient(lambda: self.files.delete(self._below_top(path)))
 
     def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
         """Path and size in bytes of every file below a folder, which need not exist.
@@ -140,37 +129,37 @@ class OutputFolder:
         Files of a restarted output and incomplete files are left out. Subfolders are listed one at a time, which
         bounds the memory needed.
         """
-        prefix_size = len(self.root.rstrip("/")) + 1
         folders = []
-        for info in self._infos(self._whole(folder) if folder else self.root, recursive=False):
-            if info.base_name in (RESTART, INCOMPLETE):
+        for path, size in self._list(folder, recursive=False):
+            if path.rpartition("/")[2] in (RESTART, WORKSPACES):
                 continue
-            if info.type == fs.FileType.File:
-                yield info.path[prefix_size:], info.size
+            if size is not None:
+                yield path, size
             else:
-                folders.append(info.path)
+                folders.append(path)
         for path in sorted(folders):
-            for info in self._infos(path, recursive=True):
-                if info.type == fs.FileType.File:
-                    yield info.path[prefix_size:], info.size
+            for below, size in self._list(path, recursive=True):
+                if size is not None:
+                    yield below, size
 
-    def _infos(self, whole: str, *, recursive: bool) -> list[fs.FileInfo]:
-        selector = fs.FileSelector(whole, recursive=recursive, allow_not_found=True)
-        with _reported(f"{whole} cannot be listed", "check the path and the permissions"):
-            return retry_transient(lambda: self.filesystem.get_file_info(selector))
+    def _list(self, folder: str, *, recursive: bool) -> list[tuple[str, int | None]]:
+        path = self._below_top(folder) if folder else self.prefix.rstrip("/")
+        with _reported(f"{self._shown(folder)} cannot be listed", "check the path and the permissions"):
+            found = retry_transient(lambda: list(self.files.list(path, recursive=recursive)))
+        return [(path.removeprefix(self.prefix), size) for path, size in found]
 
     def make_folder(self, path: str) -> None:
-        """Create a local folder and those above it, if they do not exist."""
-        if self.is_local:
-            with _reported(f"{self._whole(path)} cannot be made", "check free space and permissions"):
-                retry_transient(lambda: make_folders(Path(self._whole(path))))
+        """Make a local folder and those above it, where they are not there."""
+        files = self.files
+        if isinstance(files, LocalFiles):
+            with _reported(f"{self._shown(path)} cannot be made", "check free space and permissions"):
+                retry_transient(lambda: files.make_folder(self._below_top(path)))
 
-    def folders_below(self, path: str) -> Iterator[str]:
+    def folders_below(self, path: str) -> list[str]:
         """Every folder below a local folder, relative to it."""
-        if self.is_local:
-            top = self._whole(path)
-            for folder, names, _ in os.walk(top):
-                yield from (os.path.relpath(f"{folder}/{name}", top) for name in names)
+        if not self.is_local:
+            return []
+        return [below.removeprefix(f"{path}/") for below, size in self._list(path, recursive=True) if size is None]
 
     def delete_empty_folders(self, kept: Collection[str], made: Collection[str] = ()) -> None:
         """Delete empty local folders, except for `kept` ones, that killed processes have left behind.
@@ -180,10 +169,14 @@ class OutputFolder:
         if not self.is_local:
             return
         for path in sorted(set(made).difference(kept), key=lambda path: path.count("/"), reverse=True):
-            with suppress(OSError):  # not empty, or no permission
-                Path(self._whole(path)).rmdir()
+            with suppress(OSError):
+                # It is not empty, or may not be removed; readers do not care.
+                os.rmdir(self._shown(path))
 
-    def _whole(self, path: str) -> str:
+    def _below_top(self, path: str) -> str:
+        return f"{self.prefix}{path}"
+
+    def _shown(self, path: str) -> str:
         return f"{self.root}/{path}"
 
 

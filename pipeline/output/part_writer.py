@@ -1,29 +1,51 @@
 """Encode a finished fragment as Parquet, deterministically, and write it as a part."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Collection
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays.casting import cast_column
 from pipeline.errors import OutputError
+from pipeline.fragments import Fragment
+from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import OutputFolder
+from pipeline.output.versions import versions
 
 
-@dataclass(frozen=True)
-class WrittenPart:
-    """Size and SHA-256 (hex) of a written part."""
+def finish_part(
+    folder: OutputFolder,
+    fragment: Fragment,
+    data: pa.Buffer | bytes,
+    *,
+    staged_inputs: Collection[str],
+    num_errors: int,
+    num_tokens: int,
+) -> PartRecord:
+    """Write the part of a fragment, and then its record, which makes it done; returns the record.
 
-    num_bytes: int
-    sha256: str
-
-
-def write_part(table: pa.Table, folder: OutputFolder, path: str, compression: str = "zstd") -> WrittenPart:
-    """Write a table as a part. Raises OutputError, and then leaves nothing."""
-    data = encode_part(table, compression)
-    folder.put(path, data)
-    return WrittenPart(data.size, hashlib.sha256(data).hexdigest())
+    `staged_inputs`: input files whose parts are to be staged. Raises OutputError.
+    """
+    manifest = Manifest(folder)
+    manifest.announce(fragment.part_path)
+    is_staged = fragment.relative_path in staged_inputs
+    folder.put(folder.path_of(fragment, is_staged=is_staged), data)
+    record = PartRecord(
+        part_path=fragment.part_path,
+        input_path=fragment.relative_path,
+        input_version=fragment.version,
+        input_mark=fragment.mark,
+        first_row=fragment.first_row,
+        num_rows=fragment.num_rows,
+        num_bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        num_errors=num_errors,
+        num_tokens=num_tokens,
+        versions=versions(),
+    )
+    manifest.record(record, is_staged=is_staged)
+    return record
 
 
 def encode_part(table: pa.Table, compression: str) -> pa.Buffer:

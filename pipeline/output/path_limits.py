@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.errors import InputError
 from pipeline.fragments import part_stem
 from pipeline.input.fragment_table import FragmentTable
-from pipeline.output.manifest import RUN, file_record_path
+from pipeline.output.manifest import RUN, file_record_path, staged_record_path
 from pipeline.output.output_folder import FAILED, RESTART, OutputFolder, staged_path
 from pipeline.storage.printable import printable
 
@@ -72,7 +72,7 @@ def require_fitting_names(output: OutputFolder, table: FragmentTable) -> None:
 
 
 def _paths_of(part_path: str) -> list[str]:
-    return [staged_path(part_path), f"{FAILED}/{part_path}.json"]
+    return [staged_path(part_path), staged_record_path(part_path), f"{FAILED}/{part_path}.json"]
 
 
 def _whole(output: OutputFolder, path: str) -> str:

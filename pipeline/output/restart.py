@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from pipeline.fragments import PartName
 from pipeline.output.lease import LEASE
-from pipeline.output.manifest import FILES, PARTS, RUN, Manifest
+from pipeline.output.manifest import FILES, PARTS, RUN, STAGED_RECORDS, Manifest
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
 from pipeline.storage.threads import call_in_threads
@@ -73,6 +73,7 @@ def replace_output(output: OutputFolder) -> None:
     assert success is not None
     if new.read(_CLEARED) is None:
         output.delete(SUCCESS)
+        output.sync([SUCCESS])
         _delete_old(output)
         new.put(_CLEARED, b"")
     moves = []
@@ -82,12 +83,12 @@ def replace_output(output: OutputFolder) -> None:
         elif (part_path := new.part_in_place(path)) is not None:
             moves.append((path, part_path))
     call_in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves)
+    output.sync(target for _, target in moves)
     output.put(RUN, run)
     output.put(SUCCESS, success)
     # Without it, what is left of the folder is not a restart.
     new.delete(RUN)
     output.delete_folder(RESTART)
-    output.clear_incomplete()
 
 
 def _delete_old(output: OutputFolder) -> None:
@@ -95,9 +96,10 @@ def _delete_old(output: OutputFolder) -> None:
     call_in_threads(output.delete, (path for path in parts if not path.startswith("_")))
     made = Manifest(output).made_folders()
     output.delete_empty_folders(kept=[LEASE], made=made)
-    for folder in (PARTS, FILES, FAILED, STAGED):
+    for folder in (PARTS, FILES, STAGED_RECORDS, FAILED, STAGED):
         output.delete_folder(folder)
     output.delete(RUN)
+    output.sync([RUN])
 
 
 def _identity(folder: OutputFolder) -> dict[str, str] | None:

@@ -7,9 +7,10 @@ from pipeline.output.commit import commit, is_committed, prune
 from pipeline.output.increment import find_increment
 from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
-from pipeline.output.manifest import Manifest
+from pipeline.output.manifest import STAGED_RECORDS, Manifest, part_record_path
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.output.success_file import write_success_file
+from pipeline.storage.threads import call_in_threads
 
 
 class RunOutput:
@@ -26,15 +27,16 @@ class RunOutput:
         self._take_inventory()
 
     def begin(self, *, prunes: bool = False) -> None:
-        """Complete an interrupted commit. Unless everything is done, `_SUCCESS` is deleted first."""
-        self.folder.clear_incomplete()
-        is_pending = not is_committed(self.inventory)
+        """Complete a commit that was interrupted. Unless everything is done, `_SUCCESS` is deleted first."""
+        is_pending = not is_committed(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._failed_files
         if is_pending or not is_done or (prunes and self.increment.removed):
             self.folder.delete(SUCCESS)
+            self.folder.sync([SUCCESS])
         if is_pending:
-            commit(self.inventory)
+            commit(self.inventory, self._failed_files)
             self._take_inventory()
+        self._delete_outdated_records()
 
     @property
     def manifest(self) -> Manifest:
@@ -46,18 +48,22 @@ class RunOutput:
         made = self.manifest.made_folders()
         if self.increment.todo:
             self._take_inventory()
-        commit(self.inventory)
+        commit(self.inventory, self._failed_files)
         if prunes:
             prune(self.inventory, self._failed_files)
         is_done = not self.increment.todo and not self._plan.failed_files
         if is_done:
             # They are empty, but exist on a local file system.
-            for folder in (STAGED, FAILED):
+            for folder in (STAGED, STAGED_RECORDS, FAILED):
                 self.folder.delete_folder(folder)
             write_success_file(self.inventory, self._identity)
-        self.folder.clear_incomplete()
         self.folder.delete_empty_folders(kept=[LEASE], made=made)
         return is_done
+
+    def _delete_outdated_records(self) -> None:
+        paths = [part_record_path(path) for path in self.inventory.outdated_records()]
+        call_in_threads(self.folder.delete, paths)
+        self.folder.sync(paths)
 
     def _take_inventory(self) -> None:
         self.inventory = Inventory(self.folder, self._plan.fragments, keeps_touched=self._keeps_touched)

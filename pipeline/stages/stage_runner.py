@@ -63,7 +63,10 @@ class CrashCountingRunner:
             )
         else:
             result = as_failure(stage, fragment, action)
-        self.counter.end.remote(stage, fragment.part_path)
+        ended: Any = self.counter.end.remote(stage, fragment.part_path)
+        if is_retry():
+            # A crash at the next fragment of the task might lose the message, and count against this one.
+            get_result(ended)
         return result
 
 

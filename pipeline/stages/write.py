@@ -16,10 +16,9 @@ from pipeline.errors import OutputError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.output.failure_log import FailureLog
-from pipeline.output.manifest import Manifest, PartRecord
+from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
-from pipeline.output.part_writer import conform, write_part
-from pipeline.output.versions import versions
+from pipeline.output.part_writer import conform, encode_part, finish_part
 from pipeline.stages.blocks import failure_in, whole_fragment
 from pipeline.stages.stage_runner import StageRunner, run_unprotected
 
@@ -78,24 +77,14 @@ class PartSink(Datasink[None]):
             unpacked(self._schema),
             fragment.part_path,
         )
-        manifest = Manifest(self.folder)
-        manifest.announce(fragment.part_path)
-        path = self.folder.path_of(fragment, self.staged_inputs)
-        written = write_part(rows, self.folder, path, self.compression)
-        record = PartRecord(
-            part_path=fragment.part_path,
-            input_path=fragment.relative_path,
-            input_version=fragment.version,
-            input_mark=fragment.mark,
-            first_row=fragment.first_row,
-            num_rows=fragment.num_rows,
-            num_bytes=written.num_bytes,
-            sha256=written.sha256,
+        record = finish_part(
+            self.folder,
+            fragment,
+            encode_part(rows, self.compression),
+            staged_inputs=self.staged_inputs,
             num_errors=rows.num_rows - rows[ERROR].null_count,
             num_tokens=pc.sum(rows[NUM_TOKENS], min_count=0).as_py(),
-            versions=versions(),
         )
-        manifest.record(record)
         if fragment.part_path in self.failed_before:
             FailureLog(self.folder).forget(fragment.part_path)
         if self.on_part is not None:

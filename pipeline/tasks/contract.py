@@ -220,8 +220,8 @@ def place_rows(column: pa.Array, rows: NDArray[np.integer], num_rows: int) -> pa
 
 
 def class_labels(config: XLMRobertaXLConfig) -> list[str]:
-    """The label names of a classifier, by class id."""
-    return [config.id2label[i] for i in range(config.num_labels)]
+    """The label names of a classifier, by class id; some configurations have numbers for names."""
+    return [str(config.id2label[i]) for i in range(config.num_labels)]
 
 
 @dataclass(frozen=True)

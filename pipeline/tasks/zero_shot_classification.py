@@ -138,7 +138,7 @@ def entailment_ids(id2label: Mapping[int, str], *, multi_label: bool = False) ->
 
 
 def _find(id2label: Mapping[int, str], pattern: re.Pattern[str]) -> list[int]:
-    return [i for i, label in sorted(id2label.items()) if pattern.match(label.strip())]
+    return [i for i, label in sorted(id2label.items()) if pattern.match(str(label).strip())]
 
 
 def _refusal(id2label: Mapping[int, str], found: Sequence[int], beginning: str) -> ConfigError:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pipeline.output.lease
+import pipeline.output.claim
 from pipeline.errors import ConfigError, OutputError
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
@@ -62,7 +62,7 @@ def _hold(output: str, timeout_s: float, machine: str | None, connection: Any) -
     # In the background of a shell, where tests may run too, it is ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if machine is not None:
-        pipeline.output.lease._machine = lambda: machine
+        pipeline.output.claim._machine = lambda: machine
     try:
         with held_lease(OutputFolder(*resolve_path(output, "output.path")), timeout_s, lambda line: None):
             connection.send((HELD, ""))

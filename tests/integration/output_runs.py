@@ -18,7 +18,6 @@ from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output
@@ -26,7 +25,7 @@ from pipeline.output.run_output import RunOutput
 from pipeline.stages.blocks import with_keys
 from pipeline.stages.write import PartSink
 from pipeline.storage.locations import resolve_path
-from tests.unit.pipeline.input_files import job
+from tests.unit.pipeline.input_files import job, read_fragment
 
 CONTEXT = TaskContext(task_idx=0, op_name="Write")
 SCHEMA_OF_HEADS = {"half": pa.float32()}
@@ -67,7 +66,7 @@ def run_once(
     plan = plan_fragments(job(inputs, output=output, max_fragment_rows=options.max_fragment_rows))
     whole = OutputFolder(*resolve_path(output, "output.path"))
     folder_of_run(whole, options.identity, is_restart=options.is_restart)
-    with held_lease(whole, options.lease_timeout_s, print):
+    with held_lease(whole, options.lease_timeout_s, print) as whole:
         folder = begin_run(whole, options.identity, is_restart=options.is_restart)
         run = RunOutput(folder, plan, options.identity, keeps_touched=options.keeps_touched)
         run.begin(prunes=options.prunes)

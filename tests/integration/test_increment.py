@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.errors import OutputError
 from pipeline.fragments import PartName
 from tests.integration.night import Night
 from tests.integration.output_runs import Options
@@ -89,6 +91,39 @@ def test_parts_of_removed_files_are_kept_and_counted_until_they_are_pruned(night
     assert not (night.output / "x" / "lang=de").exists()
 
 
+def test_parts_of_a_file_that_leaves_the_input_half_done_go_with_it(night: Night) -> None:
+    path = night.write("new", 25)
+
+    def die_once_a_part_is_there() -> None:
+        if night.versions("new"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        night.run(on_part=die_once_a_part_is_there)
+    assert night.versions("new")
+    path.unlink()
+    assert night.run()
+    assert not night.versions("new")
+    assert tree(night.output) == night.fresh()
+
+
+def test_a_linked_folder_of_staged_parts_is_not_emptied(night: Night, tmp_path: Path) -> None:
+    assert night.run()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/victim.parquet").write_bytes(b"1")
+    (night.output / "_staged").symlink_to(tmp_path / "elsewhere")
+    night.write("a", 35)
+    with pytest.raises(OutputError, match=r"_staged.* is a symbolic link, expected a folder"):
+        night.run()
+    (night.output / "_staged").unlink()
+    assert night.run()
+    (night.output / "_staged").symlink_to(tmp_path / "elsewhere")
+    night.write("later", 5)
+    assert night.run()
+    assert tree(tmp_path / "elsewhere") == {"victim.parquet": b"1"}
+    assert tree(night.output) == night.fresh()
+
+
 def test_a_file_that_cannot_be_read_now_is_not_removed_and_nothing_is_said_to_be_done(night: Night) -> None:
     before = night.times()
     content = (night.inputs / "a.parquet").read_bytes()
@@ -149,6 +184,32 @@ class TestTouchedFiles:
         assert tree(night.output) == night.fresh()
         texts = ds.dataset(night.output, format="parquet").to_table(filter=ds.field("id") == 7)["text"].to_pylist()
         assert any(text.startswith("row 8") for text in texts)
+
+    def test_one_that_is_restored_half_way_is_as_it_was(self, night: Night) -> None:
+        """Its parts are of one time or of the other, never of both, at every moment and in the end."""
+        path = night.inputs / "a.parquet"
+        plain = pq.read_table(path)
+        pq.write_table(plain, path, compression="none", use_dictionary=False, write_statistics=False)
+        assert night.run()
+        before, content, time_ns = tree(night.output), path.read_bytes(), path.stat().st_mtime_ns
+        path.write_bytes(content.replace(b"row 1", b"ROW 1"))
+        self.touch(night)
+        parts_written = 0
+
+        def die_at_the_second() -> None:
+            nonlocal parts_written
+            parts_written += 1
+            texts = ds.dataset(night.output, format="parquet").to_table()["text"].to_pylist()
+            assert not any(text.startswith("ROW") for text in texts)
+            if parts_written == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            night.run(on_part=die_at_the_second)
+        path.write_bytes(content)
+        os.utime(path, ns=(time_ns, time_ns))
+        assert night.run()
+        assert tree(night.output) == before
 
     def test_are_kept_if_that_is_asked_for_and_then_known(self, night: Night) -> None:
         self.touch(night)

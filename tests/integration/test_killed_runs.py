@@ -84,12 +84,12 @@ def test_a_folder_that_was_made_for_a_part_and_has_none_goes(
 ) -> None:
     path = night.write("new/lang=fr/e", 3)
 
-    def write_part(*args: object) -> None:
+    def put(*args: object) -> None:
         (night.output / "new/lang=fr").mkdir(parents=True)
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("pipeline.stages.write.write_part", write_part)
+        patched.setattr("pipeline.output.part_writer.OutputFolder.put", put)
         with pytest.raises(ZeroDivisionError):
             night.run()
     assert (night.output / "new/lang=fr").is_dir()

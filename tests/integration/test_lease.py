@@ -11,6 +11,7 @@ from jobs.annotate.command import main
 from pipeline.errors import ConfigError
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.local_files import WORKSPACES
 from pipeline.storage.locations import resolve_path
 from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus, job_of, write_job
@@ -159,4 +160,6 @@ def test_the_command_is_refused(
         assert main([str(job_file)]) == 2
         assert capsys.readouterr().err.startswith(f"refused: output.path: {output} is in use by another run")
         assert main([str(job_file), "--plan"]) == 0
-        assert tree(output).keys() == before.keys() == {"_manifest", LEASE, *claims(str(output))}
+        [claim] = claims(str(output))
+        workspace = f"{WORKSPACES}/{Path(claim).stem}"
+        assert tree(output).keys() == before.keys() == {"_manifest", LEASE, claim, WORKSPACES, workspace}

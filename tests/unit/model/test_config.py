@@ -160,8 +160,8 @@ def test_layers_of_pruned_heads_are_counted_from_either_end(tmp_path: Path) -> N
 
 
 BAD_VALUES: list[tuple[dict[str, Any], str]] = [
-    ({"hidden_size": 0}, r"hidden_size must be a positive integer, found 0"),
-    ({"num_hidden_layers": 2.5}, r"num_hidden_layers must be a positive integer, found 2\.5"),
+    ({"hidden_size": 0}, r"hidden_size must be a positive integer up to 268435456, found 0"),
+    ({"num_hidden_layers": 2.5}, r"num_hidden_layers must be a positive integer up to 1024, found 2\.5"),
     ({"hidden_size": 100, "num_attention_heads": 3}, r"hidden_size \(100\) must be a multiple of"),
     ({"hidden_dropout_prob": 1.0}, r"hidden_dropout_prob must be at least 0 and less than 1"),
     ({"classifier_dropout": -0.1}, r"classifier_dropout must be at least 0"),

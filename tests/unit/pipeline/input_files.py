@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from pipeline.config.job import JobConfig
 from pipeline.fragments import Cut, Fragment
 from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
+from pipeline.input.reading import FragmentReader
 
 
 def rows(num_rows: int, first: int = 0) -> pa.Table:
@@ -55,6 +56,14 @@ def job(
             "heads": heads or {"vector": {"task": "embedding"}},
         }
     )
+
+
+def read_fragment(fragment: Fragment, schema: pa.Schema, filesystem: Any) -> pa.Table:
+    """The rows of one fragment, by a reader of its own."""
+    reader = FragmentReader(schema, filesystem)
+    table = reader.read(fragment)
+    reader.close()
+    return table
 
 
 def file_fragments(

@@ -1,5 +1,6 @@
 """What surrounds the whole job's measurement; the job itself has tests of its own."""
 
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,4 +56,4 @@ def test_paragraphs_are_chosen_at_random_and_the_same_again(tmp_path: Path) -> N
 
 def test_a_command_that_fails_is_told() -> None:
     with pytest.raises(RuntimeError, match=r"ended with 1: .*no such thing"):
-        run_program(["python", "-c", "import sys; sys.exit('no such thing')"])
+        run_program([sys.executable, "-c", "import sys; sys.exit('no such thing')"])

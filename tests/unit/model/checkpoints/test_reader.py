@@ -260,5 +260,5 @@ def test_a_tensor_under_two_names_is_refused(directory: Path) -> None:
 def test_a_damaged_index_is_refused(directory: Path, text: str) -> None:
     (directory / SINGLE).unlink()
     (directory / INDEX).write_text(text)
-    with pytest.raises(CheckpointError, match="must hold a JSON object with 'weight_map'"):
+    with pytest.raises(CheckpointError, match=r"index\.json (must hold a JSON object|is not valid JSON)"):
         Checkpoint(directory)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.checkpoints.tensor_files import CheckpointError
+from model.checkpoints.errors import CheckpointError
 from model.conversion.fairseq import FairseqCheckpoint
 from tests.fairseq_checkpoints import fairseq_tensors
 
@@ -198,4 +198,56 @@ def test_a_truncated_file_is_refused(tmp_path: Path, fraction: float, zipped: bo
     data = file.read_bytes()
     file.write_bytes(data[: int(len(data) * fraction)])
     with pytest.raises(CheckpointError, match=r"model\.pt"):
+        FairseqCheckpoint(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "message"),
+    [
+        (f"{PREFIX}.embed_tokens.weight", (60,), r"word_embeddings\.weight must have 2 dimensions, found \[60\]"),
+        (f"{PREFIX}.layers.0.fc1.weight", (), r"intermediate\.dense\.weight must have 2 dimensions, found \[\]"),
+        (
+            f"{PREFIX}.layers.1000000000.fc1.weight",
+            (40, 24),
+            "config.num_hidden_layers must be a positive integer",
+        ),
+    ],
+)
+def test_tensors_that_give_no_geometry_are_refused(
+    tmp_path: Path, name: str, shape: tuple[int, ...], message: str
+) -> None:
+    tensors = fairseq_tensors()
+    del tensors["encoder.lm_head.weight"]
+    file = write(tmp_path, tensors | {name: torch.zeros(shape)})
+    with pytest.raises(CheckpointError, match=rf"^{file}: .*{message}"):
+        FairseqCheckpoint(file)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused(tmp_path: Path) -> None:
+    file = write(tmp_path, fairseq_tensors(), cfg={"model": {"encoder_attention_heads": 7}})
+    with pytest.raises(CheckpointError, match=rf"^{file}: config\.hidden_size \(24\) must be a multiple"):
+        FairseqCheckpoint(file)
+
+
+@pytest.mark.parametrize(
+    "pickled", [b"\x80\x02\x8c\xff.", b"\x80\x02h\x05.", b"\x80\x02X\xff\xff\xff\x7fa.", b"X"]
+)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damaged_pickles_are_refused(tmp_path: Path, pickled: bytes, zipped: bool) -> None:
+    file = write(tmp_path, fairseq_tensors())
+    if zipped:
+        with zipfile.ZipFile(file, "w") as archive:
+            archive.writestr("archive/data.pkl", pickled)
+            archive.writestr("archive/version", "3")
+    else:
+        file.write_bytes(pickled)
+    with pytest.raises(CheckpointError, match=rf"^{file} is not a "):
+        FairseqCheckpoint(file)
+
+
+def test_compressed_archives_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(2**24))
+    with pytest.raises(CheckpointError, match=rf"^{file}: its member 'archive/data.pkl' is compressed"):
         FairseqCheckpoint(file)

@@ -88,7 +88,7 @@ def test_added_tokens_are_refused(directory: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [("{", "not valid JSON"), ("[]", "holds a list, expected an object")]
+    ("content", "message"), [("{", "not valid JSON"), ("[]", "must hold a JSON object, found list")]
 )
 def test_a_broken_configuration_is_refused(directory: Path, content: str, message: str) -> None:
     (directory / "tokenizer_config.json").write_text(content, encoding="utf-8")
@@ -197,3 +197,83 @@ def test_what_is_not_written_is_refused(directory: Path, tmp_path: Path, option:
     with pytest.raises(ValueError, match=next(iter(option))):
         XLMRobertaXLTokenizer.from_pretrained(directory).save_pretrained(tmp_path / "out", **option)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"added_tokens_decoder": ["a"]}, r"added_tokens_decoder is \['a'\], expected an object"),
+        ({"added_tokens_decoder": {"0": None}}, "added_tokens_decoder names 1 tokens beyond XLM-R's own"),
+        ({"added_tokens_decoder": {"0": {}}}, "added_tokens_decoder names 1 tokens beyond XLM-R's own"),
+        ({"added_tokens_decoder": {"0": {"content": ["<s>"]}}}, "names 1 tokens beyond .* such as \\['<s>'\\]"),
+        ({"added_tokens_decoder": {"5": {"content": "<mask>"}}}, "gives <mask> the id '5', expected 601 as in"),
+        (
+            {"added_tokens_decoder": {str(10**12): {"content": "<s>"}}},
+            "gives <s> the id '1000000000000', expected 0",
+        ),
+        ({"additional_special_tokens": "<s>"}, "additional_special_tokens is '<s>', expected a list"),
+        ({"additional_special_tokens": [["<s>"]]}, "additional_special_tokens names 1 tokens"),
+        ({"mask_token": {"lstrip": True}}, "mask_token is None, expected '<mask>'"),
+        ({"model_max_length": "left"}, "model_max_length is 'left', expected a number of tokens"),
+        ({"model_max_length": True}, "model_max_length is True"),
+        ({"model_max_length": -1}, "model_max_length is -1"),
+        ({"model_max_length": 7.5}, "model_max_length is 7.5"),
+        ({"model_max_length": float("nan")}, "model_max_length is nan"),
+        ({"model_max_length": [512]}, r"model_max_length is \[512\]"),
+        ({"truncation_side": ["left"]}, r"truncation_side is \['left'\], expected"),
+        ({"clean_up_tokenization_spaces": "no"}, "clean_up_tokenization_spaces is 'no', expected true or false"),
+    ],
+)
+def test_settings_of_another_type_are_refused_by_name(
+    directory: Path, settings: dict[str, Any], message: str
+) -> None:
+    write_config(directory, **settings)
+    with pytest.raises(ValueError, match=rf"^{directory}/tokenizer_config\.json.*{message}"):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"), [(None, 512), (0, 512), (128, 128), (128.0, 128), (1e30, 512), (float("inf"), 512)]
+)
+def test_maximum_lengths_as_real_files_have_them(directory: Path, stored: Any, expected: int) -> None:
+    write_config(directory, model_max_length=stored, clean_up_tokenization_spaces=None)
+    assert XLMRobertaXLTokenizer.from_pretrained(directory).model_max_length == expected
+
+
+@pytest.mark.parametrize("added", [{"<mask>": 5}, {"<mask>": True}, {"<mask>": [601]}, {"<s>": 10**12}])
+def test_added_tokens_under_other_ids_are_refused(directory: Path, added: dict[str, Any]) -> None:
+    (directory / "added_tokens.json").write_text(json.dumps(added), encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"^{directory}/added_tokens\.json gives <\w+> the id .* expected"):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+def test_other_special_tokens_are_refused_where_transformers_reads_them(directory: Path) -> None:
+    """It reads `special_tokens_map.json` unless `tokenizer_config.json` has `added_tokens_decoder`."""
+    (directory / "special_tokens_map.json").write_text('{"mask_token": "[MASK]"}', encoding="utf-8")
+    oracle = XLMRobertaTokenizer.from_pretrained(directory)
+    assert oracle.mask_token == "[MASK]"
+    with pytest.raises(ValueError, match=rf"^{directory}/special_tokens_map\.json: mask_token is '\[MASK\]'"):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+    write_config(directory, added_tokens_decoder={"601": {"content": "<mask>"}})
+    assert XLMRobertaXLTokenizer.from_pretrained(directory).mask_token_id == 601
+
+
+def test_pieces_that_are_not_text_are_refused(directory: Path) -> None:
+    path = directory / "sentencepiece.bpe.model"
+    content = path.read_bytes()
+    at = content.index("река".encode()[:2]) if "река".encode() in content else content.index("р".encode())
+    path.write_bytes(content[:at] + b"\xd0\xd0" + content[at + 2 :])
+    with pytest.raises(ValueError, match=rf"^{path}: not a sentencepiece model"):
+        XLMRobertaXLTokenizer.from_pretrained(directory)
+
+
+def test_a_normalizer_that_makes_no_text_is_refused_where_it_does(directory: Path) -> None:
+    path = directory / "sentencepiece.bpe.model"
+    content = path.read_bytes()
+    katakana = b"\0\xe3\x82\xa2\0"  # what the half-width letter becomes
+    assert content.count(katakana) == 1
+    path.write_bytes(content.replace(katakana, b"\0\xe3\x82\x28\0"))
+    tokenizer = XLMRobertaXLTokenizer.from_pretrained(directory)
+    tokenizer.encode_batch(["The river"], return_offsets=True)
+    with pytest.raises(ValueError, match=rf"^{path}: its normalizer makes text that is not UTF-8"):
+        tokenizer.encode_batch(["\uff71"], return_offsets=True)

@@ -190,3 +190,45 @@ def test_options_that_do_not_go_together_are_named_with_what_set_them(tmp_path: 
 def test_a_text_is_an_unknown_key_where_the_task_has_columns_of_its_own(tmp_path: Path, task: str) -> None:
     [line] = problems(tmp_path, MINIMAL + f'[heads.x]\ntask = "{task}"\ntext = "body"\n')
     assert line.startswith("heads.x.text: unknown key; ")
+
+
+@pytest.mark.parametrize("depth", [2_000, 100_000])
+def test_a_job_that_is_nested_too_deeply_is_refused(tmp_path: Path, depth: int) -> None:
+    deep = "[" * depth + "]" * depth
+    assert problems(tmp_path, f"a = {deep}") == ["not a TOML file: nested too deeply; correct it there"]
+    (tmp_path / "job.toml").write_text(MINIMAL, encoding="utf-8")
+    for override, told in ((f"model.path={deep}", "--set model.path: "), (f"{deep}=1", "--set [[[")):
+        with pytest.raises(ConfigError) as caught:
+            load_job_config(tmp_path / "job.toml", [override])
+        assert str(caught.value).startswith(told)
+        assert len(str(caught.value)) < 1000
+
+
+def test_a_key_with_the_name_of_a_place_of_pydantic_is_an_unknown_key(tmp_path: Path) -> None:
+    for table in ("model", "output", "heads.vector"):
+        [line] = problems(tmp_path, MINIMAL, f'{table}."[key]"=1')
+        assert line.startswith(f'{table}.[key] (from --set {table}."[key]"=1): unknown key')
+
+
+def test_long_values_and_keys_are_shown_shortened(tmp_path: Path) -> None:
+    long = "x" * 100_000
+    for override in (
+        f"model.dtype={long}",
+        f"model.{long}=1",
+        f'input.hive=["{long}"]',
+        f"{long}",
+        f'model.path=["{long}',
+    ):
+        (tmp_path / "job.toml").write_text(MINIMAL, encoding="utf-8")
+        with pytest.raises(ConfigError) as caught:
+            load_job_config(tmp_path / "job.toml", [override])
+        assert len(str(caught.value)) < 2000
+
+
+def test_of_many_problems_the_first_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "job.toml"
+    path.write_text("".join(f"a{i} = 1\n" for i in range(500)) + MINIMAL, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_job_config(path)
+    first, *lines = str(caught.value).split("\n  ")
+    assert (first, len(lines), lines[-1]) == (f"{path}: 500 problems", 11, "and 490 more")

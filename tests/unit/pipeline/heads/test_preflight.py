@@ -228,3 +228,29 @@ def test_a_trunk_that_comes_with_a_head_is_not_unused(tmp_path: Path) -> None:
     head = shutil.copytree(model, tmp_path / "head")
     found = check(model, {**TOPIC, "weights": str(head)})
     assert f"{head}: lm_head.* (5 tensors), roberta.pooler.* (2 tensors)" in found.unused
+
+
+def test_layers_that_the_weights_do_not_have_are_refused_before_they_are_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_checkpoint(tmp_path)
+    monkeypatch.setattr("pipeline.heads.weights_fit.build_trunk", None)
+    change_config(model, num_hidden_layers=1000)
+    assert "num_hidden_layers is 1000 in the configuration and 2 in the weights" in refusal(model)
+    change_config(model, num_hidden_layers=10**9)
+    assert "config.num_hidden_layers must be a positive integer up to 1024, found 1000000000" in refusal(model)
+
+
+def test_a_configuration_of_other_types_is_refused_by_the_field_of_the_job(tmp_path: Path) -> None:
+    model = tiny_checkpoint(tmp_path)
+    for name, value in (
+        ("id2label", ["a"]),
+        ("pruned_heads", 5),
+        ("hidden_size", True),
+        ("num_labels", 2**31 - 1),
+    ):
+        change_config(model, **{"id2label": None, "label2id": None, "pruned_heads": {}, name: value})
+        assert refusal(model).startswith(f"model.path: {model}/config.json: config.{name} must")
+        change_config(model, hidden_size=16, num_labels=2)
+    (model / "config.json").write_text("[" * 100_000)
+    assert refusal(model).startswith(f"model.path: {model}/config.json is nested more than")

@@ -41,6 +41,8 @@ def test_heads_come_in_order_with_their_sources_trunks_and_types(tmp_path: Path)
     assert [head.trunk for head in heads] == [str(model)] * 3 + [str(other)]
     assert sequence_specs(heads) == [heads[0].sequence_spec, heads[2].sequence_spec, heads[3].sequence_spec]
     assert class_labels(heads[1].config) == ["no", "yes"]
+    # Some published configurations have numbers for names; the column is one of strings.
+    assert class_labels(heads[1].config.copy(id2label={"0": 0, "1": 1.5})) == ["0", "1.5"]
     types = output_types(heads)
     assert list(types) == ["vector", "topic", "quality", "loss"]
     assert types["vector"] == pa.list_(pa.float32(), 32)

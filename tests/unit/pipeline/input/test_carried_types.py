@@ -14,10 +14,9 @@ import pytest
 
 from pipeline.errors import FragmentError, InputError
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.output.part_writer import conform, encode_part
 from tests.unit.pipeline.input.arrays_of_every_type import LEAVES, NESTINGS, dictionaries, extension, lists
-from tests.unit.pipeline.input_files import job
+from tests.unit.pipeline.input_files import job, read_fragment
 
 
 def carried(path: Path, **options: Any) -> list[pq.ParquetFile]:

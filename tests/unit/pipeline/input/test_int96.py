@@ -10,8 +10,7 @@ import pytest
 
 from pipeline.errors import FragmentError
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
-from tests.unit.pipeline.input_files import job
+from tests.unit.pipeline.input_files import job, read_fragment
 
 UNIX_EPOCH = 2_440_588
 """Its Julian day."""

@@ -6,12 +6,11 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.output.manifest import part_record_path
 from pipeline.output.output_folder import staged_path
 from tests.shared_data import shared_data
 from tests.unit.pipeline.encrypted_files import write_encrypted
-from tests.unit.pipeline.input_files import job, rows, write
+from tests.unit.pipeline.input_files import job, read_fragment, rows, write
 
 
 def test_fragments_are_in_the_order_of_sorted_files(tmp_path: Path) -> None:

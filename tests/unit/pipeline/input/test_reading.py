@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import FragmentError
+from pipeline.input import reading
 from pipeline.input.planning import Plan, plan_fragments
-from pipeline.input.reading import read_fragment
-from tests.unit.pipeline.input_files import job, rows, write
+from pipeline.input.reading import FragmentReader
+from tests.unit.pipeline.input.parquet_damage import write_with_claim
+from tests.unit.pipeline.input_files import job, read_fragment, rows, write
 
 
 def read(plan: Plan) -> list[pa.Table]:
@@ -258,3 +260,30 @@ class CountingFile(io.FileIO):
         data = super().read(size)
         self.filesystem.num_bytes += len(data)
         return data
+
+
+@pytest.mark.parametrize("claimed", [778, 2000])
+def test_pages_with_fewer_rows_than_the_footer_says_are_an_error(tmp_path: Path, claimed: int) -> None:
+    path = tmp_path / "a.parquet"
+    write_with_claim(path, pa.table({"text": [str(i) for i in range(777)]}), claimed)
+    plan = plan_fragments(job(path, max_fragment_rows=500))
+    assert plan.num_rows == claimed
+    reader = FragmentReader(plan.read_schema, plan.filesystem)
+    first, second, *_ = plan.fragments
+    assert reader.read(first)["text"].to_pylist() == [str(i) for i in range(first.num_rows)]
+    found, expected = 777 - first.num_rows, second.num_rows
+    with pytest.raises(FragmentError, match=rf"rows \d+ to \d+ cannot be read: found {found} rows in the pages, "):
+        reader.read(second)
+    with pytest.raises(FragmentError, match=rf"expected {expected} as in the footer; restore the file"):
+        reader.read(second)
+
+
+def test_errors_of_any_type_are_the_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("a text of a row")
+
+    path = write(tmp_path / "a.parquet", rows(5))
+    plan = plan_fragments(job(path))
+    monkeypatch.setattr(reading, "arrow_schema", fail)
+    with pytest.raises(FragmentError, match="rows 0 to 4 cannot be read: ValueError; restore the file"):
+        read(plan)

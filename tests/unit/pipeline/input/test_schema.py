@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.input.schema import FileSchema, InputSchema, ReadColumns, common_schema
+from pipeline.input.read_columns import ReadColumns
+from pipeline.input.schema import FileSchema, InputSchema, common_schema
 from tests.unit.pipeline.input_files import job
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from pipeline.input import file_listing, planning, reading
+from pipeline.input import file_listing, file_plans, reading
+from pipeline.input.file_plans import Planner
 from pipeline.input.planning import plan_fragments
-from pipeline.input.reading import read_fragment
 from pipeline.storage import retries, threads
-from tests.unit.pipeline.input_files import job, rows, write
+from tests.unit.pipeline.input_files import job, read_fragment, rows, write
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def test_a_listing_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_footers_are_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "a.parquet", rows(3))
-    monkeypatch.setattr(planning, "read_footer", failing(planning.read_footer, 2, []))
+    monkeypatch.setattr(file_plans, "read_footer", failing(file_plans.read_footer, 2, []))
     plan = plan_fragments(job(tmp_path))
     assert (plan.num_rows, plan.failed_files) == (3, ())
 
@@ -62,14 +62,14 @@ def test_a_store_that_stays_down_is_waited_for_once(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(threads, "NUM_THREADS", 1)
     calls: list[str] = []
 
-    def read_file(filesystem: Any, file: Any, *arguments: Any) -> Any:
+    def plan(planner: Planner, file: Any, *arguments: Any) -> Any:
         calls.append(file.relative_path)
         if file.relative_path == "a.parquet":
-            return whole(filesystem, file, *arguments)
+            return whole(planner, file, *arguments)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    whole = planning._read_file
-    monkeypatch.setattr(planning, "_read_file", read_file)
+    whole = Planner.plan
+    monkeypatch.setattr(Planner, "plan", plan)
     plan = plan_fragments(job(tmp_path))
     assert [file.relative_path for file in plan.failed_files] == ["x.parquet", "y.parquet", "z.parquet"]
     assert calls.count("x.parquet") > 8

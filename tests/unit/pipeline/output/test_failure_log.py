@@ -35,3 +35,11 @@ def test_a_damaged_record_counts_for_nothing(text: str, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(text)
     assert log(tmp_path).failures() == {}
+
+
+@pytest.mark.parametrize("part_path", ["../../../victim", "/tmp/victim", "other.parquet"])
+def test_a_record_speaks_for_its_own_part_alone(part_path: str, tmp_path: Path) -> None:
+    log(tmp_path / "out").record(FAILURE)
+    [path] = (tmp_path / "out" / FAILED).rglob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"part_path": part_path}))
+    assert log(tmp_path / "out").failures() == {}

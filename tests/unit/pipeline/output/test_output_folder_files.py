@@ -14,7 +14,7 @@ from pyarrow import fs
 
 from pipeline.errors import OutputError
 from pipeline.output.output_folder import OutputFolder
-from pipeline.storage.atomic_files import INCOMPLETE
+from pipeline.storage.local_files import WORKSPACES
 from tests.unit.pipeline.input_files import rows, write
 
 LOCAL = fs.LocalFileSystem()
@@ -41,16 +41,18 @@ def test_is_flushed_before_it_is_renamed_and_the_folder_after(
         size = path.stat().st_size if path.is_file() else 0
         events.append(f"sync {path.relative_to(tmp_path).parts[0]} {size}")
 
-    def replace(self: Path, target: Path) -> None:
-        events.append(f"rename to {target.relative_to(tmp_path)}")
-        os.replace(self, target)
+    rename = os.replace
 
-    (tmp_path / INCOMPLETE).mkdir()
+    def replace(old: str, new: str) -> None:
+        events.append(f"rename to {Path(new).relative_to(tmp_path)}")
+        rename(old, new)
+
+    (tmp_path / WORKSPACES).mkdir()
     (tmp_path / "a").mkdir()
     monkeypatch.setattr(os, "fsync", fsync)
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     OutputFolder(LOCAL, str(tmp_path)).put("a/b", b"12345")
-    assert events == [f"sync {INCOMPLETE} 5", "rename to a/b", "sync a 0"]
+    assert events == [f"sync {WORKSPACES} 5", "rename to a/b", "sync a 0"]
 
 
 def test_readers_of_the_folder_do_not_see_a_file_that_is_being_written(
@@ -59,23 +61,17 @@ def test_readers_of_the_folder_do_not_see_a_file_that_is_being_written(
     write(tmp_path / "done.parquet", rows(3))
     seen: list[list[str]] = []
 
-    def replace(self: Path, target: Path) -> None:
-        assert self.read_bytes() == b"half a file"
+    rename = os.replace
+
+    def replace(old: str, new: str) -> None:
+        assert Path(old).read_bytes() == b"half a file"
         seen.append(ds.dataset(tmp_path, format="parquet").files)
         seen.append([str(path) for path in tmp_path.rglob("*.parquet")])
-        os.replace(self, target)
+        rename(old, new)
 
-    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "replace", replace)
     OutputFolder(LOCAL, str(tmp_path)).put("new.parquet", b"half a file")
     assert seen == [[str(tmp_path / "done.parquet")]] * 2
-
-
-def test_clear_incomplete(tmp_path: Path) -> None:
-    OutputFolder(LOCAL, str(tmp_path)).clear_incomplete()
-    OutputFolder(LOCAL, str(tmp_path)).put("a", b"1")
-    (tmp_path / INCOMPLETE / "left.tmp").write_bytes(b"2")
-    OutputFolder(LOCAL, str(tmp_path)).clear_incomplete()
-    assert files_under(tmp_path) == ["a"]
 
 
 def test_a_write_that_is_broken_off_leaves_nothing_and_the_old_file(
@@ -156,7 +152,8 @@ def test_a_file_that_several_delete_at_the_same_time(tmp_path: Path) -> None:
     with ThreadPoolExecutor(num_threads) as pool:
         for future in [pool.submit(delete_all) for _ in range(num_threads)]:
             future.result()
-    assert list(tmp_path.iterdir()) == []
+    assert files_under(tmp_path) == []
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_file_in_the_place_of_a_folder(tmp_path: Path) -> None:
@@ -181,7 +178,6 @@ class TestObjectStore:
             assert file.read() == b"second"
         listed = memory.get_file_info(fs.FileSelector("bucket", recursive=True))
         assert [info.path.strip("/") for info in listed if info.is_file] == ["bucket/out/a/b.gz"]
-        OutputFolder(memory, "bucket/out").clear_incomplete()
 
     def test_a_failed_upload_leaves_nothing(self, tmp_path: Path) -> None:
         store = FailingStore(tmp_path)
@@ -235,4 +231,4 @@ class TestEmptyFolders:
         (tmp_path / "a/b").mkdir(parents=True)
         (tmp_path / "other").mkdir()
         OutputFolder(LOCAL, str(tmp_path)).delete("a/b/c/gone")
-        assert [path.name for path in tmp_path.rglob("*")] == ["other"]
+        assert {path.name for path in tmp_path.rglob("*")} == {WORKSPACES, "other"}

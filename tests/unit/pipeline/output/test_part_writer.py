@@ -8,11 +8,14 @@ import pytest
 from pyarrow import fs
 
 from pipeline.errors import OutputError
+from pipeline.fragments import Fragment
+from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import OutputFolder
-from pipeline.output.part_writer import conform, encode_part, write_part
+from pipeline.output.part_writer import conform, encode_part, finish_part
 from tests.unit.pipeline.input_files import rows
 
 LOCAL = fs.LocalFileSystem()
+FRAGMENT = Fragment("/in/a/p.parquet", "a/p.parquet", 1000, "0123456789abcdef", 0, 1, (0,), 0, 0, 50, 1000, "m")
 
 
 def predictions(num_rows: int = 50) -> pa.Table:
@@ -22,12 +25,18 @@ def predictions(num_rows: int = 50) -> pa.Table:
     return rows(num_rows).append_column("vector", vectors).append_column("topic", topic)
 
 
-def test_writes_the_rows_and_says_what_it_wrote(tmp_path: Path) -> None:
-    written = write_part(predictions(), OutputFolder(LOCAL, str(tmp_path)), "a/p.parquet")
-    path = tmp_path / "a/p.parquet"
+def finished(root: Path) -> PartRecord:
+    folder, data = OutputFolder(LOCAL, str(root)), encode_part(predictions(), "zstd")
+    return finish_part(folder, FRAGMENT, data, staged_inputs=(), num_errors=1, num_tokens=2)
+
+
+def test_writes_the_rows_and_records_what_it_wrote(tmp_path: Path) -> None:
+    written = finished(tmp_path)
+    path = tmp_path / FRAGMENT.part_path
     assert pq.read_table(path).equals(predictions())
     assert written.num_bytes == path.stat().st_size
     assert written.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert Manifest(OutputFolder(LOCAL, str(tmp_path))).part(FRAGMENT.part_path) == written
 
 
 def test_equal_rows_give_equal_bytes_however_they_are_held() -> None:
@@ -67,8 +76,8 @@ def test_damage_to_a_part_is_noticed_by_its_checksums() -> None:
 
 def test_a_part_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"")
-    with pytest.raises(OutputError, match=r"a/p\.parquet cannot be written"):
-        write_part(predictions(), OutputFolder(LOCAL, str(tmp_path)), "a/p.parquet")
+    with pytest.raises(OutputError, match=r"a/p\..*\.parquet cannot be written"):
+        finished(tmp_path)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["a"]
 
 

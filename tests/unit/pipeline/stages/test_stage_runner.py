@@ -107,3 +107,16 @@ def test_deaths_before_a_success_do_not_count(counting: CrashCountingRunner) -> 
             with pytest.raises(ProcessDiedError):
                 counting("write", FRAGMENT, die)
         assert counting("write", FRAGMENT, lambda: 5) == 5
+
+
+def test_a_message_that_a_crash_loses_is_not_counted_against_the_fragment_before(
+    counting: CrashCountingRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost: list[tuple[Any, ...]] = []
+    counter = cast(Any, counting.counter)
+    told = counter.end
+    counter.end = Method(lambda *message: lost.append(message) or message)
+    # A message that is waited for has arrived; others are lost when the process dies.
+    monkeypatch.setattr(stage_runner, "get_result", lambda value: told.call(*value) if value in lost else value)
+    for _ in range(2 * NUM_TRIES):
+        assert counting("read", FRAGMENT, lambda: 5) == 5

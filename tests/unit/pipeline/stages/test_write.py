@@ -45,8 +45,8 @@ def sink(root: Path) -> PartSink:
 PART = "x/a.01234567.00000-of-00001.parquet"
 
 
-def record_in(root: Path) -> PartRecord | None:
-    return Manifest(OutputFolder(LOCAL, str(root))).part(PART)
+def record_in(root: Path, *, is_staged: bool = False) -> PartRecord | None:
+    return Manifest(OutputFolder(LOCAL, str(root))).part(PART, is_staged=is_staged)
 
 
 def test_writes_the_part_and_then_its_record(tmp_path: Path) -> None:
@@ -84,11 +84,11 @@ def test_a_staged_part_is_hidden_until_it_is_moved(tmp_path: Path) -> None:
         (True, "a.parquet", f"{PART}.staged"),
     ]:
         root = tmp_path / str(is_hidden) / "out"
-        folder = OutputFolder(LOCAL, str(root), is_hidden)
+        folder = OutputFolder(LOCAL, str(root), is_hidden=is_hidden)
         PartSink(folder, SCHEMA, staged_inputs=[staged]).write([finished_block()], CONTEXT)
         assert pq.read_table(root / path).num_rows == 4
         assert not list(root.rglob("*.parquet"))
-        found = record_in(root)
+        found = record_in(root, is_staged=not is_hidden)
         assert found is not None
         assert found.num_bytes == (root / path).stat().st_size
 
@@ -120,7 +120,7 @@ def test_what_is_refused_leaves_neither_part_nor_record(tmp_path: Path, block: p
 
 
 def test_a_part_without_a_record_is_not_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def record(self: Manifest, part: PartRecord) -> None:
+    def record(self: Manifest, part: PartRecord, *, is_staged: bool) -> None:
         assert (tmp_path / part.part_path).is_file()
         raise OutputError("the disk is full")
 

@@ -42,10 +42,10 @@ def test_success_takes_the_record_of_an_earlier_failure_away(tmp_path: Path) -> 
 
 
 def test_a_part_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def write_part(*args: object, **options: object) -> None:
+    def finish_part(*args: object, **options: object) -> None:
         raise OutputError("the disk is full")
 
-    monkeypatch.setattr(write, "write_part", write_part)
+    monkeypatch.setattr(write, "finish_part", finish_part)
     told: list[FragmentFailure] = []
     PartSink(output(tmp_path), SCHEMA, on_failure=told.append, run_stage=as_failure).write(
         [finished_block()], CONTEXT
