@@ -22,7 +22,7 @@ SILENCE_S = RETRY_FOR_S + 60
 """How long a child may begin and end no file: longer than it retries requests."""
 START_S = 120.0
 """Patience with a process that starts."""
-SHORT_SILENCE_S = 10.0
+SHORT_SILENCE_S = 30.0
 """The same once a file has been found that a child does not come back from."""
 _NUM_AT_ONCE, _CHUNK_SIZE = 4096, 16
 _MAX_SHOWN = 2000

@@ -7,6 +7,7 @@ which files are begun, or has their plans or the reasons why there are none, or 
 import os
 import pickle
 import sys
+import time
 from collections.abc import Mapping
 from threading import Event, Lock
 from typing import BinaryIO, NamedTuple
@@ -19,6 +20,8 @@ from pipeline.input.found_files import InputFile
 from pipeline.storage.printable import printable
 from pipeline.storage.retries import RETRY_FOR_S, is_transient, retry_transient
 from pipeline.storage.threads import call_in_threads
+
+_SIGN_OF_LIFE_S = 1.0
 
 
 class Entry(NamedTuple):
@@ -64,10 +67,15 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
 
     def plan(chunk: list[Entry]) -> None:
         send([entry.number for entry in chunk])
-        outcomes = {entry.number: plan_or_reason(planner, entry, has_given_up) for entry in chunk}
-        columns = {outcome.columns for outcome in outcomes.values() if isinstance(outcome, FilePlan)} - sent
-        send(*(planner.file_columns[digest] for digest in columns), outcomes)
-        sent.update(columns)
+        outcomes, sent_at = {}, time.monotonic()
+        for entry in chunk:
+            outcomes[entry.number] = plan_or_reason(planner, entry, has_given_up)
+            # A slow store is not taken for a process that stands still.
+            if entry is chunk[-1] or time.monotonic() > sent_at + _SIGN_OF_LIFE_S:
+                columns = {plan.columns for plan in outcomes.values() if isinstance(plan, FilePlan)} - sent
+                send(*(planner.file_columns[digest] for digest in columns), outcomes)
+                sent.update(columns)
+                outcomes, sent_at = {}, time.monotonic()
 
     while True:
         try:

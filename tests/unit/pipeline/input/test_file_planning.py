@@ -1,4 +1,3 @@
-import pickle
 import signal
 import subprocess
 import sys
@@ -89,4 +88,3 @@ def test_columns_are_sent_once(tmp_path: Path) -> None:
     outcomes = plan_files(planner, [Entry(number, file, {}) for number, file in enumerate(files)])
     [columns] = planner.file_columns
     assert all(isinstance(outcome, FilePlan) and outcome.columns == columns for outcome in outcomes)
-    assert len(pickle.dumps(outcomes[0])) < len(planner.file_columns[columns].schema) + 1000
