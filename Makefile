@@ -17,11 +17,11 @@ demo: $(READY)
 
 # More workers than CPUs: much of the time is spent waiting for Ray to start.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" -n 3
+	$(BIN)/python -m pytest -m "not slow" -n 3 --max-worker-restart 0
 
 # What takes longer: every Unicode character, larger samples, the width of XL.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --max-worker-restart 0
 
 # Kills random processes of one long job, 50 times or more.
 soak: $(READY)
