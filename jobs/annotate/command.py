@@ -24,7 +24,7 @@ REFUSED, FAILED = 2, 1
 _FLAGS = {
     "--plan": "print the plan and exit",
     "--restart": "process everything again; the existing output stays until the new one is complete",
-    "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its modification time or ETag",
+    "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
