@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from pipeline.driver.run import PreparedRun, RunResult
 
 REFUSED, FAILED = 2, 1
+_FLAGS = {
+    "--plan": "print the plan and exit",
+    "--restart": "process everything again; the existing output stays until the new one is complete",
+    "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
+    "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
+    "--retry-failed": "process only the fragments that failed in earlier runs",
+    "--verify": "read all parts of the output, hold their bytes against their records, and exit",
+}
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,30 +45,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         metavar="KEY=VALUE",
         help='override a value, e.g. --set output.path=annotated --set heads.topic.weights="heads/new"',
     )
-    parser.add_argument("--plan", action="store_true", help="print the plan and exit")
-    parser.add_argument(
-        "--restart",
-        action="store_true",
-        help="process everything again; the existing output stays until the new one is complete and replaces it",
-    )
-    parser.add_argument(
-        "--keep-touched",
-        action="store_true",
-        help="treat a file as unchanged if its size and footer are, even if its modification time or ETag is not",
-    )
-    parser.add_argument(
-        "--prune-removed",
-        action="store_true",
-        help="delete the parts of files that are no longer in the input; default: report and keep them",
-    )
-    parser.add_argument(
-        "--retry-failed", action="store_true", help="process only the fragments that failed in earlier runs"
-    )
-    parser.add_argument(
-        "--verify",
-        action="store_true",
-        help="read all parts of the output, hold their bytes against their records, and exit",
-    )
+    for flag, meaning in _FLAGS.items():
+        parser.add_argument(flag, action="store_true", help=meaning)
     parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",

@@ -34,6 +34,7 @@ FORMATS = (
     "fairseq_file",
     "sentencepiece_model",
     "job_toml",
+    "output_folder",
 )
 MAX_CPU_S = 5.0
 MAX_WALL_S = 120.0

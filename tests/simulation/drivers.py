@@ -71,13 +71,15 @@ def content_of(fragment: Fragment, identity: str) -> bytes:
     return json.dumps(made_of).encode().ljust(size)
 
 
-def run_driver(world: World, filesystem: Any, run: Run) -> bool:
+def run_driver(
+    world: World, filesystem: Any, run: Run, root: str = ROOT, lease_timeout_s: float = LEASE_TIMEOUT_S
+) -> bool:
     """One run from its lease to its end, as `pipeline.driver.run` does it; whether everything is done then."""
-    output = OutputFolder(filesystem, ROOT)
+    output = OutputFolder(filesystem, root)
     identity = {"model": run.identity}
     table = table_of(run.files)
     folder_of_run(output, identity, is_restart=run.is_restart)
-    with lease.held_lease(output, LEASE_TIMEOUT_S, lambda line: None) as held:
+    with lease.held_lease(output, lease_timeout_s, lambda line: None) as held:
         folder = begin_run(held, identity, is_restart=run.is_restart)
         plan: Any = SimpleNamespace(fragments=table, failed_files=())
         output_run = RunOutput(folder, plan, identity)
