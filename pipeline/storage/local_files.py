@@ -65,7 +65,8 @@ class LocalFiles:
                     # It may be another driver's that was refused, and has just removed it.
                     self._rename(f"{self.root}/{WORKSPACES}/{name}", f"{taken}/{name}")
         for name in names_in(taken):
-            self._complete_moves(f"{taken}/{name}")
+            # On the disk before anything follows from them.
+            self.sync(set(self._complete_moves(f"{taken}/{name}")))
         remove_tree(taken)
 
     def close_workspace(self) -> None:
@@ -167,13 +168,15 @@ class LocalFiles:
                 with suppress(FileNotFoundError):
                     yield below, entry.stat(follow_symlinks=False).st_size
 
-    def _complete_moves(self, workspace: str) -> None:
-        """Complete the moves of a workspace that lies in this one, and of those that it had taken over itself."""
+    def _complete_moves(self, workspace: str) -> Iterator[str]:
+        """Complete the moves of a workspace in this one, and of those it had taken over; yields their targets."""
         for name in names_in(f"{workspace}/{_TAKEN}"):
-            self._complete_moves(f"{workspace}/{_TAKEN}/{name}")
+            yield from self._complete_moves(f"{workspace}/{_TAKEN}/{name}")
         moves = f"{workspace}/{_MOVES}"
         for path in files_in(moves):
-            self._rename(path, self._whole(path.removeprefix(f"{moves}/")))
+            target = path.removeprefix(f"{moves}/")
+            self._rename(path, self._whole(target))
+            yield target
 
     def _write_new(self, path: str, data: bytes | pa.Buffer, *, is_flushed: bool) -> None:
         try:

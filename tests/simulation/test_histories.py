@@ -38,7 +38,7 @@ def without_a_fence(patch: pytest.MonkeyPatch) -> None:
         folder = f"{self.root}/{WORKSPACES}"
         for name in local_files.names_in(folder):
             if name != self.claim:
-                self._complete_moves(f"{folder}/{name}")
+                list(self._complete_moves(f"{folder}/{name}"))
 
     patch.setattr(LocalFiles, "take_over", take_over)
 
