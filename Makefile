@@ -50,7 +50,7 @@ format: $(READY)
 lock: $(READY)
 	$(BIN)/pip install -q pip-tools
 	$(BIN)/pip-compile -q --no-header --no-annotate --strip-extras --allow-unsafe \
-	    --no-emit-index-url --no-emit-find-links --extra dev --extra hub \
+	    --no-emit-index-url --no-emit-find-links --extra dev --extra hub --extra evaluate --extra report \
 	    --upgrade-package torch==2.13.0 -o requirements.lock pyproject.toml
 	sed -i -E -e 's/^(torch==[0-9.]+)\+.*/\1/' -e 's/^(tokenizers==[^ ;]+)$$/\1; python_version < "3.14"/' requirements.lock
 

@@ -76,6 +76,8 @@ def replace_output(output: OutputFolder) -> None:
         output.sync([SUCCESS])
         _delete_old(output)
         new.put(_CLEARED, b"")
+    # Never deleted, as parts without it belong to no run: a deletion that lands late would end the output.
+    output.put(RUN, run)
     moves = []
     for path, _ in new.list_files():
         if path.startswith((f"{PARTS}/", f"{FILES}/")):
@@ -84,7 +86,6 @@ def replace_output(output: OutputFolder) -> None:
             moves.append((path, part_path))
     call_in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves)
     output.sync(target for _, target in moves)
-    output.put(RUN, run)
     output.put(SUCCESS, success)
     # Without it, what is left of the folder is not a restart.
     new.delete(RUN)
@@ -98,8 +99,7 @@ def _delete_old(output: OutputFolder) -> None:
     output.delete_empty_folders(kept=[LEASE], made=made)
     for folder in (PARTS, FILES, STAGED_RECORDS, FAILED, STAGED):
         output.delete_folder(folder)
-    output.delete(RUN)
-    output.sync([RUN])
+    output.sync([PARTS])
 
 
 def _identity(folder: OutputFolder) -> dict[str, str] | None:
