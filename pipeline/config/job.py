@@ -191,7 +191,7 @@ def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
 
     Raises ConfigError, which names all invalid fields.
     """
-    data = _read_toml(path)
+    data = read_toml(path)
     parsed = [parse_override(override) for override in overrides]
     apply_overrides(data, parsed, JobConfig)
     try:
@@ -200,7 +200,8 @@ def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
         raise config_error(str(path), error, data, JobConfig, {o.key: o for o in parsed}) from None
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """The content of a TOML file. Raises ConfigError."""
     try:
         # Some editors write a byte order mark.
         return tomllib.loads(path.read_bytes().decode("utf-8-sig"))

@@ -1,0 +1,120 @@
+"""The annotation of one task: prepared examples through the pipeline, with one head, named `prediction`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from jobs.evaluate.examples import SCHEMAS, BenchmarkTask, Kind
+from jobs.evaluate.folder import EvaluationFolder, inputs_path
+from jobs.evaluate.settings import EvaluationSettings
+from pipeline.config.job import JobConfig
+from pipeline.config.messages import config_error
+from pipeline.errors import ConfigError
+
+PREDICTION = "prediction"
+"""The head, and so the column of the output."""
+
+# What is read by which task of the pipeline; `text_pair` where there are second texts.
+_HEADS: Mapping[Kind, Mapping[str, Any]] = {
+    "classification": {"task": "text-classification", "text": "text"},
+    "multi-label": {"task": "text-classification", "text": "text"},
+    "regression": {"task": "text-classification", "text": "text"},
+    "multiple-choice": {"task": "multiple-choice", "prompt": "prompt", "choices": "choices"},
+    "question-answering": {
+        "task": "question-answering",
+        "question": "question",
+        "context": "context",
+        "window": 384,
+        "stride": 128,
+        "max_answer_tokens": 30,
+    },
+    "words": {"task": "token-classification", "words": "words"},
+}
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """A task whose examples have been read: `examples` by subset; `model` is trunk and tokenizer, `head` weights."""
+
+    task: BenchmarkTask
+    split: str
+    examples: Mapping[str, pa.Table]
+    missing: tuple[str, ...]
+    model: str
+    head: str
+
+
+def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: EvaluationFolder) -> JobConfig:
+    """The job that annotates a task's examples. Raises ConfigError for settings that it does not take."""
+    name = plan.task.name
+    head: dict[str, Any] = {**_HEADS[plan.task.kind]}
+    has_pairs = "text_pair" in SCHEMAS[plan.task.kind].names and any(
+        table["text_pair"].null_count < table.num_rows for table in plan.examples.values()
+    )
+    if has_pairs:
+        head["text_pair"] = "text_pair"
+    data = {
+        "model": {**settings.model, "path": plan.model},
+        "input": {
+            **settings.input,
+            "path": [folder.path_below(inputs_path(name, subset)) for subset in plan.examples],
+        },
+        "output": {**settings.output, "path": folder.path_below(name)},
+        "heads": {PREDICTION: {**head, **settings.head, "weights": plan.head}},
+    }
+    try:
+        return JobConfig.model_validate(data)
+    except ValidationError as error:
+        raise in_words_of_the_command(config_error(name, error, data, JobConfig, {})) from None
+
+
+def in_words_of_the_command(error: ConfigError) -> ConfigError:
+    """The error with the names that settings have here: the job's one head is `head`."""
+    return ConfigError(
+        str(error).replace(f"[heads.{PREDICTION}]", "[head]").replace(f"heads.{PREDICTION}", "head")
+    )
+
+
+def head_labels(job: JobConfig) -> list[str]:
+    """The labels of the job's head by class id. Raises ConfigError where its configuration cannot be read."""
+    # Imported late: torch takes seconds to load.
+    from pipeline.config.local_models import with_local_models  # noqa: PLC0415
+    from pipeline.heads.resolve import read_config  # noqa: PLC0415
+    from pipeline.tasks.contract import class_labels  # noqa: PLC0415
+
+    options = with_local_models(job).heads[PREDICTION]
+    return class_labels(read_config(options.weights, "head.weights"))
+
+
+def annotate(
+    job: JobConfig, address: str, tell: Callable[[str | None], None], on_connected: Callable[[], None]
+) -> tuple[Mapping[str, str], int]:
+    """Annotate what is not annotated yet; returns the identity of the run, and the exit code of the annotation.
+
+    Raises ConfigError or InputError before any work, and other PipelineErrors where it ends early.
+    """
+    from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
+    from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
+
+    try:
+        prepared = prepare_run(job, RunOptions(), tell)
+    except ConfigError as error:
+        raise in_words_of_the_command(error) from None
+    result = execute_run(prepared, address, tell, on_connected)
+    if result.counts is not None:
+        tell(
+            f"annotated: {result.counts.num_rows:,} rows, {result.counts.num_errors:,} with errors, "
+            f"{result.counts.num_tokens:,} tokens in {result.seconds:.1f} s"
+        )
+    code = report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
+    return prepared.identity, code
+
+
+def shown_options(job: JobConfig) -> dict[str, str]:
+    """The options of the head and the model that change values, as text."""
+    head = job.heads[PREDICTION].model_dump(mode="json", exclude={"weights", "trunk"})
+    model = {"dtype": job.model.dtype, "tensor_parallel_size": job.model.tensor_parallel_size}
+    return {name: str(value) for name, value in {**model, **head}.items() if value is not None}

@@ -1,0 +1,183 @@
+"""Evaluate a checkpoint on a benchmark: `python -m jobs.evaluate BENCHMARK --model DIR --data DIR`.
+
+BENCHMARK is xnli, glue, glue/mnli (and its other tasks), xquad, tydiqa, squad, squad_v2, mlqa, xcopa, pawsx, sib200,
+udpos, wikiann, or with --gold a task of jobs.annotate (text-classification, token-classification,
+question-answering, multiple-choice) on data of your own; or the path of a TOML file. The files are Parquet as the
+hub exports them. An example:
+
+  python -m jobs.evaluate xnli --model models/xlm-roberta-xl-xnli --data data/xnli --languages de,fr
+
+Predictions, results.json, tables and a report are written to --output. Run again, it goes on where it was.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jobs.annotate.exit_report import DONE
+from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
+from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.streams import accept_any_text
+from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.storage.filesystem_uris import without_secret
+
+FAILED, REFUSED = 1, 2
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_version(parser)
+
+    def option(name: str, metavar: str, meaning: str, **more: Any) -> None:
+        parser.add_argument(name, type=utf8_text, metavar=metavar, help=meaning, **more)
+
+    parser.add_argument("benchmark", nargs="?", type=utf8_text, metavar="BENCHMARK", help="see above")
+    option("--model", "DIR", "trunk and tokenizer; for several tasks cola=DIR,mnli=DIR,…")
+    option("--head", "DIR", "the head, where it lies apart from the model; for several tasks as --model")
+    option("--data", "DIR", "the benchmark's Parquet files, local or s3:// and the like")
+    option("--split", "SPLIT", "default: what the benchmark's figures are usually given for")
+    option("--languages", "A,B", "default: all that are there")
+    parser.add_argument("--limit", type=int, metavar="N", help="only the first N rows of each language")
+    option(
+        "--labels", "NAME=LABEL,…", "the benchmark's names of the head's labels, or as-given: do not doubt them"
+    )
+    option("--gold", "COLUMN", "data of your own: the column with the right answers")
+    option("--by", "COLUMN", "data of your own: score the rows of each value of this column apart")
+    option(
+        "--columns",
+        "ROLE=COLUMN,…",
+        "data of your own: text, text_pair, words, question, context, prompt, choices",
+    )
+    option("--output", "OUT", "default: evaluated/BENCHMARK")
+    option("--set", "KEY=VALUE", "a setting as in a job file, e.g. model.dtype=bfloat16 or head.window=256",
+           dest="overrides", action="append", default=[])  # fmt: skip
+    parser.add_argument("--seed", type=int, metavar="N", help="of the resampling for intervals, default 0")
+    option("--report", "FILE", "write the report here as well")
+    option("--score-only", "OUT", "score the predictions that are in OUT again, without a model")
+    option("--compare", "OUT", "set two evaluations side by side", nargs=2)
+    option("--json", "FILE", "with --compare: write all figures, and the rows that flipped, to this file")
+    option("--address", "ADDRESS", 'Ray cluster; default: the one of `ray job submit`, else "local"',
+           default=os.environ.get("RAY_ADDRESS") or "local")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    accept_any_text()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parse_arguments(given)
+    try:
+        with Interruption() as interruption:
+            return _run(options, shlex.join(["xlmr-evaluate", *given]), interruption)
+    except (ConfigError, InputError) as error:
+        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
+        return REFUSED
+    except PipelineError as error:
+        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace, command: str, interruption: Interruption) -> int:
+    """Evaluate, score again, or compare; returns the exit code."""
+    _refuse_contradiction(options)
+    # Imported late: scikit-learn and the like take a while to load, and are an extra.
+    try:
+        if options.compare is not None:
+            from jobs.evaluate.comparison import compare  # noqa: PLC0415
+
+            compare(*options.compare, seed=options.seed or 0, json_file=options.json)
+            return DONE
+        from jobs.evaluate.outcome import publish  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"the package {error.name} is not installed, expected the extras evaluate and report; "
+            "pip install 'xlmr-ray[evaluate,report]'"
+        ) from None
+    if options.score_only is not None:
+        labels = None if options.labels is None else _labels(options.labels)
+        return publish(options.score_only, seed=options.seed or 0, report=options.report, labels=labels)
+    settings = settings_of(options)
+    from jobs.evaluate.run import evaluate  # noqa: PLC0415
+
+    code = evaluate(settings, command, options.address, interruption.listen)
+    published = publish(settings.output["path"], seed=settings.seed, report=options.report, labels=None)
+    return published or code
+
+
+def settings_of(options: argparse.Namespace) -> EvaluationSettings:
+    """The settings of a command line. Raises ConfigError."""
+    file = None
+    found: dict[str, Any] = {}
+    if options.benchmark is not None and options.benchmark.endswith(".toml"):
+        file = Path(options.benchmark)
+    elif options.benchmark is not None:
+        found["benchmark"] = options.benchmark
+    for name in ("data", "split", "limit", "seed"):
+        if getattr(options, name) is not None:
+            found[name] = getattr(options, name)
+    if options.languages is not None:
+        found["languages"] = [name.strip() for name in options.languages.split(",") if name.strip()]
+    if options.labels is not None:
+        found["labels"] = _labels(options.labels)
+    if options.output is not None:
+        found["output"] = {"path": options.output}
+    own = {name: getattr(options, name) for name in ("gold", "by") if getattr(options, name) is not None}
+    if options.columns is not None:
+        own["columns"] = {
+            role: _one_or_many(column) for role, column in _pairs("--columns", options.columns).items()
+        }
+    if own:
+        found["own"] = own
+    for option, table, key in (("model", "model", "path"), ("head", "head", "weights")):
+        value = getattr(options, option)
+        if value is not None and "=" in value:
+            for task, directory in _pairs(f"--{option}", value).items():
+                found.setdefault("tasks", {}).setdefault(task, {})[option] = directory
+        elif value is not None:
+            found[table] = {key: value}
+    return load_settings(file, found, options.overrides)
+
+
+def _labels(text: str) -> Labels:
+    return AS_GIVEN if text == AS_GIVEN else _pairs("--labels", text)
+
+
+def _pairs(option: str, text: str) -> dict[str, str]:
+    """`a=x,b=y` as a dictionary. Raises ConfigError."""
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    for name, _, value in pairs:
+        if not name.strip() or not value.strip():
+            raise ConfigError(f"{option}: found {text!r}, expected NAME=VALUE,NAME=VALUE,…; correct it")
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _one_or_many(column: str) -> str | list[str]:
+    """A column, or several with a plus sign between them."""
+    return column.split("+") if "+" in column else column
+
+
+def _refuse_contradiction(options: argparse.Namespace) -> None:
+    """Raise ConfigError for options that exclude each other, or if there is nothing to do."""
+    modes = {"BENCHMARK": options.benchmark, "--score-only": options.score_only, "--compare": options.compare}
+    found = [name for name, value in modes.items() if value is not None]
+    if len(found) != 1:
+        what = f"found {' and '.join(found)}" if found else "found none of them"
+        raise ConfigError(f"{what}, expected one of BENCHMARK, --score-only and --compare; see --help")
+    if options.compare is not None and options.labels is not None:
+        raise ConfigError(
+            "--labels: found beside --compare, expected beside BENCHMARK or --score-only; leave it out"
+        )
+    for name in ("model", "head", "data", "languages", "limit", "output", "split", "gold", "by"):
+        if options.benchmark is None and getattr(options, name) is not None:
+            raise ConfigError(f"--{name}: found beside {found[0]}, expected beside a BENCHMARK only; leave it out")

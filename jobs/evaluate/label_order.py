@@ -1,0 +1,30 @@
+"""Notice a head whose labels are in another order than its names say.
+
+People have published 4 % for 90 % this way: see https://github.com/huggingface/transformers/pull/10401.
+"""
+
+from jobs.evaluate.metrics.permutation import suspicious_assignment
+from jobs.evaluate.task_scores import ScoredTask
+from pipeline.errors import ConfigError
+
+
+def require_plausible_labels(scored: ScoredTask) -> None:
+    """Raise ConfigError where another assignment of labels explains the predictions far better than their names."""
+    if scored.task.kind != "classification":
+        return
+    gold = [name for each in scored.subsets.values() for name in each.scores.gold]
+    predicted = [name for each in scored.subsets.values() for name in each.scores.predicted]
+    names = sorted(set(scored.record.labels.values()))
+    found = suspicious_assignment(gold, predicted, names)
+    if found is None:
+        return
+    label_of = {name: label for label, name in scored.record.labels.items()}
+    moved = {gold: name for gold, name in found.predicted_of_gold.items() if gold != name}
+    mistaken = ", ".join(f"{name} stands for {gold}" for gold, name in moved.items())
+    pairs = ",".join(f"{gold}={label_of.get(str(name), name)}" for gold, name in found.predicted_of_gold.items())
+    raise ConfigError(
+        f"--labels: found labels of {scored.record.head} that agree with {scored.task.name} in "
+        f"{100 * found.accuracy_as_given:.1f} % of the rows, and in {100 * found.accuracy:.1f} % if {mistaken}; "
+        f"expected names that mean what they say; add --labels {pairs} to set them, or --labels as-given to score "
+        "them as they are; the predictions stay"
+    )

@@ -1,0 +1,121 @@
+"""What is to be evaluated: a TOML file, the options of the command line and `--set`, validated as one."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+
+from pipeline.config.job import read_toml
+from pipeline.config.overrides import parse_override
+from pipeline.errors import ConfigError
+from pipeline.tasks.sections import NonEmpty, Section, as_tuple
+
+Names = Annotated[tuple[NonEmpty, ...], BeforeValidator(as_tuple)]
+AS_GIVEN = "as-given"
+Labels = dict[str, str] | Literal["as-given"]
+"""The benchmark's names of the head's labels, by the benchmark's name."""
+
+
+class TaskSettings(Section):
+    """`[tasks.NAME]`: the checkpoint of one task of a benchmark that has several."""
+
+    model: NonEmpty | None = None
+    head: NonEmpty | None = None
+    labels: Labels | None = None
+
+
+class OwnData(Section):
+    """`[own]`: data of one's own, and which of its columns hold what.
+
+    `gold` is the column with the right answers, `by` one whose values are scored apart, such as the language.
+    """
+
+    gold: NonEmpty | None = None
+    by: NonEmpty | None = None
+    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+
+
+class EvaluationSettings(Section):
+    """All settings. `model`, `input`, `output` and `head` are as in a job file."""
+
+    benchmark: NonEmpty
+    data: NonEmpty | None = None
+    split: NonEmpty | None = None
+    languages: Names | None = None
+    limit: Annotated[int, Field(ge=1)] | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    labels: Labels | None = None
+    own: OwnData = OwnData()
+    tasks: dict[str, TaskSettings] = Field(default_factory=dict)
+    model: dict[str, Any] = Field(default_factory=dict)
+    input: dict[str, Any] = Field(default_factory=dict)
+    output: dict[str, Any] = Field(default_factory=dict)
+    head: dict[str, Any] = Field(default_factory=dict)
+
+    def of_task(self, name: str) -> TaskSettings:
+        """The checkpoint and labels of a task: its own, or those of all tasks."""
+        own = self.tasks.get(name, TaskSettings())
+        return TaskSettings(
+            model=own.model or self.model.get("path"),
+            head=own.head or self.head.get("weights"),
+            labels=self.labels if own.labels is None else own.labels,
+        )
+
+
+_EXPECTED = {
+    "limit": "a number of rows, 1 or more",
+    "seed": "an integer, 0 or more",
+    "languages": "a list of names",
+    "labels": 'a table of NAME = "LABEL_n", or "as-given"',
+}
+
+
+def load_settings(file: Path | None, options: Mapping[str, Any], overrides: Sequence[str]) -> EvaluationSettings:
+    """The settings of a file, with those of the command line in place of its own.
+
+    `options` by name of the setting, those that were not given left out. Raises ConfigError.
+    """
+    data: dict[str, Any] = {} if file is None else read_toml(file)
+    _merge(data, options)
+    for override in map(parse_override, overrides):
+        nested: Any = _value(override.text)
+        for name in reversed(override.keys):
+            nested = {name: nested}
+        _merge(data, nested)
+    output = data.setdefault("output", {})
+    if isinstance(output, dict):
+        output.setdefault("path", f"evaluated/{str(data.get('benchmark', '')).replace('/', '-')}")
+    try:
+        return EvaluationSettings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError("\n  ".join(_problem(details) for details in error.errors())) from None
+
+
+def _merge(data: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Put `more` into `data`, table by table."""
+    for name, value in more.items():
+        if isinstance(value, Mapping) and isinstance(data.get(name), dict):
+            _merge(data[name], value)
+        else:
+            data[name] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _value(text: str) -> object:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except ValueError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def _problem(details: Any) -> str:
+    key = ".".join(str(part) for part in details["loc"] if not str(part).startswith(("dict[", "literal[")))
+    if details["type"] == "extra_forbidden":
+        known = ", ".join(EvaluationSettings.model_fields)
+        return f"{key}: found an unknown setting, expected one of {known}; correct its name"
+    if details["type"] == "missing":
+        return f"{key}: is missing, expected a name; write it on the command line, or in the file"
+    expected = _EXPECTED.get(str(details["loc"][0]), details["msg"].removeprefix("Input should be "))
+    return f"{key}: found {details['input']!r}, expected {expected}; correct it"
