@@ -1,0 +1,1 @@
+"""Metrics by the official rules, their intervals and tests: pure functions of lists and NumPy arrays."""
