@@ -37,7 +37,7 @@ _HEADS: Mapping[Kind, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """A task whose examples have been read: `examples` by subset; `model` is trunk and tokenizer, `head` weights."""
+    """A task and its examples by subset; `model` has the trunk and the tokenizer, `head` the head's weights."""
 
     task: BenchmarkTask
     split: str

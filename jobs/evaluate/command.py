@@ -1,7 +1,7 @@
 """Evaluate a checkpoint on a benchmark: `python -m jobs.evaluate BENCHMARK --model DIR --data DIR`.
 
-BENCHMARK is xnli, glue, glue/mnli (and its other tasks), xquad, tydiqa, squad, squad_v2, mlqa, xcopa, pawsx, sib200,
-udpos, wikiann, or with --gold a task of jobs.annotate (text-classification, token-classification,
+BENCHMARK is xnli, glue, glue/mnli (and its other tasks), xquad, tydiqa, squad, squad_v2, mlqa, xcopa, pawsx,
+sib200, udpos, wikiann, or with --gold a task of jobs.annotate (text-classification, token-classification,
 question-answering, multiple-choice) on data of your own; or the path of a TOML file. The files are Parquet as the
 hub exports them. An example:
 
@@ -118,39 +118,43 @@ def _run(options: argparse.Namespace, command: str, interruption: Interruption) 
 def settings_of(options: argparse.Namespace) -> EvaluationSettings:
     """The settings of a command line. Raises ConfigError."""
     file = None
-    found: dict[str, Any] = {}
+    found = _given(options, "data", "split", "limit", "seed")
     if options.benchmark is not None and options.benchmark.endswith(".toml"):
         file = Path(options.benchmark)
     elif options.benchmark is not None:
         found["benchmark"] = options.benchmark
-    for name in ("data", "split", "limit", "seed"):
-        if getattr(options, name) is not None:
-            found[name] = getattr(options, name)
     if options.languages is not None:
         found["languages"] = [name.strip() for name in options.languages.split(",") if name.strip()]
     if options.labels is not None:
         found["labels"] = _labels(options.labels)
     if options.output is not None:
         found["output"] = {"path": options.output}
-    own = {name: getattr(options, name) for name in ("gold", "by") if getattr(options, name) is not None}
+    own = _given(options, "gold", "by")
     if options.columns is not None:
-        own["columns"] = {
-            role: _one_or_many(column) for role, column in _pairs("--columns", options.columns).items()
-        }
+        own["columns"] = {role: _one_or_many(name) for role, name in _pairs("--columns", options.columns).items()}
     if own:
         found["own"] = own
-    for option, table, key in (("model", "model", "path"), ("head", "head", "weights")):
-        value = getattr(options, option)
-        if value is not None and "=" in value:
-            for task, directory in _pairs(f"--{option}", value).items():
-                found.setdefault("tasks", {}).setdefault(task, {})[option] = directory
-        elif value is not None:
-            found[table] = {key: value}
+    for option, key in (("model", "path"), ("head", "weights")):
+        _add_directories(found, option, key, getattr(options, option))
     return load_settings(file, found, options.overrides)
 
 
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the options that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _add_directories(found: dict[str, Any], option: str, key: str, value: str | None) -> None:
+    """Add `--model` or `--head`: one directory, or one for each task."""
+    if value is not None and "=" in value:
+        for task, directory in _pairs(f"--{option}", value).items():
+            found.setdefault("tasks", {}).setdefault(task, {})[option] = directory
+    elif value is not None:
+        found[option] = {key: value}
+
+
 def _labels(text: str) -> Labels:
-    return AS_GIVEN if text == AS_GIVEN else _pairs("--labels", text)
+    return "as-given" if text == AS_GIVEN else _pairs("--labels", text)
 
 
 def _pairs(option: str, text: str) -> dict[str, str]:

@@ -37,7 +37,7 @@ class ComparedMetric:
 
 
 def compare(first: str, second: str, *, seed: int, json_file: str | None) -> None:
-    """Print how the second evaluation differs from the first. Raises InputError if they are not of the same rows."""
+    """Print how the second evaluation differs from the first. Raises InputError if their rows are not the same."""
     folders = [EvaluationFolder.open(path) for path in (first, second)]
     records = [folder.record() for folder in folders]
     _require_same_examples(folders, records)
@@ -96,7 +96,7 @@ def _require_same_examples(folders: list[EvaluationFolder], records: list[Evalua
     first, second = records
     if not first.tasks.keys() & second.tasks.keys():
         raise InputError(
-            f"--compare: found {first.benchmark} in {folders[0].name} and {second.benchmark} in {folders[1].name}, "
+            f"--compare: found {first.benchmark} in {folders[0].name}, {second.benchmark} in {folders[1].name}, "
             "expected evaluations of the same tasks; choose two of one benchmark"
         )
     for name in first.tasks.keys() & second.tasks.keys():

@@ -1,6 +1,7 @@
 """The report of an evaluation: charts of each task, and its worst errors to leaf through."""
 
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +157,7 @@ def _by_length(scored: ScoredTask) -> Binned:
     name = next(iter(scored.subsets.values())).scores.quality_name
     by = 1.0 if scored.task.kind == "regression" else 100.0
     bins = []
-    for low, high in zip(_LENGTHS, _LENGTHS[1:], strict=False):
+    for low, high in pairwise(_LENGTHS):
         assert low is not None
         inside = (lengths >= low) & (lengths < (np.inf if high is None else high)) & ~np.isnan(quality)
         values = by * quality[inside]

@@ -75,9 +75,9 @@ class BenchmarkTask:
         labels: names of the classes (or of the word labels) by the class id of the data; empty where there are
             none, or where they come from the data.
         aliases: other spellings that heads and files have for a label, casefolded, to the label.
-        metrics: names of the metrics that are official, in the order in which they are printed: accuracy, matthews,
-            f1 (of the class `positive`; of tokens for answers), pearson, spearman, exact_match, token_accuracy,
-            xtreme_f1, entity_f1. A task with several is averaged first.
+        metrics: the official metrics in the order in which they are printed: accuracy, matthews, f1 (of the class
+            `positive`; of tokens for answers), pearson, spearman, exact_match, token_accuracy, xtreme_f1,
+            entity_f1. A task with several is averaged first.
         subsets: known subsets in the order in which they are printed. Empty: whatever is in the data.
         read: prepared examples by subset, in the order of `subsets`, of a split; `wanted` subsets, or all that are
             there. Raises InputError.

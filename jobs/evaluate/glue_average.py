@@ -1,7 +1,7 @@
 """GLUE's average: a task is the mean of its metrics (MNLI over matched and mismatched), then an unweighted mean.
 
-The leaderboard's is over nine tasks. Papers usually leave WNLI out, and count in several ways besides, so the rule is
-part of the name. The diagnostic set AX is in neither.
+The leaderboard's is over nine tasks. Papers usually leave WNLI out, and count in several ways besides, so the rule
+is part of the name. The diagnostic set AX is in neither.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 
 
 def require_plausible_labels(scored: ScoredTask) -> None:
-    """Raise ConfigError where another assignment of labels explains the predictions far better than their names."""
+    """Raise ConfigError where another assignment of labels explains the predictions far better."""
     if scored.task.kind != "classification":
         return
     gold = [name for each in scored.subsets.values() for name in each.scores.gold]

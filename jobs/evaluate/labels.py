@@ -20,7 +20,7 @@ _SEPARATORS = re.compile(r"[\s_-]+")
 def join_labels(
     task: BenchmarkTask, head_labels: Sequence[str], given: Mapping[str, str] | None, where: str
 ) -> dict[str, str]:
-    """By label of the head, that of the benchmark; labels of word heads that the benchmark lacks map to themselves.
+    """The benchmark's label by that of the head; word labels that the benchmark lacks stand for themselves.
 
     `given`: labels of the head by the benchmark's name, for those that the user has named. `where`: the head's
     directory, for messages. Raises ConfigError where a label has no name in the benchmark, or one of the
@@ -55,8 +55,9 @@ def require_names_of_golds(
     if not absent or (task.kind == "words" and golds & named - {"O"}):
         return
     raise ConfigError(
-        f"head.weights: {where} has no label for the gold {shortened(absent)} (found {shortened(sorted(joined))}), "
-        f"expected one for each; say which is which as in --labels {absent[0]}={min(joined)}, or name another head"
+        f"head.weights: {where} has no label for the gold {shortened(absent)} (found "
+        f"{shortened(sorted(joined))}), expected one for each; say which is which as in "
+        f"--labels {absent[0]}={min(joined)}, or name another head"
     )
 
 

@@ -1,4 +1,4 @@
-"""Score what is in an evaluation's folder, print it, and write results, tables, report and submission beside it."""
+"""Score what an evaluation's folder holds, print it, and write results, tables, report and submission there."""
 
 import json
 from collections.abc import Mapping

@@ -59,8 +59,8 @@ def read_predictions(folder: EvaluationFolder, task: str, subset: str) -> Predic
     examples = folder.examples(task, subset)
     if examples is None:
         raise InputError(
-            f"--output: {folder.name} has lost the examples of {task} {subset}, expected them in _inputs/; run the "
-            "evaluation again with its model: what is annotated stays"
+            f"--output: {folder.name} has lost the examples of {task} {subset}, expected them in _inputs/; "
+            "run the evaluation again with its model: what is annotated stays"
         )
     return aligned(examples, folder.parts(task, subset))
 

@@ -11,6 +11,7 @@ from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_la
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.benchmarks.own_data import OWN_TASKS, own_benchmark
 from jobs.evaluate.data.files import DataFiles
+from jobs.evaluate.data.subsets import choose_split
 from jobs.evaluate.examples import GOLD, Benchmark, BenchmarkTask
 from jobs.evaluate.folder import FORMAT, EvaluationFolder, EvaluationRecord, SubsetRecord, TaskRecord
 from jobs.evaluate.labels import join_labels, require_names_of_golds
@@ -81,7 +82,8 @@ def find_tasks(settings: EvaluationSettings, files: DataFiles) -> tuple[Benchmar
         return benchmark, benchmark.tasks
     if settings.own.gold is not None:
         raise ConfigError(
-            f"--gold: found beside the benchmark {name}, expected beside one of {', '.join(OWN_TASKS)}; leave it out"
+            f"--gold: found beside the benchmark {name}, expected beside one of "
+            f"{', '.join(OWN_TASKS)}; leave it out"
         )
     if name not in BENCHMARKS:
         known = ", ".join([*BENCHMARKS, *OWN_TASKS])
@@ -116,7 +118,7 @@ def _checkpoint(task: BenchmarkTask, settings: EvaluationSettings) -> tuple[str,
 
 
 def _plan(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, model: str, head: str) -> TaskPlan:
-    split = settings.split or _default_split(task, files)
+    split = choose_split(task, files, settings.split)
     examples = task.read(files, split, settings.languages)
     if settings.limit is not None:
         examples = {name: table.slice(0, settings.limit) for name, table in examples.items()}
@@ -142,8 +144,8 @@ def _recorded_tasks(folder: EvaluationFolder, benchmark: str) -> dict[str, TaskR
     record = folder.record()
     if record.benchmark.partition("/")[0] != benchmark.partition("/")[0]:
         raise ConfigError(
-            f"--output: {folder.name} holds an evaluation of {record.benchmark}, expected a folder of {benchmark}, "
-            "or none; choose another"
+            f"--output: {folder.name} holds an evaluation of {record.benchmark}, expected one of {benchmark}, "
+            "or nothing; choose another"
         )
     return dict(record.tasks)
 

@@ -53,7 +53,7 @@ _NUMBERED = {"cola", "sst2", "mrpc", "qqp", "wnli"}
 def glue_submission(
     folder: EvaluationFolder, benchmark: Benchmark, record: EvaluationRecord
 ) -> tuple[bytes, list[str]] | None:
-    """The zip for what was run on test splits, and the files that were filled; None where no gold is kept secret."""
+    """The zip for what was run on test splits, and the files that were filled; None if all golds are known."""
     tasks = {name: task for name, task in record.tasks.items() if task.split == "test"}
     if all(subset.num_gold for task in tasks.values() for subset in task.subsets.values()):
         return None

@@ -1,6 +1,7 @@
 """Measure a demo model on held-out data: `python -m jobs.demo.training.evaluate --data DIR [--model DIR]`.
 
-Prints every figure of the model card.
+Prints every figure of the model card. With `--write-held-out OUT` it writes the tagged sentences to OUT instead,
+for `python -m jobs.evaluate udpos --model DIR --head DIR/pos --data OUT`.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from jobs.demo.training.batches import BOS_ID, EOS_ID
+from jobs.demo.training.held_out import write_held_out
 from jobs.demo.training.languages import LANGUAGES, POS_LABELS, POS_LANGUAGES
 from jobs.demo.training.network import DemoNetwork
 from jobs.demo.training.sentences import MIN_WORDS, num_words, sentences_of
@@ -206,8 +208,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m jobs.demo.training.evaluate", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="directory with corpus/ and udpos/")
     parser.add_argument("--model", type=Path, default=MODEL, help="default: the model of the demo")
+    parser.add_argument("--write-held-out", type=Path, metavar="OUT", help="write the tagged sentences, and end")
     options = parser.parse_args(arguments)
     split = read_split(options.data)
+    if options.write_held_out is not None:
+        write_held_out(split.held_out_tagged, options.write_held_out)
+        return 0
     predictor = Predictor(DemoNetwork.load(options.model), XLMRobertaXLTokenizer.from_pretrained(options.model))
     for name, figures in (
         ("language", language_figures(predictor, split)),

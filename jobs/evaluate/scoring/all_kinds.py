@@ -20,4 +20,4 @@ SCORERS: dict[Kind, Callable[[BenchmarkTask, Mapping[str, str], Predictions, str
     "question-answering": score_answers,
     "words": score_words,
 }
-"""By kind, a function of the task, the benchmark's names of the head's labels, rows with a gold, and the subset."""
+"""By kind, a function of task, benchmark's names of the head's labels, rows with a gold, and subset."""

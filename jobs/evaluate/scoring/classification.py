@@ -58,12 +58,12 @@ def scores_of_classes(
         "macro_f1": macro_f1_metric,
         "micro_f1": accuracy_metric,
     }
-    majority = majority_predictions(gold)
+    majority: list[str | None] = [str(label) for label in majority_predictions(gold)]
     correct = is_correct(gold, predicted)
     figures = classification_figures(gold, predicted, order)
     return SubsetScores(
         metrics={name: kinds[name](gold, predicted) for name in task.metrics},
-        baseline={name: kinds[name](gold, list(majority)).value() for name in task.metrics},
+        baseline={name: kinds[name](gold, majority).value() for name in task.metrics},
         quality=correct.astype(np.float64),
         quality_name="accuracy",
         gold=gold,
