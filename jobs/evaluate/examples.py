@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 Kind = Literal["classification", "multi-label", "regression", "multiple-choice", "question-answering", "words"]
 
 ROW, GOLD = "row", "gold"
+WHOLE = "all"
+"""The only subset of a task that has no parts."""
 _PAIR = {"text": pa.string(), "text_pair": pa.string()}
 _COLUMNS: dict[Kind, dict[str, pa.DataType]] = {
     "classification": {**_PAIR, GOLD: pa.string()},
@@ -47,7 +49,7 @@ list is a question without answer (SQuAD 2.0).
 class Published:
     """Figures in percent that others have published, with where and how they were measured.
 
-    `values` by subset; "mean" is the published average.
+    `values` by subset (`WHOLE` where there are no parts); "mean" is the published average.
     """
 
     system: str
@@ -75,16 +77,16 @@ class BenchmarkTask:
         labels: names of the classes (or of the word labels) by the class id of the data; empty where there are
             none, or where they come from the data.
         aliases: other spellings that heads and files have for a label, casefolded, to the label.
-        metrics: the official metrics in the order in which they are printed: accuracy, matthews, f1 (of the class
-            `positive`; of tokens for answers), pearson, spearman, exact_match, token_accuracy, xtreme_f1,
-            entity_f1. A task with several is averaged first.
+        metrics: names of the metrics that are official, in the order in which they are printed: accuracy,
+            matthews, f1 (of the class `positive`; of tokens for answers), pearson, spearman, exact_match,
+            token_accuracy, xtreme_f1, entity_f1. A task with several is averaged first.
         subsets: known subsets in the order in which they are printed. Empty: whatever is in the data.
+        splits: the splits that its files have, sorted.
         read: prepared examples by subset, in the order of `subsets`, of a split; `wanted` subsets, or all that are
-            there. Raises InputError.
+            there. Raises InputError, also where there are none.
         rules: how answers are compared.
         is_parallel: whether rows of equal number in all subsets are translations of each other.
-        default_split: the split that is evaluated unless another one is asked for; the first of these that is
-            there.
+        default_splits: the first of these that is there is evaluated unless another one is asked for.
         published: shown beside figures of the same split only.
         uses_head_of: the task whose head is used where none is given (ax: mnli).
     """
@@ -92,6 +94,7 @@ class BenchmarkTask:
     name: str
     kind: Kind
     metrics: tuple[str, ...]
+    splits: Callable[["DataFiles"], tuple[str, ...]]
     read: Callable[["DataFiles", str, Sequence[str] | None], dict[str, pa.Table]]
     labels: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)

@@ -68,8 +68,8 @@ class Listing(NamedTuple):
     passed_over: PassedOver
 
 
-def list_input_files(entries: Sequence[str]) -> Listing:
-    """Every input file once, even if several paths lead to it.
+def list_input_files(entries: Sequence[str], field: str = "input.path") -> Listing:
+    """Every input file once, even if several paths lead to it; `field` is what messages call the entries.
 
     A symbolic link to another input file is an alias of it. Links to files elsewhere are files of their own: in
     content-addressed caches (of the hub, DVC, git-annex), two files of equal content link to the same file.
@@ -82,14 +82,14 @@ def list_input_files(entries: Sequence[str]) -> Listing:
     aliases: list[tuple[str, str]] = []
     filesystem: fs.FileSystem | None = None
     for entry in entries:
-        entry_filesystem, path = resolve_path(entry, "input.path")
+        entry_filesystem, path = resolve_path(entry, field)
         if filesystem is not None and not filesystem.equals(entry_filesystem):
             raise InputError(
-                f"input.path: {without_secret(entry)} and {without_secret(entries[0])} are on "
+                f"{field}: {without_secret(entry)} and {without_secret(entries[0])} are on "
                 "different file systems, expected one; run one job for each"
             )
         filesystem = entry_filesystem
-        selection, found = _select(filesystem, entry, path)
+        selection, found = _select(filesystem, entry, path, field)
         selections.append(selection)
         passed_over.append(found.passed_over)
         for file in found.files:
@@ -107,51 +107,55 @@ def list_input_files(entries: Sequence[str]) -> Listing:
     return Listing(filesystem, ordered, selections, PassedOver.of_all(passed_over))
 
 
-def _select(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[Selection, FoundFiles]:
+def _select(filesystem: fs.FileSystem, entry: str, path: str, field: str) -> tuple[Selection, FoundFiles]:
     """The files of one entry. An existing path is not a glob, even if it contains wildcards."""
     name = without_secret(printable(entry))
     root, pattern, found = (
-        _find_locally(entry, path) if is_local(filesystem) else _find_in_store(filesystem, entry, path)
+        _find_locally(entry, path, field)
+        if is_local(filesystem)
+        else _find_in_store(filesystem, entry, path, field)
     )
     if not found.files:
         raise InputError(
-            f"input.path: {name} matches no Parquet file; check the path (names that start "
+            f"{field}: {name} matches no Parquet file; check the path (names that start "
             "with _ or . are passed over, and a folder is searched for *.parquet)"
             + "".join(f"; {line}" for line in found.passed_over.lines)
         )
     return Selection(name, root, pattern, found.folders), found
 
 
-def _find_locally(entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
+def _find_locally(entry: str, path: str, field: str) -> tuple[str, PathPattern, FoundFiles]:
     def find() -> tuple[str, PathPattern, FoundFiles]:
         if os.path.isdir(path):
             return path, PathPattern(), walk(path, PathPattern())
         if os.path.lexists(path):
             root, name = os.path.split(path)
             return root, PathPattern.of_name(name), single_file(path)
-        root, pattern = _glob(entry)
+        root, pattern = _glob(entry, field)
         return root, pattern, walk(root, pattern)
 
     try:
         return retry_transient(find)
     except OSError as error:
         raise InputError(
-            f"input.path: {printable(entry)} cannot be listed: {error.strerror}; check path and permissions"
+            f"{field}: {printable(entry)} cannot be listed: {error.strerror}; check path and permissions"
         ) from None
 
 
-def _find_in_store(filesystem: fs.FileSystem, entry: str, path: str) -> tuple[str, PathPattern, FoundFiles]:
-    info = ask_store(lambda: filesystem.get_file_info(path), "input.path", entry)
+def _find_in_store(
+    filesystem: fs.FileSystem, entry: str, path: str, field: str
+) -> tuple[str, PathPattern, FoundFiles]:
+    info = ask_store(lambda: filesystem.get_file_info(path), field, entry)
     if info.type == fs.FileType.File:
         root, _, name = path.rpartition("/")
         pattern = PathPattern.of_name(name)
         file = InputFile(path, name, path, info.mtime_ns)
         return root, pattern, FoundFiles([file] if pattern.selects(pattern.start, name) else [], PassedOver())
-    root, pattern = (path, PathPattern()) if info.type == fs.FileType.Directory else _glob(entry)
-    return root, pattern, ask_store(lambda: walk_store(filesystem, root, pattern), "input.path", entry)
+    root, pattern = (path, PathPattern()) if info.type == fs.FileType.Directory else _glob(entry, field)
+    return root, pattern, ask_store(lambda: walk_store(filesystem, root, pattern), field, entry)
 
 
-def _glob(entry: str) -> tuple[str, PathPattern]:
+def _glob(entry: str, field: str) -> tuple[str, PathPattern]:
     """The longest folder of a glob without wildcards, and the pattern below it.
 
     Raises InputError if the entry has no wildcards, as it then does not exist.
@@ -161,13 +165,13 @@ def _glob(entry: str) -> tuple[str, PathPattern]:
     parts = location.rstrip("/").split("/")
     first = next((i for i, part in enumerate(parts) if _WILDCARDS.search(part)), None)
     if first is None:
-        raise InputError(f"input.path: {name} does not exist; check the path")
+        raise InputError(f"{field}: {name} does not exist; check the path")
     base = "/".join(parts[:first]) or ("/" if first else ".")
-    _, root = resolve_path(base + mark + query, "input.path")
+    _, root = resolve_path(base + mark + query, field)
     try:
         return root, PathPattern.of_glob("/".join(parts[first:]))
     except re.error as error:
-        raise InputError(f"input.path: {name} is not a valid glob: {error}; correct the [...]") from None
+        raise InputError(f"{field}: {name} is not a valid glob: {error}; correct the [...]") from None
 
 
 def _relative(path: str, root: str) -> str | None:

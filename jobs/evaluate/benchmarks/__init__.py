@@ -1,0 +1,1 @@
+"""The benchmarks, one a file: what their files look like, and how they become examples."""
