@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["classification", "multi-label", "regression", "multiple-choice", "question-answering", "words"]
 
+Rules = Literal["squad-1.1", "squad-2.0", "mlqa"]
 ROW, GOLD = "row", "gold"
 WHOLE = "all"
 """The only subset of a task that has no parts."""
@@ -100,7 +101,7 @@ class BenchmarkTask:
     aliases: Mapping[str, str] = field(default_factory=dict)
     subsets: tuple[str, ...] = ()
     positive: str | None = None
-    rules: Literal["squad-1.1", "squad-2.0", "mlqa"] | None = None
+    rules: Rules | None = None
     is_parallel: bool = False
     default_splits: tuple[str, ...] = ("test", "validation")
     averages: tuple[Average, ...] = (Average(),)

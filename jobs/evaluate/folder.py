@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
-from jobs.evaluate.examples import Kind
+from jobs.evaluate.examples import Kind, Rules
 from pipeline.errors import InputError
 from pipeline.fragments import PartName
 from pipeline.output.json_records import Count, parse_record, record_json
@@ -55,6 +55,8 @@ class TaskRecord:
     """
 
     kind: Kind
+    metrics: tuple[str, ...]
+    rules: Rules | None
     split: str
     model: str
     head: str

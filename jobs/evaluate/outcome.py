@@ -9,7 +9,7 @@ from pathlib import Path
 
 from jobs.annotate.exit_report import DONE, PARTLY
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
-from jobs.evaluate.benchmarks.own_data import OWN_TASKS, recorded_benchmark
+from jobs.evaluate.benchmarks.own_data import NAME, recorded_task
 from jobs.evaluate.evaluation_page import evaluation_page
 from jobs.evaluate.examples import Benchmark
 from jobs.evaluate.folder import EvaluationFolder, EvaluationRecord
@@ -70,8 +70,9 @@ def publish(path: str, *, seed: int, report: str | None, labels: Labels | None) 
 def benchmark_of(record: EvaluationRecord) -> Benchmark:
     """The benchmark that was evaluated."""
     name = record.benchmark.partition("/")[0]
-    if name in OWN_TASKS:
-        return recorded_benchmark(name, record.tasks[name].kind)
+    if NAME in record.tasks:
+        own = record.tasks[NAME]
+        return Benchmark(name, (recorded_task(own.kind, own.metrics, own.rules, tuple(own.subsets)),))
     return BENCHMARKS[name]
 
 

@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import get_args
 
 import pyarrow as pa
 
 from jobs.annotate.submission import refuse_lost_output
 from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_labels, shown_options
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
-from jobs.evaluate.benchmarks.own_data import OWN_TASKS, own_benchmark
+from jobs.evaluate.benchmarks.own_data import OwnColumns, OwnTask, own_splits, own_task
 from jobs.evaluate.data.files import DataFiles
 from jobs.evaluate.data.subsets import choose_split
 from jobs.evaluate.examples import GOLD, Benchmark, BenchmarkTask
@@ -18,6 +19,10 @@ from jobs.evaluate.labels import join_labels, require_names_of_golds
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError, InputError
+
+OWN_TASKS = get_args(OwnTask)
+"""Tasks of the pipeline that data of one's own can be evaluated on, in place of a benchmark."""
+_ROLES = ("text", "text_pair", "words", "prompt", "choices", "question", "context", "id")
 
 
 def evaluate(settings: EvaluationSettings, command: str, address: str, on_connected: Callable[[], None]) -> int:
@@ -38,6 +43,8 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
         code = max(code, code_of_task)
         tasks[plan.task.name] = TaskRecord(
             kind=plan.task.kind,
+            metrics=plan.task.metrics,
+            rules=plan.task.rules,
             split=plan.split,
             model=plan.model,
             head=plan.head,
@@ -78,7 +85,7 @@ def find_tasks(settings: EvaluationSettings, files: DataFiles) -> tuple[Benchmar
     """The benchmark by its name, and the tasks meant: all, or the one after the slash. Raises ConfigError."""
     name, _, part = settings.benchmark.partition("/")
     if name in OWN_TASKS:
-        benchmark = own_benchmark(files, name, settings.own.gold, settings.own.by, settings.own.columns)
+        benchmark = Benchmark(name, (_own_task(name, files, settings),))
         return benchmark, benchmark.tasks
     if settings.own.gold is not None:
         raise ConfigError(
@@ -96,6 +103,19 @@ def find_tasks(settings: EvaluationSettings, files: DataFiles) -> tuple[Benchmar
             f"BENCHMARK: found {settings.benchmark!r}, expected a task of {name}: {known}; correct it"
         )
     return benchmark, tasks
+
+
+def _own_task(name: str, files: DataFiles, settings: EvaluationSettings) -> BenchmarkTask:
+    """The task of data of one's own, by the columns that are named."""
+    own = settings.own
+    task = next(task for task in OWN_TASKS if task == name)
+    if own.gold is None:
+        raise ConfigError(f"--gold: is missing, expected the column with the right answers, for {name}; name it")
+    fields = dict.fromkeys(_ROLES, "--columns")
+    split = settings.split or next(
+        (s for s in ("test", "validation") if s in own_splits(files)), own_splits(files)[0]
+    )
+    return own_task(files, OwnColumns(task, own.gold, own.columns, own.by, fields), split)
 
 
 def labels_of(plan: TaskPlan, job: JobConfig, settings: EvaluationSettings) -> dict[str, str]:

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.evaluate.examples import Benchmark
+from jobs.evaluate.examples import WHOLE, Benchmark
 from jobs.evaluate.folder import EvaluationFolder, EvaluationRecord
 from jobs.evaluate.predictions import read_predictions
 from jobs.evaluate.scoring.classification import predicted_classes
@@ -35,17 +35,17 @@ class SubmissionFile:
 
 
 FILES = (
-    SubmissionFile("CoLA.tsv", "cola", "cola", 1063, "1"),
-    SubmissionFile("SST-2.tsv", "sst2", "sst2", 1821, "1"),
-    SubmissionFile("MRPC.tsv", "mrpc", "mrpc", 1725, "1"),
-    SubmissionFile("STS-B.tsv", "stsb", "stsb", 1379, "2.500"),
-    SubmissionFile("QQP.tsv", "qqp", "qqp", 390965, "0"),
+    SubmissionFile("CoLA.tsv", "cola", WHOLE, 1063, "1"),
+    SubmissionFile("SST-2.tsv", "sst2", WHOLE, 1821, "1"),
+    SubmissionFile("MRPC.tsv", "mrpc", WHOLE, 1725, "1"),
+    SubmissionFile("STS-B.tsv", "stsb", WHOLE, 1379, "2.500"),
+    SubmissionFile("QQP.tsv", "qqp", WHOLE, 390965, "0"),
     SubmissionFile("MNLI-m.tsv", "mnli", "matched", 9796, "entailment"),
     SubmissionFile("MNLI-mm.tsv", "mnli", "mismatched", 9847, "entailment"),
-    SubmissionFile("QNLI.tsv", "qnli", "qnli", 5463, "entailment"),
-    SubmissionFile("RTE.tsv", "rte", "rte", 3000, "entailment"),
-    SubmissionFile("WNLI.tsv", "wnli", "wnli", 146, "0"),
-    SubmissionFile("AX.tsv", "ax", "ax", 1104, "entailment"),
+    SubmissionFile("QNLI.tsv", "qnli", WHOLE, 5463, "entailment"),
+    SubmissionFile("RTE.tsv", "rte", WHOLE, 3000, "entailment"),
+    SubmissionFile("WNLI.tsv", "wnli", WHOLE, 146, "0"),
+    SubmissionFile("AX.tsv", "ax", WHOLE, 1104, "entailment"),
 )
 _NUMBERED = {"cola", "sst2", "mrpc", "qqp", "wnli"}
 

@@ -34,7 +34,9 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "jobs": [
         {"terminal"},
+        {"report"},
         {"annotate", "benchmark", "compare", "convert"},
+        {"evaluate"},
         {"demo"},
     ],
 }

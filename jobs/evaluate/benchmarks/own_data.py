@@ -22,7 +22,7 @@ from jobs.evaluate.data.prepare import (
 )
 from jobs.evaluate.data.reading import Column, Rows, Shape, has_column, read_rows, read_schema
 from jobs.evaluate.data.subsets import choose_subsets, no_files
-from jobs.evaluate.examples import GOLD, WHOLE, BenchmarkTask, Kind
+from jobs.evaluate.examples import GOLD, WHOLE, BenchmarkTask, Kind, Rules
 from pipeline.arrays.column_types import plain_type
 from pipeline.arrays.nested_columns import is_list_like
 from pipeline.errors import ConfigError, InputError
@@ -50,10 +50,10 @@ _EXPECTED: Mapping[OwnTask, str] = {
 }
 _METRICS: Mapping[Kind, tuple[str, ...]] = {
     "classification": ("accuracy", "macro_f1", "micro_f1"),
-    "multi-label": ("micro_f1", "macro_f1", "macro_average_precision"),
-    "regression": ("mean_absolute_error", "pearson", "spearman"),
+    "multi-label": ("micro_f1", "macro_f1", "average_precision"),
+    "regression": ("mae", "pearson", "spearman"),
     "multiple-choice": ("accuracy",),
-    "question-answering": ("f1", "exact_match"),
+    "question-answering": ("exact_match", "f1"),
     "words": ("token_accuracy",),
 }
 _PREFIXES = ("B-", "I-")
@@ -111,6 +111,21 @@ def own_task(files: DataFiles, own: OwnColumns, split: str) -> BenchmarkTask:
         read=partial(_read, own, kind),
         rules=("squad-2.0" if has_none else "squad-1.1") if kind == "question-answering" else None,
         default_splits=(*_SPLITS[:2], NO_SPLIT),
+    )
+
+
+def recorded_task(
+    kind: Kind, metrics: tuple[str, ...], rules: Rules | None, subsets: tuple[str, ...]
+) -> BenchmarkTask:
+    """The task of an earlier evaluation, whose examples are prepared, for scoring."""
+    return BenchmarkTask(
+        name=NAME,
+        kind=kind,
+        metrics=metrics,
+        splits=own_splits,
+        read=lambda *_: {},
+        rules=rules,
+        subsets=subsets,
     )
 
 
