@@ -144,7 +144,8 @@ def files_of_split(files: Sequence[DataFile], split: str) -> list[DataFile]:
     total = found[0].num_shards or found[-1].shard + 1
     if [file.shard for file in found] != list(range(total)):
         raise InputError(
-            f"{FIELD}: found {names}, expected {total} shards numbered from 0; fetch all files of this split again"
+            f"{FIELD}: found {names}, expected shards 0 to {total - 1}, each once; fetch all files of this split "
+            "again"
         )
     for file in found:
         if file.problem is not None:

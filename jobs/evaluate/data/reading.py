@@ -68,9 +68,9 @@ class Rows:
         return f"{self.fields[role]} of {self.source}"
 
 
-def read_schema(files: DataFiles, file: DataFile, field: str = FIELD) -> pa.Schema:
+def read_schema(files: DataFiles, file: DataFile) -> pa.Schema:
     """The columns of a file. Raises InputError if it is not a readable Parquet file."""
-    return _guarded(file, field, lambda: arrow_schema(_footer(files, file).metadata))
+    return _guarded(file, partial(_footer, files, file))[1]
 
 
 def read_rows(files: DataFiles, chosen: Sequence[DataFile], columns: Mapping[str, Column]) -> Rows:
@@ -82,31 +82,31 @@ def read_rows(files: DataFiles, chosen: Sequence[DataFile], columns: Mapping[str
     tables: list[dict[str, pa.ChunkedArray]] = []
     names: list[dict[str, tuple[str, ...]]] = []
     for file in chosen:
-        footer = _guarded(file, FIELD, partial(_footer, files, file))
-        schema = arrow_schema(footer.metadata)
+        footer, schema = _guarded(file, partial(_footer, files, file))
         types = {role: _checked_type(schema, column, file) for role, column in columns.items()}
         names.append(_class_names(footer, columns))
         _require_same(chosen[0], file, names[0], names[-1])
         wanted = {role: (column.path, types[role]) for role, column in columns.items()}
-        tables.append(_guarded(file, FIELD, partial(_read, files, file, footer, wanted)))
+        tables.append(_guarded(file, partial(_read, files, file, footer, wanted)))
     merged = {role: _concatenated(role, chosen, tables, columns[role]) for role in columns}
     fields = {role: f"{column.field}: column {column.path!r}" for role, column in columns.items()}
     source = shortened([file.name for file in chosen], 2)
     return Rows(merged, names[0], fields, source, sum(len(next(iter(table.values()))) for table in tables))
 
 
-def _guarded(file: DataFile, field: str, action: Callable[[], T]) -> T:
+def _guarded(file: DataFile, action: Callable[[], T]) -> T:
     """The result of reading from a file, with retries of transient errors. Raises InputError for any error."""
     try:
         return retry_transient(action)
-    except (UnreadableFileError, pa.ArrowException, OSError) as error:
+    except (UnreadableFileError, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0]
-    raise InputError(f"{field}: {file.name} cannot be read: {reason}; expected a Parquet file; fetch it again")
+    raise InputError(f"{FIELD}: {file.name} cannot be read: {reason}; expected a Parquet file; fetch it again")
 
 
-def _footer(files: DataFiles, file: DataFile) -> Footer:
+def _footer(files: DataFiles, file: DataFile) -> tuple[Footer, pa.Schema]:
     with files.open_file(file) as source:
-        return read_footer(source)
+        footer = read_footer(source)
+    return footer, arrow_schema(footer.metadata)
 
 
 def _read(
