@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from jobs.evaluate.metrics.weighted import Floats, Metric
 
@@ -72,7 +72,7 @@ def interval(resampled: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _group_codes(groups: Sequence[Hashable]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _group_codes(groups: Sequence[Hashable]) -> NDArray[np.int64]:
     """The number of each row's group, in order of first appearance."""
     codes: dict[Hashable, int] = {}
     return np.array([codes.setdefault(group, len(codes)) for group in groups], dtype=np.int64)

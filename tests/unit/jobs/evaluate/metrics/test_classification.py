@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
-from sklearn import metrics
+from sklearn import config_context, metrics
 
 from jobs.evaluate.metrics.classification import (
     Label,
@@ -60,18 +60,22 @@ def test_metrics_are_those_of_sklearn_on_rows_and_on_resampled_rows() -> None:
             f1_metric(gold, predicted, positive),
             macro_f1_metric(gold, predicted),
         ]
-        names = in_sklearn((gold, predicted))[2]
+        names = sorted({*gold, *predicted} - {None}, key=str)
         weights = np.ones(len(gold))
-        if seed % 2:
+        if seed % 4 > 1:
             weights = np.random.default_rng(seed).multinomial(len(gold), weights / len(gold)).astype(float)
-        rows = in_sklearn((resampled(gold, weights), resampled(predicted, weights)))[:2]
-        with warnings.catch_warnings():
+        # Numbers, since scikit-learn is slow with names; failed rows are one more label.
+        rows = [
+            np.array([len(names) if label is None else names.index(label) for label in resampled(side, weights)])
+            for side in (gold, predicted)
+        ]
+        with warnings.catch_warnings(), config_context(skip_parameter_validation=True):
             warnings.simplefilter("ignore")
-            by_label = metrics.f1_score(*rows, labels=names, average=None, zero_division=0)
+            by_label = metrics.f1_score(*rows, labels=range(len(names)), average=None, zero_division=0)
             expected = [
                 metrics.accuracy_score(*rows),
                 metrics.matthews_corrcoef(*rows),
-                by_label[names.index(str(positive))],
+                by_label[names.index(positive)],
                 by_label.mean(),
             ]
         values = [metric.of_weights(weights[None])[0] for metric in found]
@@ -79,7 +83,7 @@ def test_metrics_are_those_of_sklearn_on_rows_and_on_resampled_rows() -> None:
 
 
 def test_figures_are_those_of_sklearn_and_of_the_metrics() -> None:
-    for seed in range(80):
+    for seed in range(50):
         gold, predicted = random_sides(seed)
         figures = classification_figures(gold, predicted)
         *rows, names = in_sklearn((gold, predicted))
