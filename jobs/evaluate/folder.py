@@ -25,6 +25,7 @@ from pipeline.output.json_records import Count, parse_record, record_json
 from pipeline.output.output_folder import MANIFEST, OutputFolder
 from pipeline.output.output_path import open_output
 from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.local_files import WORKSPACES
 
 RECORD = f"{MANIFEST}/evaluation.json"
 INPUTS = "_inputs"
@@ -117,6 +118,8 @@ class EvaluationFolder:
         """Make `data` the content of a file, unless it is already."""
         if self.folder.read(path) != data:
             self.folder.put(path, data)
+            # Left empty by writes outside of a run, which would remove it at its end.
+            self.folder.delete_empty_folders(kept=(), made=(WORKSPACES,))
 
     def write_record(self, record: EvaluationRecord) -> None:
         """Record what was annotated."""

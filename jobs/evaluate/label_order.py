@@ -19,9 +19,10 @@ def require_plausible_labels(scored: ScoredTask) -> None:
     if found is None:
         return
     label_of = {name: label for label, name in scored.record.labels.items()}
-    moved = {gold: name for gold, name in found.predicted_of_gold.items() if gold != name}
-    mistaken = ", ".join(f"{name} stands for {gold}" for gold, name in moved.items())
-    pairs = ",".join(f"{gold}={label_of.get(str(name), name)}" for gold, name in found.predicted_of_gold.items())
+    assigned = {str(gold): str(name) for gold, name in found.predicted_of_gold.items()}
+    order = [name for name in scored.task.labels or sorted(assigned) if name in assigned]
+    mistaken = ", ".join(f"{assigned[name]} stands for {name}" for name in order if assigned[name] != name)
+    pairs = ",".join(f"{name}={label_of.get(assigned[name], assigned[name])}" for name in order)
     raise ConfigError(
         f"--labels: found labels of {scored.record.head} that agree with {scored.task.name} in "
         f"{100 * found.accuracy_as_given:.1f} % of the rows, and in {100 * found.accuracy:.1f} % if {mistaken}; "

@@ -101,11 +101,11 @@ def _subset_result(scored: ScoredSubset, data_sha256: str) -> SubsetResult:
 
 
 def _averages(scored: ScoredTask) -> dict[str, AverageResult]:
-    """The task's averages, of those over more than one subset."""
-    found = {}
+    """The task's averages over more than one subset, each set of subsets once."""
+    found: dict[str, AverageResult] = {}
     for average in scored.task.averages:
         names = [name for name in scored.subsets if name not in average.excluded]
-        if len(names) < 2:
+        if len(names) < 2 or any(names == earlier.subsets for earlier in found.values()):
             continue
         chosen = [scored.subsets[name] for name in names]
         baselines = set.intersection(*(set(each.scores.baseline) for each in chosen))
