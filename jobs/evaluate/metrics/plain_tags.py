@@ -8,8 +8,6 @@ SCONJ is one by itself, since S is the prefix of entities of one word.
 A failed sentence's prediction is None, and a word's may be: such words are wrong, and no entity is found in them.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from jobs.evaluate.metrics.entities import PredictedTags, Tags, complete
@@ -28,26 +26,31 @@ def token_accuracy_metric(gold: Tags, predicted: PredictedTags) -> Metric:
 
 def xtreme_f1_metric(gold: Tags, predicted: PredictedTags) -> Metric:
     """F1 of the entities that seqeval 0.0.12 finds in plain tags; rows are sentences."""
-    counts = []
-    for expected_tags, found_tags in zip(gold, complete(gold, predicted), strict=True):
-        expected, found = set(plain_entities(expected_tags)), set(plain_entities(found_tags))
-        counts.append((len(expected & found), len(expected), len(found)))
+    sides = plain_entities(gold), plain_entities(complete(gold, predicted))
+    counts = [(len(expected & found), len(expected), len(found)) for expected, found in zip(*sides, strict=True)]
     return summed_metric(np.array(counts), micro_f1)
 
 
-def plain_entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """The entities of a sentence: type, first and last word."""
-    entities = []
-    start, last_prefix, last_type = 0, "O", ""
-    for n, tag in enumerate([*tags, "O"]):
-        prefix, type_ = tag[0], tag.split("-")[-1]
-        is_other_type = type_ != last_type
-        if _ends(last_prefix, prefix, is_other_type):
-            entities.append((last_type, start, n - 1))
-        if _starts(last_prefix, prefix, is_other_type):
-            start = n
-        last_prefix, last_type = prefix, type_
-    return entities
+def plain_entities(sentences: Tags) -> list[set[tuple[str, int, int]]]:
+    """The entities of each sentence: type, first and last word.
+
+    Words are numbered in one row of all sentences, an O after each, as in the source: an entity that ends without
+    having started, as X after O-X, then has the start of the one before, even in another sentence.
+    """
+    found = []
+    place, start, last_prefix, last_type = 0, 0, "O", ""
+    for tags in sentences:
+        entities = set()
+        for tag in [*tags, "O"]:
+            prefix, type_ = tag[0], tag.split("-")[-1]
+            is_other_type = type_ != last_type
+            if _ends(last_prefix, prefix, is_other_type):
+                entities.add((last_type, start, place - 1))
+            if _starts(last_prefix, prefix, is_other_type):
+                start = place
+            place, last_prefix, last_type = place + 1, prefix, type_
+        found.append(entities)
+    return found
 
 
 def _ends(last_prefix: str, prefix: str, is_other_type: bool) -> bool:

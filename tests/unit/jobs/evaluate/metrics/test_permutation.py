@@ -55,6 +55,7 @@ def test_no_assignment_is_better() -> None:
 def test_labels_stay_where_nothing_is_gained_by_moving_them() -> None:
     best = best_assignment(["a", "b", "c"], ["a", None, None], ["a", "b", "c"])
     assert best.predicted_of_gold == {"a": "a", "b": "b", "c": "c"}
+    assert best_assignment(["b"], [None], ["a", "b"]).predicted_of_gold == {"b": "b"}
     tied = best_assignment(["a", "a", "b", "b"], ["a", "b", "a", "b"])
     assert tied.predicted_of_gold == {"a": "a", "b": "b"}
 
