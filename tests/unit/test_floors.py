@@ -102,6 +102,7 @@ def test_packages_import_from_lower_packages_only(package: str, above: set[str])
     [
         ("annotate.command", {"torch", "ray", "rich"}),
         ("compare.command", {"torch", "ray"}),
+        ("evaluate.command", {"torch", "ray", "rich", "sklearn", "jinja2"}),
         ("convert", {"ray", "pyarrow", "rich"}),
         ("benchmark.command", {"ray", "pyarrow", "rich"}),
         ("demo.__main__", {"torch", "ray", "pyarrow", "numpy"}),
