@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from pydantic.fields import FieldInfo
 
+from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
+from jobs.evaluate.run import OWN_TASKS
+from jobs.evaluate.settings import load_settings
 from model import XLMRobertaXLConfig
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
@@ -26,6 +29,7 @@ PARSERS = {
     "jobs.benchmark": "jobs.benchmark.command",
     "jobs.compare": "jobs.compare.command",
     "jobs.convert": "jobs.convert",
+    "jobs.evaluate": "jobs.evaluate.command",
 }
 OPTIONAL = {"none", "all", "as the model"}
 """How a default of None is written."""
@@ -64,7 +68,8 @@ def rows(page: Path, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split(" |")] for line in table]
 
 
-JOBS = [(page, text) for page in PAGES for text in blocks(page, "toml")]
+EVALUATION = ROOT / "jobs/evaluate/README.md"
+JOBS = [(page, text) for page in PAGES for text in blocks(page, "toml") if page != EVALUATION]
 COMMANDS = [(page, line) for page in PAGES for line in command_lines(page)]
 
 
@@ -72,6 +77,20 @@ def test_all_pages_are_found() -> None:
     assert {"README.md", "pipeline/README.md", "model/README.md", "jobs/compare/README.md"} <= {*map(shown, PAGES)}
     assert JOBS
     assert set(PARSERS) <= {line[0] for _, line in COMMANDS}
+
+
+def test_every_evaluation_is_valid(tmp_path: Path) -> None:
+    for text in blocks(EVALUATION, "toml"):
+        (tmp_path / "evaluation.toml").write_text(text, encoding="utf-8")
+        settings = load_settings(tmp_path / "evaluation.toml", {}, [])
+        assert settings.benchmark in BENCHMARKS
+
+
+def test_every_benchmark_is_on_its_page() -> None:
+    named = {
+        name for cells in rows(EVALUATION, "| name | metrics |") for name in re.findall(r"\w[\w-]+", cells[0])
+    }
+    assert named - {"TASK"} == {*BENCHMARKS, *OWN_TASKS}
 
 
 @pytest.mark.parametrize(("page", "text"), JOBS, ids=[shown(page) for page, _ in JOBS])
