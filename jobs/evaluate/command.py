@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(given)
     try:
         with Interruption() as interruption:
-            return _run(options, shlex.join(["xlmr-evaluate", *given]), interruption)
+            return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]), interruption)
     except (ConfigError, InputError) as error:
         print(f"refused: {without_secret(str(error))}", file=sys.stderr)
         return REFUSED

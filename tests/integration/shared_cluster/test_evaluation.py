@@ -5,6 +5,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -12,6 +13,7 @@ from jobs.demo.run import PACKAGE
 from jobs.demo.training.held_out import write_held_out
 from jobs.evaluate.command import main
 from tests.integration.cluster import Cluster
+from tests.integration.object_store import SECRET, s3_server
 from tests.integration.runs import ROOT, Finished, Run, started
 from tests.tagged_sentences import TAGGED
 
@@ -44,21 +46,16 @@ class Evaluation:
     def output(self, name: str) -> Path:
         return self.root / name / "evaluated"
 
-    def start(self, name: str) -> Any:
+    def start(self, name: str, *options: str) -> Any:
         """The context of a run whose relative output is the same for all names, as it is part of the command."""
         (self.root / name).mkdir(exist_ok=True)
         program = ("-c", f"import os, sys; os.chdir({str(self.root / name)!r}); sys.path.insert(0, {str(ROOT)!r});"
                    "from jobs.evaluate.command import main; sys.exit(main())")  # fmt: skip
-        return started(
-            Path(self.arguments[0]),
-            *self.arguments[1:],
-            "--output=evaluated",
-            logs=self.root / name,
-            program=program,
-        )
+        options = (*self.arguments[1:], "--output=evaluated", *options)
+        return started(Path(self.arguments[0]), *options, logs=self.root / name, program=program)
 
-    def run(self, name: str) -> Finished:
-        with self.start(name) as run:
+    def run(self, name: str, *options: str) -> Finished:
+        with self.start(name, *options) as run:
             finished: Finished = run.finish()
         return finished
 
@@ -103,6 +100,29 @@ def test_killed_half_way_it_ends_with_the_same_results(evaluation: Evaluation, u
     finished = evaluation.run("killed")
     assert finished.code == 0, finished
     assert content(evaluation.output("killed")) == content(undisturbed)
+
+
+@pytest.mark.slow
+def test_data_and_output_in_a_store_give_the_same_figures(
+    evaluation: Evaluation, undisturbed: Path, data: Path
+) -> None:
+    with s3_server() as store:
+        bucket = store.make_bucket("evaluation")
+        store.upload(data, f"{bucket}/data")
+        output = store.uri(f"{bucket}/out")
+        options = (f"--data={store.uri(f'{bucket}/data')}", f"--output={output}")
+        finished = evaluation.run("store", *options)
+        assert finished.code == 0, finished
+        with store.filesystem().open_input_stream(f"{bucket}/out/_manifest/results.json") as file:
+            results = file.read()
+        page = main(["--score-only", output, "--report", str(evaluation.root / "page.html")])
+    expected = json.loads((undisturbed / "_manifest/results.json").read_bytes())
+    found = json.loads(results)
+    assert found["tasks"]["udpos"]["subsets"] == expected["tasks"]["udpos"]["subsets"]
+    assert page == 0
+    for text in (results.decode(), finished.stdout, finished.stderr, (evaluation.root / "page.html").read_text()):
+        assert SECRET not in text
+        assert quote(SECRET, safe="") not in text
 
 
 def test_scored_again_without_model_and_data(evaluation: Evaluation, undisturbed: Path, tmp_path: Path) -> None:
