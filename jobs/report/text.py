@@ -47,10 +47,10 @@ def text_width(text: str, font_px: float) -> float:
 
 def _char_width(char: str) -> float:
     if unicodedata.combining(char):
-        return 0.0
-    if unicodedata.east_asian_width(char) in "WF":
+        return 0.2
+    if char == "\ufffd" or unicodedata.east_asian_width(char) in "WF":
         return 1.05
-    return 0.85 if char in "mwMW@%—…" else 0.7 if char.isupper() else 0.58
+    return 0.85 if char in "mwMW@%—…" else 0.7 if char.isupper() else 0.62
 
 
 def fitted(text: str, font_px: float, width_px: float) -> str:
@@ -58,8 +58,7 @@ def fitted(text: str, font_px: float, width_px: float) -> str:
     line = " ".join(text.split())
     if text_width(line, font_px) <= width_px:
         return line
-    # Nothing is narrower than a quarter of the font's size but marks, of which no label needs more than these.
-    end = min(len(line), int(width_px / font_px * 4) + 1)
+    end = min(len(line), int(width_px / font_px / 0.2) + 1)  # no character is narrower
     while end > 0 and text_width(line[:end] + "…", font_px) > width_px:
         end -= 1
     return line[:end].rstrip() + "…"
@@ -78,7 +77,7 @@ def number(value: Cell, decimals: int = 1) -> str:
 
 def short_number(value: float, digits: int = 3) -> str:
     """A number in few characters, with so many significant digits: 950, 1.5k, 12k, 3.4M, 0.25."""
-    for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for unit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 0.9995 * unit:
             return f"{_significant(value / unit, digits)}{suffix}"
     return _significant(value, digits)

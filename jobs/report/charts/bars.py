@@ -10,6 +10,7 @@ from jobs.report.charts.frame import (
     SUMMARY,
     Margins,
     Spec,
+    axis,
     chart,
     domain,
     layer,
@@ -34,14 +35,15 @@ def spec(block: Bars, width: int) -> Spec:
     row_px = BAR_PX + GAP_PX + (MARK_PX if block.references else 0)
     shift = -MARK_PX / 2 if block.references else 0
     scale = domain(_values(block), block.domain)
+    room = plot_width(width, margins)
     layers = [
-        _bars([row for row in rows if row["value"] is not None], scale, shift),
+        _bars([row for row in rows if row["value"] is not None], scale, shift, min(6, max(2, room // 70))),
         *_whiskers([row for row in rows if row["low"] is not None], shift),
         *_baseline(block),
         *(_marks(block, index) for index in range(len(block.references))),
         _column(rows, "name", {"align": "right", "yOffset": shift}, -10),
-        _column(rows, "text", {"align": "left", "yOffset": shift}, plot_width(width, margins) + 8),
-        words(block.measure, 0, -12),
+        _column(rows, "text", {"align": "left", "yOffset": shift}, room + 8),
+        words(fitted(block.measure, FONT_PX, width - margins.left), 0, -12),
     ]
     result = chart(layers, width, row_px * len(rows), margins)
     result["encoding"] = {
@@ -119,13 +121,12 @@ def _margins(block: Bars, width: int) -> Margins:
     return Margins(left=max(left, 24), right=int(texts) + 14, top=24, bottom=24)
 
 
-def _bars(rows: list[Spec], scale: Spec, shift: float) -> Spec:
-    axis = {"orient": "bottom", "tickCount": 6, "grid": True}
+def _bars(rows: list[Spec], scale: Spec, shift: float, num_ticks: int) -> Spec:
     mark = {"type": "bar", "height": BAR_PX, "yOffset": shift}
     return layer(
         mark,
         rows,
-        x=quantity("value", scale=scale, axis=axis),
+        x=quantity("value", scale=scale, axis=axis(scale["domain"], num_ticks)),
         color={"field": "colour", "type": "nominal", "scale": None, "legend": None},
     )
 

@@ -7,7 +7,7 @@ from jobs.report.charts.frame import FONT_PX, INK, NARROW, SUMMARY, Margins, Spe
 from jobs.report.page import Cell, Column, Matrix, Table
 from jobs.report.text import fitted, number, percent, short_number, text_width
 
-WIDEST_CELL_PX, HIGHEST_CELL_PX, SMALLEST_CELL_PX = 100, 52, 13
+WIDEST_CELL_PX, HIGHEST_CELL_PX, SMALLEST_CELL_PX = 108, 52, 13
 CELL_WITH_SHARE_PX, CELL_WITH_COUNT_PX = 44, 30
 """Widths of cells from which on shares and counts are written into them."""
 MAX_LABELS = 40
@@ -22,7 +22,7 @@ DARKEST = 0.5
 def spec(block: Matrix, width: int) -> Spec:
     """A row for each gold label, a column for each predicted one; wider than `width` where labels are many."""
     num_labels = len(block.labels)
-    label_px = min(MAX_LABEL_PX if width > NARROW else 96, 8 + int(max(_widths(block), default=0)))
+    label_px = min(MAX_LABEL_PX if width > NARROW else 106, 8 + int(max(_widths(block), default=0)))
     room = width - label_px - 40
     cell_px = max(SMALLEST_CELL_PX, min(WIDEST_CELL_PX, room // max(1, num_labels)))
     height = min(HIGHEST_CELL_PX, cell_px) * num_labels
