@@ -21,17 +21,19 @@ def readable(text: str) -> str:
     return NOT_SHOWN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def readable_data(data: Data) -> Data:
-    """A copy of plain data (dataclasses, sequences, mappings) in which every string is readable."""
+def plain_data(data: Data) -> Data:
+    """A copy of dataclasses, sequences and mappings with readable strings, and NumPy's numbers as Python's."""
     copy: Any = data
-    if isinstance(data, str):
+    if hasattr(data, "tolist"):
+        copy = data.tolist()
+    elif isinstance(data, str):
         copy = readable(data)
     elif is_dataclass(data) and not isinstance(data, type):
-        copy = replace(data, **{f.name: readable_data(getattr(data, f.name)) for f in fields(data)})
+        copy = replace(data, **{f.name: plain_data(getattr(data, f.name)) for f in fields(data)})
     elif isinstance(data, Mapping):
-        copy = {readable_data(key): readable_data(value) for key, value in data.items()}
+        copy = {plain_data(key): plain_data(value) for key, value in data.items()}
     elif isinstance(data, Sequence):
-        copy = tuple(readable_data(item) for item in data)
+        copy = tuple(plain_data(item) for item in data)
     return copy
 
 
