@@ -77,6 +77,11 @@ def number(value: Cell, decimals: int = 1) -> str:
     return f"{value:,}"
 
 
+def decimal(value: float | None, decimals: int) -> str:
+    """A figure of a chart as text: all of them have that many decimals, whole numbers too."""
+    return number(None if value is None else float(value), decimals)
+
+
 def short_number(value: float, digits: int = 3) -> str:
     """A number in few characters, with so many significant digits: 950, 1.5k, 12k, 3.4M, 0.25."""
     for unit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -92,6 +97,8 @@ def _significant(value: float, digits: int) -> str:
 
 def limit(value: float) -> str:
     """The end of a bin: whole numbers in full as far as they are short."""
+    if not math.isfinite(value):
+        return "∞"
     return f"{int(value):,}" if value == int(value) and abs(value) < 10_000 else short_number(value)
 
 

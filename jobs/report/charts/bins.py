@@ -16,7 +16,7 @@ from jobs.report.charts.columns import (
 )
 from jobs.report.charts.frame import FONT_PX, Spec, axis, chart, domain, plot_width, quantity, words
 from jobs.report.page import Bin, Binned, Column, Histogram, Table
-from jobs.report.text import finite, fitted, limit, number
+from jobs.report.text import decimal, finite, fitted, limit, number
 
 
 def histogram(block: Histogram, width: int) -> Spec:
@@ -64,12 +64,17 @@ def binned_figures(block: Binned) -> Table:
     """Scores and numbers of rows as a table."""
     columns_ = [
         Column(block.binned_by),
-        Column(block.measure, is_numeric=True, decimals=block.decimals),
+        Column(block.measure, is_numeric=True),
         Column("95 % interval", is_numeric=True),
         Column("rows", is_numeric=True),
     ]
     rows = [
-        (_name(bin_), bin_.value, interval_text(bin_.interval, block.decimals), int(bin_.count))
+        (
+            _name(bin_),
+            decimal(bin_.value, block.decimals),
+            interval_text(bin_.interval, block.decimals),
+            int(bin_.count),
+        )
         for bin_ in block.bins
     ]
     return Table(block.title, columns_, rows)
@@ -89,7 +94,7 @@ def binned_description(block: Binned) -> str:
     known = [bin_ for bin_ in block.bins if finite(bin_.value) is not None]
     if not known:
         return f"Chart of {block.measure} by {block.binned_by}: no values."
-    first, last = (f"{number(bin_.value, block.decimals)} in {_name(bin_)}" for bin_ in (known[0], known[-1]))
+    first, last = (f"{decimal(bin_.value, block.decimals)} in {_name(bin_)}" for bin_ in (known[0], known[-1]))
     return f"Chart of {block.measure} by {block.binned_by}: from {first} to {last}."
 
 
@@ -109,4 +114,5 @@ def _counts(bins: Sequence[Bin]) -> list[Spec]:
 def _name(bin_: Bin) -> str:
     """The rows that a bin holds, in words."""
     low = limit(bin_.low)
-    return f"{low} and more" if bin_.high is None else f"{low} to below {limit(bin_.high)}"
+    high = finite(bin_.high)
+    return f"{low} and more" if high is None else f"{low} to below {limit(high)}"

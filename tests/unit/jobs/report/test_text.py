@@ -12,8 +12,8 @@ from jobs.report.text import (
     limit,
     number,
     percent,
-    readable,
     plain_data,
+    readable,
     short_number,
     shortened,
     text_width,
@@ -117,7 +117,14 @@ def test_two_digits() -> None:
 
 
 def test_limits_of_bins_are_whole_where_short() -> None:
-    assert [limit(value) for value in (0, 1024.0, 9999, 65536, 0.025)] == ["0", "1,024", "9,999", "65.5k", "0.025"]
+    assert [limit(value) for value in (0, 1024.0, 9999, 65536, 0.025, float("inf"))] == [
+        "0",
+        "1,024",
+        "9,999",
+        "65.5k",
+        "0.025",
+        "∞",
+    ]
 
 
 def test_percentages_are_0_and_100_for_none_and_all_only() -> None:

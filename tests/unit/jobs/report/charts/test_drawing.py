@@ -84,8 +84,8 @@ def test_figures_of_bars() -> None:
         "majority",
     ]
     assert drawing.figures.rows[:2] == [
-        ("en", 80.0, "75.0 to 90.0", 85.0, None, 33.3),
-        ("de", 40.0, None, 50.0, 55.0, 20.0),
+        ("en", "80.0", "75.0 to 90.0", "85.0", "–", "33.3"),
+        ("de", "40.0", None, "50.0", "55.0", "20.0"),
     ]
     assert [entry.name for entry in drawing.legend] == ["95 % interval", "XL", "XXL", "majority"]
     assert 'aria-label="By language. Bar chart of accuracy, %: 4 bars, from 40.0 (de) to 80.0 (en)."' in wide(BARS)
@@ -157,9 +157,9 @@ def test_score_by_length() -> None:
     assert [box[3] for box in rectangles(svg, "fill") if box[3]] == pytest.approx([STRIP_PX, STRIP_PX / 4])
     assert {"1", "8", "16", "∞", "400", "100"} <= set(texts(svg))
     assert draw(block).figures.rows == [
-        ("1 to below 8", 50.0, "40.0 to 60.0", 400),
-        ("8 to below 16", None, None, 0),
-        ("16 and more", 100.0, None, 100),
+        ("1 to below 8", "50.0", "40.0 to 60.0", 400),
+        ("8 to below 16", "–", None, 0),
+        ("16 and more", "100.0", None, 100),
     ]
 
 
@@ -195,7 +195,7 @@ def test_numbers_of_numpy() -> None:
     assert texts(str(matrix.pictures[0]))[:4] == ["3", "1", "0", "2"]
     bin_ = plain_data(Bin(np.float64(0), np.float32(1), counts[0][0], np.float32(0.5), (np.float64(0), 1)))
     assert draw(Histogram("t", "b", [bin_])).figures.rows == [("0 to below 1", 3)]
-    assert draw(Binned("t", "m", "b", [bin_])).figures.rows == [("0 to below 1", 0.5, "0.0 to 1", 3)]
+    assert draw(Binned("t", "m", "b", [bin_])).figures.rows == [("0 to below 1", "0.5", "0.0 to 1.0", 3)]
 
 
 def test_names_are_data_and_never_expressions() -> None:
