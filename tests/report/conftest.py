@@ -68,7 +68,7 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> dict[str, str | None]:
-        """Addresses that were asked for since the page was opened, each with why the browser blocked it, if it did."""
+        """Addresses that were asked for since the page was opened, and why the browser blocked them, if so."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         wanted = [event["params"] for event in events if event["method"] == "Network.requestWillBeSent"]
         failed = [event["params"] for event in events if event["method"] == "Network.loadingFailed"]
