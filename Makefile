@@ -10,18 +10,22 @@ PIP_FAILED := { if grep -q "No space left" $(VENV)/pip.log; \
     else echo "a download failed: pip could not get the packages (see $(VENV)/pip.log); run make again"; \
     fi >&2; exit 1; }
 
-.PHONY: demo test test-slow soak soak-simulation soak-fuzz check format lock clean
+.PHONY: demo test test-slow test-report soak soak-simulation soak-fuzz check format lock clean
 
 demo: $(READY)
 	@$(BIN)/python -m jobs.demo
 
 # More workers than CPUs: much of the time is spent waiting for Ray to start.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow" -n 3 --max-worker-restart 0
+	$(BIN)/python -m pytest -m "not slow and not browser" -n 3 --max-worker-restart 0
 
 # What takes longer: every Unicode character, larger samples, the width of XL.
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow -n 2 --max-worker-restart 0
+
+# Report pages in headless Chromium: needs the packages of the extra `browser`, and chromium and chromedriver.
+test-report: $(READY)
+	$(BIN)/python -m pytest tests/report
 
 # Kills random processes of one long job, 50 times or more.
 soak: $(READY)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from jobs.report.charts.drawing import draw
 from jobs.report.examples import MAX_BYTES, shown_examples
 from jobs.report.page import Block, Cell, Examples, Page, Prose, Table
-from jobs.report.text import number, readable_data, shortened
+from jobs.report.text import number, plain_data, shortened
 
 MAX_CELL_CHARS = 200
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,7 +27,7 @@ def render_page(page: Page) -> str:
 
     Of examples the first are shown, 300 at most of a block and 1 MB in all; the page says how many it left out.
     """
-    page = readable_data(page)
+    page = plain_data(page)
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

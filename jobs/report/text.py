@@ -21,17 +21,19 @@ def readable(text: str) -> str:
     return NOT_SHOWN.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def readable_data(data: Data) -> Data:
-    """A copy of plain data (dataclasses, sequences, mappings) in which every string is readable."""
+def plain_data(data: Data) -> Data:
+    """A copy of dataclasses, sequences and mappings with readable strings, and NumPy's numbers as Python's."""
     copy: Any = data
-    if isinstance(data, str):
+    if hasattr(data, "tolist"):
+        copy = data.tolist()
+    elif isinstance(data, str):
         copy = readable(data)
     elif is_dataclass(data) and not isinstance(data, type):
-        copy = replace(data, **{f.name: readable_data(getattr(data, f.name)) for f in fields(data)})
+        copy = replace(data, **{f.name: plain_data(getattr(data, f.name)) for f in fields(data)})
     elif isinstance(data, Mapping):
-        copy = {readable_data(key): readable_data(value) for key, value in data.items()}
+        copy = {plain_data(key): plain_data(value) for key, value in data.items()}
     elif isinstance(data, Sequence):
-        copy = tuple(readable_data(item) for item in data)
+        copy = tuple(plain_data(item) for item in data)
     return copy
 
 
@@ -47,10 +49,10 @@ def text_width(text: str, font_px: float) -> float:
 
 def _char_width(char: str) -> float:
     if unicodedata.combining(char):
-        return 0.0
-    if unicodedata.east_asian_width(char) in "WF":
+        return 0.2
+    if char == "\ufffd" or unicodedata.east_asian_width(char) in "WF":
         return 1.05
-    return 0.85 if char in "mwMW@%—…" else 0.7 if char.isupper() else 0.58
+    return 0.85 if char in "mwMW@%—…" else 0.7 if char.isupper() else 0.62
 
 
 def fitted(text: str, font_px: float, width_px: float) -> str:
@@ -58,8 +60,7 @@ def fitted(text: str, font_px: float, width_px: float) -> str:
     line = " ".join(text.split())
     if text_width(line, font_px) <= width_px:
         return line
-    # Nothing is narrower than a quarter of the font's size but marks, of which no label needs more than these.
-    end = min(len(line), int(width_px / font_px * 4) + 1)
+    end = min(len(line), int(width_px / font_px / 0.2) + 1)  # no character is narrower
     while end > 0 and text_width(line[:end] + "…", font_px) > width_px:
         end -= 1
     return line[:end].rstrip() + "…"
@@ -76,9 +77,14 @@ def number(value: Cell, decimals: int = 1) -> str:
     return f"{value:,}"
 
 
+def decimal(value: float | None, decimals: int) -> str:
+    """A figure of a chart as text: all of them have that many decimals, whole numbers too."""
+    return number(None if value is None else float(value), decimals)
+
+
 def short_number(value: float, digits: int = 3) -> str:
     """A number in few characters, with so many significant digits: 950, 1.5k, 12k, 3.4M, 0.25."""
-    for unit, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for unit, suffix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 0.9995 * unit:
             return f"{_significant(value / unit, digits)}{suffix}"
     return _significant(value, digits)
@@ -91,6 +97,8 @@ def _significant(value: float, digits: int) -> str:
 
 def limit(value: float) -> str:
     """The end of a bin: whole numbers in full as far as they are short."""
+    if not math.isfinite(value):
+        return "∞"
     return f"{int(value):,}" if value == int(value) and abs(value) < 10_000 else short_number(value)
 
 

@@ -183,7 +183,7 @@ def awkward_page() -> Page:
     return Page(
         "Awkward " + ATTACK,
         TEXTS["right to left"] + TEXTS["unclosed override"],
-        [(ATTACK, TEXTS["long word"][:3000]), (TEXTS["control characters"], TEXTS["lone surrogates"])],
+        [(ATTACK, TEXTS["long word"][:300]), (TEXTS["control characters"], TEXTS["lone surrogates"])],
         [
             Section(
                 "Bars " + ATTACK,
@@ -225,7 +225,12 @@ def awkward_page() -> Page:
                     Reliability("All sure", [CalibrationBin(1.0, 0.5, 1_234_567, (0.2, 0.8))], 0.5),
                     Binned("No bins by length", "accuracy, %", "tokens", []),
                     Binned("One bin", "accuracy, %", "tokens", [Bin(0, None, 7, 50.0, (20.0, 80.0))]),
-                    Binned("Sixty bins", "perplexity", "characters", length_bins(60)),
+                    Binned(
+                        "Sixty bins",
+                        "perplexity",
+                        "characters",
+                        [Bin(20 * i, 20 * i + 20, 9, 80 - i, (75 - i, 85 - i)) for i in range(60)],
+                    ),
                     Histogram("Empty histogram", "tokens", [Bin(0, 1, 0), Bin(1, 2, 0)]),
                     Histogram("Scores", "score", [Bin(i / 40, (i + 1) / 40, i * i * 997) for i in range(40)]),
                 ],

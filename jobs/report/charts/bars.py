@@ -10,6 +10,7 @@ from jobs.report.charts.frame import (
     SUMMARY,
     Margins,
     Spec,
+    axis,
     chart,
     domain,
     layer,
@@ -18,7 +19,7 @@ from jobs.report.charts.frame import (
     words,
 )
 from jobs.report.page import Bar, Bars, Column, Interval, Reference, Table
-from jobs.report.text import finite, fitted, number, shortened, text_width
+from jobs.report.text import decimal, finite, fitted, shortened, text_width
 
 BAR_PX, GAP_PX, MARK_PX = 12, 10, 12
 MAX_LABEL_SHARE = 0.36
@@ -34,14 +35,15 @@ def spec(block: Bars, width: int) -> Spec:
     row_px = BAR_PX + GAP_PX + (MARK_PX if block.references else 0)
     shift = -MARK_PX / 2 if block.references else 0
     scale = domain(_values(block), block.domain)
+    room = plot_width(width, margins)
     layers = [
-        _bars([row for row in rows if row["value"] is not None], scale, shift),
+        _bars([row for row in rows if row["value"] is not None], scale, shift, min(6, max(2, room // 70))),
         *_whiskers([row for row in rows if row["low"] is not None], shift),
         *_baseline(block),
         *(_marks(block, index) for index in range(len(block.references))),
         _column(rows, "name", {"align": "right", "yOffset": shift}, -10),
-        _column(rows, "text", {"align": "left", "yOffset": shift}, plot_width(width, margins) + 8),
-        words(block.measure, 0, -12),
+        _column(rows, "text", {"align": "left", "yOffset": shift}, room + 8),
+        words(fitted(block.measure, FONT_PX, width - margins.left), 0, -12),
     ]
     result = chart(layers, width, row_px * len(rows), margins)
     result["encoding"] = {
@@ -58,16 +60,14 @@ def spec(block: Bars, width: int) -> Spec:
 def figures(block: Bars) -> Table:
     """The same figures as a table."""
     others = [*block.references, *([block.baseline] if block.baseline else [])]
-    columns = [Column(block.category)] + [
-        Column(name, is_numeric=True, decimals=block.decimals)
-        for name in [block.measure, "95 % interval", *(other.name for other in others)]
-    ]
+    names = [block.measure, "95 % interval", *(other.name for other in others)]
+    columns = [Column(block.category), *(Column(name, is_numeric=True) for name in names)]
     rows = [
         (
             bar.name,
-            bar.value,
+            decimal(bar.value, block.decimals),
             interval_text(bar.interval, block.decimals),
-            *(other.values.get(bar.name) for other in others),
+            *(decimal(other.values.get(bar.name), block.decimals) for other in others),
         )
         for bar in block.bars
     ]
@@ -81,14 +81,14 @@ def description(block: Bars) -> str:
         return f"Bar chart of {block.measure}: no values."
     (low, low_name), (high, high_name) = min(known), max(known)
     return (
-        f"Bar chart of {block.measure}: {len(block.bars)} bars, from {number(low, block.decimals)} "
-        f"({shortened(low_name, 40)}) to {number(high, block.decimals)} ({shortened(high_name, 40)})."
+        f"Bar chart of {block.measure}: {len(block.bars)} bars, from {decimal(low, block.decimals)} "
+        f"({shortened(low_name, 40)}) to {decimal(high, block.decimals)} ({shortened(high_name, 40)})."
     )
 
 
 def interval_text(interval: Interval | None, decimals: int) -> str | None:
     """An interval as a cell of a table."""
-    return None if interval is None else f"{number(interval[0], decimals)} to {number(interval[1], decimals)}"
+    return None if interval is None else f"{decimal(interval[0], decimals)} to {decimal(interval[1], decimals)}"
 
 
 def _row(bar: Bar, decimals: int) -> Spec:
@@ -99,7 +99,7 @@ def _row(bar: Bar, decimals: int) -> Spec:
         "value": finite(bar.value),
         "low": low if has_interval else None,
         "high": high,
-        "text": number(bar.value, decimals),
+        "text": decimal(bar.value, decimals),
         "colour": SUMMARY if bar.is_summary else FILL,
     }
 
@@ -114,18 +114,17 @@ def _values(block: Bars) -> list[float | None]:
 
 def _margins(block: Bars, width: int) -> Margins:
     names = max((text_width(bar.name, FONT_PX) for bar in block.bars), default=0)
-    texts = max((text_width(number(bar.value, block.decimals), FONT_PX) for bar in block.bars), default=0)
+    texts = max((text_width(decimal(bar.value, block.decimals), FONT_PX) for bar in block.bars), default=0)
     left = min(int(names) + 14, int(width * MAX_LABEL_SHARE))
     return Margins(left=max(left, 24), right=int(texts) + 14, top=24, bottom=24)
 
 
-def _bars(rows: list[Spec], scale: Spec, shift: float) -> Spec:
-    axis = {"orient": "bottom", "tickCount": 6, "grid": True}
+def _bars(rows: list[Spec], scale: Spec, shift: float, num_ticks: int) -> Spec:
     mark = {"type": "bar", "height": BAR_PX, "yOffset": shift}
     return layer(
         mark,
         rows,
-        x=quantity("value", scale=scale, axis=axis),
+        x=quantity("value", scale=scale, axis=axis(scale["domain"], num_ticks)),
         color={"field": "colour", "type": "nominal", "scale": None, "legend": None},
     )
 

@@ -14,24 +14,21 @@ from jobs.report.charts.columns import (
     edges,
     point,
 )
-from jobs.report.charts.frame import Spec, chart, domain, plot_width, quantity, words
+from jobs.report.charts.frame import FONT_PX, Spec, axis, chart, domain, plot_width, quantity, words
 from jobs.report.page import Bin, Binned, Column, Histogram, Table
-from jobs.report.text import finite, limit, number
-
-ZERO = "datum.value === 0 ? '0' : datum.label"
-"""In place of the 0k that Vega writes."""
+from jobs.report.text import decimal, finite, fitted, limit, number
 
 
 def histogram(block: Histogram, width: int) -> Spec:
     """A column for each bin, as high as its number of rows."""
     room = plot_width(width, MARGINS)
     scale = domain([bin_.count for bin_ in block.bins], None)
-    y = quantity("count", scale=scale, axis={"tickCount": 5, "grid": True, "format": "~s", "labelExpr": ZERO})
+    y = quantity("count", scale=scale, axis=axis(scale["domain"], 5))
     layers = [
         *columns(_counts(block.bins), y, room / max(1, len(block.bins))),
         *edges(block.bins, room, PLOT_PX),
         words("rows", -40, -18),
-        words(block.binned_by, room, PLOT_PX + 34, align="right"),
+        words(fitted(block.binned_by, FONT_PX, room), room, PLOT_PX + 34, align="right"),
     ]
     return _along_bins(chart(layers, width, PLOT_PX, MARGINS), block.bins)
 
@@ -41,7 +38,7 @@ def binned(block: Binned, width: int) -> Spec:
     room, height = plot_width(width, MARGINS), PLOT_PX + STRIP_GAP_PX + STRIP_PX
     points = [{"x": index + 0.5, **point(bin_.value, bin_.interval)} for index, bin_ in enumerate(block.bins)]
     scale = domain([item[name] for item in points for name in ("value", "low", "high")], block.domain)
-    y = quantity("value", scale={**scale, "range": [PLOT_PX, 0]}, axis={"tickCount": 5, "grid": True})
+    y = quantity("value", scale={**scale, "range": [PLOT_PX, 0]}, axis=axis(scale["domain"], 5))
     most = max((bin_.count for bin_ in block.bins), default=0)
     strip = quantity(
         "count", scale={"domain": [0, max(1, int(most))], "range": [height, height - STRIP_PX]}, axis=None
@@ -50,9 +47,9 @@ def binned(block: Binned, width: int) -> Spec:
         {"layer": curve(points, quantity("x"), y)},
         {"layer": columns(_counts(block.bins), strip, room / max(1, len(block.bins)))},
         *edges(block.bins, room, height),
-        words(block.measure, -40, -18),
+        words(fitted(block.measure, FONT_PX, room), -40, -18),
         words("rows", -8, height - 8, align="right"),
-        words(block.binned_by, room, height + 34, align="right"),
+        words(fitted(block.binned_by, FONT_PX, room), room, height + 34, align="right"),
     ]
     return _along_bins(chart(layers, width, height, MARGINS), block.bins) | INDEPENDENT_Y
 
@@ -67,12 +64,17 @@ def binned_figures(block: Binned) -> Table:
     """Scores and numbers of rows as a table."""
     columns_ = [
         Column(block.binned_by),
-        Column(block.measure, is_numeric=True, decimals=block.decimals),
+        Column(block.measure, is_numeric=True),
         Column("95 % interval", is_numeric=True),
         Column("rows", is_numeric=True),
     ]
     rows = [
-        (_name(bin_), bin_.value, interval_text(bin_.interval, block.decimals), int(bin_.count))
+        (
+            _name(bin_),
+            decimal(bin_.value, block.decimals),
+            interval_text(bin_.interval, block.decimals),
+            int(bin_.count),
+        )
         for bin_ in block.bins
     ]
     return Table(block.title, columns_, rows)
@@ -92,7 +94,7 @@ def binned_description(block: Binned) -> str:
     known = [bin_ for bin_ in block.bins if finite(bin_.value) is not None]
     if not known:
         return f"Chart of {block.measure} by {block.binned_by}: no values."
-    first, last = (f"{number(bin_.value, block.decimals)} in {_name(bin_)}" for bin_ in (known[0], known[-1]))
+    first, last = (f"{decimal(bin_.value, block.decimals)} in {_name(bin_)}" for bin_ in (known[0], known[-1]))
     return f"Chart of {block.measure} by {block.binned_by}: from {first} to {last}."
 
 
@@ -112,4 +114,5 @@ def _counts(bins: Sequence[Bin]) -> list[Spec]:
 def _name(bin_: Bin) -> str:
     """The rows that a bin holds, in words."""
     low = limit(bin_.low)
-    return f"{low} and more" if bin_.high is None else f"{low} to below {limit(bin_.high)}"
+    high = finite(bin_.high)
+    return f"{low} and more" if high is None else f"{low} to below {limit(high)}"

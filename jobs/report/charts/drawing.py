@@ -35,13 +35,14 @@ def draw(block: Chart) -> Drawing:
     legend = _legend(block) if isinstance(block, Bars) else ()
     spec, figures, description = _functions(block)
     label = f"{block.title}. {description(block)}"
-    if isinstance(block, Matrix) and len(block.labels) > matrix.MAX_LABELS:
-        return Drawing((), legend, figures(block))
+    table = figures(block)
+    if not table.rows or (isinstance(block, Matrix) and len(block.labels) > matrix.MAX_LABELS):
+        return Drawing((), legend, table)
     wide, narrow = spec(block, WIDE), spec(block, NARROW)
     if wide == narrow:
-        return Drawing((to_svg(wide, label, "picture"),), legend, figures(block))
+        return Drawing((to_svg(wide, label, "picture"),), legend, table)
     pictures = (to_svg(wide, label, "picture wide"), to_svg(narrow, label, "picture narrow"))
-    return Drawing(pictures, legend, figures(block))
+    return Drawing(pictures, legend, table)
 
 
 def _functions(

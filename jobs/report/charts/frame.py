@@ -90,6 +90,14 @@ def quantity(field: str, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": None, **more}
 
 
+def axis(values: Sequence[float | None], num_ticks: int) -> Spec:
+    """An axis with a grid; large numbers have short labels."""
+    greatest = max((abs(value) for value in values if value is not None), default=0)
+    # In place of 0k, which Vega would write.
+    short = {"format": "~s", "labelExpr": "datum.value === 0 ? '0' : datum.label"} if greatest >= 5_000 else {}
+    return {"tickCount": num_ticks, "grid": True, **short}
+
+
 def domain(values: Sequence[float | None], given: tuple[float, float] | None) -> Spec:
     """The scale of an axis: the given range, or a round one from 0 that holds all values."""
     if given is not None:
