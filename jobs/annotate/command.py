@@ -2,7 +2,7 @@
 
 import argparse
 import os
-import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,8 @@ from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
-from pipeline.storage.filesystem_uris import without_secret
+from pipeline.monitoring.messages import Messages, opened_log
+from pipeline.monitoring.phases import Phases, process_began
 
 if TYPE_CHECKING:
     from pipeline.driver.run import PreparedRun, RunResult
@@ -28,6 +29,7 @@ _FLAGS = {
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
+    "--quiet": "print only errors and the result",
 }
 
 
@@ -48,6 +50,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     for flag, meaning in _FLAGS.items():
         parser.add_argument(flag, action="store_true", help=meaning)
     parser.add_argument(
+        "--log-file",
+        type=Path,
+        metavar="FILE",
+        help="append all messages to a file, with time stamps, also those that --quiet hides",
+    )
+    parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
@@ -57,28 +65,44 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    began = process_began() if arguments is None else time.monotonic()
     accept_any_text()
     options = parse_arguments(arguments)
     try:
+        with opened_log(options.log_file) as log:
+            return _run_and_report(options, Messages(log, is_quiet=options.quiet), began)
+    except ConfigError as error:
+        # Of the log file itself.
+        Messages().error(f"refused: {error}")
+        return REFUSED
+
+
+def _run_and_report(options: argparse.Namespace, messages: Messages, began: float) -> int:
+    """Run the job; returns the exit code, also of its errors."""
+    phases = Phases(messages)
+    phases.begin("checking", began)
+    try:
         with Interruption() as interruption:
             job = load_job_config(options.job, options.overrides)
-            return run_job(job, interruption, options)
+            return run_job(job, interruption, options, messages, phases)
     except (ConfigError, InputError) as error:
-        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
+        messages.error(f"refused: {error}")
         return REFUSED
     except PipelineError as error:
-        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
+        messages.error(f"failed: {error}")
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on from here", file=sys.stderr)
+        messages.error("interrupted: run the same command again to go on from here")
         return INTERRUPTED
 
 
-def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
+def run_job(
+    job: JobConfig, interruption: Interruption, options: argparse.Namespace, messages: Messages, phases: Phases
+) -> int:
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
     if options.verify:
-        return print_verification(job.output.path)
+        return print_verification(job.output.path, messages)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
@@ -93,34 +117,34 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
         prunes=options.prune_removed,
     )
     if options.plan:
-        prepared = prepare_run(job, run_options, _tell)
+        prepared = prepare_run(job, run_options, messages)
         print_plan(prepared, preview_run(prepared))
         return DONE
     address = reachable_cluster(options.address)
-    prepared = prepare_run(job, run_options, _tell)
-    result = execute_run(prepared, address, _tell, interruption.listen)
-    _print_result(prepared, result)
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
+    prepared = prepare_run(job, run_options, messages)
+    result = execute_run(prepared, address, messages, interruption.listen, phases)
+    _show_result(prepared, result, messages)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
 
 
-def _print_result(run: "PreparedRun", result: "RunResult") -> None:
+def _show_result(run: "PreparedRun", result: "RunResult", messages: Messages) -> None:
     num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
     if counts is not None:
         num_skipped = num_fragments - result.num_fragments
         skipped = f"; {num_skipped} fragments were done before" if num_skipped else ""
-        print(
+        messages.result(
             f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
             f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
             f"in {result.seconds:.1f} s with start-up; "
             f"at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank{skipped}"
         )
     elif run.options.retry_failed:
-        print(f"nothing to do: no fragment in {name} has failed")
+        messages.result(f"nothing to do: no fragment in {name} has failed")
     else:
-        print(f"nothing to do: all {num_fragments} fragments are in {name}")
+        messages.result(f"nothing to do: all {num_fragments} fragments are in {name}")
     for line in run.plan.passed_over.lines:
-        _tell(line)
-    print(how_to_read(name))
+        messages(line)
+    messages.result(how_to_read(name))
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
@@ -132,8 +156,3 @@ def _refuse_contradiction(options: argparse.Namespace) -> None:
             "--retry-failed: found together with --restart, which processes everything again; expected "
             "only one of them"
         )
-
-
-def _tell(line: str | None) -> None:
-    if line is not None:
-        print(line, file=sys.stderr, flush=True)

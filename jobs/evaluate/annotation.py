@@ -13,6 +13,7 @@ from jobs.evaluate.settings import EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.config.messages import config_error
 from pipeline.errors import ConfigError
+from pipeline.monitoring.messages import Messages
 
 PREDICTION = "prediction"
 """The head, and so the column of the output."""
@@ -90,7 +91,7 @@ def head_labels(job: JobConfig) -> list[str]:
 
 
 def annotate(
-    job: JobConfig, address: str, tell: Callable[[str | None], None], on_connected: Callable[[], None]
+    job: JobConfig, address: str, tell: Messages, on_connected: Callable[[], None]
 ) -> tuple[Mapping[str, str], int]:
     """Annotate what is not annotated yet; returns the identity of the run, and the exit code of the annotation.
 

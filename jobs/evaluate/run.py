@@ -19,6 +19,7 @@ from jobs.evaluate.labels import join_labels, require_names_of_golds
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError, InputError
+from pipeline.monitoring.messages import Messages
 
 OWN_TASKS = get_args(OwnTask)
 """Tasks of the pipeline that data of one's own can be evaluated on, in place of a benchmark."""
@@ -39,7 +40,7 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
     code = 0
     for plan, job, names in zip(plans, jobs, labels, strict=True):
         subsets = {name: _written(folder, plan.task.name, name, table) for name, table in plan.examples.items()}
-        identity, code_of_task = annotate(job, _cluster(address), _tell, on_connected)
+        identity, code_of_task = annotate(job, _cluster(address), Messages(), on_connected)
         code = max(code, code_of_task)
         tasks[plan.task.name] = TaskRecord(
             kind=plan.task.kind,
@@ -176,6 +177,5 @@ def _cluster(address: str) -> str:
     return reachable_cluster(address)
 
 
-def _tell(line: str | None) -> None:
-    if line is not None:
-        print(line, file=sys.stderr, flush=True)
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

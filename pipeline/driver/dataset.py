@@ -17,6 +17,8 @@ from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Work
 from pipeline.monitoring.progress_display import ProgressDisplay
 from pipeline.monitoring.watchdog import Watchdog
@@ -46,6 +48,9 @@ def annotate_fragments(
     fragments: Sequence[Fragment],
     heads: list[Head],
     deployment: Deployment,
+    work: Work,
+    messages: Messages,
+    phases: Phases,
     *,
     folder: OutputFolder,
     staged: Collection[str] = (),
@@ -53,7 +58,7 @@ def annotate_fragments(
 ) -> Counts:
     """Run the job on some of a plan's fragments, on the connected Ray cluster.
 
-    `staged` and `failed_before` are as of `PartSink`.
+    `work` is for the display; `staged` and `failed_before` are as of `PartSink`.
     """
     _configure_ray_data()
     counter_name = unique_name(ProgressCounter)
@@ -62,7 +67,7 @@ def annotate_fragments(
     sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before)
     encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
     with (
-        ProgressDisplay(counter, Work.of(fragments)),
+        ProgressDisplay(counter, work, messages, phases),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
     ):
         for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
@@ -72,6 +77,8 @@ def annotate_fragments(
                 deployment.resources,
                 timeout_s=PLACEMENT_TIMEOUT_S,
             ) as lease:
+                if begin == 0:
+                    phases.begin("loading the model")
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")

@@ -5,7 +5,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
@@ -20,7 +20,9 @@ from pipeline.heads.preflight import Findings, require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.planning import Plan, plan_fragments
-from pipeline.monitoring.progress_counter import Counts
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
+from pipeline.monitoring.progress_counter import Counts, Size, Work
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import describe_increment
 from pipeline.output.lease import held_lease
@@ -95,12 +97,14 @@ class RunResult:
         counts: what was computed; None if there was nothing to do.
         seconds: wall-clock time, including the start of Ray.
         is_done: whether the output is complete.
+        phases: seconds of each phase by name, in their order.
     """
 
     num_fragments: int
     counts: Counts | None
     seconds: float
     is_done: bool
+    phases: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[FragmentFailure]:
@@ -131,11 +135,19 @@ def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
     return prepared
 
 
-def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: Callable[[], None]) -> RunResult:
+def execute_run(
+    prepared: PreparedRun,
+    address: str,
+    tell: Messages,
+    on_connected: Callable[[], None],
+    phases: Phases | None = None,
+) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
-    `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers.
+    `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers;
+    `phases` are those before, which are gone on with.
     """
+    phases = phases or Phases(tell)
     output, options = prepared.output, prepared.options
     with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
@@ -146,12 +158,14 @@ def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: C
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
         started = time.monotonic()
-        counts = _annotate(prepared, run, todo, failed, address, tell, on_connected) if todo else None
+        counts = _annotate(prepared, run, todo, failed, address, tell, on_connected, phases) if todo else None
+        phases.begin("committing")
         is_done = run.end(prunes=options.prunes)
         seconds = time.monotonic() - started
         if is_done and folder != output:
             replace_output(output)
-    return RunResult(len(todo), counts, seconds, is_done)
+    phases.end()
+    return RunResult(len(todo), counts, seconds, is_done, phases.seconds)
 
 
 def _current_failures(run: RunOutput) -> dict[str, FragmentFailure]:
@@ -169,27 +183,42 @@ def _annotate(
     todo: Sequence[Fragment],
     failed: Mapping[str, FragmentFailure],
     address: str,
-    tell: Tell,
+    tell: Messages,
     on_connected: Callable[[], None],
+    phases: Phases,
 ) -> Counts:
     job, heads = prepared.job, prepared.heads
+    phases.begin("connecting")
     with ray_cluster(address) as cores:
         on_connected()
+        phases.begin("placing")
         deployment = deploy(
             job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
         )
         tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
-        return annotate_fragments(
+        counts = annotate_fragments(
             job,
             prepared.plan,
             todo,
             heads,
             deployment,
+            _work(prepared.plan, run, todo),
+            tell,
+            phases,
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,
         )
+        phases.begin("shutting down")
+    return counts
+
+
+def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:
+    left = run.increment.todo
+    job = Size(len(plan.fragments), plan.num_rows)
+    done_before = Size(job.num_fragments - len(left), job.num_rows - left.num_rows)
+    return Work.of(todo, done_before=done_before, job=job)
 
 
 def _require_earlier_run(prepared: PreparedRun) -> None:

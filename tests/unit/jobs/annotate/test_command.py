@@ -130,6 +130,27 @@ def test_all_other_options_go_together(
     assert "1, of which " in planned(job, capsys, *options)
 
 
+def test_a_quiet_command_shows_errors_and_its_log_says_when(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, log = job_file(tmp_path, "s3://key:secret@bucket/x?no-option"), tmp_path / "log"
+    for _ in range(2):
+        assert main([str(job), "--quiet", "--log-file", str(log), "--plan"]) == 2
+    out, err = capsys.readouterr()
+    first, second = err.splitlines()
+    assert (out, first) == ("", second)
+    assert first.startswith("refused: input.path: s3://bucket/x")
+    logged = log.read_text(encoding="utf-8").splitlines()
+    assert [line[19:] for line in logged] == [f"  {first}", f"  {first}"]
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(job_file(tmp_path, tmp_path)), "--log-file", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"refused: --log-file: {tmp_path} cannot be written (Is a directory)"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(["--help"], 0), (["job.toml", "--retry-failed", "--restart"], 2), (["wrong.toml"], 2)],

@@ -8,6 +8,7 @@ import pytest
 from pipeline.config.job import JobConfig
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
+from pipeline.monitoring.messages import Messages
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 from tests.unit.pipeline.input_files import rows, tree, write
 
@@ -29,8 +30,8 @@ def forbidden() -> NoReturn:
     raise AssertionError("a cluster was started")
 
 
-def execute(prepared: PreparedRun, told: list[str | None] | None = None) -> RunResult:
-    return execute_run(prepared, "local", ([] if told is None else told).append, forbidden)
+def execute(prepared: PreparedRun) -> RunResult:
+    return execute_run(prepared, "local", Messages(), forbidden)
 
 
 def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
@@ -44,6 +45,7 @@ def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
 def test_a_run_without_rows_is_done_at_once(job: JobConfig, tmp_path: Path) -> None:
     result = execute(prepare_run(job, RunOptions(), print))
     assert (result.num_fragments, result.counts, result.failures, result.is_done) == (0, None, [], True)
+    assert list(result.phases) == ["committing"]
     assert (tmp_path / "out/_SUCCESS").is_file()
     assert not list((tmp_path / "out/_manifest/lease").iterdir())
 
@@ -57,15 +59,17 @@ def test_a_restart_works_in_a_folder_of_its_own_and_replaces_the_output(job: Job
     assert tree(tmp_path / "out") == before
 
 
-def test_what_changed_in_the_input_is_told(job: JobConfig, tmp_path: Path) -> None:
+def test_what_changed_in_the_input_is_told(
+    job: JobConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "in" / "gone.parquet", rows(0))
     execute(prepare_run(job, RunOptions(), print))
     (tmp_path / "in" / "gone.parquet").unlink()
-    told: list[str | None] = []
-    assert execute(prepare_run(job, RunOptions(prunes=True), print), told).is_done
-    assert [line for line in told if line is not None] == [
-        "input: 0 files new, 0 changed, 1 unchanged, 1 removed: gone.parquet (their parts are deleted)"
-    ]
+    capsys.readouterr()
+    assert execute(prepare_run(job, RunOptions(prunes=True), print)).is_done
+    told, committing = capsys.readouterr().err.splitlines()
+    assert told == "input: 0 files new, 0 changed, 1 unchanged, 1 removed: gone.parquet (their parts are deleted)"
+    assert committing.startswith("committing ")
 
 
 def test_there_is_nothing_to_retry_without_an_earlier_run(job: JobConfig) -> None:
