@@ -19,7 +19,7 @@ from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases
-from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Work
+from pipeline.monitoring.progress_counter import Counts, Work
 from pipeline.monitoring.progress_display import ProgressDisplay
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
@@ -30,6 +30,7 @@ from pipeline.replica.placement import replica_placement
 from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator
 from pipeline.stages.encode import block_encoder
 from pipeline.stages.read import read_fragments
+from pipeline.stages.run_actor import RunActor
 from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
@@ -61,8 +62,8 @@ def annotate_fragments(
     `work` is for the display; `staged` and `failed_before` are as of `PartSink`.
     """
     _configure_ray_data()
-    counter_name = unique_name(ProgressCounter)
-    counter = start_actor_here(ProgressCounter, name=counter_name)
+    counter_name = unique_name(RunActor)
+    counter = start_actor_here(RunActor, name=counter_name)
     run_stage = CrashCountingRunner(counter)
     sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before)
     encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
@@ -76,13 +77,13 @@ def annotate_fragments(
                 job.model.tensor_parallel_size,
                 deployment.resources,
                 timeout_s=PLACEMENT_TIMEOUT_S,
-            ) as lease:
+            ) as groups:
                 if begin == 0:
                     phases.begin("loading the model")
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
-                arguments = (heads, job.model, deployment, lease, counter_name)
+                arguments = (heads, job.model, deployment, groups, begin, counter_name)
                 _annotated(encoded, deployment.num_replicas, arguments).write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
     ray.kill(counter)

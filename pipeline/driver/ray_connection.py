@@ -4,13 +4,14 @@ import logging
 import os
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.driver.cluster_address import LOCAL
+from pipeline.driver.local_ray import fewer_processes
 from pipeline.errors import ConfigError, JobError, PipelineError
 
 _GO_ON = "finished parts are kept, run the same command again to go on from there"
@@ -35,7 +36,8 @@ def ray_cluster(address: str) -> Iterator[int]:
         JobError: a process that the run depends on was lost, or raised an unexpected error.
     """
     try:
-        yield connect(address)
+        with fewer_processes() if address == LOCAL else nullcontext():
+            yield connect(address)
     except RayError as error:
         raise JobError(_explanation(error)) from None
     finally:

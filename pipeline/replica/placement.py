@@ -1,7 +1,7 @@
 """The resources of ranks, and a placement group for each replica.
 
-The driver creates and removes the placement groups, and an actor hands them to the leaders: a group that was
-created inside an actor would outlive that actor, and keep its CPUs and GPUs until the job ends.
+The driver creates and removes the placement groups, and an actor tells each leader which one is its own: a group
+that was created inside an actor would outlive that actor, and keep its CPUs and GPUs until the job ends.
 """
 
 import os
@@ -14,7 +14,6 @@ from ray.util.placement_group import PlacementGroup, placement_group, remove_pla
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
-from pipeline.ray_actors import start_actor_here, unique_name
 
 
 @dataclass(frozen=True)
@@ -82,38 +81,37 @@ def describe_fewer_replicas(model: ModelSection, num_replicas: int, num_fragment
 
 
 # Torch then requests huge pages, which makes a trunk on a CPU 3 to 4 % faster.
-_CPU_RANK_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1"}
+CPU_RANK_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1"}
 
 
-def rank_environment(device: str) -> dict[str, str]:
-    """Environment variables for a rank before it imports torch, unless they are set in this process."""
+def rank_environment(device: str) -> dict[str, dict[str, str]] | None:
+    """Ray's runtime environment of a rank: variables that are not set in this process, for torch to find.
+
+    None if there are none: then a process that is there already can become the rank.
+    """
     if device != "cpu":
-        return {}
-    return {name: value for name, value in _CPU_RANK_ENVIRONMENT.items() if name not in os.environ}
+        return None
+    missing = {name: value for name, value in CPU_RANK_ENVIRONMENT.items() if name not in os.environ}
+    return {"env_vars": missing} if missing else None
 
 
-class GroupLease:
-    """An actor that gives each leader its own placement group, and the same again when the leader restarts."""
+class LeaderPlaces:
+    """Gives each leader of a dataset a number of its own, and the same again when the leader restarts."""
 
-    def __init__(self, groups: list[PlacementGroup]) -> None:
-        self._free = list(range(len(groups)))
-        self._groups = groups
-        self._held: dict[str, int] = {}
+    def __init__(self) -> None:
+        self._places: dict[int, dict[str, int]] = {}
 
-    def acquire(self, leader_id: str) -> PlacementGroup:
-        """The group of the leader with this actor id. Ray restarts an actor under its old id."""
-        if leader_id not in self._held:
-            if not self._free:
-                raise RuntimeError(f"all {len(self._groups)} placement groups are held by other leaders")
-            self._held[leader_id] = self._free.pop(0)
-        return self._groups[self._held[leader_id]]
+    def place(self, dataset: int, leader_id: str) -> int:
+        """The number of the leader with this actor id, from 0. Ray restarts an actor under its old id."""
+        places = self._places.setdefault(dataset, {})
+        return places.setdefault(leader_id, len(places))
 
 
 @contextmanager
 def replica_placement(
     num_replicas: int, tensor_parallel_size: int, resources: RankResources, *, timeout_s: float
-) -> Iterator[str]:
-    """Create one placement group per replica, on one node each; yields the name of the `GroupLease` actor.
+) -> Iterator[list[PlacementGroup]]:
+    """Create one placement group per replica, on one node each.
 
     Raises ConfigError if the cluster has no room for all of them within `timeout_s`.
     """
@@ -121,15 +119,10 @@ def replica_placement(
         placement_group([resources.bundle] * tensor_parallel_size, strategy="STRICT_PACK")
         for _ in range(num_replicas)
     ]
-    lease = None
     try:
         _wait_until_ready(groups, tensor_parallel_size, resources, timeout_s)
-        name = unique_name(GroupLease)
-        lease = start_actor_here(GroupLease, groups, name=name)
-        yield name
+        yield groups
     finally:
-        if lease is not None:
-            ray.kill(lease)
         for group in groups:
             remove_placement_group(group)
 

@@ -138,7 +138,7 @@ class Replica:
             concurrency_groups={COLLECTING: 1} if self._is_asynchronous else {},
             num_cpus=self._resources.num_cpus,
             num_gpus=self._resources.num_gpus,
-            runtime_env={"env_vars": rank_environment(self._settings.device)},
+            runtime_env=rank_environment(self._settings.device),
             scheduling_strategy=PlacementGroupSchedulingStrategy(
                 self._placement, placement_group_bundle_index=rank
             ),

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import ray
+from ray.util.placement_group import PlacementGroup
 
 from model import XLMRobertaXLTokenizer
 from pipeline.batching.batch_pieces import BatchOutcome
@@ -37,24 +38,33 @@ class Annotator:
     """
 
     def __init__(
-        self, heads: Sequence[Head], model: ModelSection, deployment: Deployment, lease: str, progress: str
+        self,
+        heads: Sequence[Head],
+        model: ModelSection,
+        deployment: Deployment,
+        groups: Sequence[PlacementGroup],
+        dataset: int,
+        run_actor: str,
     ) -> None:
-        """Start the ranks; `lease` and `progress` are names of the `GroupLease` and `ProgressCounter` actors."""
+        """Start the ranks in one of the placement `groups`, which are those of a dataset, by its number.
+
+        `run_actor` is the name of the `RunActor`.
+        """
         skip_exit_handlers()
         self._heads = heads
         self._token_budget = deployment.token_budget
-        self._progress = find_actor(progress)
+        self._progress = find_actor(run_actor)
         self._run_stage = CrashCountingRunner(self._progress)
-        # Ray restarts an actor under its old id, so it gets the same placement group again.
         leader_id = ray.get_runtime_context().get_actor_id()
+        place: int = get_result(self._progress.place.remote(dataset, leader_id))
         with ThreadPoolExecutor(1) as pool:
             tokenizer = pool.submit(load_tokenizer, model.path)
-            self._replica = Replica(
+            self._replica: Replica = Replica(
                 heads,
                 deployment.shard,
                 deployment.resources,
                 model.tensor_parallel_size,
-                get_result(find_actor(lease).acquire.remote(leader_id)),
+                groups[place],
                 # Stalled ranks are rebuilt long before the watchdog ends the run.
                 batch_timeout_s=model.stall_timeout_s / 3,
             )

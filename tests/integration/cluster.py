@@ -13,7 +13,7 @@ from tests.integration.runs import ROOT
 
 NUM_CPUS = 4
 # Titles of processes that belong to a run and must end with it.
-OF_RUNS = ("ray::Rank", "ray::MapWorker", "ray::GroupLease", "ray::ProgressCounter")
+OF_RUNS = ("ray::Rank", "ray::MapWorker", "ray::RunActor")
 
 
 @dataclass(frozen=True)

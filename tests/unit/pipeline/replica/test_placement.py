@@ -1,13 +1,12 @@
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import ray
-from ray.util.placement_group import PlacementGroup
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.replica.placement import (
-    GroupLease,
+    LeaderPlaces,
     RankResources,
     describe_fewer_replicas,
     lay_out,
@@ -52,12 +51,11 @@ def test_a_rank_on_a_gpu_has_it_for_itself_and_a_core() -> None:
     assert rank_resources(model(cpus_per_rank=4), "cuda", 64).bundle == {"CPU": 4, "GPU": 1}
 
 
-def test_each_leader_has_a_group_and_gets_it_again() -> None:
-    groups = [cast(PlacementGroup, name) for name in ("first", "second")]
-    lease = GroupLease(groups)
-    assert [lease.acquire(leader) for leader in ("a", "b", "a", "b")] == ["first", "second", "first", "second"]
-    with pytest.raises(RuntimeError, match="all 2 placement groups are held"):
-        lease.acquire("c")
+def test_each_leader_has_a_place_and_gets_it_again() -> None:
+    places = LeaderPlaces()
+    assert [places.place(0, leader) for leader in ("a", "b", "a", "b")] == [0, 1, 0, 1]
+    # The next dataset has leaders and placement groups of its own.
+    assert [places.place(10_000, leader) for leader in ("c", "d", "c")] == [0, 1, 0]
 
 
 def nodes(*resources: dict[str, float]) -> list[dict[str, Any]]:
