@@ -19,7 +19,8 @@ from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
-from model.checkpoints.reader import Checkpoint, canonical, parameters_of
+from model.checkpoints.parameters import parameters_of
+from model.checkpoints.reader import Checkpoint, canonical
 from model.checkpoints.tensor_files import StoredTensors
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig

@@ -5,9 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, overload
-
-import torch
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 from model.checkpoints.hub import CONFIG_FILE, HubOptions, split_hub_options
 from model.checkpoints.json_files import shown
@@ -15,13 +13,16 @@ from model.checkpoints.loading_options import without_neutral_options
 from model.configuration.inherited import INHERITED_DEFAULTS, relabelled, without_defaults
 from model.configuration.json_form import SECRETS, errors_that_name, find_config_file, read_config_file
 from model.configuration.labels import as_id2label, as_label2id, as_num_labels, as_pruned_heads
-from model.configuration.parsing import as_dtype, one_dtype, parse_changes
+from model.configuration.parsing import as_dtype, dtype_name, one_dtype, parse_changes
 from model.configuration.schema import refuse_reserved_names
 from model.configuration.validation import refuse_wrong_values
 
+if TYPE_CHECKING:
+    import torch
+
 MODEL_TYPE = "xlm-roberta-xl"
 
-Activation = Callable[[torch.Tensor], torch.Tensor]
+Activation = Callable[["torch.Tensor"], "torch.Tensor"]
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class XLMRobertaXLConfig:
         tie_word_embeddings: bool = True,
         chunk_size_feed_forward: int = 0,
         pruned_heads: Mapping[Any, list[int]] | None = None,
-        torch_dtype: str | torch.dtype | None = None,
+        torch_dtype: "str | torch.dtype | None" = None,
         **extra: Any,
     ) -> None:
         self.vocab_size = vocab_size
@@ -182,9 +183,25 @@ class XLMRobertaXLConfig:
         return self.max_position_embeddings - self.padding_id - 1
 
     @property
-    def dtype(self) -> torch.dtype | None:
+    def torch_dtype(self) -> "torch.dtype | None":
         """The dtype of the stored checkpoint, if the configuration has it."""
-        return as_dtype(self.torch_dtype)
+        return as_dtype(self.dtype_name)
+
+    @torch_dtype.setter
+    def torch_dtype(self, value: "str | torch.dtype | None") -> None:
+        # Its name is stored: a configuration can be read, and sent to other processes, without torch.
+        vars(self)["torch_dtype"] = dtype_name(value)
+
+    @property
+    def dtype_name(self) -> str | None:
+        """The name of `torch_dtype`."""
+        name: str | None = vars(self)["torch_dtype"]
+        return name
+
+    @property
+    def dtype(self) -> "torch.dtype | None":
+        """Another name of `torch_dtype`."""
+        return self.torch_dtype
 
     @property
     def use_return_dict(self) -> bool:
@@ -294,8 +311,7 @@ class XLMRobertaXLConfig:
         if callable(self.hidden_act):
             raise ValueError("config.hidden_act is a callable and cannot be written; use one of its names")
         values = {name: copy.deepcopy(value) for name, value in vars(self).items() if name not in SECRETS}
-        dtype = None if self.dtype is None else str(self.dtype).removeprefix("torch.")
-        return {"model_type": MODEL_TYPE, **values, "torch_dtype": dtype}
+        return {"model_type": MODEL_TYPE, **values}
 
     def to_diff_dict(self) -> dict[str, Any]:
         """`to_dict` without inherited attributes that have their default."""

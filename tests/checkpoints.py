@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLForSequenceClassification
-from model.checkpoints.reader import parameters_of
+from model.checkpoints.parameters import parameters_of
 from model.layers.encoder import Pooler
 
 HEADS = {"lm_head", "classifier", "pooler"}

@@ -20,7 +20,8 @@ from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.input.planning import plan_fragments
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.stages.blocks import with_keys
 from tests.unit.pipeline.input_files import read_fragment
 

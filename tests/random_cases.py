@@ -13,7 +13,7 @@ from torch import Tensor
 
 import model
 from model import XLMRobertaXLConfig
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from tests.oracle import randomize
 
 SEED = int(os.environ.get("XLMR_PARITY_SEED", "0"))

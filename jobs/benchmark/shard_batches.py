@@ -16,8 +16,9 @@ from pipeline.batching.shard_batch import ShardBatch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import PendingOutput
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.embedding import TASK, EmbeddingHead
 from pipeline.tasks.requests import HeadRequest
 

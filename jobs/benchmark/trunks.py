@@ -12,7 +12,7 @@ from torch import nn
 from jobs.benchmark.flops import projection_flops, trunk_flops
 from jobs.benchmark.timing import Case
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
-from model.checkpoints.reader import parameters_of, place_parameter
+from model.checkpoints.parameters import parameters_of, place_parameter
 from model.inference.quantization import Quantization
 from model.layers.heads import ClassificationHead, LMHead, pool_mean
 from pipeline.batching.token_budget_batches import plan_batches

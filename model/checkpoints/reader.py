@@ -1,29 +1,21 @@
-"""Read checkpoints in Hugging Face layout, each rank its own slices; report missing and unused tensors."""
+"""Read the tensors of a checkpoint in Hugging Face layout, each rank its own slices."""
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING
 
 from model.checkpoints.errors import CheckpointError
 from model.checkpoints.index_file import read_index
 from model.checkpoints.tensor_files import TensorFile, open_tensor_file
 from model.checkpoints.weight_files import find_weights
-from model.parallel.shard import Shard
 
-__all__ = [
-    "Checkpoint",
-    "CheckpointError",
-    "LoadReport",
-    "StoredParameter",
-    "canonical",
-    "load_parameters",
-    "parameters_of",
-    "place_parameter",
-]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model.parallel.shard import Shard
+
+__all__ = ["Checkpoint", "CheckpointError", "canonical"]
 
 # Buffers without weights that some versions of Transformers wrote.
 _BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")
@@ -115,14 +107,14 @@ class Checkpoint:
         """Stored name of a tensor, and its file."""
         return self._files[canonical(name)]
 
-    def require_shape(self, name: str, full_shape: torch.Size) -> None:
+    def require_shape(self, name: str, full_shape: Sequence[int]) -> None:
         """Raise CheckpointError if a tensor is stored with another shape."""
         stored_name, file = self.location(name)
         found = self.shape(name)
         if found != list(full_shape):
             raise CheckpointError(f"{file}: tensor {stored_name} must be {list(full_shape)}, found {found}")
 
-    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+    def read(self, name: str, shard: "Shard | None" = None) -> "Tensor":
         """One tensor, or this rank's slice of it, in the stored dtype; a view of the mapped file."""
         stored_name, file = self._files[canonical(name)]
         self._used.add(canonical(name))
@@ -137,117 +129,3 @@ class Checkpoint:
 def canonical(name: str) -> str:
     """A tensor's name without the prefix that task models put before the trunk's."""
     return name.removeprefix("roberta.")
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What loading found.
-
-    Attributes:
-        new: parameters that are missing in the checkpoint; they are initialised.
-        unused: tensors of the checkpoint that the model does not have.
-        mismatched: with `ignore_mismatched_sizes`, name, stored shape and expected shape of the tensors of another
-            shape; they are initialised.
-    """
-
-    new: list[str] = field(default_factory=list)
-    unused: list[str] = field(default_factory=list)
-    mismatched: list[tuple[str, torch.Size, torch.Size]] = field(default_factory=list)
-
-
-@dataclass
-class StoredParameter:
-    """A parameter, all modules and attributes that refer to it (several if it is tied), and its slice."""
-
-    parameter: nn.Parameter
-    places: list[tuple[nn.Module, str, str]]
-    shard: Shard | None
-
-    @property
-    def names(self) -> list[str]:
-        """The names that it may be stored under, one for each place."""
-        return [name for _, _, name in self.places]
-
-    @property
-    def stored_names(self) -> list[str]:
-        """The names to write it under: the first, and where Transformers looks for the bias of the LM head.
-
-        Transformers loses `lm_head.bias` on loading.
-        """
-        return [name for i, name in enumerate(self.names) if i == 0 or name == "lm_head.decoder.bias"]
-
-    def stored_name(self, checkpoint: Checkpoint) -> str | None:
-        """The name to read it under, or None if the checkpoint has none of them.
-
-        The bias of the LM head is read under the name that Transformers reads it under, where both are there.
-        """
-        names = [name for name in self.names if name in checkpoint]
-        return next((name for name in names if name == "lm_head.decoder.bias"), names[0] if names else None)
-
-    @property
-    def full_shape(self) -> torch.Size:
-        """The shape of the whole parameter, of which this rank may hold a slice."""
-        shape = list(self.parameter.shape)
-        if self.shard is not None:
-            shape[self.shard.dim] = self.shard.full_size
-        return torch.Size(shape)
-
-
-def parameters_of(module: nn.Module, prefix: str = "") -> list[StoredParameter]:
-    """The distinct parameters of a module in the order of its modules; tied parameters once."""
-    found: dict[int, StoredParameter] = {}
-    for module_name, child in module.named_modules(prefix=prefix):
-        shards: dict[str, Shard] = getattr(child, "shards", {})
-        for attribute, parameter in child.named_parameters(recurse=False):
-            name = f"{module_name}.{attribute}" if module_name else attribute
-            entry = found.setdefault(id(parameter), StoredParameter(parameter, [], None))
-            entry.places.append((child, attribute, name))
-            entry.shard = shards.get(attribute, entry.shard)
-    return list(found.values())
-
-
-def load_parameters(
-    module: nn.Module,
-    checkpoint: Checkpoint,
-    *,
-    prefix: str = "",
-    dtype: torch.dtype,
-    device: torch.device | str = "cpu",
-) -> list[str]:
-    """Replace the parameters of `module` (made on the meta device) by this rank's slices of the checkpoint.
-
-    Tensors are copied to `device` in `dtype` one at a time, so that a rank never holds more than its shard and one
-    tensor.
-
-    Args:
-        prefix: the module's name in the checkpoint ("classifier", "lm_head").
-
-    Returns:
-        the names of parameters that are missing in the checkpoint, which are left alone. A missing parameter that
-        is not on the meta device is assumed to be tied to one that is loaded already.
-    """
-    missing = []
-    for entry in parameters_of(module, prefix):
-        name = entry.stored_name(checkpoint)
-        if name is None:
-            if entry.parameter.is_meta:
-                missing.append(entry.names[0])
-            continue
-        for tied in entry.names:
-            if tied in checkpoint:
-                checkpoint.require_shape(tied, entry.full_shape)
-        checkpoint.mark_used(entry.names)
-        if not entry.parameter.is_meta:
-            continue
-        tensor = checkpoint.read(name, entry.shard)
-        # Copy, since what was read is a view of the mapped file.
-        copied = tensor.to(device=device, dtype=dtype, copy=True, memory_format=torch.contiguous_format)
-        place_parameter(entry, copied)
-    return missing
-
-
-def place_parameter(entry: StoredParameter, tensor: Tensor) -> None:
-    """Replace the parameter by `tensor` in all modules that refer to it, which keeps ties."""
-    parameter = nn.Parameter(tensor, requires_grad=entry.parameter.requires_grad)
-    for module, attribute, _ in entry.places:
-        setattr(module, attribute, parameter)

@@ -5,14 +5,16 @@ Both are mapped into memory: tensors are views, and only pages that are copied f
 
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from model.checkpoints.errors import CheckpointError
-from model.checkpoints.torch_file import load_pickle, named_tensors
-from model.parallel.shard import Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from model.parallel.shard import Shard
 
 SINGLE_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -43,7 +45,7 @@ class TensorFile(StoredTensors, Protocol):
     def dtype(self, name: str) -> str:
         """Stored dtype of a tensor, as "float32"; of quantized ones the name in the file, as "I8"."""
 
-    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+    def read(self, name: str, shard: "Shard | None" = None) -> "Tensor":
         """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
 
 
@@ -55,12 +57,14 @@ class SafetensorsFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = self._open()
+        # The header is read without torch, which takes a second to load.
+        self._header = self._open("np")
+        self._file: Any = None
         self._num_read_bytes = 0
 
-    def _open(self) -> Any:
+    def _open(self, framework: str) -> Any:
         try:
-            return safe_open(self._path, framework="pt")
+            return safe_open(self._path, framework=framework)
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
                 f"{self._path} is not a readable safetensors file (truncated?): {error}"
@@ -69,21 +73,21 @@ class SafetensorsFile:
     @property
     def names(self) -> list[str]:
         """Stored names, in the order of the file."""
-        return list(self._file.keys())
+        return list(self._header.keys())
 
     def shape(self, name: str) -> list[int]:
         """Shape of a tensor."""
-        return self._file.get_slice(name).get_shape()
+        return self._header.get_slice(name).get_shape()
 
     def dtype(self, name: str) -> str:
         """Stored dtype of a tensor."""
-        dtype: str = self._file.get_slice(name).get_dtype()
+        dtype: str = self._header.get_slice(name).get_dtype()
         return _DTYPE_NAMES.get(dtype, dtype)
 
-    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+    def read(self, name: str, shard: "Shard | None" = None) -> "Tensor":
         """A tensor, or a slice of it, as a view of the file."""
-        if self._num_read_bytes > MAX_MAPPED_BYTES:
-            self._file, self._num_read_bytes = self._open(), 0
+        if self._file is None or self._num_read_bytes > MAX_MAPPED_BYTES:
+            self._file, self._num_read_bytes = self._open("pt"), 0
         stored = self._file.get_slice(name)
         if shard is None or shard.size == shard.full_size:
             tensor = stored[...]
@@ -100,6 +104,9 @@ class PickledFile:
     """
 
     def __init__(self, path: Path) -> None:
+        # Imported here, as it loads torch.
+        from model.checkpoints.torch_file import load_pickle, named_tensors  # noqa: PLC0415
+
         self._tensors = named_tensors(path, load_pickle(path))
 
     @property
@@ -115,7 +122,7 @@ class PickledFile:
         """Stored dtype of a tensor."""
         return str(self._tensors[name].dtype).removeprefix("torch.")
 
-    def read(self, name: str, shard: Shard | None = None) -> Tensor:
+    def read(self, name: str, shard: "Shard | None" = None) -> "Tensor":
         """A tensor, or a slice of it, as a view of the file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)

@@ -1,36 +1,54 @@
 """Parse values of a configuration that are given as text."""
 
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from model.checkpoints.json_files import shown
 
-_WEIGHT_DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+if TYPE_CHECKING:
+    import torch
+
+_WEIGHT_DTYPES = ("float64", "float32", "bfloat16", "float16")
+_OTHER_NAMES = {"double": "float64", "float": "float32", "half": "float16"}
 
 
-def as_dtype(dtype: str | torch.dtype | None) -> torch.dtype | None:
-    """Parse `torch.bfloat16`, "torch.bfloat16" or "bfloat16"; None for "auto" and None."""
+def dtype_name(dtype: "str | torch.dtype | None") -> str | None:
+    """The name of `torch.bfloat16`, "torch.bfloat16" or "bfloat16"; None for "auto" and None.
+
+    Raises ValueError: it is no dtype of weights.
+    """
     if dtype is None or dtype == "auto":
         return None
-    found = getattr(torch, str(dtype).removeprefix("torch."), None)
-    if not isinstance(found, torch.dtype) or found not in _WEIGHT_DTYPES:
-        names = ", ".join(str(known).removeprefix("torch.") for known in _WEIGHT_DTYPES)
+    name = str(dtype).removeprefix("torch.")
+    name = _OTHER_NAMES.get(name, name)
+    if name not in _WEIGHT_DTYPES:
+        names = ", ".join(_WEIGHT_DTYPES)
         raise ValueError(f"config.torch_dtype must name a torch dtype of weights ({names}), found {shown(dtype)}")
+    return name
+
+
+def as_dtype(dtype: "str | torch.dtype | None") -> "torch.dtype | None":
+    """The dtype of torch that `dtype_name` names."""
+    name = dtype_name(dtype)
+    if name is None:
+        return None
+    # Imported here: configurations are also read by processes without torch, which takes a second to load.
+    import torch  # noqa: PLC0415
+
+    found: torch.dtype = getattr(torch, name)
     return found
 
 
-def one_dtype(torch_dtype: Any, dtype: Any) -> torch.dtype | None:
-    """The dtype of a configuration that may have both `torch_dtype` and `dtype`, as newer ones call it.
+def one_dtype(torch_dtype: Any, dtype: Any) -> str | None:
+    """The name of the dtype of a configuration that may have both `torch_dtype` and `dtype`, its newer name.
 
     Raises ValueError: they differ, or one names no dtype of weights.
     """
-    if dtype is not None and torch_dtype is not None and as_dtype(dtype) != as_dtype(torch_dtype):
+    if dtype is not None and torch_dtype is not None and dtype_name(dtype) != dtype_name(torch_dtype):
         raise ValueError(
             f"config.dtype must be that of config.torch_dtype, {shown(torch_dtype)}, found {shown(dtype)}; "
             "they are two names of one option, delete one"
         )
-    return as_dtype(dtype if torch_dtype is None else torch_dtype)
+    return dtype_name(dtype if torch_dtype is None else torch_dtype)
 
 
 def parse_changes(text: str, current: Any) -> dict[str, Any]:

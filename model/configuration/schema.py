@@ -14,7 +14,7 @@ from model.checkpoints.json_files import shown
 MAX_WIDTH = 2**28
 MAX_COUNT = 2**10
 MAX_NUM_LABELS = 2**20
-_SETTABLE_PROPERTIES = ("dtype", "name_or_path", "num_labels")
+_SETTABLE_PROPERTIES = ("dtype", "name_or_path", "num_labels", "torch_dtype")
 _MAX_NUMBER = 1e300
 _MAX_TOKEN_ID = 2**31 - 1
 

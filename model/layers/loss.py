@@ -16,8 +16,8 @@ from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.precision import wide_dtype
 from model.parallel.group import ShardGroup, reduce_from_shards
 from model.parallel.shard import Shard
+from model.tokenizer.special_tokens import IGNORE_INDEX
 
-IGNORE_INDEX = -100
 # Vocabulary rows to project at a time without gradient, on a GPU.
 GPU_VOCAB_BLOCK_SIZE = 8192
 # The same on a CPU, where a block of weights and its logits (up to this number) should stay in cache.

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from torch import nn
 
 from model.checkpoints.errors import CheckpointError
-from model.checkpoints.reader import canonical, parameters_of
+from model.checkpoints.parameters import parameters_of
+from model.checkpoints.reader import canonical
 from model.checkpoints.tensor_files import StoredTensors
 from model.config import XLMRobertaXLConfig
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from model.config import XLMRobertaXLConfig
 from model.layers.dropout import dropout
 from model.layers.heads import ClassificationHead, LabelHead
-from model.layers.loss import IGNORE_INDEX, classification_loss, infer_problem_type
+from model.layers.loss import classification_loss, infer_problem_type
 from model.modeling.task_model import TaskModel
 from model.outputs import (
     MultipleChoiceModelOutput,
@@ -17,6 +17,7 @@ from model.outputs import (
     TokenClassifierOutput,
 )
 from model.packing import PackedBatch
+from model.tokenizer.special_tokens import IGNORE_INDEX
 
 
 class XLMRobertaXLForSequenceClassification(TaskModel):

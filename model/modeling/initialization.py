@@ -5,7 +5,7 @@ import zlib
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints.reader import parameters_of, place_parameter
+from model.checkpoints.parameters import parameters_of, place_parameter
 from model.parallel.group import ShardGroup
 
 

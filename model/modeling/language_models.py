@@ -10,13 +10,14 @@ from model.generation.generate import generate
 from model.generation.incremental_decoder import LogitsProcessor
 from model.generation.options import GenerationOptions
 from model.layers.heads import LMHead
-from model.layers.loss import IGNORE_INDEX, mean_over_labels, vocab_parallel_cross_entropy
+from model.layers.loss import mean_over_labels, vocab_parallel_cross_entropy
 from model.modeling.pretrained import refuse_other_sizes
 from model.modeling.resizing import resize_lm_head
 from model.modeling.task_model import TaskModel
 from model.outputs import Cache, CausalLMOutputWithCrossAttentions, MaskedLMOutput
 from model.packing import PackedBatch
 from model.parallel.layers import ColumnParallelLinear
+from model.tokenizer.special_tokens import IGNORE_INDEX
 
 
 class _LanguageModel(TaskModel):

@@ -8,14 +8,8 @@ from typing import Any
 import torch
 
 from model.checkpoints.hub import HubOptions
-from model.checkpoints.reader import (
-    Checkpoint,
-    CheckpointError,
-    LoadReport,
-    canonical,
-    load_parameters,
-    parameters_of,
-)
+from model.checkpoints.parameters import LoadReport, load_parameters, parameters_of
+from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
 from model.config import XLMRobertaXLConfig
 from model.modeling.initialization import initialize_parameters
 from model.modeling.model_facts import ModelFacts

@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints.reader import parameters_of
+from model.checkpoints.parameters import parameters_of
 from model.config import XLMRobertaXLConfig
 from model.inference.encoder import InferenceEncoder
 from model.layers.encoder import Embeddings, Encoder

@@ -10,7 +10,7 @@ from torch.utils.hooks import RemovableHandle
 
 from model.checkpoints.hub import HubOptions, checkpoint_directory, config_directory
 from model.checkpoints.loading_options import without_neutral_options
-from model.checkpoints.reader import LoadReport
+from model.checkpoints.parameters import LoadReport
 from model.checkpoints.state_dict import StateDictCheckpoint
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, write_checkpoint
 from model.config import XLMRobertaXLConfig

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor, nn
 
-from model.checkpoints.reader import parameters_of
+from model.checkpoints.parameters import parameters_of
 from model.checkpoints.writer import TensorSpec
 from model.parallel.group import ShardGroup
 

@@ -13,6 +13,9 @@ BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN = "<s>", "<pad>", "</s>",
 # The order of fairseq's dictionary. `<mask>` has the last id of the vocabulary, so it is not a constant.
 BOS_ID, PAD_ID, EOS_ID, UNK_ID = 0, 1, 2, 3
 
+IGNORE_INDEX = -100
+"""In place of the id of a label that a loss leaves out, as in torch."""
+
 SPECIAL_TOKENS = frozenset((BOS_TOKEN, PAD_TOKEN, EOS_TOKEN, UNK_TOKEN, MASK_TOKEN))
 SPECIAL_TOKENS_MAP = {
     "bos_token": BOS_TOKEN,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from pipeline.batching.row_random import random_bits, splitmix64, uniform
 
 _MASK_SHARE, _RANDOM_SHARE = 0.8, 0.1

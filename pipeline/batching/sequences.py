@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from pipeline.arrays.ragged import ranges
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model import ShardGroup
-from model.checkpoints.reader import Checkpoint, StoredParameter, parameters_of
+from model.checkpoints.parameters import StoredParameter, parameters_of
+from model.checkpoints.reader import Checkpoint
 from model.inference.quantization import Precision
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError

@@ -9,7 +9,8 @@ from torch import nn
 from model import CheckpointError, ShardGroup
 from model.checkpoints.hub import CONFIG_FILE
 from model.checkpoints.json_files import read_json_object
-from model.checkpoints.reader import Checkpoint, canonical, parameters_of
+from model.checkpoints.parameters import parameters_of
+from model.checkpoints.reader import Checkpoint, canonical
 from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
 from model.modeling.loading import is_of_trunk, refuse_missing_trunk
 from pipeline.heads.modules import build_head, build_trunk

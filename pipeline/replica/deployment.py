@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ray
-import torch
 
 from pipeline.config.job import JobConfig, ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config
 from pipeline.heads.tokenizer import load_tokenizer
-from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, lay_out
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget
 
 
@@ -77,10 +76,13 @@ def resolve_dtype(model: ModelSection, device: str) -> str:
         return model.dtype
     if device == "cuda":
         return "bfloat16"
-    stored = read_config(model.path, "model.path").torch_dtype
-    return "bfloat16" if stored in (torch.bfloat16, torch.float16) else "float32"
+    stored = read_config(model.path, "model.path").dtype_name
+    return "bfloat16" if stored in ("bfloat16", "float16") else "float32"
 
 
 def default_device() -> str:
     """The device that "auto" stands for on a cluster like this machine."""
+    # Imported here, as a run does without torch in its driver.
+    import torch  # noqa: PLC0415
+
     return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,43 +1,22 @@
 """Load one rank's slices of trunks and heads, and run batches on them. Torch only, no Ray."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLModel
-from model.checkpoints.reader import Checkpoint, CheckpointError, load_parameters
+from model.checkpoints.parameters import load_parameters
+from model.checkpoints.reader import Checkpoint, CheckpointError
 from model.inference.quantization import Precision
 from model.modeling.loading import refuse_missing_trunk
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.contract import HeadStates, Prompts
 from pipeline.tasks.requests import HeadRequest
-
-
-@dataclass(frozen=True)
-class ShardSettings:
-    """Device and precision of a rank.
-
-    Attributes:
-        device: "cpu" or "cuda".
-        dtype: torch dtype of the weights; or "int8" or "float8" for the matrix products of the layers.
-        num_threads: of torch on the CPU.
-        num_usable_tokens: size of the tokenizer's vocabulary; ids from here on are never predicted.
-    """
-
-    device: str
-    dtype: str
-    num_threads: int
-    num_usable_tokens: int
-
-    @property
-    def precision(self) -> Precision:
-        """The precision that `dtype` names."""
-        return Precision.named(self.dtype)
 
 
 class ModelRunner:
@@ -51,6 +30,7 @@ class ModelRunner:
         self.settings = settings
         self.group = group
         self.num_trunk_tokens = 0
+        self._precision = Precision.named(settings.dtype)
         self._copies = DeviceTransfer(settings.device)
         self._checkpoints: dict[str, Checkpoint] = {}
         self._heads = {head.name: head for head in heads}
@@ -60,7 +40,7 @@ class ModelRunner:
         for path in dict.fromkeys(head.trunk for head in heads):
             self._trunks[path] = self._load_trunk(path)
             if path not in generating:
-                self._trunks[path].fuse(settings.precision.quantization)
+                self._trunks[path].fuse(self._precision.quantization)
         self._modules = {head.name: self._load_head(head) for head in heads}
         # Closes the files, whose mapped pages would count as this rank's memory.
         self._checkpoints.clear()
@@ -75,7 +55,7 @@ class ModelRunner:
             module,
             self._checkpoint(path),
             prefix=prefix,
-            dtype=self.settings.precision.dtype,
+            dtype=self._precision.dtype,
             device=self.settings.device,
         )
 

@@ -16,10 +16,10 @@ from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result, start_actor
-from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
+from pipeline.replica.shard_settings import ShardSettings
 
 # Of the check whether ranks are in step, which may wait for a batch.
 PROBE_TIMEOUT_S = 120.0

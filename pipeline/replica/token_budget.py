@@ -3,14 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import ray
-import torch
 from ray.exceptions import GetTimeoutError
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result
-from pipeline.replica.memory import rank_memory
 
 # A CPU computes a batch in slices, so larger batches are not faster.
 CPU_TOKEN_BUDGET = 8192
@@ -48,6 +46,9 @@ def resolve_token_budget(
 
 def _rank_bytes(model: ModelSection, heads: Sequence[Head], token_budget: int, dtype: str) -> int:
     """The peak memory of a rank, while loading or computing."""
+    # Imported here, as it loads torch.
+    from pipeline.replica.memory import rank_memory  # noqa: PLC0415
+
     memory = rank_memory(
         heads,
         tensor_parallel_size=model.tensor_parallel_size,
@@ -74,4 +75,6 @@ def free_bytes_on_cluster() -> int:
 
 def free_bytes_here() -> int:
     """Free memory of this process's GPU."""
+    import torch  # noqa: PLC0415
+
     return torch.cuda.mem_get_info()[0]

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from model.checkpoints.reader import parameters_of
+from model.checkpoints.parameters import parameters_of
 from model.parallel.shard import Shard
 from tests.oracle import assert_close
 

@@ -7,7 +7,7 @@ import torch
 
 import model
 from model import ShardGroup
-from model.checkpoints.reader import parameters_of, place_parameter
+from model.checkpoints.parameters import parameters_of, place_parameter
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_parameters, assert_same_sliced_gradients, own_slice
 from tests.oracle import assert_close, padded_batch

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
-from model.layers.loss import IGNORE_INDEX
 from model.layers.vocab_top_k import vocab_parallel_top_k
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_sliced_gradients
 from tests.distributed.test_every_option import sharded_copy

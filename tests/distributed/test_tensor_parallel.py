@@ -14,7 +14,7 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from tests.checkpoints import write_random_checkpoint
 from tests.distributed.processes import run_on_ranks
 from tests.distributed.slices import assert_same_sliced_gradients

@@ -13,7 +13,8 @@ from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.replica.memory import rank_memory
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.requests import HeadRequest
 from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint

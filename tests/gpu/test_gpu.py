@@ -19,7 +19,7 @@ from model.inference.float8_linear import Float8Linear
 from model.inference.memory import peak_memory, reset_peak_memory
 from model.inference.quantization import Precision
 from model.kernels.hardware import has_triton
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from pipeline.heads.resolve import read_config
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.token_budget import free_bytes_here

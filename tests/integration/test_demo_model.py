@@ -17,7 +17,8 @@ from jobs.demo.sample import read_source
 from jobs.demo.training.languages import POS_LABELS
 from model import ShardGroup
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
+from pipeline.replica.shard_settings import ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.pipeline_in_process import compute_head_columns, encode_in_process
 from tests.tagged_sentences import TAGGED

@@ -10,8 +10,8 @@ from torch.utils import _pytree as pytree
 import model
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
 from model.layers.heads import pool_max, pool_mean
-from model.layers.loss import IGNORE_INDEX
 from model.layers.vocab_top_k import vocab_parallel_top_k
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from tests.oracle import assert_same_output, oracle_of, padded_batch, randomize
 from tests.packing import pack
 from tests.random_cases import CLASSES, CaseGenerator

@@ -8,7 +8,7 @@ from torch import Tensor
 
 import model
 from model import XLMRobertaXLConfig
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from tests.oracle import assert_same_output, oracle_of, padded_batch, randomize
 from tests.packing import pack
 

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from model import PackedBatch, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
-from model.layers.loss import IGNORE_INDEX, vocab_parallel_nll
+from model.layers.loss import vocab_parallel_nll
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from tests.oracle import (
     assert_close,
     assert_same_gradients,

@@ -16,7 +16,7 @@ from jobs.demo.training.languages import LANGUAGES
 from jobs.demo.training.recipe import Phase, Recipe
 from jobs.demo.training.texts import TaggedSentence, Text
 from jobs.demo.training.tokens import TaggedTokens, Tokenized
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 
 BOS_ID, EOS_ID, NUM_FIRST_IDS = 0, 2, 4
 MAX_TAGGED_TOKENS = 160

@@ -21,7 +21,7 @@ from model.checkpoints.tensor_files import SINGLE_FILE
 from model.checkpoints.writer import TensorSpec, write_checkpoint
 from model.layers.dropout import dropout
 from model.layers.heads import pool_mean
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 
 POS_DIRECTORY = "pos"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
 from tests.parity.tasks.conftest import Outputs

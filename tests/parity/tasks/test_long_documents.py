@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model import ShardGroup
-from model.layers.loss import IGNORE_INDEX
+from model.tokenizer.special_tokens import IGNORE_INDEX
 from pipeline.batching.masking import Vocabulary, sample_masks
 from pipeline.batching.row_random import row_hashes
 from tests.parity.tasks.answers import best_answer

@@ -6,7 +6,6 @@ import torch.nn.functional as F
 
 from model import ShardGroup
 from model.layers.loss import (
-    IGNORE_INDEX,
     classification_loss,
     infer_problem_type,
     mean_over_labels,
@@ -14,6 +13,7 @@ from model.layers.loss import (
     vocab_parallel_cross_entropy,
 )
 from model.parallel.shard import Shard
+from model.tokenizer.special_tokens import IGNORE_INDEX
 
 VOCAB_SIZE = 13
 WHOLE = Shard(0, 0, VOCAB_SIZE, VOCAB_SIZE)

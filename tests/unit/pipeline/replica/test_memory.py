@@ -22,7 +22,8 @@ from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.memory import rank_memory
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
+from pipeline.replica.shard_settings import ShardSettings
 from tests.distributed.processes import run_on_ranks
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 

@@ -27,7 +27,8 @@ from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import trunk_passes
 from pipeline.heads.resolve import Head, read_config
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
+from pipeline.replica.shard_settings import ShardSettings
 from tests.oracle import oracle_of
 from tests.unit.pipeline.compute_fixtures import (
     TINY_VOCAB_SIZE,

@@ -12,8 +12,9 @@ from model import ShardGroup
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import PendingOutput
-from pipeline.replica.model_runner import ModelRunner, ShardSettings
+from pipeline.replica.model_runner import ModelRunner
 from pipeline.replica.rank import OutOfMemory, Rank, is_out_of_memory
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.requests import HeadRequest
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 

@@ -13,11 +13,11 @@ from ray.util.placement_group import PlacementGroup
 
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.replica import shard_group
-from pipeline.replica.model_runner import ShardSettings
 from pipeline.replica.placement import RankResources
 from pipeline.replica.rank import OutOfMemory
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
 from pipeline.replica.shard_group import COLLECTING, MAX_STARTS, Replica, ShardGroupError
+from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.requests import HeadRequest
 
 DIED = ActorDiedError()
