@@ -19,13 +19,13 @@ from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
-from model.checkpoints.parameters import parameters_of
+from model.checkpoints.parameters import parameters_of, shapes_of
 from model.checkpoints.reader import Checkpoint, canonical
 from model.checkpoints.tensor_files import StoredTensors
 from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
+from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers
 from model.modeling.classifiers import XLMRobertaXLForSequenceClassification
 from model.modeling.language_models import XLMRobertaXLForMaskedLM
 

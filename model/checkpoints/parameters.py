@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from model.checkpoints.reader import Checkpoint
+from model.checkpoints.reader import Checkpoint, stored_name
 from model.parallel.shard import Shard
 
 
@@ -47,12 +47,8 @@ class StoredParameter:
         return [name for i, name in enumerate(self.names) if i == 0 or name == "lm_head.decoder.bias"]
 
     def stored_name(self, checkpoint: Checkpoint) -> str | None:
-        """The name to read it under, or None if the checkpoint has none of them.
-
-        The bias of the LM head is read under the name that Transformers reads it under, where both are there.
-        """
-        names = [name for name in self.names if name in checkpoint]
-        return next((name for name in names if name == "lm_head.decoder.bias"), names[0] if names else None)
+        """The name to read it under, or None if the checkpoint has none of them."""
+        return stored_name(self.names, checkpoint)
 
     @property
     def full_shape(self) -> torch.Size:
@@ -74,6 +70,11 @@ def parameters_of(module: nn.Module, prefix: str = "") -> list[StoredParameter]:
             entry.places.append((child, attribute, name))
             entry.shard = shards.get(attribute, entry.shard)
     return list(found.values())
+
+
+def shapes_of(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
+    """Map every name that a parameter of the module may be stored under to the full shape."""
+    return {name: list(entry.full_shape) for entry in parameters_of(module, prefix) for name in entry.names}
 
 
 def load_parameters(

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.checkpoints.errors import CheckpointError
 from model.checkpoints.index_file import read_index
 from model.checkpoints.tensor_files import TensorFile, open_tensor_file
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from model.parallel.shard import Shard
 
-__all__ = ["Checkpoint", "CheckpointError", "canonical"]
+__all__ = ["Checkpoint", "CheckpointError", "canonical", "stored_name"]
 
 # Buffers without weights that some versions of Transformers wrote.
 _BUFFERS = re.compile(r"(^|\.)embeddings\.(position_ids|token_type_ids)$")
@@ -120,10 +123,24 @@ class Checkpoint:
         self._used.add(canonical(name))
         return self._open(file).read(stored_name, shard)
 
+    def bits(self, name: str) -> NDArray[np.unsignedinteger]:
+        """The bits of one tensor, `[number of elements]`, in the order of the file; a view of the mapped file."""
+        stored_name, file = self._files[canonical(name)]
+        return self._open(file).bits(stored_name)
+
     def _open(self, file: Path) -> TensorFile:
         if file not in self._open_files:
             self._open_files[file] = open_tensor_file(file)
         return self._open_files[file]
+
+
+def stored_name(names: Iterable[str], checkpoint: Checkpoint) -> str | None:
+    """The name to read a parameter under that may be stored under several, or None if it is under none.
+
+    The bias of the LM head is read under the name that Transformers reads it under, where both are there.
+    """
+    found = [name for name in names if name in checkpoint]
+    return next((name for name in found if name == "lm_head.decoder.bias"), found[0] if found else None)
 
 
 def canonical(name: str) -> str:

@@ -3,10 +3,14 @@
 Both are mapped into memory: tensors are views, and only pages that are copied from are read.
 """
 
+import json
+import math
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from model.checkpoints.errors import CheckpointError
@@ -48,6 +52,9 @@ class TensorFile(StoredTensors, Protocol):
     def read(self, name: str, shard: "Shard | None" = None) -> "Tensor":
         """A tensor or a slice of it in the stored dtype, as a view of the mapped file."""
 
+    def bits(self, name: str) -> NDArray[np.unsignedinteger]:
+        """The bits of a tensor as integers `[number of elements]`, as a view of the mapped file."""
+
 
 class SafetensorsFile:
     """A `.safetensors` file, as a `TensorFile`.
@@ -61,6 +68,7 @@ class SafetensorsFile:
         self._header = self._open("np")
         self._file: Any = None
         self._num_read_bytes = 0
+        self._places: tuple[dict[str, Any], int] | None = None
 
     def _open(self, framework: str) -> Any:
         try:
@@ -96,6 +104,28 @@ class SafetensorsFile:
         self._num_read_bytes += tensor.nbytes
         return tensor
 
+    def bits(self, name: str) -> NDArray[np.unsignedinteger]:
+        """The bits of a tensor, in a mapping of its own."""
+        if self._places is None:
+            self._places = _safetensors_header(self._path)
+        header, data = self._places
+        begin, end = header[name]["data_offsets"]
+        num_elements = math.prod(header[name]["shape"])
+        if num_elements == 0:
+            return np.empty(0, dtype=np.uint8)
+        dtype = np.dtype(f"<u{(end - begin) // num_elements}")
+        return np.memmap(self._path, dtype, mode="r", offset=data + begin, shape=num_elements)
+
+
+def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
+    """The JSON header of a file, and where the data begins.
+
+    Format: https://github.com/huggingface/safetensors#format
+    """
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        return json.loads(file.read(size)), 8 + size
+
 
 class PickledFile:
     """A `.bin` file of `torch.save`, as a `TensorFile`; only tensors are accepted.
@@ -126,6 +156,13 @@ class PickledFile:
         """A tensor, or a slice of it, as a view of the file."""
         tensor = self._tensors[name]
         return tensor if shard is None else shard.cut(tensor)
+
+    def bits(self, name: str) -> NDArray[np.unsignedinteger]:
+        """The bits of a tensor; a copy unless its elements are in order."""
+        import torch  # noqa: PLC0415
+
+        tensor = self._tensors[name].detach().contiguous().view(-1)
+        return tensor.view(torch.uint8).numpy().view(f"u{tensor.itemsize}")
 
 
 def open_tensor_file(path: Path) -> TensorFile:

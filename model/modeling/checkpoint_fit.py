@@ -3,11 +3,8 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from torch import nn
-
 from model.checkpoints.errors import CheckpointError
-from model.checkpoints.parameters import parameters_of
-from model.checkpoints.reader import canonical
+from model.checkpoints.reader import Checkpoint, canonical
 from model.checkpoints.tensor_files import StoredTensors
 from model.config import XLMRobertaXLConfig
 
@@ -28,16 +25,11 @@ _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 _REMEDY = "correct config.json, whose missing values are defaults, or name the checkpoint that it belongs to"
 
 
-def shapes_of(module: nn.Module, prefix: str = "") -> dict[str, list[int]]:
-    """Map every name that a parameter of the module may be stored under to the full shape."""
-    return {name: list(entry.full_shape) for entry in parameters_of(module, prefix) for name in entry.names}
-
-
 def refuse_misfit(config: XLMRobertaXLConfig, expected: Mapping[str, list[int]], stored: StoredTensors) -> None:
     """Compare shapes; missing tensors are not checked here.
 
     Args:
-        expected: shapes by name, see `shapes_of`.
+        expected: the full shape by every name that a parameter may be stored under.
 
     Raises:
         CheckpointError: a tensor has another shape; the message names it and the options that determine its shape.
@@ -97,3 +89,21 @@ def refuse_other_layers(config: XLMRobertaXLConfig, names: Sequence[str]) -> Non
                     f"position_embedding_type is 'absolute' in the configuration, and the weights hold {name}, "
                     f"which belongs to relative positions; {_REMEDY}"
                 )
+
+
+def refuse_missing_trunk(missing: list[str], checkpoint: Checkpoint) -> None:
+    """Raise CheckpointError if embeddings or encoder are incomplete; heads and pooler may be missing."""
+    trunk = [name for name in missing if is_of_trunk(name)]
+    if trunk:
+        shown = ", ".join(trunk[:5]) + (f" and {len(trunk) - 5} more" if len(trunk) > 5 else "")
+        unused = sorted(checkpoint.unused, key=lambda name: not is_of_trunk(name))
+        such_as = f", such as {', '.join(unused[:3])}" if unused else ""
+        raise CheckpointError(
+            f"{checkpoint.directory}: {len(trunk)} tensors of the trunk are missing: {shown}; "
+            f"found {len(unused)} tensors that fit nowhere{such_as}. Is this the right checkpoint?"
+        )
+
+
+def is_of_trunk(name: str) -> bool:
+    """Whether a tensor belongs to the embeddings or the encoder, and not to a head or the pooler."""
+    return canonical(name).startswith(("embeddings.", "encoder."))

@@ -9,8 +9,9 @@ import torch
 
 from model.checkpoints.hub import HubOptions
 from model.checkpoints.parameters import LoadReport, load_parameters, parameters_of
-from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
+from model.checkpoints.reader import Checkpoint
 from model.config import XLMRobertaXLConfig
+from model.modeling.checkpoint_fit import refuse_missing_trunk
 from model.modeling.initialization import initialize_parameters
 from model.modeling.model_facts import ModelFacts
 
@@ -85,24 +86,6 @@ def _mismatched_tensors(
         if found:
             mismatched[entry.names[0]] = found
     return mismatched
-
-
-def refuse_missing_trunk(missing: list[str], checkpoint: Checkpoint) -> None:
-    """Raise CheckpointError if embeddings or encoder are incomplete; heads and pooler may be missing."""
-    trunk = [name for name in missing if is_of_trunk(name)]
-    if trunk:
-        shown = ", ".join(trunk[:5]) + (f" and {len(trunk) - 5} more" if len(trunk) > 5 else "")
-        unused = sorted(checkpoint.unused, key=lambda name: not is_of_trunk(name))
-        such_as = f", such as {', '.join(unused[:3])}" if unused else ""
-        raise CheckpointError(
-            f"{checkpoint.directory}: {len(trunk)} tensors of the trunk are missing: {shown}; "
-            f"found {len(unused)} tensors that fit nowhere{such_as}. Is this the right checkpoint?"
-        )
-
-
-def is_of_trunk(name: str) -> bool:
-    """Whether a tensor belongs to the embeddings or the encoder, and not to a head or the pooler."""
-    return canonical(name).startswith(("embeddings.", "encoder."))
 
 
 def warn_of(report: LoadReport, source: str | Path | None, class_name: str) -> None:

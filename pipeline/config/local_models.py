@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from model import CheckpointError
+from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import checkpoint_directory, is_hub_id, tokenizer_directory
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError

@@ -11,25 +11,22 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from model import ShardGroup
-from model.checkpoints.parameters import StoredParameter, parameters_of
 from model.checkpoints.reader import Checkpoint
-from model.inference.quantization import Precision
+from model.layers.parameter_shapes import ParameterShape
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
-from pipeline.heads.modules import build_head, build_trunk
+from pipeline.heads.parameters import parameters_of_head, parameters_of_trunk
 from pipeline.heads.resolve import Head, trunk_field, weights_field
 
 # Numbers per task of a thread, and per block, which stays in cache for the second of its two passes.
 _TASK_SIZE = 2**22
 _BLOCK_SIZE = 2**17
-_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-_ORDERED = (*_FLOATS, torch.float8_e4m3fn, torch.float8_e5m2)
+# Bits of the exponent and of the fraction.
+_LAYOUTS = {"float64": (11, 52), "float32": (8, 23), "bfloat16": (8, 7), "float16": (5, 10)}
+# Quantized layers compute the rest in it. "auto" stands for it or float32, which ends at about the same number.
+_COMPUTED_IN = dict.fromkeys(("auto", "int8", "float8"), "bfloat16")
 
 
 def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
@@ -50,72 +47,77 @@ def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
                 _require_finite(checkpoint, name, field, job.model.dtype, pool)
 
 
-def _parameters(job: JobConfig, heads: Sequence[Head]) -> Iterator[tuple[str, StoredParameter, str]]:
+def _parameters(job: JobConfig, heads: Sequence[Head]) -> Iterator[tuple[str, ParameterShape, str]]:
     """Each parameter, with its directory and the job's field that names the directory."""
-    trunks = {head.trunk: build_trunk(head.trunk, ShardGroup()) for head in heads}
-    own = {path: parameters_of(trunk) for path, trunk in trunks.items()}
+    own = {trunk: parameters_of_trunk(trunk) for trunk in dict.fromkeys(head.trunk for head in heads)}
     for head in heads:
         for parameter in own[head.trunk]:
             yield head.trunk, parameter, trunk_field(head.name, head.options)
     for head in heads:
         field = weights_field(head.name, head.options, job.model.path)
-        tied = {id(parameter.parameter) for parameter in own[head.trunk]}
-        for prefix, module in build_head(head, trunks[head.trunk]).items():
-            for parameter in parameters_of(module, prefix):
-                if id(parameter.parameter) not in tied:
+        for parameters in parameters_of_head(head).values():
+            for parameter in parameters:
+                if not parameter.is_embedding:
                     yield head.options.weights, parameter, field
 
 
 def _require_finite(checkpoint: Checkpoint, name: str, field: str, model_dtype: str, pool: Executor) -> None:
-    tensor = checkpoint.read(name)
-    if not tensor.is_floating_point():
-        return
-    # "auto" stands for bfloat16 or float32, whose largest numbers are about the same.
-    dtype = Precision.named("bfloat16" if model_dtype == "auto" else model_dtype).dtype
-    # Other float8 dtypes encode NaN as negative zero.
-    tensor = tensor if tensor.dtype in _ORDERED else tensor.float()
-    largest = largest_bits(tensor, pool)
-    if largest < first_bits_beyond(dtype, tensor.dtype):
+    stored, dtype = checkpoint.dtype(name), _COMPUTED_IN.get(model_dtype, model_dtype)
+    largest = largest_bits(checkpoint.bits(name), pool)
+    if largest < first_bits_beyond(dtype, stored):
         return
     stored_name, file = checkpoint.location(name)
-    if largest >= first_bits_beyond(tensor.dtype, tensor.dtype):
+    if largest >= first_bits_beyond(stored, stored):
         raise ConfigError(
             f"{field}: {file}: tensor {stored_name} holds NaN or infinity, expected finite weights; download the "
             "file again, or name another checkpoint"
         )
-    remedy = 'set model.dtype = "bfloat16" or "float32"' if dtype == torch.float16 else "name another checkpoint"
+    remedy = 'set model.dtype = "bfloat16" or "float32"' if dtype == "float16" else "name another checkpoint"
     raise ConfigError(
         f'model.dtype: found "{model_dtype}", expected one that holds the weights of {field}; {file}: tensor '
-        f"{stored_name} has numbers up to {float(_number(largest, tensor.dtype)):.4g}, and {dtype} ends at "
-        f"{torch.finfo(dtype).max:.4g}; {remedy}"
+        f"{stored_name} has numbers up to {number_of(largest, stored):.4g}, and torch.{dtype} ends at "
+        f"{_largest_number(dtype):.4g}; {remedy}"
     )
 
 
-def largest_bits(tensor: Tensor, pool: Executor) -> int:
-    """The largest bits, without the sign, of a floating-point tensor of any shape, as an integer."""
-    bits: NDArray[np.signedinteger] = (
-        tensor.detach().contiguous().view(_INTEGERS[tensor.itemsize]).numpy().reshape(-1)
-    )
+def largest_bits(bits: NDArray[np.unsignedinteger], pool: Executor) -> int:
+    """The largest bits, without the sign, of floating-point numbers `[n]`, as an integer; 0 if there are none."""
     tasks = (bits[begin : begin + _TASK_SIZE] for begin in range(0, len(bits), _TASK_SIZE))
     return max(pool.map(_largest_of, tasks), default=0)
 
 
-def _largest_of(bits: NDArray[np.signedinteger]) -> int:
+def _largest_of(bits: NDArray[np.unsignedinteger]) -> int:
     """The maximum of positive numbers is that of signed integers; of negative numbers, of unsigned integers."""
-    without_sign = int(np.iinfo(bits.dtype).max)
-    unsigned = bits.view(f"u{bits.itemsize}")
+    without_sign = int(np.iinfo(bits.dtype).max) // 2
+    signed = bits.view(f"i{bits.itemsize}")
     blocks = (slice(begin, begin + _BLOCK_SIZE) for begin in range(0, len(bits), _BLOCK_SIZE))
-    return max(max(int(bits[block].max()), int(unsigned[block].max()) & without_sign) for block in blocks)
+    return max(max(int(signed[block].max()), int(bits[block].max()) & without_sign) for block in blocks)
 
 
 @cache
-def first_bits_beyond(dtype: torch.dtype, stored: torch.dtype) -> int:
+def first_bits_beyond(dtype: str, stored: str) -> int:
     """The smallest bits of a `stored` number that is not finite after conversion to `dtype`, as an integer."""
-    positive = range(2 ** (8 * stored.itemsize - 1) - 1)
-    return bisect_left(
-        positive, True, key=lambda bits: not bool(_number(bits, stored).to(dtype).double().isfinite())
-    )
+    infinity = 2 ** sum(_LAYOUTS[stored]) - 2 ** _LAYOUTS[stored][1]
+    return bisect_left(range(infinity), True, key=lambda bits: _is_beyond(dtype, number_of(bits, stored)))
 
 
-def _number(bits: int, dtype: torch.dtype) -> Tensor:
-    return torch.tensor(bits, dtype=_INTEGERS[dtype.itemsize]).view(dtype)
+def _is_beyond(dtype: str, number: float) -> bool:
+    """Whether a number becomes infinite: from half a step above the largest on, which is rounded up."""
+    if dtype == "float64":
+        return False
+    exponent, fraction = _LAYOUTS[dtype]
+    # As torch converts: numbers of 16 bits are made of float32.
+    with np.errstate(over="ignore"):
+        number = float(np.float32(number))
+    return number >= (2 - 2.0 ** -(fraction + 1)) * 2.0 ** (2 ** (exponent - 1) - 1)
+
+
+def _largest_number(dtype: str) -> float:
+    return number_of(2 ** sum(_LAYOUTS[dtype]) - 2 ** _LAYOUTS[dtype][1] - 1, dtype)
+
+
+def number_of(bits: int, dtype: str) -> float:
+    """The positive number with these bits."""
+    if dtype == "bfloat16":
+        bits, dtype = bits << 16, "float32"
+    return float(np.array(bits, dtype=f"u{np.dtype(dtype).itemsize}").view(dtype))

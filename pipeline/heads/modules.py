@@ -18,5 +18,9 @@ def build_trunk(path: str, group: ShardGroup) -> XLMRobertaXLModel:
 
 def build_head(head: Head, trunk: XLMRobertaXLModel) -> HeadModules:
     """A head's modules, on the meta device; empty for a head that only pools."""
+    embedding = trunk.get_input_embeddings()
     with torch.device("meta"):
-        return head.task.build_modules(head.options, head.config, trunk)
+        return {
+            name: layer.build(head.config, trunk.group, embedding)
+            for name, layer in head.task.layers(head.options, head.config).items()
+        }

@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model import CheckpointError
-from model.checkpoints.reader import Checkpoint
-from model.kernels.float8 import FLOAT8_MULTIPLE
+from model.checkpoints.reader import Checkpoint, CheckpointError
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field, weights_field
@@ -89,6 +87,9 @@ def _open(directory: str, field: str) -> Checkpoint:
 
 
 def _require_float8_sizes(directory: str, tensor_parallel_size: int) -> None:
+    # Imported here, as it loads torch.
+    from model.kernels.float8 import FLOAT8_MULTIPLE  # noqa: PLC0415
+
     config = read_config(directory, "model.path")
     num_heads, multiple = config.num_attention_heads, FLOAT8_MULTIPLE
     # The numbers of heads of two ranks may differ by one.

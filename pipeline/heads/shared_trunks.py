@@ -5,12 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from model.checkpoints.reader import Checkpoint, CheckpointError, canonical
-from model.modeling.loading import is_of_trunk
+from model.modeling.checkpoint_fit import is_of_trunk
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field
 
@@ -64,10 +60,8 @@ def trunk_digest(directory: str) -> str:
     digest = hashlib.sha256()
     for name in sorted(checkpoint.names, key=canonical):
         if is_of_trunk(name):
-            tensor = checkpoint.read(name)
-            digest.update(f"{canonical(name)} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            values: NDArray[np.uint8] = tensor.contiguous().view(torch.uint8).numpy()
-            digest.update(values.data)
+            digest.update(f"{canonical(name)} {checkpoint.dtype(name)} {checkpoint.shape(name)}\n".encode())
+            digest.update(checkpoint.bits(name).data)
     return digest.hexdigest()
 
 

@@ -4,16 +4,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from torch import nn
-
-from model import CheckpointError, ShardGroup
+from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import CONFIG_FILE
 from model.checkpoints.json_files import read_json_object
-from model.checkpoints.parameters import parameters_of
 from model.checkpoints.reader import Checkpoint, canonical
-from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
-from model.modeling.loading import is_of_trunk, refuse_missing_trunk
-from pipeline.heads.modules import build_head, build_trunk
+from model.layers.parameter_shapes import ParameterShape
+from model.modeling.checkpoint_fit import is_of_trunk, refuse_misfit, refuse_missing_trunk, refuse_other_layers
+from pipeline.heads.parameters import parameters_of_head, parameters_of_trunk
 from pipeline.heads.resolve import Head, read_config
 
 # Dtypes of unquantized weights.
@@ -28,19 +25,18 @@ def refuse_unfit_trunk(directory: str, checkpoint: Checkpoint) -> None:
     config = read_config(directory, "trunk")
     _require_num_attention_heads(directory)
     try:
-        # Before a trunk of that many layers is built.
         refuse_other_layers(config, checkpoint.names)
     except CheckpointError as error:
         raise CheckpointError(f"{directory}: {error}") from None
-    trunk = build_trunk(directory, ShardGroup())
-    expected = shapes_of(trunk)
+    parameters = parameters_of_trunk(directory)
+    expected = _shapes(parameters)
     checkpoint.mark_used(expected)
     try:
         _refuse_quantized(expected, checkpoint)
         refuse_misfit(config, expected, checkpoint)
     except CheckpointError as error:
         raise CheckpointError(f"{directory}: {error}") from None
-    refuse_missing_trunk(_missing_tensors([("", trunk)], checkpoint), checkpoint)
+    refuse_missing_trunk(_missing_tensors(parameters, checkpoint), checkpoint)
 
 
 def _require_num_attention_heads(directory: str) -> None:
@@ -58,32 +54,31 @@ def refuse_unfit_head(head: Head, checkpoint: Checkpoint) -> list[str]:
 
     Raises CheckpointError if a tensor has another shape or dtype than in the head's configuration.
     """
-    trunk = build_trunk(head.trunk, ShardGroup())
-    modules = build_head(head, trunk)
-    embedding = trunk.get_input_embeddings().weight
-    for prefix, module in modules.items():
-        expected = shapes_of(module, prefix)
+    layers = parameters_of_head(head)
+    for parameters in layers.values():
+        expected = _shapes(parameters)
         checkpoint.mark_used(expected)
         _refuse_quantized(expected, checkpoint)
         refuse_misfit(head.config, expected, checkpoint)
-        is_tied = any(parameter is embedding for parameter in module.parameters())
-        if is_tied and head.config.vocab_size != trunk.config.vocab_size:
+        vocab_size = read_config(head.trunk, "trunk").vocab_size
+        if any(parameter.is_embedding for parameter in parameters) and head.config.vocab_size != vocab_size:
             raise CheckpointError(
                 f"vocab_size is {head.config.vocab_size} in config.json, expected that of the trunk {head.trunk}, "
-                f"{trunk.config.vocab_size}, whose embeddings the head shares; name a head of this trunk"
+                f"{vocab_size}, whose embeddings the head shares; name a head of this trunk"
             )
-    return _missing_tensors(modules.items(), checkpoint, tied=embedding)
+    return [name for parameters in layers.values() for name in _missing_tensors(parameters, checkpoint)]
 
 
-def _missing_tensors(
-    modules: Iterable[tuple[str, nn.Module]], checkpoint: Checkpoint, *, tied: nn.Parameter | None = None
-) -> list[str]:
-    """Names of the modules' parameters that are not stored; `tied` need not be stored."""
+def _shapes(parameters: Iterable[ParameterShape]) -> dict[str, list[int]]:
+    return {name: list(parameter.shape) for parameter in parameters for name in parameter.names}
+
+
+def _missing_tensors(parameters: Iterable[ParameterShape], checkpoint: Checkpoint) -> list[str]:
+    """Names of the parameters that are not stored; embeddings of the trunk need not be stored again."""
     return [
-        entry.names[0]
-        for prefix, module in modules
-        for entry in parameters_of(module, prefix)
-        if entry.parameter is not tied and not any(name in checkpoint for name in entry.names)
+        parameter.names[0]
+        for parameter in parameters
+        if not parameter.is_embedding and parameter.stored_name(checkpoint) is None
     ]
 
 

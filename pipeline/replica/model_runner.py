@@ -9,7 +9,7 @@ from model import PackedBatch, ShardGroup, XLMRobertaXLModel
 from model.checkpoints.parameters import load_parameters
 from model.checkpoints.reader import Checkpoint, CheckpointError
 from model.inference.quantization import Precision
-from model.modeling.loading import refuse_missing_trunk
+from model.modeling.checkpoint_fit import refuse_missing_trunk
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk
 from pipeline.heads.resolve import Head

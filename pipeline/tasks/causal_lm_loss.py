@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from pipeline.tasks.contract import HeadMemory, Task, text_spec
-from pipeline.tasks.language_modeling import LOSS_TYPE, build_lm_head, decode_losses, token_losses
+from pipeline.tasks.language_modeling import LOSS_TYPE, decode_losses, lm_head_layers, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
 from pipeline.tasks.sections import TextHeadSection
 
@@ -30,7 +30,7 @@ TASK = Task(
     output_type=lambda *_: LOSS_TYPE,
     sequence_spec=text_spec,
     request=_request,
-    build_modules=build_lm_head,
+    layers=lm_head_layers,
     compute=token_losses,
     decode=decode_losses,
     memory=lambda _: HeadMemory(vocabulary_share=1.0),

@@ -7,7 +7,7 @@ validated without them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
+    from model.layers.head_layers import HeadLayer
 
+    HeadLayers = Mapping[str, HeadLayer]
     HeadModules = dict[str, nn.Module]
     """A head's modules in the order in which they are applied, by their names in checkpoints."""
 
@@ -109,7 +111,7 @@ class HeadStates:
         hidden: last hidden states `[T, D]` of the batch's tokens.
         packed: the batch, with the positions of its sequences.
         index, labels, of_tokens: the `HeadRequest`, `[N]` and on the device; labels are int64.
-        modules: the head's modules, as built by `build_modules`.
+        modules: the head's modules, as built from its `layers`.
         num_usable_tokens: token ids from here on are never predicted.
     """
 
@@ -234,7 +236,7 @@ class Task(Generic[Options]):
         output_type: Arrow type of the output column. Raises ValueError, which begins with the option's name, for
             an option that does not fit the weights.
         sequence_spec: what it reads, for a trunk of so many positions. Raises ValueError like `output_type`.
-        build_modules: the modules on top of the trunk, by their names in checkpoints; on the meta device.
+        layers: the layers on top of the trunk, by their names in checkpoints, in the order of their application.
         decode: the output column, one value a row, from output that is not empty.
         compute: runs on a rank; by default the requested states go through the modules. Returns tensors with one
             entry for each entry of the request.
@@ -253,7 +255,7 @@ class Task(Generic[Options]):
     options: type[Options]
     output_type: Callable[[Options, XLMRobertaXLConfig], pa.DataType]
     sequence_spec: Callable[[Options, int], SequenceSpec]
-    build_modules: Callable[[Options, XLMRobertaXLConfig, XLMRobertaXLModel], HeadModules]
+    layers: Callable[[Options, XLMRobertaXLConfig], HeadLayers]
     decode: Callable[[Options, OrderedHeadOutput], pa.Array]
     compute: Callable[[Options, HeadStates], tuple[Tensor, ...]] = lambda _, states: states.through_modules()
     generate: Callable[[Options, Prompts], tuple[Tensor, ...]] | None = None

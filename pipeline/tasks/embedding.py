@@ -28,8 +28,8 @@ from pipeline.tasks.window_merging import row_maxima, row_means
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
+    from pipeline.tasks.contract import HeadLayers
 
 VectorDtype = Literal["float32", "float16", "int8", "ubinary"]
 Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8]
@@ -116,12 +116,12 @@ def _request(options: EmbeddingHead, batch: HeadSequences) -> tuple[HeadRequest,
     return (request_owned_tokens if options.level == "token" else request_sequences)(batch)
 
 
-def _build_modules(options: EmbeddingHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+def _layers(options: EmbeddingHead, config: XLMRobertaXLConfig) -> HeadLayers:
     if options.pooling != "pooler":
         return {}
-    from model.layers.encoder import Pooler  # noqa: PLC0415
+    from model.layers.head_layers import Pooling  # noqa: PLC0415
 
-    return {"pooler": Pooler(config)}
+    return {"pooler": Pooling()}
 
 
 def _compute(options: EmbeddingHead, states: HeadStates) -> tuple[Tensor, ...]:
@@ -215,7 +215,7 @@ TASK = Task(
     output_type=_output_type,
     sequence_spec=text_spec,
     request=_request,
-    build_modules=_build_modules,
+    layers=_layers,
     compute=_compute,
     decode=_decode,
     memory=_memory,

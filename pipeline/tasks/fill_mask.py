@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipeline.arrays.ragged import list_column
 from pipeline.tasks.contract import HeadMemory, HeadStates, OrderedHeadOutput, SequenceSpec, Task
-from pipeline.tasks.language_modeling import build_lm_head, lm_head_of
+from pipeline.tasks.language_modeling import lm_head_layers, lm_head_of
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
 from pipeline.tasks.sections import TextHeadSection
 
@@ -95,7 +95,7 @@ TASK = Task(
     output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
     request=_request,
-    build_modules=build_lm_head,
+    layers=lm_head_layers,
     compute=_compute,
     decode=_decode,
     memory=_memory,

@@ -14,23 +14,22 @@ from pipeline.tasks.sections import HeadSection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
+    from model import XLMRobertaXLConfig
     from model.layers.heads import LMHead
-    from pipeline.tasks.contract import HeadModules
+    from pipeline.tasks.contract import HeadLayers, HeadModules
 
 LOSS_TYPE = pa.struct({"loss": pa.float64(), "nll": pa.float64(), "num_tokens": pa.int32()})
 
 
-def build_lm_head(options: HeadSection, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+def lm_head_layers(options: HeadSection, config: XLMRobertaXLConfig) -> HeadLayers:
     """The language modeling head; shares the trunk's embeddings if they are tied."""
-    from model.layers.heads import LMHead  # noqa: PLC0415
+    from model.layers.head_layers import LanguageModeling  # noqa: PLC0415
 
-    embedding = trunk.get_input_embeddings() if config.tie_word_embeddings else None
-    return {"lm_head": LMHead(config, trunk.group, embedding)}
+    return {"lm_head": LanguageModeling()}
 
 
 def lm_head_of(modules: HeadModules) -> LMHead:
-    """The module of `build_lm_head`."""
+    """The module of `lm_head_layers`."""
     from model.layers.heads import LMHead  # noqa: PLC0415
 
     module = modules["lm_head"]

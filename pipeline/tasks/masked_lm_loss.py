@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.tasks.contract import HeadMemory, Masking, Task, text_spec
-from pipeline.tasks.language_modeling import LOSS_TYPE, build_lm_head, decode_losses, token_losses
+from pipeline.tasks.language_modeling import LOSS_TYPE, decode_losses, lm_head_layers, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
 from pipeline.tasks.sections import TextHeadSection
 
@@ -49,7 +49,7 @@ TASK = Task(
     sequence_spec=text_spec,
     masking=lambda options: Masking(options.mask_probability, options.strategy, options.seed),
     request=_request,
-    build_modules=build_lm_head,
+    layers=lm_head_layers,
     compute=token_losses,
     decode=decode_losses,
     memory=_memory,

@@ -15,8 +15,8 @@ from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, WindowedHea
 from pipeline.tasks.window_merging import item_means
 
 if TYPE_CHECKING:
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
+    from pipeline.tasks.contract import HeadLayers
 
 _COLUMN_TYPE = pa.struct(
     {"choice": pa.int32(), "scores": pa.list_(pa.float32()), "logits": pa.list_(pa.float32())}
@@ -53,13 +53,10 @@ def _sequence_spec(options: MultipleChoiceHead, max_num_tokens: int) -> Sequence
     return SequenceSpec("choices", (options.prompt, *choices), *window, options.truncate)
 
 
-def _build_modules(
-    options: MultipleChoiceHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
-) -> HeadModules:
-    from model.layers.encoder import Pooler  # noqa: PLC0415
-    from model.layers.heads import LabelHead  # noqa: PLC0415
+def _layers(options: MultipleChoiceHead, config: XLMRobertaXLConfig) -> HeadLayers:
+    from model.layers.head_layers import Labelling, Pooling  # noqa: PLC0415
 
-    return {"pooler": Pooler(config), "classifier": LabelHead(config, 1)}
+    return {"pooler": Pooling(), "classifier": Labelling(num_labels=1)}
 
 
 def _decode(options: MultipleChoiceHead, output: OrderedHeadOutput) -> pa.Array:
@@ -92,6 +89,6 @@ TASK = Task(
     options=MultipleChoiceHead,
     output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
-    build_modules=_build_modules,
+    layers=_layers,
     decode=_decode,
 )

@@ -18,8 +18,8 @@ from pipeline.tasks.requests import HeadRequest, HeadSequences, Places
 from pipeline.tasks.sections import InputColumn, NonEmpty, WindowedHeadSection
 
 if TYPE_CHECKING:
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
+    from pipeline.tasks.contract import HeadLayers
 
 DEFAULT_MAX_ANSWER_TOKENS = 30
 """As in the reference code of SQuAD and BERT."""
@@ -77,12 +77,10 @@ def _request(options: QuestionAnsweringHead, batch: HeadSequences) -> tuple[Head
     return request, Places(np.repeat(batch.sequence, count), position)
 
 
-def _build_modules(
-    options: QuestionAnsweringHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
-) -> HeadModules:
-    from model.layers.heads import LabelHead  # noqa: PLC0415
+def _layers(options: QuestionAnsweringHead, config: XLMRobertaXLConfig) -> HeadLayers:
+    from model.layers.head_layers import Labelling  # noqa: PLC0415
 
-    return {"qa_outputs": LabelHead(config)}
+    return {"qa_outputs": Labelling()}
 
 
 def _decode(options: QuestionAnsweringHead, output: OrderedHeadOutput) -> pa.Array:
@@ -204,7 +202,7 @@ TASK = Task(
     output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
     request=_request,
-    build_modules=_build_modules,
+    layers=_layers,
     decode=_decode,
     check_weights=_check_weights,
     needs_offsets=True,

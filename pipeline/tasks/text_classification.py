@@ -17,8 +17,8 @@ from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.window_merging import row_means
 
 if TYPE_CHECKING:
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
+    from pipeline.tasks.contract import HeadLayers
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 """What a classifier predicts, by the names of `problem_type` in a Hugging Face config.json."""
@@ -74,11 +74,11 @@ def _sequence_spec(options: TextClassificationHead, max_num_tokens: int) -> Sequ
     return SequenceSpec("pair", (options.text, options.text_pair), *window, options.truncate)
 
 
-def build_classifier(options: object, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel) -> HeadModules:
+def classifier_layers(options: object, config: XLMRobertaXLConfig) -> HeadLayers:
     """The classifier on `<s>`, as for all tasks that classify whole sequences."""
-    from model.layers.heads import ClassificationHead  # noqa: PLC0415
+    from model.layers.head_layers import Classifying  # noqa: PLC0415
 
-    return {"classifier": ClassificationHead(config)}
+    return {"classifier": Classifying()}
 
 
 def _decode(options: TextClassificationHead, output: OrderedHeadOutput) -> pa.Array:
@@ -126,7 +126,7 @@ TASK = Task(
     options=TextClassificationHead,
     output_type=_output_type,
     sequence_spec=_sequence_spec,
-    build_modules=build_classifier,
+    layers=classifier_layers,
     decode=_decode,
     check_weights=_check_weights,
 )

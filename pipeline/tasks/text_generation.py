@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.tasks.contract import HeadMemory, OrderedHeadOutput, Prompts, SequenceSpec, Task, place_rows
-from pipeline.tasks.language_modeling import build_lm_head, lm_head_of
+from pipeline.tasks.language_modeling import lm_head_layers, lm_head_of
 from pipeline.tasks.sections import HeadSection, InputColumn, NonEmpty
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ TASK = Task(
     options=TextGenerationHead,
     output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
-    build_modules=build_lm_head,
+    layers=lm_head_layers,
     generate=_generate,
     decode=_decode,
     seed=lambda options: options.seed,

@@ -29,8 +29,8 @@ from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.word_boundaries import word_starts
 
 if TYPE_CHECKING:
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
+    from pipeline.tasks.contract import HeadLayers
 
 Aggregation = Literal["simple", "first", "average", "max"]
 
@@ -79,12 +79,10 @@ def _sequence_spec(options: TokenClassificationHead, max_num_tokens: int) -> Seq
     return SequenceSpec("words", (options.words,), *options.resolve_window(max_num_tokens), options.truncate)
 
 
-def _build_modules(
-    options: TokenClassificationHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
-) -> HeadModules:
-    from model.layers.heads import LabelHead  # noqa: PLC0415
+def _layers(options: TokenClassificationHead, config: XLMRobertaXLConfig) -> HeadLayers:
+    from model.layers.head_layers import Labelling  # noqa: PLC0415
 
-    return {"classifier": LabelHead(config)}
+    return {"classifier": Labelling()}
 
 
 def _decode(options: TokenClassificationHead, output: OrderedHeadOutput) -> pa.Array:
@@ -270,7 +268,7 @@ TASK = Task(
     output_type=_output_type,
     sequence_spec=_sequence_spec,
     request=lambda _, batch: request_owned_tokens(batch),
-    build_modules=_build_modules,
+    layers=_layers,
     decode=_decode,
     needs_offsets=True,
 )

@@ -19,7 +19,7 @@ from pipeline.arrays.ragged import descending, list_column, offsets_of, segment_
 from pipeline.errors import ConfigError
 from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task
 from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, TextHeadSection, distinct
-from pipeline.tasks.text_classification import build_classifier
+from pipeline.tasks.text_classification import classifier_layers
 from pipeline.tasks.window_merging import item_means
 
 if TYPE_CHECKING:
@@ -208,7 +208,7 @@ TASK = Task(
     options=ZeroShotHead,
     output_type=lambda *_: _COLUMN_TYPE,
     sequence_spec=_sequence_spec,
-    build_modules=build_classifier,
+    layers=classifier_layers,
     decode=_decode,
     check_weights=_check_weights,
 )

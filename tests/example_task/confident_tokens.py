@@ -15,8 +15,8 @@ from pipeline.tasks.sections import TextHeadSection
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from model import XLMRobertaXLConfig, XLMRobertaXLModel
-    from pipeline.tasks.contract import HeadModules
+    from model import XLMRobertaXLConfig
+    from pipeline.tasks.contract import HeadLayers
 
 
 class ConfidentTokensHead(TextHeadSection):
@@ -36,12 +36,10 @@ def _request(options: ConfidentTokensHead, batch: HeadSequences) -> tuple[HeadRe
     return request_owned_tokens(batch)
 
 
-def _build_modules(
-    options: ConfidentTokensHead, config: XLMRobertaXLConfig, trunk: XLMRobertaXLModel
-) -> HeadModules:
-    from model.layers.heads import LabelHead  # noqa: PLC0415
+def _layers(options: ConfidentTokensHead, config: XLMRobertaXLConfig) -> HeadLayers:
+    from model.layers.head_layers import Labelling  # noqa: PLC0415
 
-    return {"classifier": LabelHead(config)}
+    return {"classifier": Labelling()}
 
 
 def _compute(options: ConfidentTokensHead, states: HeadStates) -> tuple[Tensor, ...]:
@@ -61,7 +59,7 @@ TASK = Task(
     output_type=_output_type,
     sequence_spec=text_spec,
     request=_request,
-    build_modules=_build_modules,
+    layers=_layers,
     compute=_compute,
     decode=_decode,
 )

@@ -12,8 +12,9 @@ from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForSequenceClassification,
 )
+from model.checkpoints.parameters import shapes_of
 from model.checkpoints.reader import Checkpoint
-from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers, shapes_of
+from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers
 from tests.checkpoints import write_random_checkpoint
 
 SIZES: dict[str, Any] = {

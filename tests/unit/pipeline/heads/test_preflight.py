@@ -234,7 +234,7 @@ def test_layers_that_the_weights_do_not_have_are_refused_before_they_are_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_checkpoint(tmp_path)
-    monkeypatch.setattr("pipeline.heads.weights_fit.build_trunk", None)
+    monkeypatch.setattr("pipeline.heads.weights_fit.parameters_of_trunk", None)
     change_config(model, num_hidden_layers=1000)
     assert "num_hidden_layers is 1000 in the configuration and 2 in the weights" in refusal(model)
     change_config(model, num_hidden_layers=10**9)

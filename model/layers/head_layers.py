@@ -1,0 +1,95 @@
+"""What a head puts on the trunk: each layer as its parameters, and as a module, which needs torch."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from model.config import XLMRobertaXLConfig
+from model.layers.parameter_shapes import (
+    ParameterShape,
+    classification_head_parameters,
+    label_head_parameters,
+    lm_head_parameters,
+    pooler_parameters,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from model.parallel.group import ShardGroup
+    from model.parallel.layers import VocabParallelEmbedding
+
+
+class HeadLayer(Protocol):
+    """A layer on the trunk."""
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """Its parameters; `prefix` is its name in checkpoints."""
+
+    def build(
+        self, config: XLMRobertaXLConfig, group: "ShardGroup", embedding: "VocabParallelEmbedding"
+    ) -> "nn.Module":
+        """The module on a rank of the group; `embedding` are the word embeddings of the trunk."""
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The pooler of the trunk."""
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return pooler_parameters(config, prefix)
+
+    def build(self, config: XLMRobertaXLConfig, *_: object) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.encoder import Pooler  # noqa: PLC0415
+
+        return Pooler(config)
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """One linear layer onto the labels, as many as the configuration has unless `num_labels` is given."""
+
+    num_labels: int | None = None
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return label_head_parameters(config, prefix, self.num_labels)
+
+    def build(self, config: XLMRobertaXLConfig, *_: object) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.heads import LabelHead  # noqa: PLC0415
+
+        return LabelHead(config, self.num_labels)
+
+
+@dataclass(frozen=True)
+class Classifying:
+    """The classifier on the state of `<s>`."""
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return classification_head_parameters(config, prefix)
+
+    def build(self, config: XLMRobertaXLConfig, *_: object) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.heads import ClassificationHead  # noqa: PLC0415
+
+        return ClassificationHead(config)
+
+
+@dataclass(frozen=True)
+class LanguageModeling:
+    """The language modeling head; shares the trunk's embeddings if they are tied."""
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return lm_head_parameters(config, prefix)
+
+    def build(
+        self, config: XLMRobertaXLConfig, group: "ShardGroup", embedding: "VocabParallelEmbedding"
+    ) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.heads import LMHead  # noqa: PLC0415
+
+        return LMHead(config, group, embedding if config.tie_word_embeddings else None)
