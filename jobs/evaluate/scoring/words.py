@@ -65,6 +65,8 @@ def _entities(gold: list[list[str]], predicted: list[list[str] | None]) -> dict[
 def _tags_by_label(gold: list[list[str]], predicted: list[list[str] | None]) -> dict[str, Any]:
     flat = [tag for row in gold for tag in row]
     filled = [[None] * len(g) if p is None else p for g, p in zip(gold, predicted, strict=True)]
+    if not flat:
+        return {}
     found = [tag for row in filled for tag in row]
     figures = classification_figures(flat, found)
     return {
