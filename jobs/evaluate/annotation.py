@@ -33,6 +33,13 @@ _HEADS: Mapping[Kind, Mapping[str, Any]] = {
     },
     "words": {"task": "token-classification", "words": "words"},
 }
+_OPEN_OF_HEAD = {"window", "stride", "max_answer_tokens"}
+_OPEN_OF_INPUT = {"max_fragment_rows", "max_fragment_bytes"}
+_PROBLEM_TYPES: Mapping[Kind, str] = {
+    "classification": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class TaskPlan:
 def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: EvaluationFolder) -> JobConfig:
     """The job that annotates a task's examples. Raises ConfigError for settings that it does not take."""
     name = plan.task.name
+    _require_open(settings, plan.task.kind)
     head: dict[str, Any] = {**_HEADS[plan.task.kind]}
     has_pairs = "text_pair" in SCHEMAS[plan.task.kind].names and any(
         table["text_pair"].null_count < table.num_rows for table in plan.examples.values()
@@ -71,6 +79,18 @@ def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: Evaluat
         raise in_words_of_the_command(config_error(name, error, data, JobConfig, {})) from None
 
 
+def _require_open(settings: EvaluationSettings, kind: Kind) -> None:
+    """Raise ConfigError for settings that the evaluation makes by itself."""
+    own = {*_HEADS[kind], "text_pair"} - _OPEN_OF_HEAD
+    for name in sorted(settings.head.keys() & own):
+        raise ConfigError(f"head.{name}: found a setting that the evaluation makes by itself; leave it out")
+    for name in sorted(settings.input.keys() - _OPEN_OF_INPUT):
+        raise ConfigError(
+            f"input.{name}: found a setting that the evaluation makes by itself, expected one of "
+            f"{', '.join(sorted(_OPEN_OF_INPUT))}; leave it out"
+        )
+
+
 def in_words_of_the_command(error: ConfigError) -> ConfigError:
     """The error with the names that settings have here: the job's one head is `head`."""
     return ConfigError(
@@ -78,15 +98,27 @@ def in_words_of_the_command(error: ConfigError) -> ConfigError:
     )
 
 
-def head_labels(job: JobConfig) -> list[str]:
-    """The labels of the job's head by class id. Raises ConfigError where its configuration cannot be read."""
+def head_labels(job: JobConfig, plan: TaskPlan) -> list[str]:
+    """The labels of the job's head by class id.
+
+    Raises ConfigError where its configuration cannot be read, or says that it predicts another kind of thing.
+    """
     # Imported late: torch takes seconds to load.
     from pipeline.config.local_models import with_local_models  # noqa: PLC0415
     from pipeline.heads.resolve import read_config  # noqa: PLC0415
     from pipeline.tasks.contract import class_labels  # noqa: PLC0415
+    from pipeline.tasks.text_classification import problem_type  # noqa: PLC0415
 
     options = with_local_models(job).heads[PREDICTION]
-    return class_labels(read_config(options.weights, "head.weights"))
+    config = read_config(options.weights, "head.weights")
+    expected = _PROBLEM_TYPES.get(plan.task.kind)
+    if expected is not None and problem_type(config) != expected:
+        raise ConfigError(
+            f"head.weights: {plan.head} is for {problem_type(config)} ({config.num_labels} labels), expected "
+            f"{expected}, as {plan.task.name} is; name a head that was fine-tuned for it, or correct problem_type "
+            "in its config.json"
+        )
+    return class_labels(config)
 
 
 def annotate(

@@ -109,10 +109,12 @@ class EvaluationFolder:
         self.put(inputs_path(task, subset), data)
         return hashlib.sha256(data).hexdigest()
 
-    def examples(self, task: str, subset: str) -> pa.Table | None:
-        """The prepared examples of a subset; None where they are gone."""
+    def examples(self, task: str, subset: str, sha256: str) -> pa.Table | None:
+        """The prepared examples of a subset; None where they are gone, or others than those of this digest."""
         data = self.folder.read(inputs_path(task, subset))
-        return None if data is None else pq.read_table(pa.BufferReader(data))
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            return None
+        return pq.read_table(pa.BufferReader(data))
 
     def put(self, path: str, data: bytes) -> None:
         """Make `data` the content of a file, unless it is already."""

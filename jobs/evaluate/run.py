@@ -13,12 +13,13 @@ from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.benchmarks.own_data import OwnColumns, OwnTask, own_splits, own_task
 from jobs.evaluate.data.files import DataFiles
 from jobs.evaluate.data.subsets import choose_split
-from jobs.evaluate.examples import GOLD, Benchmark, BenchmarkTask
+from jobs.evaluate.examples import GOLD, BenchmarkTask
 from jobs.evaluate.folder import FORMAT, EvaluationFolder, EvaluationRecord, SubsetRecord, TaskRecord
-from jobs.evaluate.labels import join_labels, require_names_of_golds
+from jobs.evaluate.labels import LABELLED, join_labels, labels_option, require_labels, require_names_of_golds
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError, InputError
+from pipeline.storage.filesystem_uris import without_secret
 
 OWN_TASKS = get_args(OwnTask)
 """Tasks of the pipeline that data of one's own can be evaluated on, in place of a benchmark."""
@@ -34,10 +35,14 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
     refuse_lost_output(folder.path, os.environ)
     plans = plan_tasks(settings)
     jobs = [annotation_job(plan, settings, folder) for plan in plans]
-    labels = [labels_of(plan, job, settings) for plan, job in zip(plans, jobs, strict=True)]
+    names = [plan.task.name for plan in plans]
+    labels = [
+        labels_of(plan, job, settings, labels_option(plan.task.name, names))
+        for plan, job in zip(plans, jobs, strict=True)
+    ]
     tasks = _recorded_tasks(folder, settings.benchmark)
     code = 0
-    for plan, job, names in zip(plans, jobs, labels, strict=True):
+    for plan, job, joined in zip(plans, jobs, labels, strict=True):
         subsets = {name: _written(folder, plan.task.name, name, table) for name, table in plan.examples.items()}
         identity, code_of_task = annotate(job, _cluster(address), _tell, on_connected)
         code = max(code, code_of_task)
@@ -46,9 +51,9 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
             metrics=plan.task.metrics,
             rules=plan.task.rules,
             split=plan.split,
-            model=plan.model,
-            head=plan.head,
-            labels=names,
+            model=without_secret(plan.model),
+            head=without_secret(plan.head),
+            labels=joined,
             labels_as_given=settings.of_task(plan.task.name).labels == AS_GIVEN,
             subsets=subsets,
             missing=plan.missing,
@@ -64,45 +69,56 @@ def plan_tasks(settings: EvaluationSettings) -> list[TaskPlan]:
     if settings.data is None:
         raise ConfigError("--data: is missing, expected the folder with the benchmark's Parquet files; add it")
     files = DataFiles.open(settings.data)
-    benchmark, tasks = find_tasks(settings, files)
+    tasks = find_tasks(settings, files)
     checkpoints = {task.name: _checkpoint(task, settings) for task in tasks}
-    chosen = [task for task in tasks if checkpoints[task.name] is not None]
-    if not chosen:
+    for name in settings.tasks:
+        if name not in checkpoints:
+            raise ConfigError(
+                f"tasks.{name}: found a task that {settings.benchmark} does not have, expected one of "
+                f"{', '.join(checkpoints)}; correct its name"
+            )
+    plans = []
+    for task in tasks:
+        checkpoint = checkpoints[task.name]
+        if checkpoint is None:
+            _tell(f"{task.name}: not evaluated, as no model is named for it")
+        elif len(tasks) > 1 and _is_extra(task, files, settings):
+            _tell(f"{task.name}: not evaluated, as its files are not there")
+        else:
+            plans.append(_plan(task, files, settings, *checkpoint))
+    if not plans:
         example = f"--model {tasks[0].name}=DIR" if len(tasks) > 1 else "--model DIR"
         raise ConfigError(f"--model: is missing, expected the directory of a checkpoint; add {example}")
-    without = [task.name for task in tasks if checkpoints[task.name] is None]
-    if without:
-        _tell(f"not evaluated, as no model is named for them: {', '.join(without)}")
-    for name in settings.tasks.keys() - checkpoints.keys():
-        raise ConfigError(
-            f"tasks.{name}: found a task that {benchmark.name} does not have, expected one of "
-            f"{', '.join(checkpoints)}; correct its name"
-        )
-    return [_plan(task, files, settings, *(checkpoints[task.name] or ("", ""))) for task in chosen]
+    return plans
 
 
-def find_tasks(settings: EvaluationSettings, files: DataFiles) -> tuple[Benchmark, Sequence[BenchmarkTask]]:
-    """The benchmark by its name, and the tasks meant: all, or the one after the slash. Raises ConfigError."""
+def _is_extra(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings) -> bool:
+    """Whether a task has another's head, is not asked for by its name, and its files are not there."""
+    splits = task.default_splits if settings.split is None else (settings.split,)
+    is_meant = task.uses_head_of is None or task.name in settings.tasks
+    return not is_meant and not set(splits) & set(task.splits(files))
+
+
+def find_tasks(settings: EvaluationSettings, files: DataFiles) -> Sequence[BenchmarkTask]:
+    """The tasks of a benchmark by its name: all, or the one after the slash. Raises ConfigError."""
     name, _, part = settings.benchmark.partition("/")
-    if name in OWN_TASKS:
-        benchmark = Benchmark(name, (_own_task(name, files, settings),))
-        return benchmark, benchmark.tasks
-    if settings.own.gold is not None:
-        raise ConfigError(
-            f"--gold: found beside the benchmark {name}, expected beside one of "
-            f"{', '.join(OWN_TASKS)}; leave it out"
-        )
+    if settings.benchmark in OWN_TASKS:
+        return [_own_task(name, files, settings)]
     if name not in BENCHMARKS:
         known = ", ".join([*BENCHMARKS, *OWN_TASKS])
         raise ConfigError(f"BENCHMARK: found {settings.benchmark!r}, expected one of {known}; correct it")
-    benchmark = BENCHMARKS[name]
-    tasks = [task for task in benchmark.tasks if not part or task.name == part]
+    for option in settings.own.model_fields_set:
+        raise ConfigError(
+            f"--{option}: found beside the benchmark {name}, expected beside one of {', '.join(OWN_TASKS)}; leave "
+            "it out"
+        )
+    tasks = [task for task in BENCHMARKS[name].tasks if not part or task.name == part]
     if not tasks:
-        known = ", ".join(task.name for task in benchmark.tasks)
+        known = ", ".join(task.name for task in BENCHMARKS[name].tasks)
         raise ConfigError(
             f"BENCHMARK: found {settings.benchmark!r}, expected a task of {name}: {known}; correct it"
         )
-    return benchmark, tasks
+    return tasks
 
 
 def _own_task(name: str, files: DataFiles, settings: EvaluationSettings) -> BenchmarkTask:
@@ -118,14 +134,20 @@ def _own_task(name: str, files: DataFiles, settings: EvaluationSettings) -> Benc
     return own_task(files, OwnColumns(task, own.gold, own.columns, own.by, fields), split)
 
 
-def labels_of(plan: TaskPlan, job: JobConfig, settings: EvaluationSettings) -> dict[str, str]:
-    """The benchmark's names of the head's labels, by these; empty for tasks without. Raises ConfigError."""
-    if plan.task.kind not in ("classification", "multi-label", "words"):
-        return {}
+def labels_of(plan: TaskPlan, job: JobConfig, settings: EvaluationSettings, option: str) -> dict[str, str]:
+    """The benchmark's names of the head's labels, by these; empty for tasks without. Raises ConfigError.
+
+    `option` is the setting for them, for messages.
+    """
+    found = head_labels(job, plan)
     given = settings.of_task(plan.task.name).labels
     pairs = given if isinstance(given, dict) else None
-    joined = join_labels(plan.task, head_labels(job), pairs, plan.head)
-    require_names_of_golds(plan.task, plan.examples, joined, plan.head)
+    if pairs is not None:
+        require_labels(plan.task.kind, option)
+    if plan.task.kind not in LABELLED:
+        return {}
+    joined = join_labels(plan.task, found, pairs, plan.head, option)
+    require_names_of_golds(plan.task, plan.examples, joined, plan.head, option)
     return joined
 
 

@@ -10,20 +10,14 @@ from typing import Any
 
 import pytest
 
-from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.command import main
-from jobs.evaluate.examples import BenchmarkTask
 from jobs.evaluate.submission import FILES
-from tests.unit.jobs.evaluate.finished import classes, examples_of, write_evaluation
+from tests.unit.jobs.evaluate.finished import classes, examples_of, task_of, write_evaluation
 
 NLI = ["entailment", "neutral", "contradiction"]
 
 
-def task_of(benchmark: str, name: str | None = None) -> BenchmarkTask:
-    return next(task for task in BENCHMARKS[benchmark].tasks if name in (None, task.name))
-
-
-def results_of(path: Path) -> dict[str, Any]:
+def written_results(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((path / "_manifest/results.json").read_text(encoding="utf-8"))
     return found
 
@@ -45,7 +39,7 @@ def write_nli(path: Path, accuracy: float, num_rows: int = 300, permuted: bool =
 def test_figures_intervals_and_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_nli(tmp_path, 0.8)
     assert main(["--score-only", str(tmp_path)]) == 0
-    task = results_of(tmp_path)["tasks"]["xnli"]
+    task = written_results(tmp_path)["tasks"]["xnli"]
     for subset in task["subsets"].values():
         figure = subset["figures"]["accuracy"]
         assert 0.75 < figure["value"] < 0.95
@@ -65,7 +59,7 @@ def test_published_rows_of_another_split_are_not_shown(tmp_path: Path, capsys: p
     write_nli(tmp_path, 0.8, split="validation")
     assert main(["--score-only", str(tmp_path)]) == 0
     assert "XLM-R" not in capsys.readouterr().out
-    assert results_of(tmp_path)["tasks"]["xnli"]["published"] == []
+    assert written_results(tmp_path)["tasks"]["xnli"]["published"] == []
 
 
 def test_scoring_again_gives_the_same_bytes_but_for_the_time(tmp_path: Path) -> None:
@@ -73,7 +67,7 @@ def test_scoring_again_gives_the_same_bytes_but_for_the_time(tmp_path: Path) -> 
     found = []
     for _ in range(2):
         assert main(["--score-only", str(tmp_path), "--report", str(tmp_path / "page.html")]) == 0
-        results = results_of(tmp_path)
+        results = written_results(tmp_path)
         time = results.pop("time")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert page == (tmp_path / "_manifest/report.html").read_text(encoding="utf-8")
@@ -91,9 +85,9 @@ def test_labels_in_another_order_are_refused_with_the_remedy(
     [remedy] = [word for word in error.split() if word.startswith("entailment=")]
     assert not (tmp_path / "_manifest/results.json").exists()
     assert main(["--score-only", str(tmp_path), "--labels", remedy]) == 0
-    assert results_of(tmp_path)["tasks"]["xnli"]["score"]["value"] > 0.85
+    assert written_results(tmp_path)["tasks"]["xnli"]["score"]["value"] > 0.85
     assert main(["--score-only", str(tmp_path), "--labels", "as-given"]) == 0
-    assert results_of(tmp_path)["tasks"]["xnli"]["score"]["value"] < 0.1
+    assert written_results(tmp_path)["tasks"]["xnli"]["score"]["value"] < 0.1
 
 
 def test_chance_is_no_permutation(tmp_path: Path) -> None:
@@ -110,7 +104,7 @@ def test_failed_and_lost_rows_count_as_wrong_and_are_named(
     predictions = classes(["positive", None, "positive", "negative", "negative"])
     write_evaluation(tmp_path, "glue", task, {"all": (examples, predictions)}, split="validation", rows_lost=2)
     assert main(["--score-only", str(tmp_path)]) == 3
-    [result] = results_of(tmp_path)["tasks"]["sst2"]["subsets"].values()
+    [result] = written_results(tmp_path)["tasks"]["sst2"]["subsets"].values()
     assert result["num_rows"] == 4
     assert result["figures"]["accuracy"]["value"] == 0.5
     assert result["failed"] == [[1, "no text"], [3, "its fragment failed"]]
@@ -130,7 +124,7 @@ def test_glue_average_and_submission(tmp_path: Path, capsys: pytest.CaptureFixtu
     values = [{"value": value} for value in (-1.0, 2.34567, 7.0, 5.0)]
     write_evaluation(tmp_path, "glue", stsb, {"all": (examples_of(stsb, {**pair, "gold": [None] * 4}), values)})
     assert main(["--score-only", str(tmp_path)]) == 0
-    [task] = results_of(tmp_path)["tasks"].values()
+    [task] = written_results(tmp_path)["tasks"].values()
     assert task["score"]["value"] == pytest.approx((0.75 + 0.8) / 2)
     shown = capsys.readouterr().out
     assert "filled, as their tasks were not run: CoLA.tsv, SST-2.tsv, QQP.tsv" in shown
