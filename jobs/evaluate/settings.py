@@ -1,5 +1,6 @@
 """What is to be evaluated: a TOML file, the options of the command line and `--set`, validated as one."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +35,7 @@ class OwnData(Section):
 
     gold: NonEmpty | None = None
     by: NonEmpty | None = None
-    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    columns: dict[str, NonEmpty | Names] = Field(default_factory=dict)
 
 
 class EvaluationSettings(Section):
@@ -74,6 +75,8 @@ _EXPECTED = {
 }
 _TABLES = ("own", "model", "input", "output", "head")
 _MAX_SHOWN_CHARS = 80
+# What Pydantic adds to the keys of a value that may be one of several types.
+_OF_UNION = re.compile(r"\w[\w-]*\[|constrained-str$|str$")
 
 
 def load_settings(file: Path | None, options: Mapping[str, Any], overrides: Sequence[str]) -> EvaluationSettings:
@@ -94,7 +97,10 @@ def load_settings(file: Path | None, options: Mapping[str, Any], overrides: Sequ
     try:
         settings = EvaluationSettings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n  ".join(dict.fromkeys(map(_problem, error.errors())))) from None
+        problems = dict(map(_problem, error.errors()))
+        # Of a value that may be one of several types, the problem that lies deepest.
+        inner = [key for key in problems if not any(other.startswith(f"{key}.") for other in problems)]
+        raise ConfigError("\n  ".join(f"{key}: {problems[key]}" for key in inner)) from None
     # The other settings of these tables are checked with the annotation job.
     for table, key in (("model", "path"), ("head", "weights"), ("output", "path")):
         value = getattr(settings, table).get(key, ".")
@@ -123,18 +129,18 @@ def _value(text: str) -> object:
     return parsed["value"] if len(parsed) == 1 else text
 
 
-def _problem(details: Any) -> str:
-    """One of Pydantic's errors as a message."""
-    names = [str(part) for part in details["loc"] if not str(part).startswith(("dict[", "literal["))]
+def _problem(details: Any) -> tuple[str, str]:
+    """One of Pydantic's errors as a dotted key and what is wrong with its value."""
+    names = [str(part) for part in details["loc"] if not _OF_UNION.match(str(part))]
     key, last = ".".join(names), names[-1]
     if details["type"] == "extra_forbidden":
         sections: dict[str, type[Section]] = {"own": OwnData, "tasks": TaskSettings}
         known = ", ".join(sections.get(names[0], EvaluationSettings).model_fields)
-        return f"{key}: found an unknown setting, expected one of {known}; correct its name"
+        return key, f"found an unknown setting, expected one of {known}; correct its name"
     if details["type"] == "missing":
-        return f"{key}: is missing, expected a name; write it on the command line, or in the file"
+        return key, "is missing, expected a name; write it on the command line, or in the file"
     of_key = next((_EXPECTED[name] for name in reversed(names) if name in _EXPECTED), "a name")
     expected = f"a table [{key}]" if last in _TABLES else of_key
     found = repr(details["input"])
     shown = f"{found[:_MAX_SHOWN_CHARS]}…" if len(found) > _MAX_SHOWN_CHARS else found
-    return f"{key}: found {shown}, expected {expected}; correct it"
+    return key, f"found {shown}, expected {expected}; correct it"

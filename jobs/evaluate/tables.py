@@ -49,7 +49,8 @@ class Line:
 
 def shown(metric: str, value: float) -> str:
     """A value as it is printed."""
-    return f"{value:.3f}" if metric in AS_THEY_ARE else f"{100 * value:.1f}"
+    # Adding 0.0 takes the sign from a negative zero.
+    return f"{round(value, 3) + 0.0:.3f}" if metric in AS_THEY_ARE else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 def lines_of(name: str, task: TaskResult) -> Iterator[Line]:

@@ -13,7 +13,8 @@ from jobs.evaluate.benchmarks.own_data import recorded_task
 from jobs.evaluate.examples import GOLD, ROW, SCHEMAS, BenchmarkTask, Kind, Rules
 from jobs.evaluate.folder import FORMAT, EvaluationFolder, EvaluationRecord, SubsetRecord, TaskRecord, file_stem
 from jobs.evaluate.outcome import benchmark_of, evaluation_result, score_all
-from jobs.evaluate.results import to_json
+from jobs.evaluate.results import EvaluationResult, to_json
+from jobs.evaluate.task_scores import ScoredTask
 
 CLASS = pa.struct([("label", pa.string()), ("score", pa.float32()), ("logits", pa.list_(pa.float32()))])
 LABEL_SET = pa.struct(
@@ -123,13 +124,18 @@ def part_name(subset: str, index: int = 0, num_parts: int = 1, version: str = "0
     return f"{file_stem(subset)}.{version}.{index:05d}-of-{num_parts:05d}.parquet"
 
 
-def results_of(path: Path) -> dict[str, Any]:
-    """The content of the results.json that a folder leads to, without writing anything."""
+def scored_folder(path: Path) -> tuple[EvaluationResult, dict[str, ScoredTask]]:
+    """The results that a folder leads to, and the scored rows, without writing anything."""
     folder = EvaluationFolder.open(str(path))
     record = folder.record()
     benchmark = benchmark_of(record)
-    result = evaluation_result(benchmark, record, score_all(folder, benchmark, record, 0), 0)
-    found: dict[str, Any] = json.loads(json.dumps(to_json(result), allow_nan=False))
+    scored = score_all(folder, benchmark, record, 0)
+    return evaluation_result(benchmark, record, scored, 0), scored
+
+
+def results_of(path: Path) -> dict[str, Any]:
+    """The content of the results.json that a folder leads to."""
+    found: dict[str, Any] = json.loads(json.dumps(to_json(scored_folder(path)[0]), allow_nan=False))
     return found
 
 
