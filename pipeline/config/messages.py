@@ -90,14 +90,14 @@ def _wrong_value(
     if len(keys) == 1:
         table = "[heads.NAME]" if keys == ["heads"] else f"[{keys[0]}]"
         state = "is missing" if error_type == "missing" else f"found {_shown(found)}"
-        return f"{state}, expected {_expected(field)}; add {table}"
-    example = f"{keys[-1]} = {json.dumps((field.examples or [''])[0])}"
+        return f"{state}, expected {expected_value(field)}; add {table}"
+    expected, example = expected_value(field), f"{keys[-1]} = {json.dumps((field.examples or [''])[0])}"
     if error_type == "missing":
-        return f"is missing, expected {_expected(field)}; add for example {example} under [{'.'.join(keys[:-1])}]"
-    return f"found {_shown(found)}, expected {_expected(field)}; write for example {example}"
+        return f"is missing, expected {expected}; add for example {example} under [{'.'.join(keys[:-1])}]"
+    return f"found {_shown(found)}, expected {expected}; write for example {example}"
 
 
-def _expected(field: FieldInfo) -> str:
+def expected_value(field: FieldInfo) -> str:
     """What a field takes: the first sentence of its description. The others are for the reference."""
     return (field.description or "").partition(". ")[0]
 
