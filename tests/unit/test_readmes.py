@@ -24,7 +24,7 @@ from pipeline.config.job import load_job_config
 from pipeline.replica.memory import rank_memory
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from pipeline.tasks.sections import TextHeadSection
-from tests.annotated_by_hand import NUM_DIMENSIONS, NUM_ROWS, write_input_and_output
+from tests.annotated_by_hand import BAD_ROW, NUM_DIMENSIONS, NUM_ROWS, write_input_and_output
 from tests.unit.pipeline.compute_fixtures import make_head
 from tests.unit.test_floors import FLOORS
 
@@ -220,6 +220,11 @@ def test_snippets_find_the_nearest_rows_and_those_below_the_threshold() -> None:
     exec(frames, names)
     assert names["matrix"].shape == (NUM_ROWS - 1, NUM_DIMENSIONS)
     assert names["entities"]["id"].to_list() == [1, 3, 7, 9, 11]
+    [structs] = [text for text in blocks(ROOT / "pipeline/OUTPUT.md", "python") if "json_normalize" in text]
+    exec(structs, names)
+    topics = names["topics"]
+    assert topics["id"].tolist() == [i for i in range(NUM_ROWS) if i != BAD_ROW]
+    assert topics["label"].tolist() == [topic["label"] for topic in topics["topic"]]
 
 
 XL: dict[str, Any] = {}
