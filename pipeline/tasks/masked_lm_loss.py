@@ -21,15 +21,24 @@ class MaskedLMLossHead(TextHeadSection):
         default=0.15,
         gt=0,
         le=1,
-        description="the share of tokens to mask, more than 0 and at most 1",
+        description="the share of tokens to mask, more than 0 and at most 1. A text has at least one masked "
+        'token. Of no effect with strategy = "all".',
         examples=[0.15],
     )
     strategy: Literal["sample", "all"] = Field(
         default="sample",
-        description='"sample" (mask a random share once) or "all" (mask every token in turn)',
-        examples=["sample"],
+        description='"sample" (mask a random share once) or "all" (mask every token in turn). "all" passes a '
+        "text through the trunk once per token: it takes as many times the work as a text has tokens, and its "
+        "losses do not depend on chance.",
+        examples=["all"],
     )
-    seed: int = Field(default=0, ge=0, description="a whole number, 0 or more", examples=[0])
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="a whole number, 0 or more. It decides, with the place of a row in its file, which tokens are "
+        'masked with strategy = "sample".',
+        examples=[1],
+    )
 
 
 def _request(options: MaskedLMLossHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:

@@ -28,13 +28,17 @@ class MultipleChoiceHead(WindowedHeadSection):
 
     task: Literal["multiple-choice"]
     prompt: NonEmpty = Field(
-        default="prompt", description="the name or dotted path of the column of prompts", examples=["prompt"]
+        default="prompt",
+        description="the name or dotted path of the column of prompts. Each choice is read together with its "
+        "prompt.",
+        examples=["premise"],
     )
     choices: (
         NonEmpty | Annotated[tuple[NonEmpty, ...], Field(min_length=2), AfterValidator(distinct), FromList]
     ) = Field(
         default="choices",
-        description="the name or dotted path of a list column, or a list of two or more text columns, each once",
+        description="the name or dotted path of a list column, or a list of two or more text columns, each once. "
+        "The output names the best choice by its index, from 0.",
         examples=[["choice1", "choice2"]],
     )
 

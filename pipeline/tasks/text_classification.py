@@ -37,7 +37,8 @@ class TextClassificationHead(TextHeadSection):
     task: Literal["text-classification"]
     text_pair: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of the column with the second text of a pair",
+        description="the name or dotted path of the column with the second text of a pair. Without it, texts are "
+        "read alone.",
         examples=["hypothesis"],
     )
 

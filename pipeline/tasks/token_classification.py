@@ -46,11 +46,16 @@ class TokenClassificationHead(TextHeadSection):
     task: Literal["token-classification"]
     words: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of a list column with the words of a text (then there is no `text`)",
+        description="the name or dotted path of a list column with the words of a text (then there is no `text`). "
+        "Each word gets one label. Without it, `text` is read, and entities with their place in it are found.",
         examples=["tokens"],
     )
     aggregation: Aggregation = Field(
-        default="simple", description='"simple", "first", "average" or "max"', examples=["simple"]
+        default="simple",
+        description='"simple", "first", "average" or "max". This is how the pieces of a word get a label: each '
+        'its own ("simple"), or all of them that of the first, of their mean scores, or of the highest score, as '
+        "in Transformers.",
+        examples=["first"],
     )
 
     def _disagreements(self) -> list[str]:

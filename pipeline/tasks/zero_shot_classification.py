@@ -54,22 +54,26 @@ class ZeroShotHead(TextHeadSection):
         | None
     ) = Field(
         default=None,
-        description="a list of labels, at least one, none blank, each once",
+        description="a list of labels, at least one, none blank, each once. They are the candidates for all rows. "
+        "Without it, `labels_column` is needed.",
         examples=[["sports", "politics"]],
     )
     labels_column: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of a list column with the labels of a row",
+        description="the name or dotted path of a list column with the labels of a row. Without it, all rows "
+        "have the same `labels`.",
         examples=["labels"],
     )
     hypothesis_template: Annotated[str, AfterValidator(_one_place)] = Field(
         default="This example is {}.",
-        description="a sentence with one {} in the place of the label",
+        description="a sentence with one {} in the place of the label. The head judges whether the text entails "
+        "it.",
         examples=["This text is about {}."],
     )
     multi_label: bool = Field(
         default=False,
-        description="true (each label is judged alone) or false (the scores sum to 1)",
+        description="true (each label is judged alone) or false (the scores sum to 1). Each label is a pass of "
+        "the text through the trunk either way.",
         examples=[True],
     )
 
