@@ -110,7 +110,7 @@ def head_labels(job: JobConfig, plan: TaskPlan) -> list[str]:
     from pipeline.tasks.text_classification import problem_type  # noqa: PLC0415
 
     options = with_local_models(job).heads[PREDICTION]
-    config = read_config(options.weights, "head.weights")
+    config = read_config(options.weights, "model.path" if plan.head == plan.model else "head.weights")
     expected = _PROBLEM_TYPES.get(plan.task.kind)
     if expected is not None and problem_type(config) != expected:
         raise ConfigError(

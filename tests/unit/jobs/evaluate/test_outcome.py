@@ -12,7 +12,15 @@ import pytest
 
 from jobs.evaluate.command import main
 from jobs.evaluate.submission import FILES
-from tests.unit.jobs.evaluate.finished import classes, examples_of, task_of, write_evaluation
+from tests.unit.jobs.evaluate.finished import (
+    choices,
+    classes,
+    examples_of,
+    label_sets,
+    own_task_of,
+    task_of,
+    write_evaluation,
+)
 
 NLI = ["entailment", "neutral", "contradiction"]
 
@@ -171,3 +179,61 @@ def test_what_cannot_be_scored_is_refused(
     assert error.startswith("refused: ")
     assert named in error
     assert "expected" in error
+
+
+def test_labels_of_one_task_among_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--labels is for one task; the remedy for one of several is a setting of that task."""
+    for name in ("qnli", "rte"):
+        task = task_of("glue", name)
+        gold = list(task.labels) * 30
+        found = [task.labels[1 - task.labels.index(label)] if name == "rte" else label for label in gold]
+        examples = examples_of(task, {"text": ["a"] * 60, "text_pair": ["b"] * 60, "gold": gold})
+        write_evaluation(tmp_path, "glue", task, {"all": (examples, classes(found))}, split="validation")
+    assert main(["--score-only", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    remedy = '{"entailment"="not_entailment", "not_entailment"="entailment"}'
+    assert f"add --set 'tasks.rte.labels={remedy}' to set them, or --set tasks.rte.labels=as-given" in error
+    assert main(["--score-only", str(tmp_path), "--labels", "entailment=not_entailment"]) == 2
+    error = capsys.readouterr().err
+    assert "--labels: found for the tasks qnli, rte" in error
+    assert "expected one task; run the evaluation again with --set tasks.TASK.labels.NAME=LABEL" in error
+
+
+def test_labels_given_afterwards_must_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = own_task_of("multi-label", "micro_f1")
+    examples = examples_of(own, {"text": ["a"], "gold": [["spam"]]})
+    names = {name: name for name in ("spam", "news")}
+    write_evaluation(
+        tmp_path / "a", "text-classification", own, {"all": (examples, label_sets([[0.9, 0.1]]))}, labels=names
+    )
+    for labels, expected in (
+        ("ham=spam", "no label for the gold spam"),
+        ("news=spam", "several for news"),
+        ("spam=ham", "expected a label of the head: spam, news"),
+    ):
+        assert main(["--score-only", str(tmp_path / "a"), "--labels", labels]) == 2
+        assert expected in capsys.readouterr().err
+    xcopa = task_of("xcopa")
+    examples = examples_of(xcopa, {"prompt": ["p"], "choices": [["a", "b"]], "gold": [0]})
+    write_evaluation(tmp_path / "b", "xcopa", xcopa, {"et": (examples, choices([0]))})
+    assert main(["--score-only", str(tmp_path / "b"), "--labels", "a=b"]) == 2
+    assert "--labels: found for multiple-choice, expected for classification" in capsys.readouterr().err
+
+
+def test_without_any_gold_the_table_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = task_of("glue", "sst2")
+    examples = examples_of(task, {"text": ["t"] * 2, "gold": [None] * 2})
+    write_evaluation(tmp_path, "glue", task, {"all": (examples, classes(["positive"] * 2))})
+    assert main(["--score-only", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Without gold labels, so in no figure: sst2" in shown
+    assert "not what the leaderboard takes: SST-2.tsv has 2 rows, expected 1,821" in shown
+
+
+def test_what_cannot_be_written_is_a_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_nli(tmp_path / "out", 0.8, num_rows=20)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--score-only", "out", "--report", "/dev/full"]) == 2
+    assert "--report: /dev/full cannot be written: No space left on device" in capsys.readouterr().err
