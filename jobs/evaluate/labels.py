@@ -76,7 +76,7 @@ def require_names_of_golds(
     )
 
 
-def name_of(label: str, joined: Mapping[str, str]) -> str:
+def recorded_name(label: str, joined: Mapping[str, str]) -> str:
     """The benchmark's name of a predicted label. Raises InputError if the recorded head does not have it."""
     if label not in joined:
         raise InputError(

@@ -70,7 +70,7 @@ def publish(path: str, *, seed: int, report: str | None, labels: Labels | None) 
         if submission.filled:
             print(f"{SUBMISSION}: filled, as their tasks were not run: {', '.join(submission.filled)}")
         if submission.incomplete:
-            print(f"{SUBMISSION}: not what the leaderboard takes: {', '.join(submission.incomplete)}")
+            print(f"{SUBMISSION}: not complete: {', '.join(submission.incomplete)}")
     print(f"written to {folder.name}: {', '.join(written)}")
     has_failed = any(each.rows.failed for task in scored.values() for each in task.subsets.values())
     return PARTLY if has_failed else DONE

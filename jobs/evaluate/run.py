@@ -77,18 +77,19 @@ def plan_tasks(settings: EvaluationSettings) -> list[TaskPlan]:
                 f"tasks.{name}: found a task that {settings.benchmark} does not have, expected one of "
                 f"{', '.join(checkpoints)}; correct its name"
             )
+    named = [(task, found) for task in tasks if (found := checkpoints[task.name]) is not None]
+    if not named:
+        example = f"--model {tasks[0].name}=DIR" if len(tasks) > 1 else "--model DIR"
+        raise ConfigError(f"--model: is missing, expected the directory of a checkpoint; add {example}")
+    without = [task.name for task in tasks if checkpoints[task.name] is None]
+    if without:
+        _tell(f"not evaluated, as no model is named for them: {', '.join(without)}")
     plans = []
-    for task in tasks:
-        checkpoint = checkpoints[task.name]
-        if checkpoint is None:
-            _tell(f"{task.name}: not evaluated, as no model is named for it")
-        elif len(tasks) > 1 and _is_extra(task, files, settings):
+    for task, checkpoint in named:
+        if len(tasks) > 1 and _is_extra(task, files, settings):
             _tell(f"{task.name}: not evaluated, as its files are not there")
         else:
             plans.append(_plan(task, files, settings, *checkpoint))
-    if not plans:
-        example = f"--model {tasks[0].name}=DIR" if len(tasks) > 1 else "--model DIR"
-        raise ConfigError(f"--model: is missing, expected the directory of a checkpoint; add {example}")
     return plans
 
 

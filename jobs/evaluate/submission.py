@@ -36,7 +36,7 @@ class SubmissionFile:
 
 @dataclass(frozen=True)
 class Submission:
-    """The zip, the files that were filled as their task was not run, and what is wrong with the size of others."""
+    """The zip, the files that were filled as their task was not run, and what others lack."""
 
     data: bytes
     filled: list[str]
@@ -95,6 +95,9 @@ def submission(
                 rows = [file.filler] * file.num_rows
             else:
                 rows = [_written(file, value, labels.get(file.task, ())) for value in found]
+                num_failed = sum(value is None for value in found)
+                if num_failed:
+                    incomplete.append(f"{file.name} has {num_failed:,} rows without prediction ({file.filler})")
             if len(rows) != file.num_rows:
                 incomplete.append(f"{file.name} has {len(rows):,} rows, expected {file.num_rows:,}")
             lines = [_HEADER, *(f"{index}\t{row}" for index, row in enumerate(rows))]

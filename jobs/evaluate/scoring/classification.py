@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
-from jobs.evaluate.labels import name_of
+from jobs.evaluate.labels import recorded_name
 from jobs.evaluate.metrics.calibration import calibration
 from jobs.evaluate.metrics.classification import (
     accuracy_metric,
@@ -33,7 +33,7 @@ def score_classes(task: BenchmarkTask, labels: Mapping[str, str], rows: Predicti
 
 def predicted_classes(rows: Predictions, labels: Mapping[str, str]) -> tuple[list[str | None], list[float | None]]:
     """The benchmark's name of each predicted label, and its score."""
-    names = [None if label is None else name_of(label, labels) for label in rows.field("label")]
+    names = [None if label is None else recorded_name(label, labels) for label in rows.field("label")]
     return names, rows.field("score")
 
 

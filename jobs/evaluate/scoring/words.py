@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
-from jobs.evaluate.labels import name_of
+from jobs.evaluate.labels import recorded_name
 from jobs.evaluate.metrics.classification import classification_figures
 from jobs.evaluate.metrics.entities import entity_f1_metric, entity_figures
 from jobs.evaluate.metrics.plain_tags import token_accuracy_metric, xtreme_f1_metric
@@ -48,7 +48,7 @@ def score_words(task: BenchmarkTask, labels: Mapping[str, str], rows: Prediction
 def _tags(row: list[dict[str, Any]] | None, labels: Mapping[str, str]) -> list[str] | None:
     if row is None:
         return None
-    return [_NO_LABEL if word["label"] is None else name_of(word["label"], labels) for word in row]
+    return [_NO_LABEL if word["label"] is None else recorded_name(word["label"], labels) for word in row]
 
 
 def _share_right(gold: list[str], predicted: list[str] | None) -> float:

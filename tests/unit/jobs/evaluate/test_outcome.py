@@ -135,6 +135,7 @@ def test_glue_average_and_submission(tmp_path: Path, capsys: pytest.CaptureFixtu
     [task] = written_results(tmp_path)["tasks"].values()
     assert task["score"]["value"] == pytest.approx((0.75 + 0.8) / 2)
     shown = capsys.readouterr().out
+    assert "RTE.tsv has 1 rows without prediction (entailment)" in shown
     assert "filled, as their tasks were not run: CoLA.tsv, SST-2.tsv, QQP.tsv" in shown
     with zipfile.ZipFile(tmp_path / "_manifest/glue-submission.zip") as archive:
         assert archive.namelist() == [file.name for file in FILES]
@@ -227,7 +228,7 @@ def test_without_any_gold_the_table_says_so(tmp_path: Path, capsys: pytest.Captu
     assert main(["--score-only", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "Without gold labels, so in no figure: sst2" in shown
-    assert "not what the leaderboard takes: SST-2.tsv has 2 rows, expected 1,821" in shown
+    assert "not complete: SST-2.tsv has 2 rows, expected 1,821" in shown
 
 
 def test_what_cannot_be_written_is_a_refusal(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("jobs.evaluate.outcome.render_page", lambda _: "page")
 
     def in_place(*arguments: str) -> int:
-        return main([part.replace("@", f"{models}/") for part in arguments])
+        return main([re.sub("(^|=)@", rf"\g<1>{models}/", part) for part in arguments])
 
     return in_place
 
