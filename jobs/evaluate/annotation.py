@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -13,6 +13,9 @@ from jobs.evaluate.settings import EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.config.messages import config_error
 from pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.driver.run import PreparedRun
 
 PREDICTION = "prediction"
 """The head, and so the column of the output."""
@@ -121,28 +124,33 @@ def head_labels(job: JobConfig, plan: TaskPlan) -> list[str]:
     return class_labels(config)
 
 
-def annotate(
-    job: JobConfig, address: str, tell: Callable[[str | None], None], on_connected: Callable[[], None]
-) -> tuple[Mapping[str, str], int]:
-    """Annotate what is not annotated yet; returns the identity of the run, and the exit code of the annotation.
-
-    Raises ConfigError or InputError before any work, and other PipelineErrors where it ends early.
-    """
-    from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
-    from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
+def prepare(job: JobConfig, tell: Callable[[str | None], None]) -> "PreparedRun":
+    """Check a job whose examples are written, without Ray. Raises ConfigError or InputError."""
+    from pipeline.driver.run import RunOptions, prepare_run  # noqa: PLC0415
 
     try:
-        prepared = prepare_run(job, RunOptions(), tell)
+        return prepare_run(job, RunOptions(), tell)
     except ConfigError as error:
         raise in_words_of_the_command(error) from None
+
+
+def annotate(
+    prepared: "PreparedRun", address: str, tell: Callable[[str | None], None], on_connected: Callable[[], None]
+) -> int:
+    """Annotate what is not annotated yet; returns the exit code of the annotation.
+
+    Raises PipelineErrors where it ends early.
+    """
+    from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
+    from pipeline.driver.run import execute_run  # noqa: PLC0415
+
     result = execute_run(prepared, address, tell, on_connected)
     if result.counts is not None:
         tell(
             f"annotated: {result.counts.num_rows:,} rows, {result.counts.num_errors:,} with errors, "
             f"{result.counts.num_tokens:,} tokens in {result.seconds:.1f} s"
         )
-    code = report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
-    return prepared.identity, code
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
 
 
 def shown_options(job: JobConfig) -> dict[str, str]:

@@ -48,6 +48,7 @@ class TaskRecord:
     """What was annotated for a task, so that it can be scored without the model.
 
     Attributes:
+        limit: rows of each subset that were evaluated; None: all.
         labels: the benchmark's names of the head's labels, by these.
         labels_as_given: whether the user vouches for them.
         missing: known subsets that were not evaluated.
@@ -59,6 +60,7 @@ class TaskRecord:
     metrics: tuple[str, ...]
     rules: Rules | None
     split: str
+    limit: Annotated[int, Field(ge=1)] | None
     model: str
     head: str
     labels: dict[str, str]

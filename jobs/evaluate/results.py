@@ -82,6 +82,7 @@ class TaskResult:
 
     kind: Kind
     split: str
+    limit: int | None
     metrics: Sequence[str]
     model: str
     head: str

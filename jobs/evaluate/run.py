@@ -5,10 +5,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import get_args
 
-import pyarrow as pa
-
 from jobs.annotate.submission import refuse_lost_output
-from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_labels, shown_options
+from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_labels, prepare, shown_options
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.benchmarks.own_data import OwnColumns, OwnTask, own_splits, own_task
 from jobs.evaluate.data.files import DataFiles
@@ -41,24 +39,27 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
         for plan, job in zip(plans, jobs, strict=True)
     ]
     tasks = _recorded_tasks(folder, settings.benchmark)
+    subsets = [_write_examples(folder, plan) for plan in plans]
+    prepared = [prepare(job, _tell) for job in jobs]
+    reachable = _cluster(address)
     code = 0
-    for plan, job, joined in zip(plans, jobs, labels, strict=True):
-        subsets = {name: _written(folder, plan.task.name, name, table) for name, table in plan.examples.items()}
-        identity, code_of_task = annotate(job, _cluster(address), _tell, on_connected)
-        code = max(code, code_of_task)
+    for plan, job, joined, examples, run in zip(plans, jobs, labels, subsets, prepared, strict=True):
+        code = max(code, annotate(run, reachable, _tell, on_connected))
+        as_given = settings.of_task(plan.task.name).labels == AS_GIVEN
         tasks[plan.task.name] = TaskRecord(
             kind=plan.task.kind,
             metrics=plan.task.metrics,
             rules=plan.task.rules,
             split=plan.split,
+            limit=settings.limit,
             model=without_secret(plan.model),
             head=without_secret(plan.head),
             labels=joined,
-            labels_as_given=settings.of_task(plan.task.name).labels == AS_GIVEN,
-            subsets=subsets,
+            labels_as_given=as_given,
+            subsets=examples,
             missing=plan.missing,
             options=shown_options(job),
-            identity=dict(identity),
+            identity=dict(run.identity),
         )
         folder.write_record(EvaluationRecord(FORMAT, settings.benchmark, command, tasks))
     return code
@@ -175,9 +176,14 @@ def _plan(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, m
     return TaskPlan(task, split, examples, missing, model, head)
 
 
-def _written(folder: EvaluationFolder, task: str, subset: str, examples: pa.Table) -> SubsetRecord:
-    num_gold = examples.num_rows - examples[GOLD].null_count
-    return SubsetRecord(examples.num_rows, num_gold, folder.write_examples(task, subset, examples))
+def _write_examples(folder: EvaluationFolder, plan: TaskPlan) -> dict[str, SubsetRecord]:
+    """Write the examples of a task, and say what was written."""
+    found = {}
+    for subset, examples in plan.examples.items():
+        num_gold = examples.num_rows - examples[GOLD].null_count
+        sha256 = folder.write_examples(plan.task.name, subset, examples)
+        found[subset] = SubsetRecord(examples.num_rows, num_gold, sha256)
+    return found
 
 
 def _recorded_tasks(folder: EvaluationFolder, benchmark: str) -> dict[str, TaskRecord]:

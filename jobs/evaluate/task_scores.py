@@ -86,7 +86,8 @@ def task_result(scored: ScoredTask) -> TaskResult:
         score=None if task.name == NAME else scored.score.figure,
         subsets={name: _subset_result(each, record.subsets[name].sha256) for name, each in scored.subsets.items()},
         averages=_averages(scored),
-        published=[row for row in task.published if row.split == record.split],
+        limit=record.limit,
+        published=[] if record.limit is not None else [row for row in task.published if row.split == record.split],
     )
 
 

@@ -105,6 +105,7 @@ def write_evaluation(
         metrics=task.metrics,
         rules=task.rules,
         split=split,
+        limit=None,
         model="models/trunk",
         head="heads/it",
         labels=dict(labels or {name: name for name in task.labels}),

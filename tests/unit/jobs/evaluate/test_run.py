@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -37,6 +38,7 @@ def run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """The command in a folder of its own; parts of earlier versions of the examples stay where they are."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(evaluation, "_cluster", lambda address: address)
+    monkeypatch.setattr(evaluation, "prepare", lambda job, _: SimpleNamespace(job=job, identity={"code": "0"}))
     monkeypatch.setattr(evaluation, "annotate", _annotate)
     # Drawing takes most of the time of a run.
     monkeypatch.setattr("jobs.evaluate.outcome.render_page", lambda _: "page")
@@ -47,7 +49,8 @@ def run(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return in_place
 
 
-def _annotate(job: JobConfig, *_: Any) -> tuple[dict[str, str], int]:
+def _annotate(prepared: SimpleNamespace, *_: Any) -> int:
+    job: JobConfig = prepared.job
     output = Path(job.output.path)
     output.mkdir(parents=True, exist_ok=True)
     task = own_task_of("classification", "accuracy")
@@ -56,7 +59,7 @@ def _annotate(job: JobConfig, *_: Any) -> tuple[dict[str, str], int]:
         table = pq.read_table(path)
         part = part_of(task, table, classes(table["gold"].to_pylist()))
         pq.write_table(part, output / f"{path.stem}.{version}.00000-of-00001.parquet")
-    return {"code": "0"}, 0
+    return 0
 
 
 def accuracies(path: Path, task: BenchmarkTask) -> dict[str, tuple[int, float]]:
