@@ -179,7 +179,7 @@ def written(field: FieldInfo) -> set[str]:
 
 def test_every_setting_is_listed_with_its_default() -> None:
     listed = {key.strip("`"): default for key, default, _ in rows(ROOT / "pipeline/README.md", "| key | default")}
-    sections = {name: JobConfig.model_fields[name].annotation for name in ("model", "input", "output")}
+    sections = {name: JobConfig.model_fields[name].annotation for name in ("model", "input", "output", "run")}
     fields: dict[str, FieldInfo] = {
         f"{name}.{key}": field
         for name, section in sections.items()
