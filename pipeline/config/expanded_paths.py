@@ -69,7 +69,7 @@ def expanded_path(path: str, environment: Mapping[str, str]) -> str:
 
 def _paths(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], str]]:
     """The paths in a job file: the key of each, its table, and its name in the table."""
-    tables = {name: (data[name], ("path",)) for name in ("model", "input", "output")}
-    tables |= {f"heads.{name}": (head, ("weights", "trunk")) for name, head in data["heads"].items()}
-    for key, (table, names) in tables.items():
-        yield from ((f"{key}.{name}", table, name) for name in names if name in table)
+    for section in ("model", "input", "output"):
+        yield f"{section}.path", data[section], "path"
+    for head, table in data["heads"].items():
+        yield from ((f"heads.{head}.{name}", table, name) for name in ("weights", "trunk") if name in table)
