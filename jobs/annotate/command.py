@@ -35,7 +35,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
     add_version(parser)
-    parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job's configuration")
+    parser.add_argument("job", type=Path, nargs="?", metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -62,6 +62,15 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="where a preview is written, in place of what an earlier one has left; default: OUTPUT.preview",
     )
     parser.add_argument(
+        "--init",
+        type=utf8_text,
+        metavar="PARQUET",
+        help="in place of JOB.toml: write a commented job for this file, folder or glob, and exit",
+    )
+    parser.add_argument(
+        "--init-output", type=utf8_text, metavar="JOB.toml", help="where --init writes; default: standard output"
+    )
+    parser.add_argument(
         "--tokens-per-second",
         type=float,
         metavar="RATE",
@@ -81,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with Interruption() as interruption:
+            if options.init is not None or options.init_output is not None or options.job is None:
+                return _write_job(options)
             job = load_job_config(options.job, options.overrides)
             return run_job(job, interruption, options)
     except (ConfigError, InputError) as error:
@@ -92,6 +103,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on from here", file=sys.stderr)
         return INTERRUPTED
+
+
+def _write_job(options: argparse.Namespace) -> int:
+    """Write a job file for `--init`."""
+    if options.init is None or options.job is not None:
+        given = {"JOB.toml": options.job, "--init": options.init, "--init-output": options.init_output}
+        found = " and ".join(name for name, value in given.items() if value is not None) or "nothing"
+        raise ConfigError(
+            f"JOB.toml: found {found}, expected a job file, or --init PARQUET, which writes one; give one of them"
+        )
+    from jobs.annotate.init import write_job  # noqa: PLC0415
+
+    write_job(options.init, options.init_output)
+    return DONE
 
 
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:

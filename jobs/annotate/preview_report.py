@@ -114,9 +114,7 @@ def print_whole_job(
 ) -> None:
     """How long all rows of the job take at the measured rate, and what they cost."""
     if estimate is None or counts.annotating_s <= 0 or not counts.num_tokens:
-        console.print(
-            f"the whole job: {num_rows:,} rows; how long they take is not known, as nothing was measured"
-        )
+        console.print(f"the whole job: {num_rows:,} rows; how long they take was not measured")
         return
     num_tokens, rate = estimate.tokens_per_row * num_rows, counts.num_tokens / counts.annotating_s
     console.print(

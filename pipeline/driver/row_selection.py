@@ -92,7 +92,7 @@ def _by_fragment(fragments: FragmentTable, rows: NDArray[np.int64]) -> list[Sele
     found, begins = np.unique(places, return_index=True)
     return [
         SelectedRows(fragments[int(index)], some - (ends[index] - fragments.num_rows[index]))
-        for index, some in zip(found, np.split(rows, begins[1:]), strict=True)
+        for index, some in zip(found, np.split(rows, begins)[1:], strict=True)
     ]
 
 
