@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 
 from pipeline.columns import output_schema
 from pipeline.fragments import PartName
-from pipeline.tasks.language_modeling import LOSS_TYPE
 
 NUM_DIMENSIONS = 2560
 NUM_ROWS = 12
@@ -28,7 +27,7 @@ SCHEMA = output_schema(
     {
         "topic": pa.struct(_STRUCT),
         "vector": pa.list_(pa.float32(), NUM_DIMENSIONS),
-        "loss": LOSS_TYPE,
+        "loss": pa.struct({"loss": pa.float64(), "nll": pa.float64(), "num_tokens": pa.int32()}),
         "entities": pa.list_(pa.struct(_ENTITY)),
     },
 )

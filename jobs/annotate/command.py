@@ -35,7 +35,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
     add_version(parser)
-    parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job's configuration")
+    parser.add_argument("job", type=Path, nargs="?", metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -47,6 +47,35 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     for flag, meaning in _FLAGS.items():
         parser.add_argument(flag, action="store_true", help=meaning)
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument("--limit", type=int, metavar="N", help="preview: annotate and show the first N rows only")
+    rows.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="preview: the same for N rows drawn over all files",
+    )
+    parser.add_argument(
+        "--preview-output",
+        type=utf8_text,
+        metavar="PATH",
+        help="where a preview is written, in place of what an earlier one has left; default: OUTPUT.preview",
+    )
+    parser.add_argument(
+        "--init",
+        type=utf8_text,
+        metavar="PARQUET",
+        help="in place of JOB.toml: write a commented job for this file, folder or glob, and exit",
+    )
+    parser.add_argument(
+        "--init-output", type=utf8_text, metavar="JOB.toml", help="where --init writes; default: standard output"
+    )
+    parser.add_argument(
+        "--tokens-per-second",
+        type=float,
+        metavar="RATE",
+        help="with --plan: say how long a run takes at this rate, and what it costs with run.cost_per_hour",
+    )
     parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",
@@ -61,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with Interruption() as interruption:
+            if options.init is not None or options.init_output is not None or options.job is None:
+                return _write_job(options)
             job = load_job_config(options.job, options.overrides)
             return run_job(job, interruption, options)
     except (ConfigError, InputError) as error:
@@ -74,6 +105,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
+def _write_job(options: argparse.Namespace) -> int:
+    """Write a job file for `--init`."""
+    if options.init is None or options.job is not None:
+        given = {"JOB.toml": options.job, "--init": options.init, "--init-output": options.init_output}
+        found = " and ".join(name for name, value in given.items() if value is not None) or "nothing"
+        raise ConfigError(
+            f"JOB.toml: found {found}, expected a job file, or --init PARQUET, which writes one; give one of them"
+        )
+    from jobs.annotate.init import write_job  # noqa: PLC0415
+
+    write_job(options.init, options.init_output)
+    return DONE
+
+
 def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
@@ -83,7 +128,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
-    from pipeline.driver.preview import preview_run  # noqa: PLC0415
+    from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
 
     run_options = RunOptions(
@@ -94,9 +139,15 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     )
     if options.plan:
         prepared = prepare_run(job, run_options, _tell)
-        print_plan(prepared, preview_run(prepared))
+        print_plan(prepared, outlook_of(prepared), options.tokens_per_second)
         return DONE
     address = reachable_cluster(options.address)
+    if options.limit or options.sample:
+        from jobs.annotate.preview import run_preview  # noqa: PLC0415
+        from pipeline.driver.preview_job import Selection  # noqa: PLC0415
+
+        selection = Selection(options.limit or options.sample, is_sample=options.limit is None)
+        return run_preview(job, selection, options.preview_output, address, _tell, interruption.listen)
     prepared = prepare_run(job, run_options, _tell)
     result = execute_run(prepared, address, _tell, interruption.listen)
     _print_result(prepared, result)
@@ -131,6 +182,28 @@ def _refuse_contradiction(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--retry-failed: found together with --restart, which processes everything again; expected "
             "only one of them"
+        )
+    _refuse_wrong_preview(options)
+
+
+def _refuse_wrong_preview(options: argparse.Namespace) -> None:
+    """Raise ConfigError for options of previews and plans that are out of range, or go with no others."""
+    for name in ("limit", "sample", "tokens_per_second"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"--{name.replace('_', '-')}: found {value:g}, expected a number above 0; write one")
+    if options.tokens_per_second is not None and not options.plan:
+        raise ConfigError("--tokens-per-second: found without --plan, expected both; add --plan, or leave it out")
+    is_preview = options.limit is not None or options.sample is not None
+    others = [flag for flag in _FLAGS if getattr(options, flag.strip("-").replace("-", "_"))]
+    if is_preview and others:
+        raise ConfigError(
+            f"--{'sample' if options.limit is None else 'limit'}: found together with {others[0]}, expected only "
+            "one of them: a preview is always made anew, in a folder of its own"
+        )
+    if options.preview_output is not None and not is_preview:
+        raise ConfigError(
+            "--preview-output: found without --limit and --sample, expected one of them; add one, or leave it out"
         )
 
 

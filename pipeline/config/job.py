@@ -1,5 +1,6 @@
 """The configuration of a job, read from a TOML file and validated with Pydantic."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from pipeline.columns import CASE_IS_FOLDED, equal_but_for_case, reserved_name_problem
+from pipeline.config.expanded_paths import expand_paths
 from pipeline.config.fields import value_at
 from pipeline.config.messages import config_error
 from pipeline.config.overrides import apply_overrides, parse_override
@@ -176,12 +178,26 @@ class OutputSection(Section):
     )
 
 
+class RunSection(Section):
+    """`[run]`: what is known about the runs of a job; changes no value."""
+
+    cost_per_hour: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="the price of the whole cluster per hour, in any currency, above 0. Without it no cost is "
+        "estimated.",
+        examples=[12.5],
+    )
+
+
 class JobConfig(Section):
     """A whole job. The order of heads in the file is the order of their columns."""
 
     model: ModelSection = Field(description="a table [model]")
     input: InputSection = Field(description="a table [input]")
     output: OutputSection = Field(description="a table [output]")
+    run: RunSection = Field(default=RunSection(), description="a table [run]")
     heads: Annotated[dict[Annotated[str, AfterValidator(_usable_head_name)], HeadConfig], Field(min_length=1)] = (
         Field(description="one table [heads.NAME] for each head, at least one")
     )
@@ -242,17 +258,20 @@ class JobConfig(Section):
 
 
 def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
-    """Read a job file, apply `key.path=value` overrides, and validate the result.
+    """Read a job file, apply `key.path=value` overrides, expand `~` and `$NAME` in paths, and validate the result.
 
     Raises ConfigError, which names all invalid fields.
     """
     data = read_toml(path)
     parsed = [parse_override(override) for override in overrides]
     apply_overrides(data, parsed, JobConfig)
+    by_key = {override.key: override for override in parsed}
     try:
-        return JobConfig.model_validate(data)
+        JobConfig.model_validate(data)
     except ValidationError as error:
-        raise config_error(str(path), error, data, JobConfig, {o.key: o for o in parsed}) from None
+        raise config_error(str(path), error, data, JobConfig, by_key) from None
+    expand_paths(data, os.environ, str(path), by_key)
+    return JobConfig.model_validate(data)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

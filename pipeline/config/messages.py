@@ -31,7 +31,11 @@ def config_error(
         for key, problem in _problems(details, data, root):
             name = f"{shortened(key)}{source_of(key, overrides)}: "
             problems[f"{name}{problem}" if key else problem] = None
-    lines = list(problems)
+    return error_of(file, list(problems))
+
+
+def error_of(file: str, lines: list[str]) -> ConfigError:
+    """One ConfigError for all problems of a job file."""
     if len(lines) == 1:
         return ConfigError(f"{file}: {lines[0]}")
     more = [f"and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []

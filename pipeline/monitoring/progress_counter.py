@@ -1,5 +1,6 @@
 """The actor that counts the progress of a run: tokens, fragments, parts, failures, attempts."""
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class Counts:
 
     Attributes:
         num_tokens: tokens that have gone through a trunk, including those of unfinished fragments.
+        annotating_s: from the first fragment that a loaded model was given to the last batch that it has done.
         annotated_bytes, annotated_tokens: input bytes and tokens of annotated fragments.
         num_parts, num_rows, num_errors: of written parts.
         peak_rank_bytes: peak memory of a rank.
@@ -43,6 +45,7 @@ class Counts:
     """
 
     num_tokens: int = 0
+    annotating_s: float = 0.0
     annotated_bytes: int = 0
     annotated_tokens: int = 0
     num_parts: int = 0
@@ -80,6 +83,8 @@ class ProgressCounter:
         self._num_failed_writes = 0
         self._notes: list[str] = []
         self._num_tokens = 0
+        self._annotating_since: float | None = None
+        self._annotating_s = 0.0
         self._annotated = Totals(2)
         self._parts = Totals(3)
         self._peak_rank_bytes = 0
@@ -87,6 +92,8 @@ class ProgressCounter:
     def add_tokens(self, num_tokens: int) -> None:
         """A batch has gone through a trunk."""
         self._num_tokens += num_tokens
+        if self._annotating_since is not None:
+            self._annotating_s = time.monotonic() - self._annotating_since
 
     def finish_fragment(self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int) -> None:
         """A fragment is annotated."""
@@ -112,6 +119,8 @@ class ProgressCounter:
     def begin(self, stage: Stage, part_path: str) -> int:
         """A stage of a fragment begins; returns the number of its attempts without an end, including this one."""
         self._begun[stage, part_path] += 1
+        if stage == "annotate" and self._annotating_since is None:
+            self._annotating_since = time.monotonic()
         return self._begun[stage, part_path]
 
     def end(self, stage: Stage, part_path: str) -> None:
@@ -129,6 +138,7 @@ class ProgressCounter:
         num_parts, num_rows, num_errors = self._parts.sums
         return Counts(
             num_tokens=self._num_tokens,
+            annotating_s=self._annotating_s,
             annotated_bytes=num_bytes,
             annotated_tokens=num_tokens,
             num_parts=num_parts,

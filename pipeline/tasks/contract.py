@@ -219,6 +219,11 @@ def place_rows(column: pa.Array, rows: NDArray[np.integer], num_rows: int) -> pa
     return column.take(pa.array(index, mask=is_null))
 
 
+def without_logits(type_: pa.StructType) -> pa.StructType:
+    """The type of a column for `logits = false`; decoded columns lose the field when they are cast to it."""
+    return pa.struct([field for field in type_ if field.name != "logits"])
+
+
 def class_labels(config: XLMRobertaXLConfig) -> list[str]:
     """The label names of a classifier, by class id; some configurations have numbers for names."""
     return [str(config.id2label[i]) for i in range(config.num_labels)]

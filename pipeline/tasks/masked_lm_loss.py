@@ -8,12 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.tasks.contract import HeadMemory, Masking, Task, text_spec
-from pipeline.tasks.language_modeling import LOSS_TYPE, build_lm_head, decode_losses, token_losses
+from pipeline.tasks.language_modeling import LossHead, build_lm_head, decode_losses, loss_type, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
-from pipeline.tasks.sections import TextHeadSection
 
 
-class MaskedLMLossHead(TextHeadSection):
+class MaskedLMLossHead(LossHead):
     """Negative log-likelihood of masked tokens, in nats."""
 
     task: Literal["masked-lm-loss"]
@@ -54,7 +53,7 @@ def _memory(options: MaskedLMLossHead) -> HeadMemory:
 TASK = Task(
     name="masked-lm-loss",
     options=MaskedLMLossHead,
-    output_type=lambda *_: LOSS_TYPE,
+    output_type=loss_type,
     sequence_spec=text_spec,
     masking=lambda options: Masking(options.mask_probability, options.strategy, options.seed),
     request=_request,

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from pipeline.arrays.ragged import list_column, offsets_of, segment_argmax, segment_softmax
-from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task
-from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, without_logits
+from pipeline.tasks.sections import AddedLater, FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
 from pipeline.tasks.window_merging import item_means
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class MultipleChoiceHead(WindowedHeadSection):
         description="the name or dotted path of a list column, or a list of two or more text columns, each once. "
         "The output names the best choice by its index, from 0.",
         examples=[["choice1", "choice2"]],
+    )
+    logits: Annotated[bool, AddedLater()] = Field(
+        default=True,
+        description="true or false (leave the logits out of the column)",
+        examples=[False],
     )
 
     @property
@@ -94,7 +99,7 @@ def choices_column(logits: NDArray[np.float32], row_offsets: NDArray[np.int64]) 
 TASK = Task(
     name="multiple-choice",
     options=MultipleChoiceHead,
-    output_type=lambda *_: _COLUMN_TYPE,
+    output_type=lambda options, _: _COLUMN_TYPE if options.logits else without_logits(_COLUMN_TYPE),
     sequence_spec=_sequence_spec,
     build_modules=_build_modules,
     decode=_decode,

@@ -39,6 +39,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class AddedLater:
+    """Marks an option that outputs may have been begun without, as in `Annotated[bool, AddedLater()]`.
+
+    Every option that is added now needs it. It enters the identity of a run only where it differs from its
+    default, so those outputs can be continued.
+    """
+
+
 class InputColumn(NamedTuple):
     """A column that a head reads: its name or dotted path, what it must hold, and the option that names it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -12,8 +12,16 @@ from pydantic import Field
 
 from pipeline.arrays.ragged import list_column, softmax
 from pipeline.errors import ConfigError
-from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, class_labels, place_rows, text_spec
-from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
+from pipeline.tasks.contract import (
+    OrderedHeadOutput,
+    SequenceSpec,
+    Task,
+    class_labels,
+    place_rows,
+    text_spec,
+    without_logits,
+)
+from pipeline.tasks.sections import AddedLater, InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.window_merging import row_means
 
 if TYPE_CHECKING:
@@ -41,6 +49,11 @@ class TextClassificationHead(TextHeadSection):
         "read alone.",
         examples=["hypothesis"],
     )
+    logits: Annotated[bool, AddedLater()] = Field(
+        default=True,
+        description="true or false (leave the logits out of the column)",
+        examples=[False],
+    )
 
     @property
     def input_columns(self) -> tuple[InputColumn, ...]:
@@ -57,7 +70,8 @@ def problem_type(config: XLMRobertaXLConfig) -> ProblemType:
 
 
 def _output_type(options: TextClassificationHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPES[problem_type(config)]
+    type_ = _COLUMN_TYPES[problem_type(config)]
+    return type_ if options.logits else without_logits(type_)
 
 
 def _check_weights(options: TextClassificationHead, config: XLMRobertaXLConfig) -> None:
