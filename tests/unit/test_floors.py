@@ -21,7 +21,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"modeling"},
     ],
     "pipeline": [
-        {"errors", "fragments", "ray_actors", "arrays"},
+        {"errors", "row_errors", "fragments", "ray_actors", "arrays"},
         {"columns", "storage"},
         {"failures"},
         {"tasks"},
