@@ -1,4 +1,4 @@
-"""What can be wrong with a row: a closed list of kinds, and the phrases in the `error` column that tell them apart.
+"""What can be wrong with a row: a closed list of kinds, and the phrases of the `error` column that tell them.
 
 Whoever writes an error takes its phrase from here, so that `kind_of` knows every error there is.
 """

@@ -4,14 +4,16 @@
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
+from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
 from pipeline.driver.dataset import annotate_fragments
 from pipeline.driver.identity import run_identity
-from pipeline.driver.ray_connection import ray_cluster
+from pipeline.driver.part_metadata import part_metadata
+from pipeline.driver.ray_connection import job_id, ray_cluster
 from pipeline.errors import ConfigError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
@@ -19,8 +21,11 @@ from pipeline.heads.finite_weights import require_finite_weights
 from pipeline.heads.preflight import Findings, require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
+from pipeline.input.fragment_table import FragmentSelection
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.progress_counter import Counts
+from pipeline.monitoring.tallies import Tally
+from pipeline.output.call_history import CallRecord, Extent
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import describe_increment
 from pipeline.output.lease import held_lease
@@ -36,6 +41,9 @@ from pipeline.storage.filesystem_uris import without_secret
 
 Tell = Callable[[str | None], None]
 """Called with messages for the user, or with None instead."""
+DONE, PARTLY = 0, 3
+"""Exit codes of runs that were not ended early: whether all could be done."""
+_MAX_FAILED_FILES = 100
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,16 @@ class RunResult:
         counts: what was computed; None if there was nothing to do.
         seconds: wall-clock time, including the start of Ray.
         is_done: whether the output is complete.
+        exit_code: `DONE`, or `PARTLY` if files or fragments could not be done.
+        tally: errors by kind, labels by head and windows of what was computed.
     """
 
     num_fragments: int
     counts: Counts | None
     seconds: float
     is_done: bool
+    exit_code: int
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def failures(self) -> list[FragmentFailure]:
@@ -131,12 +143,22 @@ def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
     return prepared
 
 
-def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: Callable[[], None]) -> RunResult:
+def execute_run(
+    prepared: PreparedRun,
+    address: str,
+    tell: Tell,
+    on_connected: Callable[[], None],
+    *,
+    command: Sequence[str] = (),
+    seconds: MutableMapping[str, float] | None = None,
+) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
     `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers.
+    `command` and the `seconds` of phases, to which this adds its own, are for the record of the call.
     """
     output, options = prepared.output, prepared.options
+    seconds = {} if seconds is None else seconds
     with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
@@ -145,13 +167,35 @@ def execute_run(prepared: PreparedRun, address: str, tell: Tell, on_connected: C
         tell(describe_increment(run.increment, prunes=options.prunes))
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
-        started = time.monotonic()
-        counts = _annotate(prepared, run, todo, failed, address, tell, on_connected) if todo else None
-        is_done = run.end(prunes=options.prunes)
-        seconds = time.monotonic() - started
-        if is_done and folder != output:
-            replace_output(output)
-    return RunResult(len(todo), counts, seconds, is_done)
+        with recorded_call(output, _call(prepared, todo, command), seconds) as recorder:
+            started = time.monotonic()
+            counts, tally = None, Tally()
+            if todo:
+                counts, tally = _annotate(prepared, run, todo, failed, address, tell, on_connected, recorder)
+                recorder.update(counts=call_counts(counts, tally))
+            seconds["annotate"] = time.monotonic() - started
+            is_done = run.end(prunes=options.prunes)
+            duration = time.monotonic() - started
+            if is_done and folder != output:
+                replace_output(output)
+            seconds["commit"] = time.monotonic() - started - seconds["annotate"]
+            has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
+            exit_code = PARTLY if has_failures else DONE
+            recorder.update(exit_code=exit_code)
+    return RunResult(len(todo), counts, duration, is_done, exit_code, tally)
+
+
+def _call(prepared: PreparedRun, todo: Sequence[Fragment], command: Sequence[str]) -> CallRecord:
+    plan = prepared.plan
+    num_rows = todo.num_rows if isinstance(todo, FragmentSelection) else sum(f.num_rows for f in todo)
+    return new_call(
+        command=[without_secret(argument) for argument in command],
+        is_restart=prepared.folder != prepared.output,
+        in_all=Extent(len(plan.fragments), plan.num_rows),
+        todo=Extent(len(todo), num_rows),
+        num_failed_files=len(plan.failed_files),
+        failed_files={file.relative_path: file.reason for file in plan.failed_files[:_MAX_FAILED_FILES]},
+    )
 
 
 def _current_failures(run: RunOutput) -> dict[str, FragmentFailure]:
@@ -171,15 +215,18 @@ def _annotate(
     address: str,
     tell: Tell,
     on_connected: Callable[[], None],
-) -> Counts:
+    recorder: CallRecorder,
+) -> tuple[Counts, Tally]:
     job, heads = prepared.job, prepared.heads
     with ray_cluster(address) as cores:
         on_connected()
+        recorder.update(ray_job_id=job_id())
         deployment = deploy(
             job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
         )
         tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
+        metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
         return annotate_fragments(
             job,
             prepared.plan,
@@ -189,6 +236,8 @@ def _annotate(
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,
+            metadata=metadata,
+            record=lambda counts: recorder.renewed(lambda: call_counts(*counts())),
         )
 
 

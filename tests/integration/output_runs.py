@@ -71,7 +71,8 @@ def run_once(
         run = RunOutput(folder, plan, options.identity, keeps_touched=options.keeps_touched)
         run.begin(prunes=options.prunes)
         schema = output_schema(plan.carried_schema, SCHEMA_OF_HEADS)
-        sink = PartSink(folder, schema, staged_inputs=run.increment.staged)
+        metadata = {"run": options.identity["model"]} if run.manifest.has_all_counts() else None
+        sink = PartSink(folder, schema, staged_inputs=run.increment.staged, metadata=metadata)
         factor = 0.5 if options.identity == {"model": "a"} else 0.25
         for fragment in run.increment.todo:
             rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)

@@ -104,7 +104,8 @@ def _work(
         FailureLog(folder).record(FragmentFailure.of(fragment, "annotate", "it fails"))
         return
     data = content_of(fragment, run.identity)
-    finish_part(folder, fragment, data, staged_inputs=staged, num_errors=0, num_tokens=1)
+    counts = {"num_errors": 0, "num_tokens": 1, "num_windows": 1}
+    finish_part(folder, fragment, data, staged_inputs=staged, errors={}, **counts)
     if fragment.part_path in failed:
         FailureLog(folder).forget(fragment.part_path)
 
