@@ -27,6 +27,7 @@ _FLAGS = {
     "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
+    "--retry-errors": "also process the fragments again that have rows with an error",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
 }
 
@@ -89,6 +90,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     run_options = RunOptions(
         is_restart=options.restart,
         retry_failed=options.retry_failed,
+        retries_errors=options.retry_errors,
         keeps_touched=options.keep_touched,
         prunes=options.prune_removed,
     )
@@ -125,12 +127,19 @@ def _print_result(run: "PreparedRun", result: "RunResult") -> None:
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
-    if options.verify and (options.plan or options.restart or options.retry_failed or options.prune_removed):
+    changes = options.restart or options.retry_failed or options.retry_errors or options.prune_removed
+    if options.verify and (options.plan or changes):
         raise ConfigError("--verify: found together with another option, expected it alone: it changes nothing")
-    if options.retry_failed and options.restart:
+    for retry, is_given in (("--retry-failed", options.retry_failed), ("--retry-errors", options.retry_errors)):
+        if is_given and options.restart:
+            raise ConfigError(
+                f"{retry}: found together with --restart, which processes everything again; expected "
+                "only one of them"
+            )
+    if options.retry_failed and options.retry_errors:
         raise ConfigError(
-            "--retry-failed: found together with --restart, which processes everything again; expected "
-            "only one of them"
+            "--retry-errors: found together with --retry-failed, which leaves out all that has not failed; "
+            "expected only one of them: --retry-errors also processes what has failed"
         )
 
 

@@ -53,12 +53,14 @@ class RunOptions:
     Attributes:
         is_restart: compute everything again, and replace the output once the new one is complete.
         retry_failed: only process the fragments that failed in earlier runs.
+        retries_errors: also process the fragments again that have rows with an error.
         keeps_touched: a file with the same size and footer is unchanged, whatever its modification time or ETag.
         prunes: delete the parts of files that are no input any more.
     """
 
     is_restart: bool = False
     retry_failed: bool = False
+    retries_errors: bool = False
     keeps_touched: bool = False
     prunes: bool = False
 
@@ -87,6 +89,17 @@ class PreparedRun:
     def output_name(self) -> str:
         """The output path without secrets, for printing."""
         return without_secret(self.job.output.path)
+
+    def output_in(self, folder: OutputFolder) -> RunOutput:
+        """The output of this run in a folder."""
+        options = self.options
+        return RunOutput(
+            folder,
+            self.plan,
+            self.identity,
+            keeps_touched=options.keeps_touched,
+            retries_errors=options.retries_errors,
+        )
 
     def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:
         """The fragments without a part; with `retry_failed` only those that have failed before."""
@@ -138,7 +151,7 @@ def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
     for warning in findings.warnings:
         tell(f"warning: {warning}")
     prepared = PreparedRun(job, options, output, folder, heads, findings, plan, identity)
-    if options.retry_failed:
+    if options.retry_failed or options.retries_errors:
         _require_earlier_run(prepared)
     return prepared
 
@@ -162,7 +175,7 @@ def execute_run(
     with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
-        run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=options.keeps_touched)
+        run = prepared.output_in(folder)
         run.begin(prunes=options.prunes)
         tell(describe_increment(run.increment, prunes=options.prunes))
         failed = _current_failures(run)
@@ -243,7 +256,10 @@ def _annotate(
 
 def _require_earlier_run(prepared: PreparedRun) -> None:
     if Manifest(prepared.folder).identity() is None:
+        option, what = ("--retry-failed", "fragments that have failed")
+        if prepared.options.retries_errors:
+            option, what = ("--retry-errors", "rows that have an error")
         raise ConfigError(
-            f"--retry-failed: found no earlier run in {prepared.output_name}, expected an output with fragments "
-            "that have failed; check output.path, or leave the option out"
+            f"{option}: found no earlier run in {prepared.output_name}, expected an output with {what}; check "
+            "output.path, or leave the option out"
         )

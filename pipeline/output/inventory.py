@@ -41,8 +41,19 @@ class Inventory:
     `stale`: paths of files that are not needed.
     """
 
-    def __init__(self, folder: OutputFolder, table: FragmentTable, *, keeps_touched: bool = False) -> None:
-        """List the folder. With `keeps_touched`, a file with the same size and footer is unchanged."""
+    def __init__(
+        self,
+        folder: OutputFolder,
+        table: FragmentTable,
+        *,
+        keeps_touched: bool = False,
+        retries_errors: bool = False,
+    ) -> None:
+        """List the folder.
+
+        With `keeps_touched`, a file with the same size and footer is unchanged. With `retries_errors`, a part in
+        place that has rows with an error does not make its fragment done: a staged one is to replace it.
+        """
         self.folder = folder
         self.table = table
         self.stems = {part_stem(file.relative_path): index for index, file in enumerate(table.files)}
@@ -62,6 +73,7 @@ class Inventory:
         self.other_files: dict[str, FileRecord | None] = {}
         self.stale: list[str] = []
         self._keeps_touched = keeps_touched
+        self._retries_errors = retries_errors
         self._manifest = Manifest(folder)
         self.has_all_counts = self._manifest.has_all_counts()
         stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
@@ -150,7 +162,8 @@ class Inventory:
             where = self.slice_of(file_index)
             sizes = self.in_place[where]
             self.is_known[file_index] = True
-            if (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
+            is_to_retry = self._retries_errors and record.num_errors > 0
+            if not is_to_retry and (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
                 self.is_settled[file_index] = record.input_mark == self.table.files[file_index].mark
                 self.is_done[where] = True
                 self._count(file_index, record)
@@ -172,7 +185,8 @@ class Inventory:
                 continue
             # Killed while it moved parts in place, a run has left records there of parts that are still staged.
             is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
-            if record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
+            is_to_retry = self._retries_errors and record.num_errors > 0 and not is_staged
+            if not is_to_retry and record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
                 self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)
 
