@@ -3,11 +3,11 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jobs.annotate.exit_report import DONE, how_to_read, report_failures
+from jobs.annotate.exit_report import DONE, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
@@ -17,9 +17,6 @@ from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.storage.filesystem_uris import without_secret
 
-if TYPE_CHECKING:
-    from pipeline.driver.run import PreparedRun, RunResult
-
 REFUSED, FAILED = 2, 1
 _FLAGS = {
     "--plan": "print the plan and exit",
@@ -28,6 +25,7 @@ _FLAGS = {
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
     "--retry-errors": "also process the fragments again that have rows with an error",
+    "--json": "print the plan or the result as JSON (jobs/annotate/report.schema.json)",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
 }
 
@@ -53,7 +51,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.command = [parser.prog, *(sys.argv[1:] if arguments is None else arguments)]
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,7 +82,9 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
         return print_verification(job.output.path)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
+    from jobs.annotate.json_report import plan_json, result_json  # noqa: PLC0415
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    from jobs.annotate.summary import print_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.preview import preview_run  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
@@ -96,39 +98,30 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     )
     if options.plan:
         prepared = prepare_run(job, run_options, _tell)
-        print_plan(prepared, preview_run(prepared))
+        preview = preview_run(prepared)
+        if options.json:
+            print(plan_json(prepared, preview))
+        else:
+            print_plan(prepared, preview)
         return DONE
     address = reachable_cluster(options.address)
+    began = time.monotonic()
     prepared = prepare_run(job, run_options, _tell)
-    result = execute_run(prepared, address, _tell, interruption.listen)
-    _print_result(prepared, result)
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
-
-
-def _print_result(run: "PreparedRun", result: "RunResult") -> None:
-    num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
-    if counts is not None:
-        num_skipped = num_fragments - result.num_fragments
-        skipped = f"; {num_skipped} fragments were done before" if num_skipped else ""
-        print(
-            f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
-            f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
-            f"in {result.seconds:.1f} s with start-up; "
-            f"at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank{skipped}"
-        )
-    elif run.options.retry_failed:
-        print(f"nothing to do: no fragment in {name} has failed")
-    else:
-        print(f"nothing to do: all {num_fragments} fragments are in {name}")
-    for line in run.plan.passed_over.lines:
+    seconds = {"check": time.monotonic() - began}
+    result = execute_run(prepared, address, _tell, interruption.listen, command=options.command, seconds=seconds)
+    for line in prepared.plan.passed_over.lines:
         _tell(line)
-    print(how_to_read(name))
+    if options.json:
+        print(result_json(prepared, result))
+    else:
+        print_summary(prepared, result)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
     changes = options.restart or options.retry_failed or options.retry_errors or options.prune_removed
-    if options.verify and (options.plan or changes):
+    if options.verify and (options.plan or options.json or changes):
         raise ConfigError("--verify: found together with another option, expected it alone: it changes nothing")
     for retry, is_given in (("--retry-failed", options.retry_failed), ("--retry-errors", options.retry_errors)):
         if is_given and options.restart:

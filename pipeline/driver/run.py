@@ -38,6 +38,7 @@ from pipeline.output.run_output import RunOutput
 from pipeline.replica.deployment import deploy
 from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.printable import printable
 
 Tell = Callable[[str | None], None]
 """Called with messages for the user, or with None instead."""
@@ -114,7 +115,9 @@ class RunResult:
     Attributes:
         num_fragments: number of fragments to do.
         counts: what was computed; None if there was nothing to do.
+        num_rows: number of their rows.
         seconds: wall-clock time, including the start of Ray.
+        phases: seconds by phase.
         is_done: whether the output is complete.
         exit_code: `DONE`, or `PARTLY` if files or fragments could not be done.
         tally: errors by kind, labels by head and windows of what was computed.
@@ -125,7 +128,9 @@ class RunResult:
     seconds: float
     is_done: bool
     exit_code: int
+    num_rows: int = 0
     tally: Tally = field(default_factory=Tally)
+    phases: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def failures(self) -> list[FragmentFailure]:
@@ -180,7 +185,8 @@ def execute_run(
         tell(describe_increment(run.increment, prunes=options.prunes))
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
-        with recorded_call(output, _call(prepared, todo, command), seconds) as recorder:
+        call = _call(prepared, run.increment.todo, todo, command)
+        with recorded_call(output, call, seconds) as recorder:
             started = time.monotonic()
             counts, tally = None, Tally()
             if todo:
@@ -195,19 +201,24 @@ def execute_run(
             has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
             exit_code = PARTLY if has_failures else DONE
             recorder.update(exit_code=exit_code)
-    return RunResult(len(todo), counts, duration, is_done, exit_code, tally)
+    return RunResult(len(todo), counts, duration, is_done, exit_code, call.todo.num_rows, tally, dict(seconds))
 
 
-def _call(prepared: PreparedRun, todo: Sequence[Fragment], command: Sequence[str]) -> CallRecord:
+def _call(
+    prepared: PreparedRun, undone: FragmentSelection, todo: Sequence[Fragment], command: Sequence[str]
+) -> CallRecord:
     plan = prepared.plan
-    num_rows = todo.num_rows if isinstance(todo, FragmentSelection) else sum(f.num_rows for f in todo)
+    num_rows = undone.num_rows if todo is undone else sum(fragment.num_rows for fragment in todo)
     return new_call(
-        command=[without_secret(argument) for argument in command],
+        command=[printable(without_secret(argument)) for argument in command],
         is_restart=prepared.folder != prepared.output,
         in_all=Extent(len(plan.fragments), plan.num_rows),
+        undone=Extent(len(undone), undone.num_rows),
         todo=Extent(len(todo), num_rows),
         num_failed_files=len(plan.failed_files),
-        failed_files={file.relative_path: file.reason for file in plan.failed_files[:_MAX_FAILED_FILES]},
+        failed_files={
+            printable(file.relative_path): file.reason for file in plan.failed_files[:_MAX_FAILED_FILES]
+        },
     )
 
 

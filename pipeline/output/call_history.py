@@ -60,7 +60,8 @@ class CallRecord:
         command: its arguments, without secrets.
         versions: of Python and the packages.
         is_restart: whether it computed everything anew beside the output.
-        in_all, todo: of the input as planned, and of that what this call had to do.
+        in_all, undone, todo: the input as planned, what of it was not done when the call began, and what of that
+            the call was to do.
         num_failed_files: files that could not be read; `failed_files` are the first of them, with reasons.
         ray_job_id: None in a call that did not need a cluster.
         exit_code: as the command's; `message` says why it ended early.
@@ -75,6 +76,7 @@ class CallRecord:
     versions: dict[str, str]
     is_restart: bool
     in_all: Extent
+    undone: Extent
     todo: Extent
     num_failed_files: Count
     failed_files: dict[str, str]

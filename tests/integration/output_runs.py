@@ -34,7 +34,7 @@ STEPS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a run. `identity` stands for its configuration and model; `is_mended`: no row has errors."""
+    """What is asked of a run. `identity` stands for its configuration and model; `is_mended`: no errors."""
 
     identity: Mapping[str, str] = field(default_factory=lambda: {"model": "a"})
     max_fragment_rows: int = 10

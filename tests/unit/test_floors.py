@@ -35,7 +35,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "jobs": [
         {"terminal"},
         {"report"},
-        {"annotate", "benchmark", "compare", "convert"},
+        {"annotate", "benchmark", "compare", "convert", "status"},
         {"evaluate"},
         {"demo"},
     ],
@@ -104,6 +104,7 @@ def test_packages_import_from_lower_packages_only(package: str, above: set[str])
         ("compare.command", {"torch", "ray"}),
         ("convert", {"ray", "pyarrow", "rich"}),
         ("benchmark.command", {"ray", "pyarrow", "rich"}),
+        ("status", {"torch", "ray"}),
         ("demo.__main__", {"torch", "ray", "pyarrow", "numpy"}),
     ],
 )

@@ -15,6 +15,7 @@ def a_call() -> CallRecord:
         command=["job.toml"],
         is_restart=False,
         in_all=Extent(2, 20),
+        undone=Extent(2, 20),
         todo=Extent(1, 10),
         num_failed_files=0,
         failed_files={},

@@ -16,6 +16,7 @@ CALL = CallRecord(
     versions={"xlmr-ray": "1"},
     is_restart=False,
     in_all=Extent(3, 30),
+    undone=Extent(2, 20),
     todo=Extent(2, 20),
     num_failed_files=1,
     failed_files={"b.parquet": "no Parquet file"},
