@@ -1,8 +1,8 @@
 """How far an output is, from its files alone: `python -m jobs.status OUTPUT [--json]`.
 
-OUTPUT is an output folder of jobs.annotate, of a run that goes on or has ended. The exit code is 0 where all is
-done, 3 where the run ended but some files or fragments could not be done, 5 where it goes on or was interrupted, and
-2 where there is no output.
+OUTPUT is an output folder of jobs.annotate, whose run goes on or has ended. The exit code is 0 where all is done,
+3 where the run ended but some files or fragments could not be done, 5 where it goes on or was interrupted, and 2
+where there is no output.
 """
 
 import argparse

@@ -26,6 +26,7 @@ from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.monitoring.tallies import Tally
 from pipeline.output.call_history import CallRecord, Extent
+from pipeline.output.card import write_card
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import describe_increment
 from pipeline.output.lease import held_lease
@@ -197,6 +198,8 @@ def execute_run(
             duration = time.monotonic() - started
             if is_done and folder != output:
                 replace_output(output)
+            if is_done and run.inventory.has_all_counts:
+                write_card(output, run.inventory, prepared.identity, prepared.heads, prepared.plan.carried_schema)
             seconds["commit"] = time.monotonic() - started - seconds["annotate"]
             has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
             exit_code = PARTLY if has_failures else DONE
