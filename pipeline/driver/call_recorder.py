@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from uuid import uuid4
 
-from pipeline.errors import ConfigError, InputError, LeaseLostError, PipelineError
+from pipeline.errors import ConfigError, InputError, LeaseLostError, OutputError, PipelineError
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.monitoring.tallies import Tally
 from pipeline.output.call_history import CallCounts, CallHistory, CallRecord
@@ -23,6 +23,7 @@ from pipeline.storage.filesystem_uris import without_secret
 _FAILED, _REFUSED, _INTERRUPTED = 1, 2, 130
 INTERVAL_S = 15.0
 MAX_LABELS = 10
+_JOIN_TIMEOUT_S = 5.0
 
 
 class CallRecorder:
@@ -37,11 +38,12 @@ class CallRecorder:
         self._lock = threading.Lock()
 
     def update(self, **values: object) -> None:
-        """Change fields of the record, and write it. Raises OutputError."""
+        """Change fields of the record, and write it; the run does not depend on whether that is possible."""
         with self._lock:
             seconds = {phase: round(each, 2) for phase, each in self._seconds.items()}
             self._call = replace(self._call, seconds=seconds, updated=now(), **values)  # type: ignore[arg-type]
-            self._history.put(self._name, self._call)
+            with suppress(OutputError):
+                self._history.put(self._name, self._call)
 
     @contextmanager
     def renewed(self, counts: Callable[[], CallCounts], interval_s: float = INTERVAL_S) -> Iterator[None]:
@@ -50,7 +52,7 @@ class CallRecorder:
 
         def renew() -> None:
             while not stop.wait(interval_s):
-                # The run finds out by itself what does not work any more, and says so.
+                # The run finds out by itself where the counter is gone, and says so.
                 with suppress(Exception):
                     self.update(counts=counts())
 
@@ -60,7 +62,7 @@ class CallRecorder:
             yield
         finally:
             stop.set()
-            thread.join(timeout=interval_s)
+            thread.join(timeout=_JOIN_TIMEOUT_S)
 
 
 @contextmanager
@@ -73,8 +75,7 @@ def recorded_call(output: OutputFolder, call: CallRecord, seconds: Mapping[str, 
     except LeaseLostError:
         raise
     except BaseException as error:
-        with suppress(PipelineError):
-            recorder.update(end=now(), exit_code=_exit_code(error), message=_message(error))
+        recorder.update(end=now(), exit_code=_exit_code(error), message=_message(error))
         raise
     recorder.update(end=now())
 

@@ -26,6 +26,8 @@ PARSERS = {
     "jobs.benchmark": "jobs.benchmark.command",
     "jobs.compare": "jobs.compare.command",
     "jobs.convert": "jobs.convert",
+    "jobs.report": "jobs.report.annotation.command",
+    "jobs.status": "jobs.status",
 }
 OPTIONAL = {"none", "all", "as the model"}
 """How a default of None is written."""

@@ -70,6 +70,13 @@ def test_who_has_lost_the_output_writes_no_more(tmp_path: Path) -> None:
     assert only_call(tmp_path).end is None
 
 
+def test_a_record_that_cannot_be_written_is_no_reason_to_end_the_run(tmp_path: Path) -> None:
+    (tmp_path / "_manifest").write_text("a file where the folder should be")
+    with recorded_call(folder(tmp_path), a_call(), {}) as recorder:
+        recorder.update(exit_code=0)
+    assert (tmp_path / "_manifest").is_file()
+
+
 def test_counts_are_renewed_while_a_call_runs(tmp_path: Path) -> None:
     recorder = CallRecorder(folder(tmp_path), a_call(), {})
     asked = threading.Event()

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config.job import JobConfig
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
-from pipeline.output.call_history import RUNS, CallHistory
+from pipeline.output.call_history import CallHistory
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 from tests.unit.pipeline.input_files import rows, tree, write
 
@@ -34,11 +34,6 @@ def execute(prepared: PreparedRun, told: list[str | None] | None = None) -> RunR
     return execute_run(prepared, "local", ([] if told is None else told).append, forbidden)
 
 
-def content(output: Path) -> dict[str, bytes | None]:
-    """All but the records of calls, which say when they were made."""
-    return {path: data for path, data in tree(output).items() if not path.startswith(RUNS)}
-
-
 def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
     before = tree(tmp_path)
     prepared = prepare_run(job, RunOptions(), print)
@@ -56,11 +51,11 @@ def test_a_run_without_rows_is_done_at_once(job: JobConfig, tmp_path: Path) -> N
 
 def test_a_restart_works_in_a_folder_of_its_own_and_replaces_the_output(job: JobConfig, tmp_path: Path) -> None:
     execute(prepare_run(job, RunOptions(), print))
-    before = content(tmp_path / "out")
+    before = tree(tmp_path / "out")
     prepared = prepare_run(job, RunOptions(is_restart=True), print)
     assert prepared.folder == prepared.output.restarted
     assert execute(prepared).is_done
-    assert content(tmp_path / "out") == before
+    assert tree(tmp_path / "out") == before
 
 
 def test_what_changed_in_the_input_is_told(job: JobConfig, tmp_path: Path) -> None:
