@@ -194,17 +194,23 @@ def execute_run(
                 counts, tally = _annotate(prepared, run, todo, failed, address, tell, on_connected, recorder)
                 recorder.update(counts=call_counts(counts, tally))
             seconds["annotate"] = time.monotonic() - started
-            is_done = run.end(prunes=options.prunes)
+            is_done = _complete(prepared, run, output)
             duration = time.monotonic() - started
-            if is_done and folder != output:
-                replace_output(output)
-            if is_done and run.inventory.has_all_counts:
-                write_card(output, run.inventory, prepared.identity, prepared.heads, prepared.plan.carried_schema)
-            seconds["commit"] = time.monotonic() - started - seconds["annotate"]
+            seconds["commit"] = duration - seconds["annotate"]
             has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
             exit_code = PARTLY if has_failures else DONE
             recorder.update(exit_code=exit_code)
     return RunResult(len(todo), counts, duration, is_done, exit_code, call.todo.num_rows, tally, dict(seconds))
+
+
+def _complete(prepared: PreparedRun, run: RunOutput, output: OutputFolder) -> bool:
+    """Commit what is finished; whether everything is done, in which case a restart replaces the output."""
+    is_done = run.end(prunes=prepared.options.prunes)
+    if is_done and run.folder != output:
+        replace_output(output)
+    if is_done and run.inventory.has_all_counts:
+        write_card(output, run.inventory, prepared.identity, prepared.heads, prepared.plan.carried_schema)
+    return is_done
 
 
 def _call(
