@@ -3,11 +3,11 @@
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jobs.annotate.exit_report import DONE, how_to_read, report_failures
+from jobs.annotate.exit_report import DONE, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
@@ -17,9 +17,6 @@ from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.storage.filesystem_uris import without_secret
 
-if TYPE_CHECKING:
-    from pipeline.driver.run import PreparedRun, RunResult
-
 REFUSED, FAILED = 2, 1
 _FLAGS = {
     "--plan": "print the plan and exit",
@@ -27,6 +24,8 @@ _FLAGS = {
     "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
+    "--retry-errors": "also process the fragments again that have rows with an error",
+    "--json": "print the plan or the result as JSON (jobs/annotate/report.schema.json)",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
 }
 
@@ -81,7 +80,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.command = [parser.prog, *(sys.argv[1:] if arguments is None else arguments)]
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,7 +127,9 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
         return print_verification(job.output.path)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
+    from jobs.annotate.json_report import plan_json, result_json  # noqa: PLC0415
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    from jobs.annotate.summary import print_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
@@ -134,12 +137,17 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
     run_options = RunOptions(
         is_restart=options.restart,
         retry_failed=options.retry_failed,
+        retries_errors=options.retry_errors,
         keeps_touched=options.keep_touched,
         prunes=options.prune_removed,
     )
     if options.plan:
         prepared = prepare_run(job, run_options, _tell)
-        print_plan(prepared, outlook_of(prepared), options.tokens_per_second)
+        outlook = outlook_of(prepared)
+        if options.json:
+            print(plan_json(prepared, outlook))
+        else:
+            print_plan(prepared, outlook, options.tokens_per_second)
         return DONE
     address = reachable_cluster(options.address)
     if options.limit or options.sample:
@@ -148,40 +156,34 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
 
         selection = Selection(options.limit or options.sample, is_sample=options.limit is None)
         return run_preview(job, selection, options.preview_output, address, _tell, interruption.listen)
+    began = time.monotonic()
     prepared = prepare_run(job, run_options, _tell)
-    result = execute_run(prepared, address, _tell, interruption.listen)
-    _print_result(prepared, result)
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
-
-
-def _print_result(run: "PreparedRun", result: "RunResult") -> None:
-    num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
-    if counts is not None:
-        num_skipped = num_fragments - result.num_fragments
-        skipped = f"; {num_skipped} fragments were done before" if num_skipped else ""
-        print(
-            f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
-            f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
-            f"in {result.seconds:.1f} s with start-up; "
-            f"at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank{skipped}"
-        )
-    elif run.options.retry_failed:
-        print(f"nothing to do: no fragment in {name} has failed")
-    else:
-        print(f"nothing to do: all {num_fragments} fragments are in {name}")
-    for line in run.plan.passed_over.lines:
+    seconds = {"check": time.monotonic() - began}
+    result = execute_run(prepared, address, _tell, interruption.listen, command=options.command, seconds=seconds)
+    for line in prepared.plan.passed_over.lines:
         _tell(line)
-    print(how_to_read(name))
+    if options.json:
+        print(result_json(prepared, result))
+    else:
+        print_summary(prepared, result)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
-    if options.verify and (options.plan or options.restart or options.retry_failed or options.prune_removed):
+    changes = options.restart or options.retry_failed or options.retry_errors or options.prune_removed
+    if options.verify and (options.plan or options.json or changes):
         raise ConfigError("--verify: found together with another option, expected it alone: it changes nothing")
-    if options.retry_failed and options.restart:
+    for retry, is_given in (("--retry-failed", options.retry_failed), ("--retry-errors", options.retry_errors)):
+        if is_given and options.restart:
+            raise ConfigError(
+                f"{retry}: found together with --restart, which processes everything again; expected "
+                "only one of them"
+            )
+    if options.retry_failed and options.retry_errors:
         raise ConfigError(
-            "--retry-failed: found together with --restart, which processes everything again; expected "
-            "only one of them"
+            "--retry-errors: found together with --retry-failed, which leaves out all that has not failed; "
+            "expected only one of them: --retry-errors also processes what has failed"
         )
     _refuse_wrong_preview(options)
 

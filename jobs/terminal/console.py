@@ -1,6 +1,9 @@
 """The rich console on which commands print their tables."""
 
+from collections.abc import Iterable
+
 from rich.console import Console
+from rich.table import Column, Table
 
 
 def plain_console(width: int, *, narrowest: int = 0, has_markup: bool = False) -> Console:
@@ -14,3 +17,11 @@ def plain_console(width: int, *, narrowest: int = 0, has_markup: bool = False) -
     console = Console(highlight=False, markup=has_markup, emoji=False)
     console.width = max(console.width, narrowest) if console.is_terminal else width
     return console
+
+
+def print_facts(facts: Iterable[tuple[str, str]], width: int = 100) -> None:
+    """Names and values as a table; long ones are folded, so that it fits terminals of 40 columns."""
+    table = Table(Column(overflow="fold"), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
+    for name, value in facts:
+        table.add_row(name, value)
+    plain_console(width).print(table)

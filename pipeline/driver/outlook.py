@@ -8,7 +8,6 @@ from pipeline.driver.token_estimate import TokenEstimate, estimate_tokens
 from pipeline.fragments import Fragment
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import Increment
-from pipeline.output.run_output import RunOutput
 from pipeline.replica.deployment import default_device, resolve_dtype
 from pipeline.replica.memory import RankMemory, rank_memory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
@@ -36,7 +35,7 @@ class Outlook:
 def outlook_of(prepared: PreparedRun) -> Outlook:
     """Take the inventory of the output, and lay the job out on a cluster like this machine."""
     job, folder = prepared.job, prepared.folder
-    run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=prepared.options.keeps_touched)
+    run = prepared.output_in(folder)
     failed = FailureLog(folder).failures()
     device = default_device() if job.model.device == "auto" else job.model.device
     dtype = resolve_dtype(job.model, device)

@@ -8,6 +8,7 @@ from typing import Self
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
+from pipeline.monitoring.tallies import Tallies, Tally
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class ProgressCounter:
         self._annotating_s = 0.0
         self._annotated = Totals(2)
         self._parts = Totals(3)
+        self._tallies = Tallies()
         self._peak_rank_bytes = 0
 
     def add_tokens(self, num_tokens: int) -> None:
@@ -100,9 +102,10 @@ class ProgressCounter:
         self._annotated.put(part_path, num_bytes, num_tokens)
         self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
-    def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
+    def finish_part(self, part_path: str, num_rows: int, num_errors: int, tally: Tally | None = None) -> None:
         """A part is written."""
         self._parts.put(part_path, 1, num_rows, num_errors)
+        self._tallies.put(part_path, tally or Tally())
         self._failures.pop(part_path, None)
         self._num_failed_writes = 0
 
@@ -131,6 +134,11 @@ class ProgressCounter:
         """All tasks of the fragments so far have ended, so their names are not needed."""
         self._annotated.settle()
         self._parts.settle()
+        self._tallies.settle()
+
+    def tally(self) -> Tally:
+        """The errors, labels and windows of the parts so far; apart from the counts, which are asked for often."""
+        return self._tallies.total()
 
     def counts(self) -> Counts:
         """The current counts."""

@@ -252,6 +252,9 @@ class Task(Generic[Options]):
         seed: for sampling from prompts.
         max_magnitude: results that are larger than this are reported as not finite.
         unusable: further reasons why results cannot be used, each with the affected entries, bool `[n]`.
+        label_names: the closed list that the labels in the output column are from, or nothing.
+        labels: the labels in an output column, to be counted: strings and nulls; None where there are none, or the
+            rows bring their own.
     """
 
     name: str
@@ -273,6 +276,8 @@ class Task(Generic[Options]):
     memory: Callable[[Options], HeadMemory] = lambda _: HeadMemory()
     max_magnitude: float = _MAX_FLOAT32
     unusable: Callable[[Options, HeadOutput], Iterator[tuple[str, NDArray[np.bool_]]]] = lambda *_: iter(())
+    label_names: Callable[[Options, XLMRobertaXLConfig], list[str]] = lambda *_: []
+    labels: Callable[[Options, pa.Array], pa.Array | None] = lambda *_: None
 
     @property
     def generates(self) -> bool:

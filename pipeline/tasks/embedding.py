@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.arrays.ragged import list_column
+from pipeline.row_errors import NOT_FINITE
 from pipeline.tasks.contract import (
     HeadMemory,
     HeadOutput,
@@ -37,7 +38,7 @@ Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray
 INT8_SCALE = 127
 BITS_PER_BYTE = 8
 NOT_FINITE_IN_FLOAT16 = (
-    "the vector is not finite in float16, whose numbers end at 65504; set dtype = "
+    f"the vector {NOT_FINITE} in float16, whose numbers end at 65504; set dtype = "
     '"float32" or normalize = true for this head'
 )
 

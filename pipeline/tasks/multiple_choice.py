@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
@@ -103,4 +104,5 @@ TASK = Task(
     sequence_spec=_sequence_spec,
     build_modules=_build_modules,
     decode=_decode,
+    labels=lambda _, column: pc.struct_field(column, "choice").cast(pa.string()),
 )

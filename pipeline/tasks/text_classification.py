@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -136,6 +137,15 @@ def _lists(values: NDArray[np.float32]) -> pa.ListArray:
     return list_column(pa.array(values.ravel()), np.arange(num_rows + 1) * width)
 
 
+def _labels(options: TextClassificationHead, column: pa.StructArray) -> pa.Array | None:
+    match column.type.names[0]:
+        case "label":
+            return pc.struct_field(column, "label")
+        case "labels":
+            return pc.list_flatten(pc.struct_field(column, "labels"))
+    return None
+
+
 TASK = Task(
     name="text-classification",
     options=TextClassificationHead,
@@ -144,4 +154,6 @@ TASK = Task(
     build_modules=build_classifier,
     decode=_decode,
     check_weights=_check_weights,
+    label_names=lambda _, config: [] if problem_type(config) == "regression" else class_labels(config),
+    labels=_labels,
 )

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -269,6 +270,10 @@ def _mean_scores(
     return np.bincount(index, weights=scores[ranges(first, lengths)], minlength=len(first)) / lengths
 
 
+def _labels(options: TokenClassificationHead, column: pa.ListArray) -> pa.Array:
+    return pc.struct_field(pc.list_flatten(column), "entity" if options.words is None else "label")
+
+
 TASK = Task(
     name="token-classification",
     options=TokenClassificationHead,
@@ -278,4 +283,6 @@ TASK = Task(
     build_modules=_build_modules,
     decode=_decode,
     needs_offsets=True,
+    label_names=lambda _, config: class_labels(config),
+    labels=_labels,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -207,6 +208,11 @@ def zero_shot_column(
     return pa.StructArray.from_arrays(lists, fields=list(_COLUMN_TYPE))
 
 
+def _labels(options: ZeroShotHead, column: pa.StructArray) -> pa.Array | None:
+    """The best label of each row, unless the rows bring their own, which may be text of the corpus."""
+    return pc.list_element(pc.struct_field(column, "labels"), 0) if options.labels else None
+
+
 TASK = Task(
     name="zero-shot-classification",
     options=ZeroShotHead,
@@ -215,4 +221,6 @@ TASK = Task(
     build_modules=build_classifier,
     decode=_decode,
     check_weights=_check_weights,
+    label_names=lambda options, _: list(options.labels or ()),
+    labels=_labels,
 )

@@ -21,7 +21,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"modeling"},
     ],
     "pipeline": [
-        {"errors", "fragments", "ray_actors", "arrays"},
+        {"errors", "row_errors", "fragments", "ray_actors", "arrays"},
         {"columns", "storage"},
         {"failures"},
         {"tasks"},
@@ -35,7 +35,7 @@ FLOORS: dict[str, list[set[str]]] = {
     "jobs": [
         {"terminal", "configs"},
         {"report"},
-        {"annotate", "benchmark", "compare", "convert", "reference"},
+        {"annotate", "benchmark", "compare", "convert", "reference", "status"},
         {"evaluate"},
         {"demo"},
     ],
@@ -106,6 +106,7 @@ def test_packages_import_from_lower_packages_only(package: str, above: set[str])
         ("convert", {"ray", "pyarrow", "rich"}),
         ("reference", {"torch", "ray", "rich"}),
         ("benchmark.command", {"ray", "pyarrow", "rich"}),
+        ("status", {"torch", "ray"}),
         ("demo.__main__", {"torch", "ray", "pyarrow", "numpy"}),
     ],
 )

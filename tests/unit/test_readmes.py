@@ -40,6 +40,8 @@ PARSERS = {
     "jobs.convert": "jobs.convert",
     "jobs.evaluate": "jobs.evaluate.command",
     "jobs.reference": "jobs.reference",
+    "jobs.report": "jobs.report.annotation.command",
+    "jobs.status": "jobs.status",
 }
 NEEDS_MORE = "# Needs "
 """How a snippet begins that needs more than this machine has; it is only compiled."""

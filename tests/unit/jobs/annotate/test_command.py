@@ -115,6 +115,29 @@ def test_what_failed_and_everything_are_not_retried_at_once(
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--retry-errors", "--restart"],
+            "--retry-errors: found together with --restart, which processes everything",
+        ),
+        (
+            ["--retry-errors", "--retry-failed"],
+            "--retry-errors: found together with --retry-failed, which leaves out",
+        ),
+        (["--retry-errors", "--plan"], "--retry-errors: found no earlier run in "),
+        (["--verify", "--json"], "--verify: found together with another option"),
+    ],
+)
+def test_what_cannot_be_retried_is_refused(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    assert main([str(job_file(tmp_path, tmp_path / "in")), *options]) == 2
+    assert capsys.readouterr().err.startswith(f"refused: {message}")
+
+
+@pytest.mark.parametrize(
     "options",
     [
         ["--restart", "--keep-touched", "--prune-removed"],

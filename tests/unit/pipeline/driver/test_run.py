@@ -8,6 +8,7 @@ import pytest
 from pipeline.config.job import JobConfig
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
+from pipeline.output.call_history import CallHistory
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 from tests.unit.pipeline.input_files import rows, tree, write
 
@@ -73,3 +74,24 @@ def test_there_is_nothing_to_retry_without_an_earlier_run(job: JobConfig) -> Non
         prepare_run(job, RunOptions(retry_failed=True), print)
     execute(prepare_run(job, RunOptions(), print))
     assert execute(prepare_run(job, RunOptions(retry_failed=True), print)).num_fragments == 0
+
+
+def test_each_call_is_recorded_also_across_a_restart(job: JobConfig, tmp_path: Path) -> None:
+    for is_restart in (False, False, True):
+        prepared = prepare_run(job, RunOptions(is_restart=is_restart), print)
+        seconds = {"check": 0.25}
+        execute_run(prepared, "local", print, forbidden, command=["job.toml", "s3://me:key@b/x"], seconds=seconds)
+        assert set(seconds) == {"check", "annotate", "commit"}
+    calls = CallHistory(prepared.output).calls()
+    assert [call.is_restart for call in calls] == [False, False, True]
+    assert {(call.exit_code, call.in_all.num_fragments, call.todo.num_rows) for call in calls} == {(0, 0, 0)}
+    assert all(call.end is not None and call.seconds["check"] == 0.25 for call in calls)
+    assert calls[0].command == ["job.toml", "s3://b/x"]
+
+
+def test_nothing_else_is_changed_by_a_run_that_has_nothing_to_do(job: JobConfig, tmp_path: Path) -> None:
+    execute(prepare_run(job, RunOptions(), print))
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    execute(prepare_run(job, RunOptions(), print))
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before
