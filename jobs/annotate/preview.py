@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from jobs.annotate.exit_report import report_failures
+from jobs.annotate.exit_report import PARTLY, report_failures
 from jobs.annotate.preview_report import print_counts, print_rows, print_whole_job, read_preview, read_texts
 from jobs.annotate.submission import refuse_lost_output
 from jobs.terminal.console import plain_console
@@ -36,14 +36,16 @@ def run_preview(
     `output_path` is by default that of the job with `.preview` after it. `address` and `on_connected` are as of
     `execute_run`. Raises ConfigError and InputError like `prepare_run`, for the whole job.
     """
+    job_output = without_secret(job.output.path)
     output_path = output_path or with_suffix(job.output.path, ".preview")
     refuse_lost_output(output_path, os.environ)
-    job = with_local_models(job)
+    # Planned with this output, as it must not be in the input either.
+    job = with_local_models(job.model_copy(update={"output": job.output.model_copy(update={"path": output_path})}))
     resolved = resolve_heads(job)
     require_runnable(job, resolved)
     heads, plan = share_trunks(resolved), plan_fragments(job)
     estimate = estimate_tokens(job, heads, plan)
-    preview = write_preview_rows(job, plan, selection, output_path, tell)
+    preview = write_preview_rows(job, plan, selection, tell)
     for reason in preview.unreadable:
         tell(f"not read: {reason}")
     prepared = prepare_run(preview.job, RunOptions(), tell)
@@ -53,7 +55,7 @@ def run_preview(
     which = "drawn from all" if selection.is_sample else "the first of"
     console.print(
         f"preview: {preview.num_rows:,} rows, {which} {plan.num_rows:,}, in {prepared.output_name}; "
-        f"{without_secret(job.output.path)} stays as it is"
+        f"{job_output} stays as it is"
     )
     rows = read_preview(prepared.output, prepared.heads)
     # Where fragments have failed, it is not known whose texts the rows have.
@@ -62,4 +64,5 @@ def run_preview(
     print_counts(console, rows, prepared.heads)
     if result.counts is not None:
         print_whole_job(console, result.counts, plan.num_rows, estimate, job.run.cost_per_hour)
-    return report_failures(plan.failed_files, result.failures, prepared.output_name)
+    code = report_failures(plan.failed_files, result.failures, prepared.output_name)
+    return PARTLY if preview.unreadable else code

@@ -52,15 +52,15 @@ class PreviewJob:
 
 
 def write_preview_rows(
-    job: JobConfig, plan: Plan, selection: Selection, output_path: str, tell: Callable[[str], None]
+    job: JobConfig, plan: Plan, selection: Selection, tell: Callable[[str], None]
 ) -> PreviewJob:
-    """Copy the selected rows of a job to a folder of their own, and return the job over them, which writes there.
+    """Copy the selected rows of a job to its output, the preview's own, and return the job over them.
 
     What an earlier preview has left in the folder is deleted. Raises ConfigError if the folder is that of another
     output, or in use, and InputError if there are no rows.
     """
-    output = open_output(output_path)
-    _require_preview_folder(output, output_path)
+    output = open_output(job.output.path)
+    _require_preview_folder(output, job.output.path)
     found = list(read_rows(selection.of(plan), plan.read_schema, plan.filesystem))
     tables = [table for table in found if not isinstance(table, FragmentError)]
     unreadable = tuple(str(error) for error in found if isinstance(error, FragmentError))
@@ -74,27 +74,22 @@ def write_preview_rows(
         held.put(_SELECTION, json.dumps({"rows": rows.num_rows, "is_sample": selection.is_sample}).encode())
         _throw_away(held)
         held.put(ROWS, encode_part(rows, job.output.compression))
-    return PreviewJob(_job_over(job, plan, rows.num_rows, output_path), rows.num_rows, unreadable)
+    return PreviewJob(_job_over(job, plan, rows.num_rows), rows.num_rows, unreadable)
 
 
-def _job_over(job: JobConfig, plan: Plan, num_rows: int, output_path: str) -> JobConfig:
+def _job_over(job: JobConfig, plan: Plan, num_rows: int) -> JobConfig:
     rows_per_fragment = job.input.max_fragment_rows
     if isinstance(job.model.replicas, int):
         # As many fragments as shard groups, so that all of them work, as in the whole job.
         rows_per_fragment = min(rows_per_fragment, -(-num_rows // job.model.replicas))
     changes = {
-        "path": (with_suffix(output_path, f"/{ROWS}"),),
+        "path": (with_suffix(job.output.path, f"/{ROWS}"),),
         # Columns of Hive partitions have been copied like others.
         "hive": False,
         "columns": tuple(plan.carried_schema.names),
         "max_fragment_rows": rows_per_fragment,
     }
-    return job.model_copy(
-        update={
-            "input": job.input.model_copy(update=changes),
-            "output": job.output.model_copy(update={"path": output_path}),
-        }
-    )
+    return job.model_copy(update={"input": job.input.model_copy(update=changes)})
 
 
 def _as_carried(table: pa.Table, plan: Plan) -> pa.Table:

@@ -48,18 +48,12 @@ def rows_in_few_fragments(fragments: FragmentTable, num_rows: int, num_fragments
     """
     if fragments.num_rows.sum() <= num_rows:
         return first_rows(fragments, num_rows)
-    drawn = _by_fragment(fragments, _smallest_hashes(fragments, num_fragments))
-    return [
-        SelectedRows(
-            fragment := selected.fragment,
-            np.sort(
-                np.argsort(row_hashes(fragment.relative_path, fragment.first_row, fragment.num_rows))[
-                    : len(selected.indices) * -(-num_rows // num_fragments)
-                ]
-            ),
-        )
-        for selected in drawn
-    ]
+    selection = []
+    for drawn in _by_fragment(fragments, _smallest_hashes(fragments, num_fragments)):
+        fragment, num_drawn = drawn.fragment, len(drawn.indices) * -(-num_rows // num_fragments)
+        hashes = row_hashes(fragment.relative_path, fragment.first_row, fragment.num_rows)
+        selection.append(SelectedRows(fragment, np.sort(np.argsort(hashes)[:num_drawn])))
+    return selection
 
 
 def read_rows(

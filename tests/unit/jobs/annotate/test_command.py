@@ -198,7 +198,9 @@ def test_a_preview_of_a_wrong_job_is_refused_before_anything_is_written(
     assert main([str(job), "--limit=2", "--set=model.path=nowhere"]) == 2
     assert main([str(job), "--limit=2", "--set=input.text=nowhere"]) == 2
     assert main([str(job), "--limit=2", f"--preview-output={tmp_path}/in"]) == 2
-    assert capsys.readouterr().err.count("refused: ") == 3
+    # Its parts would be input of the job.
+    assert main([str(job), "--limit=2", f"--preview-output={tmp_path}/in/x"]) == 2
+    assert capsys.readouterr().err.count("refused: ") == 4
     assert tree(tmp_path) == before
 
 

@@ -18,7 +18,12 @@ FIRST = Selection(10, is_sample=False)
 
 
 def previewed(config: JobConfig, output: Path, selection: Selection = FIRST) -> PreviewJob:
-    return write_preview_rows(config, plan_fragments(config), selection, str(output), print)
+    config = at(config, output)
+    return write_preview_rows(config, plan_fragments(config), selection, print)
+
+
+def at(config: JobConfig, output: Path) -> JobConfig:
+    return config.model_copy(update={"output": config.output.model_copy(update={"path": str(output)})})
 
 
 def read(config: JobConfig) -> pa.Table:
@@ -106,7 +111,7 @@ def test_rows_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     write(tmp_path / "in" / "b.parquet", rows(6))
     plan = plan_fragments(config)
     write(tmp_path / "in" / "a.parquet", rows(7))
-    found = write_preview_rows(config, plan, FIRST, str(tmp_path / "out"), print)
+    found = write_preview_rows(at(config, tmp_path / "out"), plan, FIRST, print)
     assert found.num_rows == 4
     assert len(found.unreadable) == 2
     assert all("has changed since the job was planned" in reason for reason in found.unreadable)
