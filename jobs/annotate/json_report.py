@@ -102,8 +102,8 @@ class ResultReport:
     """What a run has done.
 
     `in_all` is of the input, `todo` of what this run had to do, `done` of what it did. `errors` are rows by kind,
-    `labels` the most frequent ones of each head. `trunk_tokens` went through a trunk, so many `per_s` with start and
-    commit; `seconds` are by phase.
+    `labels` the most frequent ones of each head. `trunk_tokens` went through a trunk, so many `per_s` with start
+    and commit; `seconds` are by phase.
     """
 
     kind: Literal["result"]
