@@ -37,8 +37,9 @@ def _facts(run: PreparedRun, result: RunResult) -> Iterable[tuple[str, str]]:
     assert counts is not None
     if tally.errors:
         yield "errors", ", ".join(f"{count:,} {kind}" for kind, count in tally.errors.items())
-    for head, labels in tally.labels.items():
-        yield printable(head), describe_labels(labels)
+    for head in run.heads:
+        if labels := tally.labels.get(head.name):
+            yield printable(head.name), describe_labels(labels)
     rate = f", {counts.num_tokens / result.seconds:,.0f} a second" if result.seconds else ""
     yield "tokens", f"{counts.num_tokens:,} through the trunk{rate}"
     yield "time", ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in result.phases.items())

@@ -29,7 +29,8 @@ RESULT = RunResult(
 def prepared(**options: bool) -> Any:
     """A run of three fragments."""
     plan = SimpleNamespace(fragments=range(3), num_rows=2500, passed_over=PassedOver(), failed_files=())
-    return SimpleNamespace(plan=plan, output_name="out", options=RunOptions(**options))
+    heads = [SimpleNamespace(name=name) for name in ("topic", "loss", "ner")]
+    return SimpleNamespace(plan=plan, output_name="out", options=RunOptions(**options), heads=heads)
 
 
 def test_the_summary_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
