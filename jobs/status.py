@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from jobs.terminal.arguments import add_version, utf8_text
-from jobs.terminal.console import print_facts
+from jobs.terminal.console import facts_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import PipelineError
 from pipeline.output.call_history import CallRecord, Extent
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.json:
         print(json.dumps(status_json(status), indent=1, ensure_ascii=False))
     else:
-        print_facts(_facts(status))
+        print(facts_text(_facts(status)))
         print_failures(status)
     return EXIT_CODES[status.state]
 

@@ -15,7 +15,8 @@ from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
-from pipeline.storage.filesystem_uris import without_secret
+from pipeline.monitoring.messages import Messages, opened_log
+from pipeline.monitoring.phases import Phases, process_began
 
 REFUSED, FAILED = 2, 1
 _FLAGS = {
@@ -27,6 +28,7 @@ _FLAGS = {
     "--retry-errors": "also process the fragments again that have rows with an error",
     "--json": "print the plan or the result as JSON (jobs/annotate/report.schema.json)",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
+    "--quiet": "print only errors and the result",
 }
 
 
@@ -76,6 +78,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="with --plan: say how long a run takes at this rate, and what it costs with run.cost_per_hour",
     )
     parser.add_argument(
+        "--log-file",
+        type=Path,
+        metavar="FILE",
+        help="append all messages to a file, with time stamps, also those that --quiet hides",
+    )
+    parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
@@ -87,22 +95,36 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
+    began = process_began() if arguments is None else time.monotonic()
     accept_any_text()
     options = parse_arguments(arguments)
+    try:
+        with opened_log(options.log_file) as log:
+            return _run_and_report(options, Messages(log, is_quiet=options.quiet), began)
+    except ConfigError as error:
+        # Of the log file itself.
+        Messages().error(f"refused: {error}")
+        return REFUSED
+
+
+def _run_and_report(options: argparse.Namespace, messages: Messages, began: float) -> int:
+    """Run the job; returns the exit code, also of its errors."""
+    phases = Phases(messages)
+    phases.begin("checking", began)
     try:
         with Interruption() as interruption:
             if options.init is not None or options.init_output is not None or options.job is None:
                 return _write_job(options)
             job = load_job_config(options.job, options.overrides)
-            return run_job(job, interruption, options)
+            return run_job(job, interruption, options, messages, phases)
     except (ConfigError, InputError) as error:
-        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
+        messages.error(f"refused: {error}")
         return REFUSED
     except PipelineError as error:
-        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
+        messages.error(f"failed: {error}")
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted: run the same command again to go on from here", file=sys.stderr)
+        messages.error("interrupted: run the same command again to go on from here")
         return INTERRUPTED
 
 
@@ -120,16 +142,18 @@ def _write_job(options: argparse.Namespace) -> int:
     return DONE
 
 
-def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namespace) -> int:
+def run_job(
+    job: JobConfig, interruption: Interruption, options: argparse.Namespace, messages: Messages, phases: Phases
+) -> int:
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
     if options.verify:
-        return print_verification(job.output.path)
+        return print_verification(job.output.path, messages)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
     from jobs.annotate.json_report import plan_json, result_json  # noqa: PLC0415
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
-    from jobs.annotate.summary import print_summary  # noqa: PLC0415
+    from jobs.annotate.summary import show_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
@@ -142,7 +166,7 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
         prunes=options.prune_removed,
     )
     if options.plan:
-        prepared = prepare_run(job, run_options, _tell)
+        prepared = prepare_run(job, run_options, messages)
         outlook = outlook_of(prepared)
         if options.json:
             print(plan_json(prepared, outlook))
@@ -155,18 +179,17 @@ def run_job(job: JobConfig, interruption: Interruption, options: argparse.Namesp
         from pipeline.driver.preview_job import Selection  # noqa: PLC0415
 
         selection = Selection(options.limit or options.sample, is_sample=options.limit is None)
-        return run_preview(job, selection, options.preview_output, address, _tell, interruption.listen)
-    began = time.monotonic()
-    prepared = prepare_run(job, run_options, _tell)
-    seconds = {"check": time.monotonic() - began}
-    result = execute_run(prepared, address, _tell, interruption.listen, command=options.command, seconds=seconds)
+        return run_preview(job, selection, options.preview_output, address, messages, interruption.listen, phases)
+    prepared = prepare_run(job, run_options, messages)
+    result = execute_run(prepared, address, messages, interruption.listen, phases, command=options.command)
     for line in prepared.plan.passed_over.lines:
-        _tell(line)
+        messages(line)
     if options.json:
+        # Not through `messages`, which may shorten what looks like a URI.
         print(result_json(prepared, result))
     else:
-        print_summary(prepared, result)
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
+        show_summary(prepared, result, messages)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
@@ -197,7 +220,8 @@ def _refuse_wrong_preview(options: argparse.Namespace) -> None:
     if options.tokens_per_second is not None and not options.plan:
         raise ConfigError("--tokens-per-second: found without --plan, expected both; add --plan, or leave it out")
     is_preview = options.limit is not None or options.sample is not None
-    others = [flag for flag in _FLAGS if getattr(options, flag.strip("-").replace("-", "_"))]
+    refused = [flag for flag in _FLAGS if flag != "--quiet"]
+    others = [flag for flag in refused if getattr(options, flag.strip("-").replace("-", "_"))]
     if is_preview and others:
         raise ConfigError(
             f"--{'sample' if options.limit is None else 'limit'}: found together with {others[0]}, expected only "
@@ -207,8 +231,3 @@ def _refuse_wrong_preview(options: argparse.Namespace) -> None:
         raise ConfigError(
             "--preview-output: found without --limit and --sample, expected one of them; add one, or leave it out"
         )
-
-
-def _tell(line: str | None) -> None:
-    if line is not None:
-        print(line, file=sys.stderr, flush=True)

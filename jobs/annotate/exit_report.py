@@ -2,8 +2,7 @@
 
 import glob
 import json
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
@@ -13,19 +12,23 @@ DONE, PARTLY = 0, 3
 _MAX_SHOWN = 20
 
 
-def report_failures(files: Sequence[FailedFile], failures: Sequence[FragmentFailure], output: str) -> int:
-    """Print failures and their reasons on stderr; returns the exit code, `DONE` or `PARTLY`."""
+def report_failures(
+    files: Sequence[FailedFile],
+    failures: Sequence[FragmentFailure],
+    output: str,
+    show: Callable[[str], None],
+) -> int:
+    """Show failures and their reasons; returns the exit code, `DONE` or `PARTLY`."""
     for file in files:
-        print(f"not read: {file.path}: {file.reason}", file=sys.stderr)
+        show(f"not read: {file.path}: {file.reason}")
     for failure in failures[:_MAX_SHOWN]:
-        print(f"failed: {failure}", file=sys.stderr)
+        show(f"failed: {failure}")
     if len(failures) > _MAX_SHOWN:
-        print(f"and {len(failures) - _MAX_SHOWN} more, see {output}/{FAILED}", file=sys.stderr)
+        show(f"and {len(failures) - _MAX_SHOWN} more, see {output}/{FAILED}")
     if failures:
-        print(
+        show(
             f"{len(failures)} fragments failed, the others are in {output}; fix the causes named above, then run "
-            "the same command again, or with --retry-failed to process only those",
-            file=sys.stderr,
+            "the same command again, or with --retry-failed to process only those"
         )
     return PARTLY if files or failures else DONE
 

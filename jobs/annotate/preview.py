@@ -10,12 +10,14 @@ from jobs.terminal.console import plain_console
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.preview_job import Selection, write_preview_rows
-from pipeline.driver.run import RunOptions, Tell, execute_run, prepare_run
+from pipeline.driver.run import RunOptions, execute_run, prepare_run
 from pipeline.driver.token_estimate import estimate_tokens
 from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.planning import plan_fragments
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import with_suffix
 
@@ -28,13 +30,14 @@ def run_preview(
     selection: Selection,
     output_path: str | None,
     address: str,
-    tell: Tell,
+    messages: Messages,
     on_connected: Callable[[], None],
+    phases: Phases,
 ) -> int:
     """Annotate and print the selected rows of a job; returns the exit code.
 
-    `output_path` is by default that of the job with `.preview` after it. `address` and `on_connected` are as of
-    `execute_run`. Raises ConfigError and InputError like `prepare_run`, for the whole job.
+    `output_path` is by default that of the job with `.preview` after it. `address`, `on_connected` and `phases`
+    are as of `execute_run`. Raises ConfigError and InputError like `prepare_run`, for the whole job.
     """
     job_output = without_secret(job.output.path)
     output_path = output_path or with_suffix(job.output.path, ".preview")
@@ -45,11 +48,11 @@ def run_preview(
     require_runnable(job, resolved)
     heads, plan = share_trunks(resolved), plan_fragments(job)
     estimate = estimate_tokens(job, heads, plan)
-    preview = write_preview_rows(job, plan, selection, tell)
+    preview = write_preview_rows(job, plan, selection, messages)
     for reason in preview.unreadable:
-        tell(f"not read: {reason}")
-    prepared = prepare_run(preview.job, RunOptions(), tell)
-    result = execute_run(prepared, address, tell, on_connected)
+        messages(f"not read: {reason}")
+    prepared = prepare_run(preview.job, RunOptions(), messages)
+    result = execute_run(prepared, address, messages, on_connected, phases)
 
     console = plain_console(_WIDTH)
     which = "drawn from all" if selection.is_sample else "the first of"
@@ -64,5 +67,5 @@ def run_preview(
     print_counts(console, rows, prepared.heads)
     if result.counts is not None:
         print_whole_job(console, result.counts, plan.num_rows, estimate, job.run.cost_per_hour)
-    code = report_failures(plan.failed_files, result.failures, prepared.output_name)
+    code = report_failures(plan.failed_files, result.failures, prepared.output_name, messages.error)
     return PARTLY if preview.unreadable else code

@@ -1,34 +1,35 @@
-"""Print what a run has done, in lines that fit terminals of 40 columns and more."""
+"""Show what a run has done, in lines that fit terminals of 40 columns and more."""
 
 from collections.abc import Iterable, Mapping
 
 from jobs.annotate.exit_report import how_to_read
-from jobs.terminal.console import print_facts
+from jobs.terminal.console import facts_text
 from pipeline.driver.run import PreparedRun, RunResult
+from pipeline.monitoring.messages import Messages
 from pipeline.storage.printable import printable
 
 MAX_LABELS = 10
 _MAX_LABEL_CHARS = 40
 
 
-def print_summary(run: PreparedRun, result: RunResult) -> None:
-    """The summary of a run on standard output."""
+def show_summary(run: PreparedRun, result: RunResult, messages: Messages) -> None:
+    """Show the summary of a run as its result."""
     num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
     if counts is not None:
-        print(
+        messages.result(
             f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
             f"{counts.num_errors:,} rows with errors"
         )
-        print_facts(_facts(run, result))
+        messages.result(facts_text(_facts(run, result)))
     elif run.options.retry_failed:
-        print(f"nothing to do: no fragment in {name} has failed")
+        messages.result(f"nothing to do: no fragment in {name} has failed")
     elif run.options.retries_errors:
-        print(f"nothing to do: no row in {name} has an error")
+        messages.result(f"nothing to do: no row in {name} has an error")
     else:
-        print(f"nothing to do: all {num_fragments} fragments are in {name}")
-    print(how_to_read(name))
+        messages.result(f"nothing to do: all {num_fragments} fragments are in {name}")
+    messages.result(how_to_read(name))
     if counts is not None:
-        print(f"to see more: python -m jobs.status {name}, python -m jobs.report {name}")
+        messages.result(f"to see more: python -m jobs.status {name}, python -m jobs.report {name}")
 
 
 def _facts(run: PreparedRun, result: RunResult) -> Iterable[tuple[str, str]]:

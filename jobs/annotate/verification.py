@@ -1,9 +1,8 @@
 """`--verify`: print whether the parts of an output are as they were written."""
 
-import sys
-
 from jobs.annotate.exit_report import DONE, PARTLY
 from pipeline.errors import InputError
+from pipeline.monitoring.messages import Messages
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_path import open_output
 from pipeline.output.verify import verify_output
@@ -13,7 +12,7 @@ from pipeline.storage.printable import printable
 _MAX_SHOWN = 20
 
 
-def print_verification(path: str) -> int:
+def print_verification(path: str, messages: Messages) -> int:
     """Verify the output at a path or URI; returns the exit code, `PARTLY` where a part differs.
 
     Raises InputError where there is no output.
@@ -23,13 +22,13 @@ def print_verification(path: str) -> int:
         raise InputError(f"output.path: found no output in {name}, expected one to verify; check the path")
     found = verify_output(folder)
     for difference in found.differences[:_MAX_SHOWN]:
-        print(f"differs: {printable(difference.part_path)}: {difference.reason}", file=sys.stderr)
+        messages.error(f"differs: {printable(difference.part_path)}: {difference.reason}")
     if len(found.differences) > _MAX_SHOWN:
-        print(f"and {len(found.differences) - _MAX_SHOWN:,} more", file=sys.stderr)
-    print(
+        messages.error(f"and {len(found.differences) - _MAX_SHOWN:,} more")
+    messages.result(
         f"verified: {found.num_parts:,} parts of {found.num_bytes:,} bytes in {name}; "
         f"{len(found.differences):,} are not as their records say"
     )
     if found.differences:
-        print("delete these parts, then run the job again: it computes them anew", file=sys.stderr)
+        messages.error("delete these parts, then run the job again: it computes them anew")
     return PARTLY if found.differences else DONE

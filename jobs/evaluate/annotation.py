@@ -13,6 +13,8 @@ from jobs.evaluate.settings import EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.config.messages import config_error
 from pipeline.errors import ConfigError
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
 
 if TYPE_CHECKING:
     from pipeline.driver.run import PreparedRun
@@ -124,19 +126,17 @@ def head_labels(job: JobConfig, plan: TaskPlan) -> list[str]:
     return class_labels(config)
 
 
-def prepare(job: JobConfig, tell: Callable[[str | None], None]) -> "PreparedRun":
+def prepare(job: JobConfig, messages: Messages) -> "PreparedRun":
     """Check a job whose examples are written, without Ray. Raises ConfigError or InputError."""
     from pipeline.driver.run import RunOptions, prepare_run  # noqa: PLC0415
 
     try:
-        return prepare_run(job, RunOptions(), tell)
+        return prepare_run(job, RunOptions(), messages)
     except ConfigError as error:
         raise in_words_of_the_command(error) from None
 
 
-def annotate(
-    prepared: "PreparedRun", address: str, tell: Callable[[str | None], None], on_connected: Callable[[], None]
-) -> int:
+def annotate(prepared: "PreparedRun", address: str, messages: Messages, on_connected: Callable[[], None]) -> int:
     """Annotate what is not annotated yet; returns the exit code of the annotation.
 
     Raises PipelineErrors where it ends early.
@@ -144,13 +144,13 @@ def annotate(
     from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
     from pipeline.driver.run import execute_run  # noqa: PLC0415
 
-    result = execute_run(prepared, address, tell, on_connected)
+    result = execute_run(prepared, address, messages, on_connected, Phases(messages))
     if result.counts is not None:
-        tell(
+        messages(
             f"annotated: {result.counts.num_rows:,} rows, {result.counts.num_errors:,} with errors, "
             f"{result.counts.num_tokens:,} tokens in {result.seconds:.1f} s"
         )
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
 
 
 def shown_options(job: JobConfig) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Evaluate: read the benchmark, check heads and labels, write the examples, annotate, and record what was done."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import get_args
 
@@ -17,6 +16,7 @@ from jobs.evaluate.labels import LABELLED, join_labels, labels_option, require_l
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError, InputError
+from pipeline.monitoring.messages import Messages
 from pipeline.storage.filesystem_uris import without_secret
 
 OWN_TASKS = get_args(OwnTask)
@@ -29,9 +29,10 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
 
     Everything that can be refused is refused before any work, with ConfigError or InputError.
     """
+    messages = Messages()
     folder = EvaluationFolder.open(settings.output["path"])
     refuse_lost_output(folder.path, os.environ)
-    plans = plan_tasks(settings)
+    plans = plan_tasks(settings, messages)
     jobs = [annotation_job(plan, settings, folder) for plan in plans]
     names = [plan.task.name for plan in plans]
     labels = [
@@ -40,11 +41,11 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
     ]
     tasks = _recorded_tasks(folder, settings.benchmark)
     subsets = [_write_examples(folder, plan) for plan in plans]
-    prepared = [prepare(job, _tell) for job in jobs]
+    prepared = [prepare(job, messages) for job in jobs]
     reachable = _cluster(address)
     code = 0
     for plan, job, joined, examples, run in zip(plans, jobs, labels, subsets, prepared, strict=True):
-        code = max(code, annotate(run, reachable, _tell, on_connected))
+        code = max(code, annotate(run, reachable, messages, on_connected))
         as_given = settings.of_task(plan.task.name).labels == AS_GIVEN
         tasks[plan.task.name] = TaskRecord(
             kind=plan.task.kind,
@@ -65,7 +66,7 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
     return code
 
 
-def plan_tasks(settings: EvaluationSettings) -> list[TaskPlan]:
+def plan_tasks(settings: EvaluationSettings, messages: Messages) -> list[TaskPlan]:
     """Read the examples of each task that has a model. Raises ConfigError or InputError."""
     if settings.data is None:
         raise ConfigError("--data: is missing, expected the folder with the benchmark's Parquet files; add it")
@@ -84,13 +85,13 @@ def plan_tasks(settings: EvaluationSettings) -> list[TaskPlan]:
         raise ConfigError(f"--model: is missing, expected the directory of a checkpoint; add {example}")
     without = [task.name for task in tasks if checkpoints[task.name] is None]
     if without:
-        _tell(f"not evaluated, as no model is named for them: {', '.join(without)}")
+        messages(f"not evaluated, as no model is named for them: {', '.join(without)}")
     plans = []
     for task, checkpoint in named:
         if len(tasks) > 1 and _is_extra(task, files, settings):
-            _tell(f"{task.name}: not evaluated, as its files are not there")
+            messages(f"{task.name}: not evaluated, as its files are not there")
         else:
-            plans.append(_plan(task, files, settings, *checkpoint))
+            plans.append(_plan(task, files, settings, messages, *checkpoint))
     return plans
 
 
@@ -161,7 +162,9 @@ def _checkpoint(task: BenchmarkTask, settings: EvaluationSettings) -> tuple[str,
     return None if own.model is None else (own.model, own.head or own.model)
 
 
-def _plan(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, model: str, head: str) -> TaskPlan:
+def _plan(
+    task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, messages: Messages, model: str, head: str
+) -> TaskPlan:
     split = choose_split(task, files, settings.split)
     examples = task.read(files, split, settings.languages)
     if settings.limit is not None:
@@ -172,7 +175,7 @@ def _plan(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, m
         )
     missing = tuple(name for name in task.subsets if name not in examples)
     if missing and settings.languages is None:
-        _tell(f"{task.name}: not in the data: {', '.join(missing)}")
+        messages(f"{task.name}: not in the data: {', '.join(missing)}")
     return TaskPlan(task, split, examples, missing, model, head)
 
 
@@ -203,8 +206,3 @@ def _cluster(address: str) -> str:
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
 
     return reachable_cluster(address)
-
-
-def _tell(line: str | None) -> None:
-    if line is not None:
-        print(line, file=sys.stderr, flush=True)

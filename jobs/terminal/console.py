@@ -19,9 +19,12 @@ def plain_console(width: int, *, narrowest: int = 0, has_markup: bool = False) -
     return console
 
 
-def print_facts(facts: Iterable[tuple[str, str]], width: int = 100) -> None:
-    """Names and values as a table; long ones are folded, so that it fits terminals of 40 columns."""
+def facts_text(facts: Iterable[tuple[str, str]], width: int = 100) -> str:
+    """Names and values as lines of a table; long ones are folded, so that it fits terminals of 40 columns."""
     table = Table(Column(overflow="fold"), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in facts:
         table.add_row(name, value)
-    plain_console(width).print(table)
+    console = plain_console(width)
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip("\n")

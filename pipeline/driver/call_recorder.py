@@ -40,7 +40,8 @@ class CallRecorder:
     def update(self, **values: object) -> None:
         """Change fields of the record, and write it; the run does not depend on whether that is possible."""
         with self._lock:
-            seconds = {phase: round(each, 2) for phase, each in self._seconds.items()}
+            # A copy, as another thread may add a phase meanwhile.
+            seconds = {phase: round(each, 2) for phase, each in dict(self._seconds).items()}
             self._call = replace(self._call, seconds=seconds, updated=now(), **values)  # type: ignore[arg-type]
             with suppress(OutputError):
                 self._history.put(self._name, self._call)

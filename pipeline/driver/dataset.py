@@ -18,6 +18,8 @@ from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter, Work
 from pipeline.monitoring.progress_display import ProgressDisplay
 from pipeline.monitoring.tallies import Tally
@@ -48,6 +50,9 @@ def annotate_fragments(
     fragments: Sequence[Fragment],
     heads: list[Head],
     deployment: Deployment,
+    work: Work,
+    messages: Messages,
+    phases: Phases,
     *,
     folder: OutputFolder,
     staged: Collection[str] = (),
@@ -57,8 +62,8 @@ def annotate_fragments(
 ) -> tuple[Counts, Tally]:
     """Run the job on some of a plan's fragments, on the connected Ray cluster.
 
-    `staged`, `failed_before` and `metadata` are as of `PartSink`. `record` gets a function that tells how far the
-    run is, and is entered as long as there is something to tell.
+    `work` is for the display; `staged`, `failed_before` and `metadata` are as of `PartSink`. `record` gets a
+    function that tells how far the run is, and is entered as long as there is something to tell.
     """
     _configure_ray_data()
     counter_name = unique_name(ProgressCounter)
@@ -67,7 +72,7 @@ def annotate_fragments(
     sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before, metadata)
     encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
     with (
-        ProgressDisplay(counter, Work.of(fragments)),
+        ProgressDisplay(counter, work, messages, phases),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
         record(lambda: (get_result(counter.counts.remote()), get_result(counter.tally.remote()))),
     ):
@@ -78,6 +83,8 @@ def annotate_fragments(
                 deployment.resources,
                 timeout_s=PLACEMENT_TIMEOUT_S,
             ) as lease:
+                if begin == 0:
+                    phases.begin("loading the model")
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")

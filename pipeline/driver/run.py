@@ -4,7 +4,7 @@
 """
 
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.config.job import JobConfig
@@ -23,7 +23,9 @@ from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.fragment_table import FragmentSelection
 from pipeline.input.planning import Plan, plan_fragments
-from pipeline.monitoring.progress_counter import Counts
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
+from pipeline.monitoring.progress_counter import Counts, Size, Work
 from pipeline.monitoring.tallies import Tally
 from pipeline.output.call_history import CallRecord, Extent
 from pipeline.output.card import write_card
@@ -118,7 +120,7 @@ class RunResult:
         counts: what was computed; None if there was nothing to do.
         num_rows: number of their rows.
         seconds: wall-clock time, including the start of Ray.
-        phases: seconds by phase.
+        phases: seconds of each phase by name, in their order.
         is_done: whether the output is complete.
         exit_code: `DONE`, or `PARTLY` if files or fragments could not be done.
         tally: errors by kind, labels by head and windows of what was computed.
@@ -165,19 +167,18 @@ def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
 def execute_run(
     prepared: PreparedRun,
     address: str,
-    tell: Tell,
+    tell: Messages,
     on_connected: Callable[[], None],
+    phases: Phases,
     *,
     command: Sequence[str] = (),
-    seconds: MutableMapping[str, float] | None = None,
 ) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
-    `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers.
-    `command` and the `seconds` of phases, to which this adds its own, are for the record of the call.
+    `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers;
+    `phases` are those before, which are gone on with. `command` is for the record of the call.
     """
     output, options = prepared.output, prepared.options
-    seconds = {} if seconds is None else seconds
     with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
@@ -187,20 +188,22 @@ def execute_run(
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
         call = _call(prepared, run.increment.todo, todo, command)
-        with recorded_call(output, call, seconds) as recorder:
+        with recorded_call(output, call, phases.seconds) as recorder:
             started = time.monotonic()
             counts, tally = None, Tally()
             if todo:
-                counts, tally = _annotate(prepared, run, todo, failed, address, tell, on_connected, recorder)
+                counts, tally = _annotate(
+                    prepared, run, todo, failed, address, tell, on_connected, phases, recorder
+                )
                 recorder.update(counts=call_counts(counts, tally))
-            seconds["annotate"] = time.monotonic() - started
+            phases.begin("committing")
             is_done = _complete(prepared, run, output)
-            duration = time.monotonic() - started
-            seconds["commit"] = duration - seconds["annotate"]
+            phases.end()
+            seconds = time.monotonic() - started
             has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
             exit_code = PARTLY if has_failures else DONE
             recorder.update(exit_code=exit_code)
-    return RunResult(len(todo), counts, duration, is_done, exit_code, call.todo.num_rows, tally, dict(seconds))
+    return RunResult(len(todo), counts, seconds, is_done, exit_code, call.todo.num_rows, tally, phases.seconds)
 
 
 def _complete(prepared: PreparedRun, run: RunOutput, output: OutputFolder) -> bool:
@@ -246,13 +249,16 @@ def _annotate(
     todo: Sequence[Fragment],
     failed: Mapping[str, FragmentFailure],
     address: str,
-    tell: Tell,
+    tell: Messages,
     on_connected: Callable[[], None],
+    phases: Phases,
     recorder: CallRecorder,
 ) -> tuple[Counts, Tally]:
     job, heads = prepared.job, prepared.heads
+    phases.begin("connecting")
     with ray_cluster(address) as cores:
         on_connected()
+        phases.begin("placing")
         recorder.update(ray_job_id=job_id())
         deployment = deploy(
             job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
@@ -260,18 +266,30 @@ def _annotate(
         tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
-        return annotate_fragments(
+        counts, tally = annotate_fragments(
             job,
             prepared.plan,
             todo,
             heads,
             deployment,
+            _work(prepared.plan, run, todo),
+            tell,
+            phases,
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,
             metadata=metadata,
             record=lambda counts: recorder.renewed(lambda: call_counts(*counts())),
         )
+        phases.begin("shutting down")
+    return counts, tally
+
+
+def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:
+    left = run.increment.todo
+    job = Size(len(plan.fragments), plan.num_rows)
+    done_before = Size(job.num_fragments - len(left), job.num_rows - left.num_rows)
+    return Work.of(todo, done_before=done_before, job=job)
 
 
 def _require_earlier_run(prepared: PreparedRun) -> None:

@@ -12,18 +12,38 @@ from pipeline.monitoring.tallies import Tallies, Tally
 
 
 @dataclass(frozen=True)
-class Work:
-    """The size of a run; at least one byte per fragment."""
+class Size:
+    """A number of fragments and of their rows."""
 
     num_fragments: int
     num_rows: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a run has to do.
+
+    Attributes:
+        to_do: the fragments of this run, with at least one row each.
+        num_bytes: their input bytes, at least one per fragment.
+        done_before: the fragments of the job that earlier runs have done.
+        job: all fragments of the job.
+    """
+
+    to_do: Size
     num_bytes: int
+    done_before: Size
+    job: Size
 
     @classmethod
-    def of(cls, fragments: Iterable[Fragment]) -> Self:
-        """Sums over fragments."""
-        sizes = [(1, fragment.num_rows, counted_bytes(fragment)) for fragment in fragments]
-        return cls(*(sum(column) for column in zip(*sizes, strict=True)))
+    def of(cls, fragments: Iterable[Fragment], *, done_before: Size, job: Size) -> Self:
+        """Sums over the fragments to do."""
+        num_fragments = num_rows = num_bytes = 0
+        for fragment in fragments:
+            num_fragments += 1
+            num_rows += fragment.num_rows
+            num_bytes += counted_bytes(fragment)
+        return cls(Size(num_fragments, num_rows), num_bytes, done_before, job)
 
 
 def counted_bytes(fragment: Fragment) -> int:
@@ -43,6 +63,8 @@ class Counts:
         peak_rank_bytes: peak memory of a rank.
         failures: of this run, by part path.
         notes: messages of replicas for the user.
+        loaded_at, first_batch_at: when the first replica was loaded, and when its first batch was done; seconds of
+            `time.monotonic` on the driver's node.
     """
 
     num_tokens: int = 0
@@ -55,6 +77,13 @@ class Counts:
     peak_rank_bytes: int = 0
     failures: Mapping[str, FragmentFailure] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    loaded_at: float | None = field(default=None, compare=False)
+    first_batch_at: float | None = field(default=None, compare=False)
+
+    @property
+    def num_failed_rows(self) -> int:
+        """The rows of the fragments that failed."""
+        return sum(failure.num_rows for failure in self.failures.values())
 
 
 class Totals:
@@ -90,9 +119,16 @@ class ProgressCounter:
         self._parts = Totals(3)
         self._tallies = Tallies()
         self._peak_rank_bytes = 0
+        self._loaded_at: float | None = None
+        self._first_batch_at: float | None = None
+
+    def finish_loading(self) -> None:
+        """A replica is loaded."""
+        self._loaded_at = self._loaded_at or time.monotonic()
 
     def add_tokens(self, num_tokens: int) -> None:
         """A batch has gone through a trunk."""
+        self._first_batch_at = self._first_batch_at or time.monotonic()
         self._num_tokens += num_tokens
         if self._annotating_since is not None:
             self._annotating_s = time.monotonic() - self._annotating_since
@@ -155,4 +191,6 @@ class ProgressCounter:
             peak_rank_bytes=self._peak_rank_bytes,
             failures=dict(self._failures),
             notes=tuple(self._notes),
+            loaded_at=self._loaded_at,
+            first_batch_at=self._first_batch_at,
         )

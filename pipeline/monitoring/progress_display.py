@@ -4,67 +4,36 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Self
 
 from ray.actor import ActorHandle
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.live import Live
+from rich.text import Text
 
+from pipeline.monitoring.estimates import Rate, remaining_s, what_is_left
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, Work
+from pipeline.monitoring.progress_line import Progress, fitting_line, full_line
 from pipeline.ray_actors import get_result
 
-_TERMINAL_INTERVAL_S = 0.5
+_INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0
-_STAMP = "%Y-%m-%d %H:%M:%S"
-# The rate is measured over the last minute, so that it follows a cluster that grows or shrinks.
-_RATE_WINDOW_S = 60.0
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Remaining tokens, extrapolated from annotated fragments by input bytes; None before the first one."""
-
-    num_tokens: int | None
-    tokens_per_s: float
-
-    @property
-    def remaining_s(self) -> float | None:
-        """Remaining seconds, or None if not known yet."""
-        if self.num_tokens is None or self.tokens_per_s <= 0:
-            return None
-        return self.num_tokens / self.tokens_per_s
-
-
-def estimate(counts: Counts, num_bytes: int, history: list[tuple[float, int]]) -> Estimate:
-    """Remaining tokens of `num_bytes` of input, and the current rate by a history of (seconds, tokens)."""
-    seconds = history[-1][0] - history[0][0] if history else 0.0
-    rate = (history[-1][1] - history[0][1]) / seconds if seconds > 0 else 0.0
-    if counts.annotated_bytes == 0:
-        return Estimate(None, rate)
-    total = counts.annotated_tokens / counts.annotated_bytes * num_bytes
-    return Estimate(max(0, round(total) - counts.num_tokens), rate)
-
-
-def duration(seconds: float | None) -> str:
-    """h:mm:ss, or -:--:-- if not known."""
-    if seconds is None:
-        return "-:--:--"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 class ProgressDisplay:
-    """A thread of the driver that shows the counts of the progress actor."""
+    """A thread of the driver that shows what the progress actor counts, and ends the phases that it knows of."""
 
-    def __init__(self, counter: ActorHandle[Any], work: Work) -> None:
+    def __init__(self, counter: ActorHandle[Any], work: Work, messages: Messages, phases: Phases) -> None:
         self._counter = counter
         self._work = work
-        self._history = [(time.monotonic(), 0)]
+        self._messages = messages
+        self._phases = phases
+        self._tokens, self._rows = Rate(), Rate()
         self._num_notes = 0
         self._stop = threading.Event()
-        self._console = Console(stderr=True, markup=False, emoji=False)
-        self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,43 +43,57 @@ class ProgressDisplay:
         self._stop.set()
         self._thread.join(timeout=10)
 
-    def _show(self) -> None:
-        with self._output() as (show, interval_s):
-            while not self._stop.wait(interval_s):
-                show(*self._line())
-            show(*self._line())
+    def _run(self) -> None:
+        logged = time.monotonic()
+        with _live_line(is_live=self._messages.is_live) as (show, width):
+            is_over = False
+            while not is_over:
+                is_over = self._stop.wait(_INTERVAL_S)
+                counts: Counts = get_result(self._counter.counts.remote())
+                self._tell_news(counts)
+                progress = self._progress(counts)
+                current = None if counts.num_tokens else self._phases.current
+                show(current or fitting_line(progress, width()))
+                if is_over or time.monotonic() > logged + _LOG_INTERVAL_S:
+                    logged = time.monotonic()
+                    self._messages.progress(f"annotate  {current or full_line(progress)}")
 
-    @contextmanager
-    def _output(self) -> Iterator[tuple[Callable[[str, int], None], float]]:
-        """What shows a line and the number of parts, and how often it is to be called."""
-        if not self._console.is_terminal:
-            yield lambda text, _: self._log(text), _LOG_INTERVAL_S
-            return
-        columns = (TextColumn("annotate"), BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task("", total=self._work.num_fragments)
-            yield (
-                lambda text, num_parts: progress.update(task, description=text, completed=num_parts),
-                _TERMINAL_INTERVAL_S,
-            )
-
-    def _log(self, text: str) -> None:
-        self._console.print(f"{time.strftime(_STAMP)}  annotate  {text}", highlight=False, soft_wrap=True)
-
-    def _line(self) -> tuple[str, int]:
-        counts: Counts = get_result(self._counter.counts.remote())
+    def _tell_news(self, counts: Counts) -> None:
+        """Tell new notes, and the phases that have ended."""
         for note in counts.notes[self._num_notes :]:
-            self._log(note)
+            self._messages.note(f"annotate  {note}")
         self._num_notes = len(counts.notes)
-        now = time.monotonic()
-        self._history.append((now, counts.num_tokens))
-        while len(self._history) > 2 and self._history[1][0] < now - _RATE_WINDOW_S:
-            self._history.pop(0)
-        left = estimate(counts, self._work.num_bytes, self._history)
-        failed = f"{len(counts.failures):,} fragments failed  " if counts.failures else ""
-        text = (
-            f"{counts.num_parts:,}/{self._work.num_fragments:,} fragments  "
-            f"{counts.num_rows:,}/{self._work.num_rows:,} rows  {counts.num_errors:,} errors  "
-            f"{failed}{left.tokens_per_s:,.0f} tokens/s  ETA {duration(left.remaining_s)}"
+        if counts.loaded_at is not None and "loading the model" not in self._phases.seconds:
+            self._phases.begin("first batch", counts.loaded_at)
+        if counts.first_batch_at is not None and "first batch" not in self._phases.seconds:
+            self._phases.begin("annotating", counts.first_batch_at)
+
+    def _progress(self, counts: Counts) -> Progress:
+        now, before, job = time.monotonic(), self._work.done_before, self._work.job
+        self._tokens.add(now, counts.num_tokens)
+        self._rows.add(now, counts.num_rows)
+        left = what_is_left(counts, self._work)
+        return Progress(
+            num_fragments=before.num_fragments + counts.num_parts,
+            total_fragments=job.num_fragments,
+            num_rows=before.num_rows + counts.num_rows,
+            total_rows=job.num_rows,
+            num_errors=counts.num_errors,
+            num_failed=len(counts.failures),
+            tokens_per_s=self._tokens.recent,
+            remaining_s=remaining_s(left, self._tokens.usual, self._rows.usual),
         )
-        return text, counts.num_parts
+
+
+@contextmanager
+def _live_line(*, is_live: bool) -> Iterator[tuple[Callable[[str], None], Callable[[], int]]]:
+    """What draws a line again and again, and what tells the width of the terminal; nothing if not `is_live`."""
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    if not is_live:
+        yield lambda line: None, lambda: console.width
+        return
+    with Live(console=console, transient=True, auto_refresh=False) as live:
+        yield (
+            lambda line: live.update(Text(line, no_wrap=True, overflow="crop"), refresh=True),
+            lambda: console.width,
+        )

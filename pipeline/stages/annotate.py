@@ -59,6 +59,7 @@ class Annotator:
                 batch_timeout_s=model.stall_timeout_s / 3,
             )
             self._tokenizer: XLMRobertaXLTokenizer = tokenizer.result()
+        self._progress.finish_loading.remote()
         # The ranks run batches of one fragment at a time, so that a failure concerns that fragment alone.
         self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery = Recovery(self._replica, self._token_budget, self._progress.note.remote)

@@ -1,8 +1,9 @@
 """Whole runs: Parquet in, Parquet out, through real Ray, against Transformers a row at a time."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ from jobs.annotate.command import main
 from jobs.annotate.exit_report import how_to_read
 from pipeline.config.job import load_job_config
 from pipeline.input.planning import plan_fragments
+from pipeline.monitoring.phases import Phase
 from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import GENRES, LABELS, NUM_LONG_ROWS, PROBLEMS, SCHEMA, Corpus
 from tests.integration.runs import parts, rows_of
@@ -178,6 +180,12 @@ def test_a_run_says_what_it_has_done(run: Annotated, corpus: Corpus) -> None:
     # Ray's own processes report at this level what they take for a fault.
     assert " E " not in run.finished.stderr
     assert not list(run.output.glob("_incomplete/*"))
+
+
+def test_a_run_says_how_long_each_phase_took(run: Annotated) -> None:
+    lines = run.finished.stderr.splitlines()
+    told = [match for line in lines if (match := re.fullmatch(r"(\w[\w ]{0,17}?) +(\d+\.\d) s", line))]
+    assert [match[1] for match in told] == list(get_args(Phase))
 
 
 def test_nothing_of_a_run_is_left_on_the_cluster(two_ranks: Annotated, workbench: Workbench) -> None:

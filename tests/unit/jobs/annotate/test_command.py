@@ -195,13 +195,35 @@ def test_a_preview_of_a_wrong_job_is_refused_before_anything_is_written(
     write(tmp_path / "in" / "a.parquet", rows(3))
     job = job_file(tmp_path, tmp_path / "in")
     before = tree(tmp_path)
-    assert main([str(job), "--limit=2", "--set=model.path=nowhere"]) == 2
+    assert main([str(job), "--limit=2", "--quiet", "--set=model.path=nowhere"]) == 2
     assert main([str(job), "--limit=2", "--set=input.text=nowhere"]) == 2
     assert main([str(job), "--limit=2", f"--preview-output={tmp_path}/in"]) == 2
     # Its parts would be input of the job.
     assert main([str(job), "--limit=2", f"--preview-output={tmp_path}/in/x"]) == 2
-    assert capsys.readouterr().err.count("refused: ") == 4
+    err = capsys.readouterr().err
+    assert (err.count("refused: "), err.count("--quiet")) == (4, 0)
     assert tree(tmp_path) == before
+
+
+def test_a_quiet_command_shows_errors_and_its_log_says_when(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job, log = job_file(tmp_path, "s3://key:secret@bucket/x?no-option"), tmp_path / "log"
+    for _ in range(2):
+        assert main([str(job), "--quiet", "--log-file", str(log), "--plan"]) == 2
+    out, err = capsys.readouterr()
+    first, second = err.splitlines()
+    assert (out, first) == ("", second)
+    assert first.startswith("refused: input.path: s3://bucket/x")
+    logged = log.read_text(encoding="utf-8").splitlines()
+    assert [line[19:] for line in logged] == [f"  {first}", f"  {first}"]
+
+
+def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(job_file(tmp_path, tmp_path)), "--log-file", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(
+        f"refused: --log-file: {tmp_path} cannot be written (Is a directory)"
+    )
 
 
 @pytest.mark.parametrize(

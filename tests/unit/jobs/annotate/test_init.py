@@ -39,7 +39,7 @@ def test_the_longest_strings_are_the_text(tmp_path: Path, capsys: pytest.Capture
     assert "# Guessed: of the columns of strings this one has the longest values, on average over 9 rows\n" in text
     assert text.index("#   story: 8 characters") < text.index("#   lang: 2 characters")
     assert '# columns = ["id", "lang", "story", "day"]\n' in text
-    assert all(len(line) <= 120 for line in text.splitlines())
+    assert all(len(line) <= 120 for line in text.splitlines() if str(tmp_path) not in line)
     assert "9, of which 9 are to do" in planned(tmp_path, capsys)
 
 

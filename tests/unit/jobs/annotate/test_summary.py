@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from jobs.annotate.summary import print_summary
+from jobs.annotate.summary import show_summary
 from pipeline.driver.run import RunOptions, RunResult
 from pipeline.input.passed_over import PassedOver
+from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.monitoring.tallies import Tally
 from pipeline.row_errors import ErrorKind
@@ -22,7 +23,7 @@ RESULT = RunResult(
     exit_code=0,
     num_rows=2000,
     tally=Tally(21, ERRORS, {"topic": LABELS, "ner": {"PER": 7}}),
-    phases={"check": 1.25, "annotate": 4.5, "commit": 0.01},
+    phases={"checking": 1.25, "annotating": 4.5, "committing": 0.01},
 )
 
 
@@ -34,7 +35,7 @@ def prepared(**options: bool) -> Any:
 
 
 def test_the_summary_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(prepared(), RESULT)
+    show_summary(prepared(), RESULT, Messages())
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "done: 2,000 rows in 2 parts in out, 1,100 rows with errors",
@@ -43,7 +44,7 @@ def test_the_summary_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> N
         "        label 7 993, label 8 992, label 9 991 and 2 more labels",
         "ner     PER 7",
         "tokens  9,000 through the trunk, 2,000 a second",
-        "time    check 1.2 s, annotate 4.5 s, commit 0.0 s",
+        "time    checking 1.2 s, annotating 4.5 s, committing 0.0 s",
         "memory  at most 0.50 GiB per rank",
         "before  1 fragments were done before",
         'to read it: pl.read_parquet("out/**/*.parquet") in Polars; other readers take the folder as it is',
@@ -60,7 +61,7 @@ def test_the_summary_says_what_was_done(capsys: pytest.CaptureFixture[str]) -> N
     ],
 )
 def test_nothing_to_do(options: dict[str, bool], line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    print_summary(prepared(**options), RunResult(0, None, 0.0, True, 0))
+    show_summary(prepared(**options), RunResult(0, None, 0.0, True, 0), Messages())
     assert capsys.readouterr().out.splitlines()[0] == line
 
 
@@ -70,6 +71,6 @@ def test_the_table_fits_narrow_terminals(
 ) -> None:
     monkeypatch.setattr("jobs.terminal.console.Console.is_terminal", True)
     monkeypatch.setenv("COLUMNS", str(width))
-    print_summary(prepared(), RESULT)
+    show_summary(prepared(), RESULT, Messages())
     table = capsys.readouterr().out.splitlines()[1:-2]
     assert max(map(len, table)) <= width

@@ -16,6 +16,7 @@ from jobs.evaluate.command import main, parse_arguments, settings_of
 from jobs.evaluate.data.files import DataFiles
 from jobs.evaluate.examples import BenchmarkTask
 from pipeline.config.job import JobConfig
+from pipeline.monitoring.messages import Messages
 from tests.unit.jobs.evaluate.finished import classes, own_task_of, part_of, subset_of, task_of
 from tests.unit.jobs.evaluate.hub_files import nli, write
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
@@ -143,13 +144,13 @@ def test_the_diagnostic_set_takes_the_head_of_mnli(run: Run) -> None:
     for part in ("matched", "mismatched"):
         write(Path(f"data/mnli/validation_{part}-00000-of-00001.parquet"), nli())
     settings = settings_of(parse_arguments(["glue", "--data", "data", "--model", "mnli=m", "--head", "mnli=h"]))
-    plans = {plan.task.name: plan for plan in evaluation.plan_tasks(settings)}
+    plans = {plan.task.name: plan for plan in evaluation.plan_tasks(settings, Messages())}
     assert (plans["ax"].model, plans["ax"].head, plans["ax"].split) == ("m", "h", "test")
     assert [task.name for task in evaluation.find_tasks(settings, DataFiles.open("data"))][-1] == "ax"
     settings = settings_of(
         parse_arguments(["glue", "--data", "data", "--model", "mnli=m", "--split", "validation"])
     )
-    assert [plan.task.name for plan in evaluation.plan_tasks(settings)] == ["mnli"]
+    assert [plan.task.name for plan in evaluation.plan_tasks(settings, Messages())] == ["mnli"]
 
 
 def test_a_half_annotated_folder_is_scored_as_it_is(run: Run, tmp_path: Path) -> None:

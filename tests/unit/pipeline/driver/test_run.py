@@ -1,5 +1,6 @@
 """Runs that have nothing to compute, so that no cluster is needed: what they write, and in which order."""
 
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -8,6 +9,8 @@ import pytest
 from pipeline.config.job import JobConfig
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
 from pipeline.output.call_history import CallHistory
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 from tests.unit.pipeline.input_files import rows, tree, write
@@ -30,8 +33,9 @@ def forbidden() -> NoReturn:
     raise AssertionError("a cluster was started")
 
 
-def execute(prepared: PreparedRun, told: list[str | None] | None = None) -> RunResult:
-    return execute_run(prepared, "local", ([] if told is None else told).append, forbidden)
+def execute(prepared: PreparedRun) -> RunResult:
+    messages = Messages()
+    return execute_run(prepared, "local", messages, forbidden, Phases(messages))
 
 
 def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
@@ -45,6 +49,7 @@ def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
 def test_a_run_without_rows_is_done_at_once(job: JobConfig, tmp_path: Path) -> None:
     result = execute(prepare_run(job, RunOptions(), print))
     assert (result.num_fragments, result.counts, result.failures, result.is_done) == (0, None, [], True)
+    assert list(result.phases) == ["committing"]
     assert (tmp_path / "out/_SUCCESS").is_file()
     assert not list((tmp_path / "out/_manifest/lease").iterdir())
 
@@ -58,15 +63,17 @@ def test_a_restart_works_in_a_folder_of_its_own_and_replaces_the_output(job: Job
     assert tree(tmp_path / "out") == before
 
 
-def test_what_changed_in_the_input_is_told(job: JobConfig, tmp_path: Path) -> None:
+def test_what_changed_in_the_input_is_told(
+    job: JobConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write(tmp_path / "in" / "gone.parquet", rows(0))
     execute(prepare_run(job, RunOptions(), print))
     (tmp_path / "in" / "gone.parquet").unlink()
-    told: list[str | None] = []
-    assert execute(prepare_run(job, RunOptions(prunes=True), print), told).is_done
-    assert [line for line in told if line is not None] == [
-        "input: 0 files new, 0 changed, 1 unchanged, 1 removed: gone.parquet (their parts are deleted)"
-    ]
+    capsys.readouterr()
+    assert execute(prepare_run(job, RunOptions(prunes=True), print)).is_done
+    told, committing = capsys.readouterr().err.splitlines()
+    assert told == "input: 0 files new, 0 changed, 1 unchanged, 1 removed: gone.parquet (their parts are deleted)"
+    assert committing.startswith("committing ")
 
 
 def test_there_is_nothing_to_retry_without_an_earlier_run(job: JobConfig) -> None:
@@ -79,13 +86,16 @@ def test_there_is_nothing_to_retry_without_an_earlier_run(job: JobConfig) -> Non
 def test_each_call_is_recorded_also_across_a_restart(job: JobConfig, tmp_path: Path) -> None:
     for is_restart in (False, False, True):
         prepared = prepare_run(job, RunOptions(is_restart=is_restart), print)
-        seconds = {"check": 0.25}
-        execute_run(prepared, "local", print, forbidden, command=["job.toml", "s3://me:key@b/x"], seconds=seconds)
-        assert set(seconds) == {"check", "annotate", "commit"}
+        phases = Phases(print)
+        phases.begin("checking", time.monotonic() - 7)
+        command = ["job.toml", "s3://me:key@b/x"]
+        result = execute_run(prepared, "local", Messages(), forbidden, phases, command=command)
+        assert list(result.phases) == ["checking", "committing"]
     calls = CallHistory(prepared.output).calls()
     assert [call.is_restart for call in calls] == [False, False, True]
     assert {(call.exit_code, call.in_all.num_fragments, call.todo.num_rows) for call in calls} == {(0, 0, 0)}
-    assert all(call.end is not None and call.seconds["check"] == 0.25 for call in calls)
+    assert all(call.end is not None and list(call.seconds) == ["checking", "committing"] for call in calls)
+    assert all(call.seconds["checking"] >= 7 for call in calls)
     assert calls[0].command == ["job.toml", "s3://b/x"]
 
 

@@ -1,73 +1,118 @@
+"""What the display shows of the counts of a stand-in for the actor."""
+
+import sys
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from pipeline.monitoring.progress_counter import Counts, Work
-from pipeline.monitoring.progress_display import ProgressDisplay, duration, estimate
+from pipeline.failures import FragmentFailure
+from pipeline.monitoring import progress_display
+from pipeline.monitoring.messages import Messages, opened_log
+from pipeline.monitoring.phases import Phases
+from pipeline.monitoring.progress_counter import Counts, Size, Work
+from pipeline.monitoring.progress_display import ProgressDisplay
+from tests.terminals import shown_on_terminal
+from tests.unit.pipeline.stages.test_write import FRAGMENT
 
-NUM_BYTES = 10_000
-
-
-def test_the_estimate_takes_the_rest_to_be_like_the_fragments_that_are_done() -> None:
-    counts = Counts(num_tokens=700, annotated_bytes=1000, annotated_tokens=400)
-    left = estimate(counts, NUM_BYTES, [(0.0, 0), (10.0, 500)])
-    # 0.4 tokens a byte, of 10,000 bytes; 700 of them have passed.
-    assert left.num_tokens == 4000 - 700
-    assert left.tokens_per_s == 50
-    assert left.remaining_s == pytest.approx(66)
-
-
-def test_before_the_first_fragment_nothing_is_known() -> None:
-    left = estimate(Counts(num_tokens=50), NUM_BYTES, [(0.0, 0), (1.0, 50)])
-    assert left.num_tokens is None
-    assert left.remaining_s is None
-    assert left.tokens_per_s == 50
-
-
-@pytest.mark.parametrize("history", [[], [(3.0, 0)], [(3.0, 10), (3.0, 20)], [(3.0, 10), (9.0, 10)]])
-def test_without_a_rate_there_is_no_end_in_sight(history: list[tuple[float, int]]) -> None:
-    left = estimate(Counts(annotated_bytes=1000, annotated_tokens=400), NUM_BYTES, history)
-    assert left.tokens_per_s == 0
-    assert left.remaining_s is None
+ROOT = Path(__file__).resolve().parents[4]
+WORK = Work(Size(16, 1600), num_bytes=16_000, done_before=Size(384, 38_400), job=Size(400, 40_000))
+FAILURE = FragmentFailure.of(FRAGMENT, "read", "damaged")
+HALF = Counts(
+    num_tokens=4000,
+    annotated_bytes=8000,
+    annotated_tokens=4000,
+    num_parts=8,
+    num_rows=800,
+    failures={"a": FAILURE},
+)
+# Draws for a second in a process of its own, whose standard error may be a terminal.
+PROGRAM = """
+import sys, time
+from tests.unit.pipeline.monitoring.test_progress_display import HALF, show
+show(HALF, 1.2, is_quiet="--quiet" in sys.argv)
+"""
 
 
-def test_tokens_that_passed_twice_do_not_make_the_rest_negative() -> None:
-    counts = Counts(num_tokens=9000, annotated_bytes=1000, annotated_tokens=400)
-    assert estimate(counts, NUM_BYTES, []).num_tokens == 0
+def show(counts: Counts, seconds: float, *, is_quiet: bool = False, log: Path | None = None) -> Phases:
+    """Show the counts of an actor that always gives the same ones."""
+    progress_display.get_result = lambda counts: counts
+    counter = SimpleNamespace(counts=SimpleNamespace(remote=lambda: counts))
+    with opened_log(log) as file:
+        messages = Messages(file, is_quiet=is_quiet)
+        phases = Phases(messages)
+        phases.begin("loading the model", time.monotonic() - 3)
+        with ProgressDisplay(counter, WORK, messages, phases):
+            time.sleep(seconds)
+    return phases
 
 
-@given(num_bytes=st.integers(1, NUM_BYTES), num_tokens=st.integers(0, 10**6))
-def test_when_all_is_done_nothing_is_left(num_bytes: int, num_tokens: int) -> None:
-    counts = Counts(num_tokens=num_tokens, annotated_bytes=num_bytes, annotated_tokens=num_tokens)
-    left = estimate(counts, NUM_BYTES, [])
-    assert left.num_tokens is not None
-    assert left.num_tokens >= 0
-    if num_bytes == NUM_BYTES:
-        assert left.num_tokens == 0
+@pytest.fixture(autouse=True)
+def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress_display, "get_result", progress_display.get_result)
+
+
+def test_progress_counts_over_the_whole_job(capsys: pytest.CaptureFixture[str]) -> None:
+    show(HALF, 0)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line[19:].startswith(
+        "  annotate  392/400 fragments  39,200/40,000 rows  0 errors  1 fragments failed  "
+    )
+
+
+def test_notes_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Counts(notes=("[/x] :car:",)), 0)
+    assert "  annotate  [/x] :car:\n" in capsys.readouterr().err
+
+
+def test_before_the_first_batch_the_phase_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Counts(), 0)
+    [line] = capsys.readouterr().err.splitlines()
+    assert line[19:] in ("  annotate  loading the model, 3 s", "  annotate  loading the model, 4 s")
+
+
+def test_the_phases_that_the_counter_knows_of_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    now = time.monotonic()
+    phases = show(Counts(num_tokens=1, loaded_at=now - 2, first_batch_at=now - 1.5), 0)
+    assert list(phases.seconds) == ["loading the model", "first batch"]
+    assert phases.seconds["first batch"] == pytest.approx(0.5)
+    assert phases.current is not None
+    assert phases.current.startswith("annotating, ")
+    assert "first batch          0.5 s\n" in capsys.readouterr().err
+
+
+def test_quietly_only_the_log_gets_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show(HALF, 0, is_quiet=True, log=tmp_path / "log")
+    assert capsys.readouterr() == ("", "")
+    assert "  annotate  392/400 fragments  " in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"),
+    ("width", "settings", "line"),
     [
-        (None, "-:--:--"),
-        (0, "0:00:00"),
-        (59.6, "0:01:00"),
-        (3599, "0:59:59"),
-        (3600, "1:00:00"),
-        (360000, "100:00:00"),
+        (40, {}, "98%  1 fragments failed  ETA -:--:--"),
+        (80, {"NO_COLOR": "1"}, "98%  392/400 fragments  0 errors  1 fragments failed  0 tokens/s  ETA -:--:--"),
     ],
 )
-def test_duration(seconds: float | None, expected: str) -> None:
-    assert duration(seconds) == expected
-
-
-def test_notes_are_printed_as_they_are(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_terminal_gets_one_line_that_fits(
+    width: int, settings: dict[str, str], line: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("pipeline.monitoring.progress_display.get_result", lambda counts: counts)
-    counter = SimpleNamespace(counts=SimpleNamespace(remote=lambda: Counts(notes=("[/x] :car:",))))
-    with ProgressDisplay(counter, Work(num_fragments=1, num_rows=1, num_bytes=1)):
-        pass
-    assert "  annotate  [/x] :car:\n" in capsys.readouterr().err
+    environment = {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), **settings}
+    lines, has_colour = shown_on_terminal([sys.executable, "-c", PROGRAM], width, environment, tmp_path)
+    assert set(lines) == {line}
+    assert not has_colour
+
+
+def test_a_terminal_that_cannot_draw_gets_lines(tmp_path: Path) -> None:
+    lines, _ = shown_on_terminal(
+        [sys.executable, "-c", PROGRAM], 40, {"TERM": "dumb", "PYTHONPATH": str(ROOT)}, tmp_path
+    )
+    assert len(lines) == 1
+    assert "  annotate  392/400 fragments  " in lines[0]
+
+
+def test_a_quiet_terminal_stays_empty(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROGRAM, "--quiet"]
+    lines, _ = shown_on_terminal(command, 80, {"TERM": "xterm", "PYTHONPATH": str(ROOT)}, tmp_path)
+    assert lines == []

@@ -5,6 +5,7 @@ from pyarrow import fs
 
 from jobs.annotate.verification import print_verification
 from pipeline.errors import InputError
+from pipeline.monitoring.messages import Messages
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import finish_part
@@ -23,7 +24,7 @@ def folder(tmp_path: Path) -> OutputFolder:
 def test_parts_as_they_were_written(folder: OutputFolder, capsys: pytest.CaptureFixture[str]) -> None:
     found = verify_output(folder)
     assert (found.num_parts, found.num_bytes, found.differences) == (1, 4, ())
-    assert print_verification(folder.root) == 0
+    assert print_verification(folder.root, Messages()) == 0
     assert capsys.readouterr().out.startswith("verified: 1 parts of 4 bytes in ")
 
 
@@ -43,7 +44,7 @@ def test_what_differs_is_said(
     if data is not None:
         path.write_bytes(data)
     assert verify_output(folder).differences == (Difference(FRAGMENT.part_path, reason),)
-    assert print_verification(folder.root) == 3
+    assert print_verification(folder.root, Messages()) == 3
     captured = capsys.readouterr()
     assert f"differs: {FRAGMENT.part_path}: {reason}\n" in captured.err
     assert "delete these parts, then run the job again" in captured.err
@@ -57,4 +58,4 @@ def test_a_part_without_a_record(folder: OutputFolder) -> None:
 
 def test_there_has_to_be_an_output(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"output\.path: found no output in .*, expected one to verify"):
-        print_verification(str(tmp_path))
+        print_verification(str(tmp_path), Messages())
