@@ -2,12 +2,12 @@
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jobs.annotate.exit_report import DONE, how_to_read, report_failures
+from jobs.annotate.exit_report import DONE, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
@@ -18,9 +18,6 @@ from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.phases import Phases, process_began
 
-if TYPE_CHECKING:
-    from pipeline.driver.run import PreparedRun, RunResult
-
 REFUSED, FAILED = 2, 1
 _FLAGS = {
     "--plan": "print the plan and exit",
@@ -28,6 +25,8 @@ _FLAGS = {
     "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
+    "--retry-errors": "also process the fragments again that have rows with an error",
+    "--json": "print the plan or the result as JSON (jobs/annotate/report.schema.json)",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
     "--quiet": "print only errors and the result",
 }
@@ -37,7 +36,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
     add_version(parser)
-    parser.add_argument("job", type=Path, metavar="JOB.toml", help="the job's configuration")
+    parser.add_argument("job", type=Path, nargs="?", metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -49,6 +48,35 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     for flag, meaning in _FLAGS.items():
         parser.add_argument(flag, action="store_true", help=meaning)
+    rows = parser.add_mutually_exclusive_group()
+    rows.add_argument("--limit", type=int, metavar="N", help="preview: annotate and show the first N rows only")
+    rows.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="preview: the same for N rows drawn over all files",
+    )
+    parser.add_argument(
+        "--preview-output",
+        type=utf8_text,
+        metavar="PATH",
+        help="where a preview is written, in place of what an earlier one has left; default: OUTPUT.preview",
+    )
+    parser.add_argument(
+        "--init",
+        type=utf8_text,
+        metavar="PARQUET",
+        help="in place of JOB.toml: write a commented job for this file, folder or glob, and exit",
+    )
+    parser.add_argument(
+        "--init-output", type=utf8_text, metavar="JOB.toml", help="where --init writes; default: standard output"
+    )
+    parser.add_argument(
+        "--tokens-per-second",
+        type=float,
+        metavar="RATE",
+        help="with --plan: say how long a run takes at this rate, and what it costs with run.cost_per_hour",
+    )
     parser.add_argument(
         "--log-file",
         type=Path,
@@ -60,7 +88,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.command = [parser.prog, *(sys.argv[1:] if arguments is None else arguments)]
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,6 +113,8 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
     phases.begin("checking", began)
     try:
         with Interruption() as interruption:
+            if options.init is not None or options.init_output is not None or options.job is None:
+                return _write_job(options)
             job = load_job_config(options.job, options.overrides)
             return run_job(job, interruption, options, messages, phases)
     except (ConfigError, InputError) as error:
@@ -96,6 +128,20 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
         return INTERRUPTED
 
 
+def _write_job(options: argparse.Namespace) -> int:
+    """Write a job file for `--init`."""
+    if options.init is None or options.job is not None:
+        given = {"JOB.toml": options.job, "--init": options.init, "--init-output": options.init_output}
+        found = " and ".join(name for name, value in given.items() if value is not None) or "nothing"
+        raise ConfigError(
+            f"JOB.toml: found {found}, expected a job file, or --init PARQUET, which writes one; give one of them"
+        )
+    from jobs.annotate.init import write_job  # noqa: PLC0415
+
+    write_job(options.init, options.init_output)
+    return DONE
+
+
 def run_job(
     job: JobConfig, interruption: Interruption, options: argparse.Namespace, messages: Messages, phases: Phases
 ) -> int:
@@ -105,54 +151,83 @@ def run_job(
         return print_verification(job.output.path, messages)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
+    from jobs.annotate.json_report import plan_json, result_json  # noqa: PLC0415
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    from jobs.annotate.summary import show_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
-    from pipeline.driver.preview import preview_run  # noqa: PLC0415
+    from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
 
     run_options = RunOptions(
         is_restart=options.restart,
         retry_failed=options.retry_failed,
+        retries_errors=options.retry_errors,
         keeps_touched=options.keep_touched,
         prunes=options.prune_removed,
     )
     if options.plan:
         prepared = prepare_run(job, run_options, messages)
-        print_plan(prepared, preview_run(prepared))
+        outlook = outlook_of(prepared)
+        if options.json:
+            print(plan_json(prepared, outlook))
+        else:
+            print_plan(prepared, outlook, options.tokens_per_second)
         return DONE
     address = reachable_cluster(options.address)
+    if options.limit or options.sample:
+        from jobs.annotate.preview import run_preview  # noqa: PLC0415
+        from pipeline.driver.preview_job import Selection  # noqa: PLC0415
+
+        selection = Selection(options.limit or options.sample, is_sample=options.limit is None)
+        return run_preview(job, selection, options.preview_output, address, messages, interruption.listen, phases)
     prepared = prepare_run(job, run_options, messages)
-    result = execute_run(prepared, address, messages, interruption.listen, phases)
-    _show_result(prepared, result, messages)
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
-
-
-def _show_result(run: "PreparedRun", result: "RunResult", messages: Messages) -> None:
-    num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
-    if counts is not None:
-        num_skipped = num_fragments - result.num_fragments
-        skipped = f"; {num_skipped} fragments were done before" if num_skipped else ""
-        messages.result(
-            f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
-            f"{counts.num_errors:,} rows with errors; {counts.num_tokens:,} tokens through the trunk "
-            f"in {result.seconds:.1f} s with start-up; "
-            f"at most {counts.peak_rank_bytes / 2**30:.2f} GiB of memory a rank{skipped}"
-        )
-    elif run.options.retry_failed:
-        messages.result(f"nothing to do: no fragment in {name} has failed")
-    else:
-        messages.result(f"nothing to do: all {num_fragments} fragments are in {name}")
-    for line in run.plan.passed_over.lines:
+    result = execute_run(prepared, address, messages, interruption.listen, phases, command=options.command)
+    for line in prepared.plan.passed_over.lines:
         messages(line)
-    messages.result(how_to_read(name))
+    if options.json:
+        # Not through `messages`, which may shorten what looks like a URI.
+        print(result_json(prepared, result))
+    else:
+        show_summary(prepared, result, messages)
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
-    if options.verify and (options.plan or options.restart or options.retry_failed or options.prune_removed):
+    changes = options.restart or options.retry_failed or options.retry_errors or options.prune_removed
+    if options.verify and (options.plan or options.json or changes):
         raise ConfigError("--verify: found together with another option, expected it alone: it changes nothing")
-    if options.retry_failed and options.restart:
+    for retry, is_given in (("--retry-failed", options.retry_failed), ("--retry-errors", options.retry_errors)):
+        if is_given and options.restart:
+            raise ConfigError(
+                f"{retry}: found together with --restart, which processes everything again; expected "
+                "only one of them"
+            )
+    if options.retry_failed and options.retry_errors:
         raise ConfigError(
-            "--retry-failed: found together with --restart, which processes everything again; expected "
-            "only one of them"
+            "--retry-errors: found together with --retry-failed, which leaves out all that has not failed; "
+            "expected only one of them: --retry-errors also processes what has failed"
+        )
+    _refuse_wrong_preview(options)
+
+
+def _refuse_wrong_preview(options: argparse.Namespace) -> None:
+    """Raise ConfigError for options of previews and plans that are out of range, or go with no others."""
+    for name in ("limit", "sample", "tokens_per_second"):
+        value = getattr(options, name)
+        if value is not None and not value > 0:
+            raise ConfigError(f"--{name.replace('_', '-')}: found {value:g}, expected a number above 0; write one")
+    if options.tokens_per_second is not None and not options.plan:
+        raise ConfigError("--tokens-per-second: found without --plan, expected both; add --plan, or leave it out")
+    is_preview = options.limit is not None or options.sample is not None
+    refused = [flag for flag in _FLAGS if flag != "--quiet"]
+    others = [flag for flag in refused if getattr(options, flag.strip("-").replace("-", "_"))]
+    if is_preview and others:
+        raise ConfigError(
+            f"--{'sample' if options.limit is None else 'limit'}: found together with {others[0]}, expected only "
+            "one of them: a preview is always made anew, in a folder of its own"
+        )
+    if options.preview_output is not None and not is_preview:
+        raise ConfigError(
+            "--preview-output: found without --limit and --sample, expected one of them; add one, or leave it out"
         )

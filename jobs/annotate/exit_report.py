@@ -2,7 +2,6 @@
 
 import glob
 import json
-import sys
 from collections.abc import Callable, Sequence
 
 from pipeline.failures import FragmentFailure
@@ -13,16 +12,11 @@ DONE, PARTLY = 0, 3
 _MAX_SHOWN = 20
 
 
-def print_error(line: str) -> None:
-    """Print a line on stderr."""
-    print(line, file=sys.stderr)
-
-
 def report_failures(
     files: Sequence[FailedFile],
     failures: Sequence[FragmentFailure],
     output: str,
-    show: Callable[[str], None] = print_error,
+    show: Callable[[str], None],
 ) -> int:
     """Show failures and their reasons; returns the exit code, `DONE` or `PARTLY`."""
     for file in files:

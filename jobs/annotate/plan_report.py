@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from rich.table import Column, Table
 
+from jobs.annotate.estimates import describe_time, describe_tokens
 from jobs.terminal.console import plain_console
-from pipeline.driver.preview import Preview
+from pipeline.driver.outlook import Outlook
 from pipeline.driver.run import PreparedRun
 from pipeline.output.increment import Increment
 from pipeline.replica.memory import RankMemory
@@ -16,22 +17,28 @@ from pipeline.storage.printable import shortened
 GIB = 2**30
 
 
-def print_plan(run: PreparedRun, preview: Preview) -> None:
-    """Print files, fragments, rows, bytes, heads, shard groups and memory per rank."""
+def print_plan(run: PreparedRun, outlook: Outlook, tokens_per_s: float | None = None) -> None:
+    """Print files, fragments, rows, bytes, tokens, heads, shard groups and memory per rank.
+
+    With `tokens_per_s`, how long the run would take at that rate, and what it would cost.
+    """
     console = plain_console(160)
-    job, plan, todo = run.job, run.plan, preview.todo
+    job, plan, todo = run.job, run.plan, outlook.todo
+    num_rows = sum(fragment.num_rows for fragment in todo)
     summary = Table(Column(), Column(overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in (
         ("input", ", ".join(without_secret(path) for path in job.input.path)),
         ("files", f"{plan.num_files:,} ({len(plan.failed_files)} cannot be read)"),
-        *_changes(preview.increment, prunes=run.options.prunes),
+        *_changes(outlook.increment, prunes=run.options.prunes),
         ("fragments", f"{len(plan.fragments):,}, of which {len(todo):,} are to do"),
-        ("rows", f"{plan.num_rows:,}, of which {sum(f.num_rows for f in todo):,} are to do"),
+        ("rows", f"{plan.num_rows:,}, of which {num_rows:,} are to do"),
         ("bytes", f"{plan.num_bytes:,} uncompressed, of the columns read"),
+        *describe_tokens(outlook.tokens, num_rows),
+        *_time(outlook, num_rows, tokens_per_s, job.run.cost_per_hour),
         ("output", without_secret(job.output.path)),
-        ("model", f"{job.model.path}, {preview.dtype} on {preview.device}"),
+        ("model", f"{job.model.path}, {outlook.dtype} on {outlook.device}"),
         ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
-        ("memory per rank", _describe_memory(preview.memory, preview.token_budget)),
+        ("memory per rank", _describe_memory(outlook.memory, outlook.token_budget)),
     ):
         summary.add_row(name, value)
     console.print(summary)
@@ -47,6 +54,13 @@ def print_plan(run: PreparedRun, preview: Preview) -> None:
         console.print(f"cannot be read: {file.path}: {file.reason}", soft_wrap=True)
     for line in plan.passed_over.lines:
         console.print(line, soft_wrap=True)
+
+
+def _time(
+    outlook: Outlook, num_rows: int, tokens_per_s: float | None, cost_per_hour: float | None
+) -> Iterable[tuple[str, str]]:
+    if tokens_per_s is not None and outlook.tokens is not None:
+        yield "time", describe_time(outlook.tokens.tokens_per_row * num_rows, tokens_per_s, cost_per_hour)
 
 
 def _describe_memory(memory: RankMemory, token_budget: int | None) -> str:

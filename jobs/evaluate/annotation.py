@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pydantic import ValidationError
@@ -14,6 +14,10 @@ from pipeline.config.job import JobConfig
 from pipeline.config.messages import config_error
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
+
+if TYPE_CHECKING:
+    from pipeline.driver.run import PreparedRun
 
 PREDICTION = "prediction"
 """The head, and so the column of the output."""
@@ -34,6 +38,13 @@ _HEADS: Mapping[Kind, Mapping[str, Any]] = {
     },
     "words": {"task": "token-classification", "words": "words"},
 }
+_OPEN_OF_HEAD = {"window", "stride", "max_answer_tokens"}
+_OPEN_OF_INPUT = {"max_fragment_rows", "max_fragment_bytes"}
+_PROBLEM_TYPES: Mapping[Kind, str] = {
+    "classification": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": "regression",
+}
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,7 @@ class TaskPlan:
 def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: EvaluationFolder) -> JobConfig:
     """The job that annotates a task's examples. Raises ConfigError for settings that it does not take."""
     name = plan.task.name
+    _require_open(settings, plan.task.kind)
     head: dict[str, Any] = {**_HEADS[plan.task.kind]}
     has_pairs = "text_pair" in SCHEMAS[plan.task.kind].names and any(
         table["text_pair"].null_count < table.num_rows for table in plan.examples.values()
@@ -72,6 +84,18 @@ def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: Evaluat
         raise in_words_of_the_command(config_error(name, error, data, JobConfig, {})) from None
 
 
+def _require_open(settings: EvaluationSettings, kind: Kind) -> None:
+    """Raise ConfigError for settings that the evaluation makes by itself."""
+    own = {*_HEADS[kind], "text_pair"} - _OPEN_OF_HEAD
+    for name in sorted(settings.head.keys() & own):
+        raise ConfigError(f"head.{name}: found a setting that the evaluation makes by itself; leave it out")
+    for name in sorted(settings.input.keys() - _OPEN_OF_INPUT):
+        raise ConfigError(
+            f"input.{name}: found a setting that the evaluation makes by itself, expected one of "
+            f"{', '.join(sorted(_OPEN_OF_INPUT))}; leave it out"
+        )
+
+
 def in_words_of_the_command(error: ConfigError) -> ConfigError:
     """The error with the names that settings have here: the job's one head is `head`."""
     return ConfigError(
@@ -79,39 +103,54 @@ def in_words_of_the_command(error: ConfigError) -> ConfigError:
     )
 
 
-def head_labels(job: JobConfig) -> list[str]:
-    """The labels of the job's head by class id. Raises ConfigError where its configuration cannot be read."""
+def head_labels(job: JobConfig, plan: TaskPlan) -> list[str]:
+    """The labels of the job's head by class id.
+
+    Raises ConfigError where its configuration cannot be read, or says that it predicts another kind of thing.
+    """
     # Imported late: torch takes seconds to load.
     from pipeline.config.local_models import with_local_models  # noqa: PLC0415
     from pipeline.heads.resolve import read_config  # noqa: PLC0415
     from pipeline.tasks.contract import class_labels  # noqa: PLC0415
+    from pipeline.tasks.text_classification import problem_type  # noqa: PLC0415
 
     options = with_local_models(job).heads[PREDICTION]
-    return class_labels(read_config(options.weights, "head.weights"))
+    config = read_config(options.weights, "model.path" if plan.head == plan.model else "head.weights")
+    expected = _PROBLEM_TYPES.get(plan.task.kind)
+    if expected is not None and problem_type(config) != expected:
+        raise ConfigError(
+            f"head.weights: {plan.head} is for {problem_type(config)} ({config.num_labels} labels), expected "
+            f"{expected}, as {plan.task.name} is; name a head that was fine-tuned for it, or correct problem_type "
+            "in its config.json"
+        )
+    return class_labels(config)
 
 
-def annotate(
-    job: JobConfig, address: str, tell: Messages, on_connected: Callable[[], None]
-) -> tuple[Mapping[str, str], int]:
-    """Annotate what is not annotated yet; returns the identity of the run, and the exit code of the annotation.
-
-    Raises ConfigError or InputError before any work, and other PipelineErrors where it ends early.
-    """
-    from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
-    from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
+def prepare(job: JobConfig, messages: Messages) -> "PreparedRun":
+    """Check a job whose examples are written, without Ray. Raises ConfigError or InputError."""
+    from pipeline.driver.run import RunOptions, prepare_run  # noqa: PLC0415
 
     try:
-        prepared = prepare_run(job, RunOptions(), tell)
+        return prepare_run(job, RunOptions(), messages)
     except ConfigError as error:
         raise in_words_of_the_command(error) from None
-    result = execute_run(prepared, address, tell, on_connected)
+
+
+def annotate(prepared: "PreparedRun", address: str, messages: Messages, on_connected: Callable[[], None]) -> int:
+    """Annotate what is not annotated yet; returns the exit code of the annotation.
+
+    Raises PipelineErrors where it ends early.
+    """
+    from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
+    from pipeline.driver.run import execute_run  # noqa: PLC0415
+
+    result = execute_run(prepared, address, messages, on_connected, Phases(messages))
     if result.counts is not None:
-        tell(
+        messages(
             f"annotated: {result.counts.num_rows:,} rows, {result.counts.num_errors:,} with errors, "
             f"{result.counts.num_tokens:,} tokens in {result.seconds:.1f} s"
         )
-    code = report_failures(prepared.plan.failed_files, result.failures, prepared.output_name)
-    return prepared.identity, code
+    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
 
 
 def shown_options(job: JobConfig) -> dict[str, str]:

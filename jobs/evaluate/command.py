@@ -12,6 +12,7 @@ Predictions, results.json, tables and a report are written to --output. Run agai
 
 import argparse
 import os
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,8 @@ from typing import Any
 
 from jobs.annotate.exit_report import DONE
 from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.evaluate.local_files import require_writable
+from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
 from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
@@ -27,6 +30,7 @@ from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.storage.filesystem_uris import without_secret
 
 FAILED, REFUSED = 1, 2
+_BY_TASK = re.compile(r"\w+=")
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -131,7 +135,9 @@ def settings_of(options: argparse.Namespace) -> EvaluationSettings:
         found["output"] = {"path": options.output}
     own = _given(options, "gold", "by")
     if options.columns is not None:
-        own["columns"] = {role: _one_or_many(name) for role, name in _pairs("--columns", options.columns).items()}
+        own["columns"] = {
+            role: _one_or_many(name) for role, name in parse_pairs("--columns", options.columns).items()
+        }
     if own:
         found["own"] = own
     for option, key in (("model", "path"), ("head", "weights")):
@@ -146,24 +152,16 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 def _add_directories(found: dict[str, Any], option: str, key: str, value: str | None) -> None:
     """Add `--model` or `--head`: one directory, or one for each task."""
-    if value is not None and "=" in value:
-        for task, directory in _pairs(f"--{option}", value).items():
+    # A path may hold an equals sign, too: models/lr=1e-5.
+    if value is not None and _BY_TASK.match(value):
+        for task, directory in parse_pairs(f"--{option}", value).items():
             found.setdefault("tasks", {}).setdefault(task, {})[option] = directory
     elif value is not None:
         found[option] = {key: value}
 
 
 def _labels(text: str) -> Labels:
-    return "as-given" if text == AS_GIVEN else _pairs("--labels", text)
-
-
-def _pairs(option: str, text: str) -> dict[str, str]:
-    """`a=x,b=y` as a dictionary. Raises ConfigError."""
-    pairs = [pair.partition("=") for pair in text.split(",")]
-    for name, _, value in pairs:
-        if not name.strip() or not value.strip():
-            raise ConfigError(f"{option}: found {text!r}, expected NAME=VALUE,NAME=VALUE,…; correct it")
-    return {name.strip(): value.strip() for name, _, value in pairs}
+    return "as-given" if text == AS_GIVEN else parse_pairs("--labels", text)
 
 
 def _one_or_many(column: str) -> str | list[str]:
@@ -171,17 +169,31 @@ def _one_or_many(column: str) -> str | list[str]:
     return column.split("+") if "+" in column else column
 
 
+_RUN, _SCORE, _COMPARE = "BENCHMARK", "--score-only", "--compare"
+_EXPECTED_BESIDE = {
+    **dict.fromkeys(
+        ("model", "head", "data", "split", "languages", "limit", "gold", "by", "columns", "output", "overrides"),
+        (_RUN,),
+    ),
+    **dict.fromkeys(("labels", "report"), (_RUN, _SCORE)),
+    "json": (_COMPARE,),
+}
+
+
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other, or if there is nothing to do."""
-    modes = {"BENCHMARK": options.benchmark, "--score-only": options.score_only, "--compare": options.compare}
+    modes = {_RUN: options.benchmark, _SCORE: options.score_only, _COMPARE: options.compare}
     found = [name for name, value in modes.items() if value is not None]
     if len(found) != 1:
         what = f"found {' and '.join(found)}" if found else "found none of them"
         raise ConfigError(f"{what}, expected one of BENCHMARK, --score-only and --compare; see --help")
-    if options.compare is not None and options.labels is not None:
-        raise ConfigError(
-            "--labels: found beside --compare, expected beside BENCHMARK or --score-only; leave it out"
-        )
-    for name in ("model", "head", "data", "languages", "limit", "output", "split", "gold", "by"):
-        if options.benchmark is None and getattr(options, name) is not None:
-            raise ConfigError(f"--{name}: found beside {found[0]}, expected beside a BENCHMARK only; leave it out")
+    for name, expected in _EXPECTED_BESIDE.items():
+        if getattr(options, name) not in (None, []) and found[0] not in expected:
+            option = "set" if name == "overrides" else name
+            raise ConfigError(
+                f"--{option}: found beside {found[0]}, expected beside {' or '.join(expected)} only; leave it out"
+            )
+    if options.seed is not None and options.seed < 0:
+        raise ConfigError(f"--seed: found {options.seed}, expected an integer, 0 or more; correct it")
+    if options.report is not None:
+        require_writable("--report", options.report)

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from rich.table import Table
 
 from jobs.evaluate.folder import EvaluationFolder, EvaluationRecord
+from jobs.evaluate.local_files import require_writable, write_file
 from jobs.evaluate.metrics.significance import Difference, Flips, flips, mcnemar, paired_bootstrap
 from jobs.evaluate.outcome import benchmark_of, score_all
 from jobs.evaluate.results import Measured, mean_of
@@ -15,7 +15,7 @@ from jobs.evaluate.tables import NAMES, shown
 from jobs.evaluate.task_scores import ScoredSubset, ScoredTask
 from jobs.terminal.console import plain_console
 from pipeline.errors import InputError
-from pipeline.storage.printable import shortened
+from pipeline.storage.printable import printable, shortened
 
 _EXACT = ("accuracy", "exact_match")
 """Metrics that are the share of right rows, so that McNemar's test applies."""
@@ -38,6 +38,8 @@ class ComparedMetric:
 
 def compare(first: str, second: str, *, seed: int, json_file: str | None) -> None:
     """Print how the second evaluation differs from the first. Raises InputError if their rows are not the same."""
+    if json_file is not None:
+        require_writable("--json", json_file)
     folders = [EvaluationFolder.open(path) for path in (first, second)]
     records = [folder.record() for folder in folders]
     _require_same_examples(folders, records)
@@ -51,10 +53,15 @@ def compare(first: str, second: str, *, seed: int, json_file: str | None) -> Non
         if name in scored[1]
         for metric in compared_task(scored[0][name], scored[1][name])
     ]
+    if not compared:
+        raise InputError(
+            f"--compare: found no gold labels in {folders[0].name} and {folders[1].name}, expected some; choose "
+            "evaluations on a split that has them"
+        )
     _print(compared, *(folder.name for folder in folders))
     if json_file is not None:
         content = [asdict(metric) for metric in compared]
-        Path(json_file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_file("--json", json_file, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def compared_task(first: ScoredTask, second: ScoredTask) -> Iterator[ComparedMetric]:
@@ -122,7 +129,7 @@ def _print(compared: list[ComparedMetric], first: str, second: str) -> None:
         change = each.difference
         values = [shown(each.metric, value) for value in (each.first, each.second)]
         low, high = (shown(each.metric, value) for value in (change.low, change.high))
-        cells = [f"{each.task} {each.subset}", NAMES.get(each.metric, each.metric), *values]
+        cells = [f"{each.task} {printable(each.subset)}", NAMES.get(each.metric, each.metric), *values]
         cells += [f"{shown(each.metric, change.difference)} [{low}, {high}]", f"{change.p_value:.3f}"]
         cells.append("" if each.mcnemar_p is None else f"{each.mcnemar_p:.3g}")
         cells += (
@@ -136,6 +143,7 @@ def _print(compared: list[ComparedMetric], first: str, second: str) -> None:
                 shortened([str(row) for row in rows], _MAX_SHOWN) for rows in (each.flipped.won, each.flipped.lost)
             )
             console.print(
-                f"{each.task} {each.subset} rows won: {won or 'none'}; lost: {lost or 'none'}", soft_wrap=True
+                f"{each.task} {printable(each.subset)} rows won: {won or 'none'}; lost: {lost or 'none'}",
+                soft_wrap=True,
             )
     console.print("p: paired bootstrap, two-sided; McNemar's test is exact; won: only B has the row right")

@@ -1,17 +1,19 @@
 """The report of an evaluation: charts of each task, and its worst errors to leaf through."""
 
-from collections.abc import Iterator, Mapping
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
-from jobs.evaluate.examples import GOLD, ROW
+from jobs.evaluate.examples import GOLD, ROW, SCHEMAS
 from jobs.evaluate.metrics.calibration import calibration
 from jobs.evaluate.metrics.classification import classification_figures
 from jobs.evaluate.results import EvaluationResult, Figure, TaskResult
-from jobs.evaluate.tables import AS_THEY_ARE, NAMES, lines_of, published_means
+from jobs.evaluate.scoring.subset_scores import SubsetScores
+from jobs.evaluate.tables import AS_THEY_ARE, NAMES, Line, lines_of, metrics_of, shown, sources_of
 from jobs.evaluate.task_scores import ScoredTask
+from jobs.report.examples import MAX_EXAMPLES
 from jobs.report.page import (
     Bar,
     Bars,
@@ -31,9 +33,8 @@ from jobs.report.page import (
     Table,
 )
 
-_MAX_ERRORS = 300
 _MAX_LABELS = 40
-_LENGTHS = (0, 16, 32, 64, 128, 256, 512, None)
+_LENGTHS = (0, 16, 32, 64, 128, 256, 512)
 
 
 def evaluation_page(result: EvaluationResult, scored: Mapping[str, ScoredTask]) -> Page:
@@ -56,10 +57,10 @@ def evaluation_page(result: EvaluationResult, scored: Mapping[str, ScoredTask]) 
 
 def _blocks(name: str, task: TaskResult, scored: ScoredTask) -> Iterator[Block]:
     yield Table("Checkpoint", [Column(""), Column("value")], _checkpoint(task))
-    metrics = list(dict.fromkeys(m for each in task.subsets.values() for m in each.figures))
+    lines, metrics = list(lines_of(name, task)), metrics_of(task)
     for metric in metrics:
-        yield _bars(task, metric)
-    yield _figures(name, task, metrics)
+        yield _bars(lines, task, metric)
+    yield _figures(lines, task, metrics)
     if task.kind == "classification":
         yield from _label_blocks(scored)
     yield _by_length(scored)
@@ -80,55 +81,53 @@ def _scale(metric: str) -> float:
     return 1.0 if metric in AS_THEY_ARE else 100.0
 
 
-def _bars(task: TaskResult, metric: str) -> Bars:
+def _decimals(metric: str) -> int:
+    return 3 if metric in AS_THEY_ARE else 1
+
+
+def _bars(lines: Sequence[Line], task: TaskResult, metric: str) -> Bars:
     """A bar for each subset and average, with published figures as marks."""
-    by = _scale(metric)
-    bars = [_bar(name, each.figures[metric], by) for name, each in task.subsets.items()]
-    bars += [_bar(name, each.figures[metric], by, is_summary=True) for name, each in task.averages.items()]
-    published: dict[str, dict[str, float]] = {}
-    for row in task.published:
-        if row.metric == metric:
-            published[row.system] = {subset: v for subset, v in row.values.items() if subset in task.subsets}
-    for name, each in task.averages.items():
-        for system, values in published_means(task, each.subsets).items():
-            if metric in values:
-                published[system][name] = values[metric]
-    baseline = {name: by * each.baseline[metric] for name, each in task.subsets.items() if metric in each.baseline}
-    baseline |= {
-        name: by * each.baseline[metric] for name, each in task.averages.items() if metric in each.baseline
+    by, name = _scale(metric), NAMES.get(metric, metric)
+    bars = [_bar(line, metric, by) for line in lines]
+    systems = dict.fromkeys(row.system for row in task.published if row.metric == metric)
+    marks = {
+        system: {line.name: found[metric] for line in lines if metric in (found := line.published.get(system, {}))}
+        for system in systems
     }
-    name = NAMES.get(metric, metric)
+    baseline = {line.name: by * line.baseline[metric] for line in lines if metric in line.baseline}
     return Bars(
         title=name[:1].upper() + name[1:],
         measure=name if metric in AS_THEY_ARE else f"{name}, %",
         bars=bars,
-        references=[Reference(system, values) for system, values in published.items() if values],
+        references=[Reference(system, values) for system, values in marks.items() if values],
         baseline=Reference("majority class", baseline) if baseline else None,
-        domain=(0.0, 100.0) if by == 100 and all(bar.value is None or bar.value >= 0 for bar in bars) else None,
-        caption="; ".join(
-            dict.fromkeys(f"{r.system}: {r.split}, {r.setting} ({r.source})" for r in task.published)
-        ),
+        domain=(0.0, 100.0) if by == 100 and all(bar.interval and bar.interval[0] >= 0 for bar in bars) else None,
+        decimals=_decimals(metric),
+        category="subset",
+        caption="; ".join(sources_of(row for row in task.published if row.metric == metric)),
     )
 
 
-def _bar(name: str, figure: Figure, by: float, *, is_summary: bool = False) -> Bar:
-    return Bar(name, by * figure.value, (by * figure.low, by * figure.high), is_summary)
+def _bar(line: Line, metric: str, by: float) -> Bar:
+    figure = line.figures[metric]
+    return Bar(line.name, by * figure.value, (by * figure.low, by * figure.high), line.num_rows is None)
 
 
-def _figures(name: str, task: TaskResult, metrics: list[str]) -> Table:
+def _figures(lines: Sequence[Line], task: TaskResult, metrics: Sequence[str]) -> Table:
     columns = [Column("subset"), Column("rows", is_numeric=True, decimals=0)]
     for metric in metrics:
-        columns += [Column(NAMES.get(metric, metric), is_numeric=True), Column("95 % interval")]
+        name = NAMES.get(metric, metric)
+        columns += [Column(name, is_numeric=True, decimals=_decimals(metric)), Column("95 % interval")]
     rows: list[list[Cell]] = []
-    for line in lines_of(name, task):
+    for line in lines:
         cells: list[Cell] = [line.name, line.num_rows]
         for metric in metrics:
             figure = line.figures[metric]
-            low, high = (f"{_scale(metric) * value:.1f}" for value in (figure.low, figure.high))
-            cells += [_scale(metric) * figure.value, f"{low} to {high}"]
+            interval = f"{shown(metric, figure.low)} to {shown(metric, figure.high)}"
+            cells += [_scale(metric) * figure.value, interval]
         rows.append(cells)
-    failed = sum(len(each.failed) for each in task.subsets.values())
-    caption = f"{failed:,} rows failed and count as wrong." if failed else ""
+    num_failed = sum(len(each.failed) for each in task.subsets.values())
+    caption = f"{num_failed:,} rows failed and count as wrong." if num_failed else ""
     return Table("Figures", columns, rows, caption)
 
 
@@ -150,68 +149,82 @@ def _label_blocks(scored: ScoredTask) -> Iterator[Block]:
 
 def _by_length(scored: ScoredTask) -> Binned:
     """The quality of rows in bins of their number of tokens."""
-    lengths = np.concatenate(
-        [each.rows.num_tokens.fill_null(0).to_numpy(zero_copy_only=False) for each in scored.subsets.values()]
-    )
-    quality = np.concatenate([each.scores.quality for each in scored.subsets.values()])
-    name = next(iter(scored.subsets.values())).scores.quality_name
-    by = 1.0 if scored.task.kind == "regression" else 100.0
+    subsets = scored.subsets.values()
+    tokens = [each.rows.num_tokens.cast("float64").to_numpy(zero_copy_only=False) for each in subsets]
+    length_N, quality_N = np.concatenate(tokens), np.concatenate([each.scores.quality for each in subsets])
+    is_share = scored.task.kind != "regression"
+    name = next(iter(subsets)).scores.quality_name
     bins = []
-    for low, high in pairwise(_LENGTHS):
-        assert low is not None
-        inside = (lengths >= low) & (lengths < (np.inf if high is None else high)) & ~np.isnan(quality)
-        values = by * quality[inside]
-        if len(values) == 0:
-            bins.append(Bin(low, high, 0))
-            continue
-        mean, margin = float(values.mean()), float(1.96 * values.std() / np.sqrt(len(values)))
-        bins.append(Bin(low, high, len(values), mean, (mean - margin, mean + margin)))
-    unit = "" if by == 1 else ", %"
-    return Binned("By length", f"{name}{unit}", "tokens", bins, caption="Intervals by the normal approximation.")
+    for low, high in zip(_LENGTHS, (*_LENGTHS[1:], None), strict=True):
+        # Rows of unknown length, and failed ones of regression, are in no bin.
+        is_inside = (length_N >= low) & (length_N < (high or np.inf)) & ~np.isnan(quality_N)
+        bins.append(_bin(low, high, (100.0 if is_share else 1.0) * quality_N[is_inside]))
+    return Binned(
+        "By length",
+        f"{name}, %" if is_share else name,
+        "tokens",
+        bins,
+        domain=(0.0, 100.0) if is_share else None,
+        decimals=1 if is_share else 3,
+        caption="Intervals by the normal approximation.",
+    )
+
+
+def _bin(low: int, high: int | None, values: NDArray[np.float64]) -> Bin:
+    if len(values) == 0:
+        return Bin(low, high, 0)
+    mean, margin = float(values.mean()), float(1.96 * values.std() / np.sqrt(len(values)))
+    return Bin(low, high, len(values), mean, (mean - margin, mean + margin))
 
 
 def _worst(scored: ScoredTask) -> Examples:
     """The rows that are most wrong, of these the most confident first."""
-    texts = [n for n in next(iter(scored.subsets.values())).rows.examples.column_names if n not in (ROW, GOLD)]
-    texts = [name for name in texts if name != "id"]
-    is_error = scored.task.kind == "regression"
-    found: list[tuple[float, float, list[Cell]]] = []
-    num_wrong = 0
-    for subset, each in scored.subsets.items():
-        scores = each.scores
-        badness = scores.quality if is_error else 1 - scores.quality
-        badness = np.where(np.isnan(badness), np.inf, badness)
-        confidence = np.array([0.0 if score is None else score for score in scores.confidence])
-        num_wrong += int((badness > 0).sum())
-        order = np.lexsort((-confidence, -badness))[:_MAX_ERRORS]
-        columns = [each.rows.examples[name].take(pa.array(order)).to_pylist() for name in texts]
-        numbers = each.rows.row_numbers
-        for place, index in enumerate(order.tolist()):
-            if badness[index] > 0:
-                shown = [_text(column[place]) for column in columns]
-                cells: list[Cell] = [subset, numbers[index], scores.gold[index], scores.predicted[index]]
-                cells += [scores.confidence[index], *shown]
-                found.append((-float(badness[index]), -float(confidence[index]), cells))
-    found.sort(key=lambda row: row[:2])
+    subsets = scored.subsets
+    texts = [
+        name
+        for name in SCHEMAS[scored.task.kind].names
+        if name not in (ROW, GOLD, "id")
+        and any(each.rows.examples[name].null_count < len(each.rows.examples) for each in subsets.values())
+    ]
+    is_scored = any(score is not None for each in subsets.values() for score in each.scores.confidence)
+    is_class = scored.task.kind == "classification"
     names = [Column("subset"), Column("row", is_numeric=True, decimals=0), Column("gold"), Column("predicted")]
-    names += [Column("score", is_numeric=True, decimals=3), *(Column(name) for name in texts)]
-    filters = ["subset", "gold", "predicted"] if scored.task.kind == "classification" else ["subset"]
+    names += [Column("score", is_numeric=True, decimals=3)] if is_scored else []
+    found: list[tuple[tuple[float, float], list[Cell]]] = []
+    num_wrong = 0
+    for subset, each in subsets.items():
+        order, keys, num = _order(each.scores, is_error=scored.task.kind == "regression")
+        num_wrong += num
+        examples = each.rows.examples.select([ROW, *texts]).take(pa.array(order, pa.int64())).to_pylist()
+        for n, key, row in zip(order, keys, examples, strict=True):
+            cells: list[Cell] = [subset, row[ROW], each.scores.gold[n], each.scores.predicted[n]]
+            cells += [each.scores.confidence[n]] if is_scored else []
+            found.append((key, cells + [_text(row[name]) for name in texts]))
     return Examples(
         "Worst errors",
-        names,
-        [cells for _, _, cells in found[:_MAX_ERRORS]],
-        filters=filters,
-        texts=[*texts, *([] if scored.task.kind == "classification" else ["gold", "predicted"])],
+        [*names, *map(Column, texts)],
+        [cells for _, cells in sorted(found, key=lambda row: row[0])[:MAX_EXAMPLES]],
+        filters=["subset", "gold", "predicted"] if is_class else ["subset"],
+        texts=texts if is_class else [*texts, "gold", "predicted"],
         num_total=num_wrong,
         caption="The most wrong first, of these the most confident. A dash: the row failed.",
     )
 
 
+def _order(scores: SubsetScores, *, is_error: bool) -> tuple[list[int], list[tuple[float, float]], int]:
+    """The worst rows of a subset with their keys to sort by, and how many rows are wrong at all."""
+    badness = scores.quality if is_error else 1 - scores.quality
+    badness = np.where(np.isnan(badness), np.inf, badness)
+    confidence = np.array([0.0 if score is None else score for score in scores.confidence])
+    order = [int(n) for n in np.lexsort((-confidence, -badness))[:MAX_EXAMPLES] if badness[n] > 0]
+    return order, [(-float(badness[n]), -float(confidence[n])) for n in order], int((badness > 0).sum())
+
+
 def _text(value: object) -> str | None:
+    """A text, or several: words between blanks, and choices, which hold blanks, between bars."""
     if isinstance(value, list):
-        return (
-            " | ".join(map(str, value)) if any(" " in str(each) for each in value) else " ".join(map(str, value))
-        )
+        texts = [str(each) for each in value]
+        return (" | " if any(" " in text for text in texts) else " ").join(texts)
     return None if value is None else str(value)
 
 

@@ -81,7 +81,7 @@ class BenchmarkTask:
         metrics: names of the metrics that are official, in the order in which they are printed: accuracy,
             matthews, f1 (of the class `positive`; of tokens for answers), pearson, spearman, exact_match,
             token_accuracy, xtreme_f1, entity_f1. A task with several is averaged first. One's own data also have
-            macro_f1, micro_f1, macro_average_precision and mean_absolute_error, which no average covers.
+            macro_f1, micro_f1, average_precision and mae (mean absolute error), which no average covers.
         subsets: known subsets in the order in which they are printed. Empty: whatever is in the data.
         splits: the splits that its files have, sorted.
         read: prepared examples by subset, in the order of `subsets`, of a split; `wanted` subsets, or all that are

@@ -48,6 +48,7 @@ class TaskRecord:
     """What was annotated for a task, so that it can be scored without the model.
 
     Attributes:
+        limit: rows of each subset that were evaluated; None: all.
         labels: the benchmark's names of the head's labels, by these.
         labels_as_given: whether the user vouches for them.
         missing: known subsets that were not evaluated.
@@ -59,6 +60,7 @@ class TaskRecord:
     metrics: tuple[str, ...]
     rules: Rules | None
     split: str
+    limit: Annotated[int, Field(ge=1)] | None
     model: str
     head: str
     labels: dict[str, str]
@@ -109,10 +111,12 @@ class EvaluationFolder:
         self.put(inputs_path(task, subset), data)
         return hashlib.sha256(data).hexdigest()
 
-    def examples(self, task: str, subset: str) -> pa.Table | None:
-        """The prepared examples of a subset; None where they are gone."""
+    def examples(self, task: str, subset: str, sha256: str) -> pa.Table | None:
+        """The prepared examples of a subset; None where they are gone, or others than those of this digest."""
         data = self.folder.read(inputs_path(task, subset))
-        return None if data is None else pq.read_table(pa.BufferReader(data))
+        if data is None or hashlib.sha256(data).hexdigest() != sha256:
+            return None
+        return pq.read_table(pa.BufferReader(data))
 
     def put(self, path: str, data: bytes) -> None:
         """Make `data` the content of a file, unless it is already."""

@@ -16,7 +16,7 @@ def glue_averages(scores: Mapping[str, Measured]) -> dict[str, Figure]:
     found = {}
     for rule, names in (
         ("mean of the nine tasks, each the mean of its metrics", _NINE),
-        ("the same of the eight without WNLI, as most papers have it", _NINE[:-1]),
+        ("mean of the eight without WNLI, likewise, as most papers have it", _NINE[:-1]),
     ):
         if all(name in scores for name in names):
             found[rule] = mean_of([scores[name] for name in names]).figure

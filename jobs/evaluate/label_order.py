@@ -3,13 +3,17 @@
 People have published 4 % for 90 % this way: see https://github.com/huggingface/transformers/pull/10401.
 """
 
+from jobs.evaluate.labels import OPTION, labels_remedy
 from jobs.evaluate.metrics.permutation import suspicious_assignment
 from jobs.evaluate.task_scores import ScoredTask
 from pipeline.errors import ConfigError
 
 
-def require_plausible_labels(scored: ScoredTask) -> None:
-    """Raise ConfigError where another assignment of labels explains the predictions far better."""
+def require_plausible_labels(scored: ScoredTask, option: str) -> None:
+    """Raise ConfigError where another assignment of labels explains the predictions far better.
+
+    `option` is the setting for the labels of this task.
+    """
     if scored.task.kind != "classification":
         return
     gold = [name for each in scored.subsets.values() for name in each.scores.gold]
@@ -22,10 +26,11 @@ def require_plausible_labels(scored: ScoredTask) -> None:
     assigned = {str(gold): str(name) for gold, name in found.predicted_of_gold.items()}
     order = [name for name in scored.task.labels or sorted(assigned) if name in assigned]
     mistaken = ", ".join(f"{assigned[name]} stands for {name}" for name in order if assigned[name] != name)
-    pairs = ",".join(f"{name}={label_of.get(assigned[name], assigned[name])}" for name in order)
+    remedy = labels_remedy({name: label_of[assigned[name]] for name in order}, option)
+    as_given = f"{OPTION} as-given" if option == OPTION else f"--set {option}=as-given"
     raise ConfigError(
-        f"--labels: found labels of {scored.record.head} that agree with {scored.task.name} in "
+        f"{option}: found labels of {scored.record.head} that agree with {scored.task.name} in "
         f"{100 * found.accuracy_as_given:.1f} % of the rows, and in {100 * found.accuracy:.1f} % if {mistaken}; "
-        f"expected names that mean what they say; add --labels {pairs} to set them, or --labels as-given to score "
+        f"expected names that mean what they say; add {remedy} to set them, or {as_given} to score "
         "them as they are; the predictions stay"
     )

@@ -5,25 +5,34 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 
 from jobs.annotate.exit_report import DONE, PARTLY
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.benchmarks.own_data import NAME, recorded_task
 from jobs.evaluate.evaluation_page import evaluation_page
-from jobs.evaluate.examples import Benchmark
+from jobs.evaluate.examples import WHOLE, Benchmark
 from jobs.evaluate.folder import EvaluationFolder, EvaluationRecord
 from jobs.evaluate.glue_average import glue_averages
 from jobs.evaluate.label_order import require_plausible_labels
-from jobs.evaluate.labels import join_labels
+from jobs.evaluate.labels import (
+    OPTION,
+    join_labels,
+    labels_option,
+    require_labels,
+    require_names_of_golds,
+)
+from jobs.evaluate.local_files import write_file
+from jobs.evaluate.predictions import read_predictions
 from jobs.evaluate.results import EvaluationResult, to_json
-from jobs.evaluate.settings import AS_GIVEN, Labels
+from jobs.evaluate.settings import Labels
 from jobs.evaluate.submission import glue_submission
 from jobs.evaluate.tables import as_csv, as_markdown, print_result
 from jobs.evaluate.task_scores import NUM_RESAMPLES, ScoredTask, score_task, task_result
 from jobs.report.render import render_page
+from pipeline.errors import ConfigError
 from pipeline.output.output_folder import MANIFEST
 from pipeline.output.versions import versions
+from pipeline.storage.printable import printable
 
 RESULTS, CSV, MARKDOWN = f"{MANIFEST}/results.json", f"{MANIFEST}/results.csv", f"{MANIFEST}/results.md"
 REPORT, SUBMISSION = f"{MANIFEST}/report.html", f"{MANIFEST}/glue-submission.zip"
@@ -39,11 +48,11 @@ def publish(path: str, *, seed: int, report: str | None, labels: Labels | None) 
     folder = EvaluationFolder.open(path)
     record = folder.record()
     benchmark = benchmark_of(record)
-    record = relabelled(record, benchmark, labels)
+    record = relabelled(folder, record, benchmark, labels)
     scored = score_all(folder, benchmark, record, seed)
-    for task in scored.values():
+    for name, task in scored.items():
         if not task.record.labels_as_given:
-            require_plausible_labels(task)
+            require_plausible_labels(task, labels_option(name, record.tasks))
     result = evaluation_result(benchmark, record, scored, seed)
     print_result(result)
     folder.put(RESULTS, (json.dumps(to_json(result), indent=1, ensure_ascii=False) + "\n").encode())
@@ -52,16 +61,16 @@ def publish(path: str, *, seed: int, report: str | None, labels: Labels | None) 
     page = render_page(evaluation_page(result, scored)).encode()
     folder.put(REPORT, page)
     if report is not None:
-        Path(report).write_bytes(page)
+        write_file("--report", report, page)
     written = [RESULTS, CSV, MARKDOWN, REPORT]
-    if benchmark.name == "glue":
-        found = glue_submission(folder, benchmark, record)
-        if found is not None:
-            data, filled = found
-            folder.put(SUBMISSION, data)
-            written.append(SUBMISSION)
-            if filled:
-                print(f"{SUBMISSION}: filled, as their tasks were not run: {', '.join(filled)}")
+    submission = glue_submission(folder, benchmark, record) if benchmark.name == "glue" else None
+    if submission is not None:
+        folder.put(SUBMISSION, submission.data)
+        written.append(SUBMISSION)
+        if submission.filled:
+            print(f"{SUBMISSION}: filled, as their tasks were not run: {', '.join(submission.filled)}")
+        if submission.incomplete:
+            print(f"{SUBMISSION}: not complete: {', '.join(submission.incomplete)}")
     print(f"written to {folder.name}: {', '.join(written)}")
     has_failed = any(each.rows.failed for task in scored.values() for each in task.subsets.values())
     return PARTLY if has_failed else DONE
@@ -76,22 +85,28 @@ def benchmark_of(record: EvaluationRecord) -> Benchmark:
     return BENCHMARKS[name]
 
 
-def relabelled(record: EvaluationRecord, benchmark: Benchmark, labels: Labels | None) -> EvaluationRecord:
+def relabelled(
+    folder: EvaluationFolder, record: EvaluationRecord, benchmark: Benchmark, labels: Labels | None
+) -> EvaluationRecord:
     """The record with labels given now. Raises ConfigError if they do not fit."""
     if labels is None:
         return record
-    tasks = {}
-    for task in benchmark.tasks:
-        if task.name not in record.tasks:
-            continue
-        found = record.tasks[task.name]
-        if labels == AS_GIVEN:
-            tasks[task.name] = replace(found, labels_as_given=True)
-        elif isinstance(labels, dict) and found.labels:
-            tasks[task.name] = replace(found, labels=join_labels(task, list(found.labels), labels, found.head))
-        else:
-            tasks[task.name] = found
-    return replace(record, tasks=tasks)
+    if isinstance(labels, str):
+        vouched = {name: replace(found, labels_as_given=True) for name, found in record.tasks.items()}
+        return replace(record, tasks=vouched)
+    if len(record.tasks) > 1:
+        names = ", ".join(record.tasks)
+        raise ConfigError(
+            f"{OPTION}: found for the tasks {names} of {folder.name}, expected one task; run the evaluation again "
+            f"with --set tasks.TASK.labels.NAME=LABEL: what is annotated stays"
+        )
+    [(name, found)] = record.tasks.items()
+    require_labels(found.kind)
+    task = next(task for task in benchmark.tasks if task.name == name)
+    joined = join_labels(task, list(found.labels), labels, found.head)
+    examples = {s: read_predictions(folder, name, s, each.sha256).examples for s, each in found.subsets.items()}
+    require_names_of_golds(task, examples, joined, found.head)
+    return replace(record, tasks={name: replace(found, labels=joined)})
 
 
 def score_all(
@@ -108,6 +123,12 @@ def evaluation_result(
 ) -> EvaluationResult:
     """All results as plain data."""
     scores = {name: task.score for name, task in scored.items()}
+    without_gold = [
+        f"Without gold labels, so in no figure: {name}" + ("" if subset == WHOLE else f" {printable(subset)}")
+        for name, task in record.tasks.items()
+        for subset in task.subsets
+        if name not in scored or subset not in scored[name].subsets
+    ]
     return EvaluationResult(
         benchmark=record.benchmark,
         command=record.command,
@@ -117,5 +138,5 @@ def evaluation_result(
         versions=versions() | {name: version(name) for name in _PACKAGES},
         tasks={name: task_result(task) for name, task in scored.items()},
         averages=glue_averages(scores) if benchmark.name == "glue" else {},
-        notes=benchmark.notes,
+        notes=[*benchmark.notes, *without_gold],
     )

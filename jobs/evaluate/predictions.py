@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +10,10 @@ import pyarrow.compute as pc
 
 from jobs.evaluate.annotation import PREDICTION
 from jobs.evaluate.examples import GOLD, ROW
-from jobs.evaluate.folder import EvaluationFolder
+from jobs.evaluate.folder import INPUTS, EvaluationFolder
 from pipeline.columns import ERROR, NUM_TOKENS
 from pipeline.errors import InputError
+from pipeline.storage.printable import printable
 
 NOT_ANNOTATED = "its fragment failed"
 
@@ -39,6 +41,13 @@ class Predictions:
             self.num_tokens.filter(mask),
         )
 
+    def field(self, name: str) -> list[Any]:
+        """A field of each prediction; None where it failed."""
+        if self.prediction.null_count == len(self.prediction):
+            return [None] * len(self.prediction)
+        values: list[Any] = pc.struct_field(self.prediction, name).to_pylist()
+        return values
+
     @property
     def row_numbers(self) -> list[int]:
         """The number of each row in the benchmark's files."""
@@ -54,13 +63,14 @@ class Predictions:
         return list(zip(rows.to_pylist(), reasons.to_pylist(), strict=True))
 
 
-def read_predictions(folder: EvaluationFolder, task: str, subset: str) -> Predictions:
-    """The predictions for a subset. Raises InputError if its examples are gone."""
-    examples = folder.examples(task, subset)
+def read_predictions(folder: EvaluationFolder, task: str, subset: str, sha256: str) -> Predictions:
+    """The predictions for a subset. Raises InputError if its examples are not those that were recorded."""
+    examples = folder.examples(task, subset, sha256)
     if examples is None:
         raise InputError(
-            f"--output: {folder.name} has lost the examples of {task} {subset}, expected them in _inputs/; "
-            "run the evaluation again with its model: what is annotated stays"
+            f"--output: found other examples of {task} {printable(subset)} in {folder.name}, or none, expected "
+            f"those of its last finished run in {INPUTS}/; run the evaluation again with its model: what is "
+            "annotated stays"
         )
     return aligned(examples, folder.parts(task, subset))
 

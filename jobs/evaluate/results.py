@@ -72,10 +72,17 @@ class AverageResult:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The results of a task; `score` is the mean of its official metrics over its subsets."""
+    """The results of a task.
+
+    Attributes:
+        missing: known subsets that were not evaluated, or have no gold.
+        score: the mean of its official metrics over its subsets; None for data of one's own, whose metrics have
+            different units.
+    """
 
     kind: Kind
     split: str
+    limit: int | None
     metrics: Sequence[str]
     model: str
     head: str
@@ -83,7 +90,7 @@ class TaskResult:
     options: Mapping[str, str]
     identity: Mapping[str, str]
     missing: Sequence[str]
-    score: Figure
+    score: Figure | None
     subsets: Mapping[str, SubsetResult]
     averages: Mapping[str, AverageResult]
     published: Sequence[Published] = ()

@@ -1,25 +1,23 @@
 """Evaluate: read the benchmark, check heads and labels, write the examples, annotate, and record what was done."""
 
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import get_args
 
-import pyarrow as pa
-
 from jobs.annotate.submission import refuse_lost_output
-from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_labels, shown_options
+from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_labels, prepare, shown_options
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.benchmarks.own_data import OwnColumns, OwnTask, own_splits, own_task
 from jobs.evaluate.data.files import DataFiles
 from jobs.evaluate.data.subsets import choose_split
-from jobs.evaluate.examples import GOLD, Benchmark, BenchmarkTask
+from jobs.evaluate.examples import GOLD, BenchmarkTask
 from jobs.evaluate.folder import FORMAT, EvaluationFolder, EvaluationRecord, SubsetRecord, TaskRecord
-from jobs.evaluate.labels import join_labels, require_names_of_golds
+from jobs.evaluate.labels import LABELLED, join_labels, labels_option, require_labels, require_names_of_golds
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError, InputError
 from pipeline.monitoring.messages import Messages
+from pipeline.storage.filesystem_uris import without_secret
 
 OWN_TASKS = get_args(OwnTask)
 """Tasks of the pipeline that data of one's own can be evaluated on, in place of a benchmark."""
@@ -31,79 +29,99 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
 
     Everything that can be refused is refused before any work, with ConfigError or InputError.
     """
+    messages = Messages()
     folder = EvaluationFolder.open(settings.output["path"])
     refuse_lost_output(folder.path, os.environ)
-    plans = plan_tasks(settings)
+    plans = plan_tasks(settings, messages)
     jobs = [annotation_job(plan, settings, folder) for plan in plans]
-    labels = [labels_of(plan, job, settings) for plan, job in zip(plans, jobs, strict=True)]
+    names = [plan.task.name for plan in plans]
+    labels = [
+        labels_of(plan, job, settings, labels_option(plan.task.name, names))
+        for plan, job in zip(plans, jobs, strict=True)
+    ]
     tasks = _recorded_tasks(folder, settings.benchmark)
+    subsets = [_write_examples(folder, plan) for plan in plans]
+    prepared = [prepare(job, messages) for job in jobs]
+    reachable = _cluster(address)
     code = 0
-    for plan, job, names in zip(plans, jobs, labels, strict=True):
-        subsets = {name: _written(folder, plan.task.name, name, table) for name, table in plan.examples.items()}
-        identity, code_of_task = annotate(job, _cluster(address), Messages(), on_connected)
-        code = max(code, code_of_task)
+    for plan, job, joined, examples, run in zip(plans, jobs, labels, subsets, prepared, strict=True):
+        code = max(code, annotate(run, reachable, messages, on_connected))
+        as_given = settings.of_task(plan.task.name).labels == AS_GIVEN
         tasks[plan.task.name] = TaskRecord(
             kind=plan.task.kind,
             metrics=plan.task.metrics,
             rules=plan.task.rules,
             split=plan.split,
-            model=plan.model,
-            head=plan.head,
-            labels=names,
-            labels_as_given=settings.of_task(plan.task.name).labels == AS_GIVEN,
-            subsets=subsets,
+            limit=settings.limit,
+            model=without_secret(plan.model),
+            head=without_secret(plan.head),
+            labels=joined,
+            labels_as_given=as_given,
+            subsets=examples,
             missing=plan.missing,
             options=shown_options(job),
-            identity=dict(identity),
+            identity=dict(run.identity),
         )
         folder.write_record(EvaluationRecord(FORMAT, settings.benchmark, command, tasks))
     return code
 
 
-def plan_tasks(settings: EvaluationSettings) -> list[TaskPlan]:
+def plan_tasks(settings: EvaluationSettings, messages: Messages) -> list[TaskPlan]:
     """Read the examples of each task that has a model. Raises ConfigError or InputError."""
     if settings.data is None:
         raise ConfigError("--data: is missing, expected the folder with the benchmark's Parquet files; add it")
     files = DataFiles.open(settings.data)
-    benchmark, tasks = find_tasks(settings, files)
+    tasks = find_tasks(settings, files)
     checkpoints = {task.name: _checkpoint(task, settings) for task in tasks}
-    chosen = [task for task in tasks if checkpoints[task.name] is not None]
-    if not chosen:
+    for name in settings.tasks:
+        if name not in checkpoints:
+            raise ConfigError(
+                f"tasks.{name}: found a task that {settings.benchmark} does not have, expected one of "
+                f"{', '.join(checkpoints)}; correct its name"
+            )
+    named = [(task, found) for task in tasks if (found := checkpoints[task.name]) is not None]
+    if not named:
         example = f"--model {tasks[0].name}=DIR" if len(tasks) > 1 else "--model DIR"
         raise ConfigError(f"--model: is missing, expected the directory of a checkpoint; add {example}")
     without = [task.name for task in tasks if checkpoints[task.name] is None]
     if without:
-        _tell(f"not evaluated, as no model is named for them: {', '.join(without)}")
-    for name in settings.tasks.keys() - checkpoints.keys():
-        raise ConfigError(
-            f"tasks.{name}: found a task that {benchmark.name} does not have, expected one of "
-            f"{', '.join(checkpoints)}; correct its name"
-        )
-    return [_plan(task, files, settings, *(checkpoints[task.name] or ("", ""))) for task in chosen]
+        messages(f"not evaluated, as no model is named for them: {', '.join(without)}")
+    plans = []
+    for task, checkpoint in named:
+        if len(tasks) > 1 and _is_extra(task, files, settings):
+            messages(f"{task.name}: not evaluated, as its files are not there")
+        else:
+            plans.append(_plan(task, files, settings, messages, *checkpoint))
+    return plans
 
 
-def find_tasks(settings: EvaluationSettings, files: DataFiles) -> tuple[Benchmark, Sequence[BenchmarkTask]]:
-    """The benchmark by its name, and the tasks meant: all, or the one after the slash. Raises ConfigError."""
+def _is_extra(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings) -> bool:
+    """Whether a task has another's head, is not asked for by its name, and its files are not there."""
+    splits = task.default_splits if settings.split is None else (settings.split,)
+    is_meant = task.uses_head_of is None or task.name in settings.tasks
+    return not is_meant and not set(splits) & set(task.splits(files))
+
+
+def find_tasks(settings: EvaluationSettings, files: DataFiles) -> Sequence[BenchmarkTask]:
+    """The tasks of a benchmark by its name: all, or the one after the slash. Raises ConfigError."""
     name, _, part = settings.benchmark.partition("/")
-    if name in OWN_TASKS:
-        benchmark = Benchmark(name, (_own_task(name, files, settings),))
-        return benchmark, benchmark.tasks
-    if settings.own.gold is not None:
-        raise ConfigError(
-            f"--gold: found beside the benchmark {name}, expected beside one of "
-            f"{', '.join(OWN_TASKS)}; leave it out"
-        )
+    if settings.benchmark in OWN_TASKS:
+        return [_own_task(name, files, settings)]
     if name not in BENCHMARKS:
         known = ", ".join([*BENCHMARKS, *OWN_TASKS])
         raise ConfigError(f"BENCHMARK: found {settings.benchmark!r}, expected one of {known}; correct it")
-    benchmark = BENCHMARKS[name]
-    tasks = [task for task in benchmark.tasks if not part or task.name == part]
+    for option in settings.own.model_fields_set:
+        raise ConfigError(
+            f"--{option}: found beside the benchmark {name}, expected beside one of {', '.join(OWN_TASKS)}; leave "
+            "it out"
+        )
+    tasks = [task for task in BENCHMARKS[name].tasks if not part or task.name == part]
     if not tasks:
-        known = ", ".join(task.name for task in benchmark.tasks)
+        known = ", ".join(task.name for task in BENCHMARKS[name].tasks)
         raise ConfigError(
             f"BENCHMARK: found {settings.benchmark!r}, expected a task of {name}: {known}; correct it"
         )
-    return benchmark, tasks
+    return tasks
 
 
 def _own_task(name: str, files: DataFiles, settings: EvaluationSettings) -> BenchmarkTask:
@@ -119,14 +137,20 @@ def _own_task(name: str, files: DataFiles, settings: EvaluationSettings) -> Benc
     return own_task(files, OwnColumns(task, own.gold, own.columns, own.by, fields), split)
 
 
-def labels_of(plan: TaskPlan, job: JobConfig, settings: EvaluationSettings) -> dict[str, str]:
-    """The benchmark's names of the head's labels, by these; empty for tasks without. Raises ConfigError."""
-    if plan.task.kind not in ("classification", "multi-label", "words"):
-        return {}
+def labels_of(plan: TaskPlan, job: JobConfig, settings: EvaluationSettings, option: str) -> dict[str, str]:
+    """The benchmark's names of the head's labels, by these; empty for tasks without. Raises ConfigError.
+
+    `option` is the setting for them, for messages.
+    """
+    found = head_labels(job, plan)
     given = settings.of_task(plan.task.name).labels
     pairs = given if isinstance(given, dict) else None
-    joined = join_labels(plan.task, head_labels(job), pairs, plan.head)
-    require_names_of_golds(plan.task, plan.examples, joined, plan.head)
+    if pairs is not None:
+        require_labels(plan.task.kind, option)
+    if plan.task.kind not in LABELLED:
+        return {}
+    joined = join_labels(plan.task, found, pairs, plan.head, option)
+    require_names_of_golds(plan.task, plan.examples, joined, plan.head, option)
     return joined
 
 
@@ -138,7 +162,9 @@ def _checkpoint(task: BenchmarkTask, settings: EvaluationSettings) -> tuple[str,
     return None if own.model is None else (own.model, own.head or own.model)
 
 
-def _plan(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, model: str, head: str) -> TaskPlan:
+def _plan(
+    task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, messages: Messages, model: str, head: str
+) -> TaskPlan:
     split = choose_split(task, files, settings.split)
     examples = task.read(files, split, settings.languages)
     if settings.limit is not None:
@@ -149,13 +175,18 @@ def _plan(task: BenchmarkTask, files: DataFiles, settings: EvaluationSettings, m
         )
     missing = tuple(name for name in task.subsets if name not in examples)
     if missing and settings.languages is None:
-        _tell(f"{task.name}: not in the data: {', '.join(missing)}")
+        messages(f"{task.name}: not in the data: {', '.join(missing)}")
     return TaskPlan(task, split, examples, missing, model, head)
 
 
-def _written(folder: EvaluationFolder, task: str, subset: str, examples: pa.Table) -> SubsetRecord:
-    num_gold = examples.num_rows - examples[GOLD].null_count
-    return SubsetRecord(examples.num_rows, num_gold, folder.write_examples(task, subset, examples))
+def _write_examples(folder: EvaluationFolder, plan: TaskPlan) -> dict[str, SubsetRecord]:
+    """Write the examples of a task, and say what was written."""
+    found = {}
+    for subset, examples in plan.examples.items():
+        num_gold = examples.num_rows - examples[GOLD].null_count
+        sha256 = folder.write_examples(plan.task.name, subset, examples)
+        found[subset] = SubsetRecord(examples.num_rows, num_gold, sha256)
+    return found
 
 
 def _recorded_tasks(folder: EvaluationFolder, benchmark: str) -> dict[str, TaskRecord]:
@@ -175,7 +206,3 @@ def _cluster(address: str) -> str:
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
 
     return reachable_cluster(address)
-
-
-def _tell(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

@@ -1,5 +1,6 @@
 """What is to be evaluated: a TOML file, the options of the command line and `--set`, validated as one."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from pipeline.config.overrides import parse_override
 from pipeline.errors import ConfigError
 from pipeline.tasks.sections import NonEmpty, Section, as_tuple
 
-Names = Annotated[tuple[NonEmpty, ...], BeforeValidator(as_tuple)]
+Names = Annotated[tuple[NonEmpty, ...], Field(min_length=1), BeforeValidator(as_tuple)]
 AS_GIVEN = "as-given"
 Labels = dict[str, str] | Literal["as-given"]
 """The benchmark's names of the head's labels, by the benchmark's name."""
@@ -34,7 +35,7 @@ class OwnData(Section):
 
     gold: NonEmpty | None = None
     by: NonEmpty | None = None
-    columns: dict[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    columns: dict[str, NonEmpty | Names] = Field(default_factory=dict)
 
 
 class EvaluationSettings(Section):
@@ -67,9 +68,15 @@ class EvaluationSettings(Section):
 _EXPECTED = {
     "limit": "a number of rows, 1 or more",
     "seed": "an integer, 0 or more",
-    "languages": "a list of names",
+    "languages": "a list of one or more names",
     "labels": 'a table of NAME = "LABEL_n", or "as-given"',
+    "columns": "a table of ROLE = COLUMN",
+    "tasks": "a table for each task, such as [tasks.mnli]",
 }
+_TABLES = ("own", "model", "input", "output", "head")
+_MAX_SHOWN_CHARS = 80
+# What Pydantic adds to the keys of a value that may be one of several types.
+_OF_UNION = re.compile(r"\w[\w-]*\[|constrained-str$|str$")
 
 
 def load_settings(file: Path | None, options: Mapping[str, Any], overrides: Sequence[str]) -> EvaluationSettings:
@@ -88,9 +95,21 @@ def load_settings(file: Path | None, options: Mapping[str, Any], overrides: Sequ
     if isinstance(output, dict):
         output.setdefault("path", f"evaluated/{str(data.get('benchmark', '')).replace('/', '-')}")
     try:
-        return EvaluationSettings.model_validate(data)
+        settings = EvaluationSettings.model_validate(data)
     except ValidationError as error:
-        raise ConfigError("\n  ".join(_problem(details) for details in error.errors())) from None
+        problems = dict(map(_problem, error.errors()))
+        # Of a value that may be one of several types, the problem that lies deepest.
+        inner = [key for key in problems if not any(other.startswith(f"{key}.") for other in problems)]
+        raise ConfigError("\n  ".join(f"{key}: {problems[key]}" for key in inner)) from None
+    # The other settings of these tables are checked with the annotation job.
+    for table, key in (("model", "path"), ("head", "weights"), ("output", "path")):
+        value = getattr(settings, table).get(key, ".")
+        if not isinstance(value, str) or not value:
+            raise ConfigError(
+                f"{table}.{key}: found {value!r}, expected a path or URI; write it in quotes, as in "
+                f"--set '{table}.{key}=\"…\"'"
+            )
+    return settings
 
 
 def _merge(data: dict[str, Any], more: Mapping[str, Any]) -> None:
@@ -105,17 +124,23 @@ def _merge(data: dict[str, Any], more: Mapping[str, Any]) -> None:
 def _value(text: str) -> object:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
 
-def _problem(details: Any) -> str:
-    key = ".".join(str(part) for part in details["loc"] if not str(part).startswith(("dict[", "literal[")))
+def _problem(details: Any) -> tuple[str, str]:
+    """One of Pydantic's errors as a dotted key and what is wrong with its value."""
+    names = [str(part) for part in details["loc"] if not _OF_UNION.match(str(part))]
+    key, last = ".".join(names), names[-1]
     if details["type"] == "extra_forbidden":
-        known = ", ".join(EvaluationSettings.model_fields)
-        return f"{key}: found an unknown setting, expected one of {known}; correct its name"
+        sections: dict[str, type[Section]] = {"own": OwnData, "tasks": TaskSettings}
+        known = ", ".join(sections.get(names[0], EvaluationSettings).model_fields)
+        return key, f"found an unknown setting, expected one of {known}; correct its name"
     if details["type"] == "missing":
-        return f"{key}: is missing, expected a name; write it on the command line, or in the file"
-    expected = _EXPECTED.get(str(details["loc"][0]), details["msg"].removeprefix("Input should be "))
-    return f"{key}: found {details['input']!r}, expected {expected}; correct it"
+        return key, "is missing, expected a name; write it on the command line, or in the file"
+    of_key = next((_EXPECTED[name] for name in reversed(names) if name in _EXPECTED), "a name")
+    expected = f"a table [{key}]" if last in _TABLES else of_key
+    found = repr(details["input"])
+    shown = f"{found[:_MAX_SHOWN_CHARS]}…" if len(found) > _MAX_SHOWN_CHARS else found
+    return key, f"found {shown}, expected {expected}; correct it"

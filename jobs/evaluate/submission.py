@@ -34,6 +34,15 @@ class SubmissionFile:
     filler: str
 
 
+@dataclass(frozen=True)
+class Submission:
+    """The zip, the files that were filled as their task was not run, and what others lack."""
+
+    data: bytes
+    filled: list[str]
+    incomplete: list[str]
+
+
 FILES = (
     SubmissionFile("CoLA.tsv", "cola", WHOLE, 1063, "1"),
     SubmissionFile("SST-2.tsv", "sst2", WHOLE, 1821, "1"),
@@ -50,17 +59,15 @@ FILES = (
 _NUMBERED = {"cola", "sst2", "mrpc", "qqp", "wnli"}
 
 
-def glue_submission(
-    folder: EvaluationFolder, benchmark: Benchmark, record: EvaluationRecord
-) -> tuple[bytes, list[str]] | None:
-    """The zip for what was run on test splits, and the files that were filled; None if all golds are known."""
+def glue_submission(folder: EvaluationFolder, benchmark: Benchmark, record: EvaluationRecord) -> Submission | None:
+    """The zip for what was run on test splits; None if all golds are known."""
     tasks = {name: task for name, task in record.tasks.items() if task.split == "test"}
     if all(subset.num_gold for task in tasks.values() for subset in task.subsets.values()):
         return None
     predictions: dict[tuple[str, str], Sequence[str | float | None]] = {}
     for name, task in tasks.items():
-        for subset in task.subsets:
-            rows = read_predictions(folder, name, subset)
+        for subset, each in task.subsets.items():
+            rows = read_predictions(folder, name, subset, each.sha256)
             is_valued = task.kind == "regression"
             predictions[name, subset] = (
                 predicted_values(rows) if is_valued else predicted_classes(rows, task.labels)[0]
@@ -70,15 +77,16 @@ def glue_submission(
 
 def submission(
     predictions: Mapping[tuple[str, str], Sequence[str | float | None]], labels: Mapping[str, Sequence[str]]
-) -> tuple[bytes, list[str]]:
-    """The zip, deterministic, and the names of the files that were filled as their task was not run.
+) -> Submission:
+    """The zip, deterministic.
 
     Args:
         predictions: by task and subset, one for each row of the test split, in order: the benchmark's name of the
             label, or a similarity; None where a row failed.
         labels: by task, the benchmark's labels by class id.
     """
-    sink, filled = io.BytesIO(), []
+    sink = io.BytesIO()
+    filled, incomplete = [], []
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in FILES:
             found = predictions.get((file.task, file.subset))
@@ -87,11 +95,16 @@ def submission(
                 rows = [file.filler] * file.num_rows
             else:
                 rows = [_written(file, value, labels.get(file.task, ())) for value in found]
+                num_failed = sum(value is None for value in found)
+                if num_failed:
+                    incomplete.append(f"{file.name} has {num_failed:,} rows without prediction ({file.filler})")
+            if len(rows) != file.num_rows:
+                incomplete.append(f"{file.name} has {len(rows):,} rows, expected {file.num_rows:,}")
             lines = [_HEADER, *(f"{index}\t{row}" for index, row in enumerate(rows))]
             entry = zipfile.ZipInfo(file.name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(entry, "\n".join(lines) + "\n")
-    return sink.getvalue(), filled
+    return Submission(sink.getvalue(), filled, incomplete)
 
 
 def _written(file: SubmissionFile, value: str | float | None, labels: Sequence[str]) -> str:

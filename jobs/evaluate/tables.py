@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.table import Table
@@ -10,6 +10,7 @@ from rich.table import Table
 from jobs.evaluate.examples import Published
 from jobs.evaluate.results import EvaluationResult, Figure, TaskResult
 from jobs.terminal.console import plain_console
+from pipeline.storage.printable import printable
 
 NAMES = {
     "accuracy": "accuracy",
@@ -48,17 +49,21 @@ class Line:
 
 def shown(metric: str, value: float) -> str:
     """A value as it is printed."""
-    return f"{value:.3f}" if metric in AS_THEY_ARE else f"{100 * value:.1f}"
+    # Adding 0.0 takes the sign from a negative zero.
+    return f"{round(value, 3) + 0.0:.3f}" if metric in AS_THEY_ARE else f"{round(100 * value, 1) + 0.0:.1f}"
 
 
 def lines_of(name: str, task: TaskResult) -> Iterator[Line]:
     """The lines of a task: its subsets, then the averages over them."""
     for subset, result in task.subsets.items():
-        published = {
-            row.system: {row.metric: row.values[subset]} for row in task.published if subset in row.values
-        }
+        published: dict[str, dict[str, float]] = {}
+        for row in task.published:
+            if subset in row.values:
+                published.setdefault(row.system, {})[row.metric] = row.values[subset]
         num_failed = len(result.failed)
-        yield Line(name, subset, result.num_rows, num_failed, result.figures, result.baseline, published)
+        yield Line(
+            name, printable(subset), result.num_rows, num_failed, result.figures, result.baseline, published
+        )
     for average, mean in task.averages.items():
         published = published_means(task, mean.subsets)
         yield Line(name, f"{average} of {len(mean.subsets)}", None, None, mean.figures, mean.baseline, published)
@@ -78,11 +83,11 @@ def print_result(result: EvaluationResult) -> None:
     console = plain_console(120, narrowest=80)
     for name, task in result.tasks.items():
         console.print(_table(name, task))
-        for row in _sources(task.published):
+        for row in sources_of(task.published):
             console.print(row, soft_wrap=True)
         failed = [(subset, *row) for subset, found in task.subsets.items() for row in found.failed]
         for subset, number, reason in failed[:5]:
-            console.print(f"failed, counted as wrong: {subset} row {number}: {reason}", soft_wrap=True)
+            console.print(f"failed, counted as wrong: {printable(subset)} row {number}: {reason}", soft_wrap=True)
         if len(failed) > 5:
             console.print(f"and {len(failed) - 5:,} more, see results.json")
     for rule, figure in result.averages.items():
@@ -92,7 +97,7 @@ def print_result(result: EvaluationResult) -> None:
 
 
 def _table(name: str, task: TaskResult) -> Table:
-    metrics = _metrics(task)
+    metrics = metrics_of(task)
     table = Table(title=f"{name}, {task.split}: 95 % intervals", title_justify="left", box=None, pad_edge=False)
     table.add_column("")
     table.add_column("rows", justify="right")
@@ -134,22 +139,22 @@ def as_markdown(result: EvaluationResult) -> str:
     """A table for each task, with published figures beside."""
     blocks = []
     for name, task in result.tasks.items():
-        metrics, systems = _metrics(task), _systems(task)
+        metrics, systems = metrics_of(task), _systems(task)
         heads = [NAMES.get(metric, metric) for metric in metrics]
         heads += [f"{system} {NAMES.get(metric, metric)}" for system, metric in systems]
-        rows = [f"| {name} {task.split} | rows | {' | '.join(heads)} |", "|---" * (2 + len(heads)) + "|"]
+        rows = [f"| {name} {_escaped(task.split)} | rows | {' | '.join(heads)} |", "|---" * (2 + len(heads)) + "|"]
         for line in lines_of(name, task):
             cells = [_with_interval(m, line.figures[m]) if m in line.figures else "" for m in metrics]
             found = (line.published.get(system, {}).get(metric) for system, metric in systems)
             cells += ["" if value is None else f"{value:.1f}" for value in found]
             count = "" if line.num_rows is None else f"{line.num_rows:,}"
             rows.append(f"| {_escaped(line.name)} | {count} | {' | '.join(cells)} |")
-        blocks.append("\n".join([*rows, "", *(f"- {row}" for row in _sources(task.published))]).rstrip())
+        blocks.append("\n".join([*rows, "", *(f"- {row}" for row in sources_of(task.published))]).rstrip())
     blocks += [f"{rule}: {_with_interval('', figure)}" for rule, figure in result.averages.items()]
     return "\n\n".join([*blocks, *result.notes]) + "\n"
 
 
-def _metrics(task: TaskResult) -> list[str]:
+def metrics_of(task: TaskResult) -> list[str]:
     """All metrics of a task, the official ones first."""
     found = dict.fromkeys(task.metrics)
     for result in task.subsets.values():
@@ -161,7 +166,8 @@ def _systems(task: TaskResult) -> list[tuple[str, str]]:
     return list(dict.fromkeys((row.system, row.metric) for row in task.published))
 
 
-def _sources(published: Sequence[Published]) -> list[str]:
+def sources_of(published: Iterable[Published]) -> list[str]:
+    """Where published figures are from and how they were measured, a line for each."""
     lines = (f"{row.system}: {row.split}, {row.setting}; {row.source}" for row in published)
     return list(dict.fromkeys(lines))
 

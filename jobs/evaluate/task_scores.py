@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from jobs.evaluate.benchmarks.own_data import NAME
 from jobs.evaluate.examples import BenchmarkTask
 from jobs.evaluate.folder import EvaluationFolder, TaskRecord
 from jobs.evaluate.metrics.bootstrap import Draws, resample
@@ -53,8 +54,8 @@ def score_task(
     Rows of a parallel benchmark are drawn alike in all subsets, so that the interval of the mean is right.
     """
     found = {}
-    for subset in record.subsets:
-        rows = read_predictions(folder, task.name, subset).with_gold
+    for subset, each in record.subsets.items():
+        rows = read_predictions(folder, task.name, subset, each.sha256).with_gold
         if rows.examples.num_rows == 0:
             continue
         scores = SCORERS[task.kind](task, record.labels, rows, subset)
@@ -81,11 +82,12 @@ def task_result(scored: ScoredTask) -> TaskResult:
         labels=record.labels,
         options=record.options,
         identity=record.identity,
-        missing=record.missing,
-        score=scored.score.figure,
+        missing=[*record.missing, *(name for name in record.subsets if name not in scored.subsets)],
+        score=None if task.name == NAME else scored.score.figure,
         subsets={name: _subset_result(each, record.subsets[name].sha256) for name, each in scored.subsets.items()},
         averages=_averages(scored),
-        published=[row for row in task.published if row.split == record.split],
+        limit=record.limit,
+        published=[] if record.limit is not None else [row for row in task.published if row.split == record.split],
     )
 
 

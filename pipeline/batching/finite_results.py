@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.heads.resolve import Head
+from pipeline.row_errors import NOT_FINITE as IS_NOT_FINITE
 from pipeline.tasks.contract import HeadOutput
 
 NOT_FINITE = (
-    "the result is not finite (NaN or infinity), as where a model overflows in float16; set model.dtype = "
+    f"the result {IS_NOT_FINITE} (NaN or infinity), as where a model overflows in float16; set model.dtype = "
     '"bfloat16" or "float32", or use another checkpoint if it is one of these'
 )
 

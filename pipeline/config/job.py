@@ -1,13 +1,15 @@
 """The configuration of a job, read from a TOML file and validated with Pydantic."""
 
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, WithJsonSchema, model_validator
 
 from pipeline.columns import CASE_IS_FOLDED, equal_but_for_case, reserved_name_problem
+from pipeline.config.expanded_paths import expand_paths
 from pipeline.config.fields import value_at
 from pipeline.config.messages import config_error
 from pipeline.config.overrides import apply_overrides, parse_override
@@ -32,40 +34,73 @@ def _usable_head_name(name: str) -> str:
     return name
 
 
+OneOrMany = Annotated[
+    tuple[NonEmpty, ...],
+    BeforeValidator(_one_or_many),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
+"""A string, or a list of strings."""
+
+
 class ModelSection(Section):
     """`[model]`: the model, and how it is distributed over devices."""
 
     path: NonEmpty = Field(
-        description="a model directory in Hugging Face layout, or a hub id", examples=["models/xlm-roberta-xl"]
+        description="a model directory in Hugging Face layout, or a hub id. It holds the trunk and the tokenizer; "
+        "a hub id needs the extra `hub`.",
+        examples=["models/xlm-roberta-xl"],
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16", "int8", "float8"] = Field(
         default="auto",
-        description='"auto", "float32", "bfloat16", "float16", or, for the products of the layers alone, '
-        '"int8" (CPU) or "float8" (GPU)',
-        examples=["auto"],
+        description='"auto", "float32", "bfloat16", "float16", or, for the products of the layers alone, "int8" '
+        '(CPU) or "float8" (GPU). "auto" is "bfloat16" on GPUs; on CPUs it is the dtype of the checkpoint, or '
+        '"bfloat16" for one in float16. "int8" needs AVX-512 VNNI, "float8" compute capability 8.9 or more; what '
+        "is not a product of the layers is then in bfloat16.",
+        examples=["bfloat16"],
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description='"auto", "cpu" or "cuda"', examples=["auto"]
+        default="auto",
+        description='"auto", "cpu" or "cuda". "auto" is "cuda" if the cluster has GPUs.',
+        examples=["cuda"],
     )
     tensor_parallel_size: int = Field(
-        default=1, ge=1, description="the number of ranks of a shard group, 1 or more", examples=[1]
+        default=1,
+        ge=1,
+        description="the number of ranks of a shard group, 1 or more. The ranks hold one copy of the weights "
+        "together, each a slice of it, and are all on one node.",
+        examples=[2],
     )
     replicas: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        default=1, description='the number of shard groups, 1 or more, or "auto"', examples=["auto"]
+        default=1,
+        description='the number of shard groups, 1 or more, or "auto". "auto" is as many as the cluster holds. '
+        "There are never more of them than fragments, or than the cluster has room for.",
+        examples=["auto"],
     )
     token_budget: Annotated[int, Field(ge=512)] | Literal["auto"] = Field(
         default="auto",
-        description='the tokens per batch, 512 or more, or "auto" (as many as fit on a GPU; 8192 on CPUs)',
+        description='the tokens per batch, 512 or more, or "auto" (as many as fit on a GPU; 8192 on CPUs). On '
+        'GPUs "auto" is at most 32768, and is decided once, when the output is begun.',
         examples=[8192],
     )
     cpus_per_rank: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="the CPU cores of one rank, 1 or more", examples=[2]
+        default=None,
+        description="the CPU cores of one rank, 1 or more. Without it, ranks on CPUs share the cores of their "
+        "node, and a rank on a GPU has one.",
+        examples=[2],
     )
     stall_timeout_s: float = Field(
         default=1800.0,
         gt=0,
         allow_inf_nan=False,
-        description="the seconds without any progress after which the run is ended, above 0",
+        description="the seconds without any progress after which the run is ended, above 0. The stacks of all of "
+        "its processes are printed then.",
         examples=[1800],
     )
 
@@ -73,34 +108,49 @@ class ModelSection(Section):
 class InputSection(Section):
     """`[input]`: files, their columns, and how they are cut into fragments."""
 
-    path: Annotated[tuple[NonEmpty, ...], Field(min_length=1), BeforeValidator(_one_or_many)] = Field(
-        description="a file, directory or glob (local, s3://, gs://), or a list of these",
+    path: OneOrMany = Field(
+        min_length=1,
+        description="a file, directory or glob (local, s3://, gs://), or a list of these. A directory is searched "
+        "for `*.parquet` at any depth.",
         examples=["corpus/**/*.parquet"],
     )
     hive: Literal["auto"] | bool = Field(
         default="auto",
         description='"auto" (folders KEY=VALUE are columns that can be named, and are folders of the output too), '
         "true (all of them are also written as columns of every part) or false (they are plain folders)",
-        examples=["auto"],
+        examples=[True],
     )
     text: NonEmpty = Field(
-        default="text", description="the name or dotted path of the text column", examples=["text"]
+        default="text",
+        description="the name or dotted path of the text column. Heads that read one text read this one unless "
+        "they name their own.",
+        examples=["doc.body"],
     )
     route: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of the column that says which heads a row wants",
+        description="the name or dotted path of the column that says which heads a row wants. It holds the name "
+        "of a head or a list of names; null means all heads. Without it, each row gets all heads.",
         examples=["heads"],
     )
-    columns: Annotated[tuple[NonEmpty, ...], BeforeValidator(_one_or_many)] | None = Field(
+    columns: OneOrMany | None = Field(
         default=None,
-        description="a list of names or dotted paths of columns to carry to the output",
+        description="a list of names or dotted paths of columns to carry to the output. Without it, all columns "
+        "are carried.",
         examples=[["id", "lang"]],
     )
-    max_fragment_rows: int = Field(default=2048, ge=1, description="rows per fragment, 1 or more", examples=[2048])
+    max_fragment_rows: int = Field(
+        default=2048,
+        ge=1,
+        description="rows per fragment, 1 or more. This is the most; a part of the output has the rows of one "
+        "fragment.",
+        examples=[2048],
+    )
     max_fragment_bytes: int = Field(
         default=8 * 2**20,
         ge=1,
-        description="uncompressed bytes per fragment of the columns read, 1 or more",
+        description="uncompressed bytes per fragment of the columns read, 1 or more. This is the most, unless "
+        "one row has more. Repeated values count once, unless a fragment would be over 8 times as large when "
+        "they are decoded.",
         examples=[8 * 2**20],
     )
 
@@ -108,16 +158,36 @@ class InputSection(Section):
 class OutputSection(Section):
     """`[output]`: where parts are written."""
 
-    path: NonEmpty = Field(description="a directory (local, s3://, gs://)", examples=["annotated"])
+    path: NonEmpty = Field(
+        description="a directory (local, s3://, gs://). It is made if it is not there, and must not hold Parquet "
+        "files of anything else.",
+        examples=["annotated"],
+    )
     compression: Literal["zstd", "snappy", "gzip", "lz4", "none"] = Field(
-        default="zstd", description='"zstd", "snappy", "gzip", "lz4" or "none"', examples=["zstd"]
+        default="zstd",
+        description='"zstd", "snappy", "gzip", "lz4" or "none". This is the compression of the parts.',
+        examples=["snappy"],
     )
     lease_timeout_s: float = Field(
         default=120.0,
         gt=0,
         allow_inf_nan=False,
-        description="the seconds without a sign of life after which another run may take over, above 0",
+        description="the seconds without a sign of life after which another run may take over, above 0. A run on "
+        "the same machine is known to have ended as soon as its process is gone.",
         examples=[120],
+    )
+
+
+class RunSection(Section):
+    """`[run]`: what is known about the runs of a job; changes no value."""
+
+    cost_per_hour: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="the price of the whole cluster per hour, in any currency, above 0. Without it no cost is "
+        "estimated.",
+        examples=[12.5],
     )
 
 
@@ -127,6 +197,7 @@ class JobConfig(Section):
     model: ModelSection = Field(description="a table [model]")
     input: InputSection = Field(description="a table [input]")
     output: OutputSection = Field(description="a table [output]")
+    run: RunSection = Field(default=RunSection(), description="a table [run]")
     heads: Annotated[dict[Annotated[str, AfterValidator(_usable_head_name)], HeadConfig], Field(min_length=1)] = (
         Field(description="one table [heads.NAME] for each head, at least one")
     )
@@ -187,17 +258,20 @@ class JobConfig(Section):
 
 
 def load_job_config(path: Path, overrides: Sequence[str] = ()) -> JobConfig:
-    """Read a job file, apply `key.path=value` overrides, and validate the result.
+    """Read a job file, apply `key.path=value` overrides, expand `~` and `$NAME` in paths, and validate the result.
 
     Raises ConfigError, which names all invalid fields.
     """
     data = read_toml(path)
     parsed = [parse_override(override) for override in overrides]
     apply_overrides(data, parsed, JobConfig)
+    by_key = {override.key: override for override in parsed}
     try:
-        return JobConfig.model_validate(data)
+        JobConfig.model_validate(data)
     except ValidationError as error:
-        raise config_error(str(path), error, data, JobConfig, {o.key: o for o in parsed}) from None
+        raise config_error(str(path), error, data, JobConfig, by_key) from None
+    expand_paths(data, os.environ, str(path), by_key)
+    return JobConfig.model_validate(data)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from pipeline.config.fields import field_at, section_at, value_at
@@ -30,7 +31,11 @@ def config_error(
         for key, problem in _problems(details, data, root):
             name = f"{shortened(key)}{source_of(key, overrides)}: "
             problems[f"{name}{problem}" if key else problem] = None
-    lines = list(problems)
+    return error_of(file, list(problems))
+
+
+def error_of(file: str, lines: list[str]) -> ConfigError:
+    """One ConfigError for all problems of a job file."""
     if len(lines) == 1:
         return ConfigError(f"{file}: {lines[0]}")
     more = [f"and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
@@ -89,11 +94,16 @@ def _wrong_value(
     if len(keys) == 1:
         table = "[heads.NAME]" if keys == ["heads"] else f"[{keys[0]}]"
         state = "is missing" if error_type == "missing" else f"found {_shown(found)}"
-        return f"{state}, expected {field.description}; add {table}"
-    example = f"{keys[-1]} = {json.dumps((field.examples or [''])[0])}"
+        return f"{state}, expected {expected_value(field)}; add {table}"
+    expected, example = expected_value(field), f"{keys[-1]} = {json.dumps((field.examples or [''])[0])}"
     if error_type == "missing":
-        return f"is missing, expected {field.description}; add for example {example} under [{'.'.join(keys[:-1])}]"
-    return f"found {_shown(found)}, expected {field.description}; write for example {example}"
+        return f"is missing, expected {expected}; add for example {example} under [{'.'.join(keys[:-1])}]"
+    return f"found {_shown(found)}, expected {expected}; write for example {example}"
+
+
+def expected_value(field: FieldInfo) -> str:
+    """What a field takes: the first sentence of its description. The others are for the reference."""
+    return (field.description or "").partition(". ")[0]
 
 
 def _known_keys(keys: list[str], data: Mapping[str, Any], root: type[BaseModel]) -> list[str]:

@@ -1,7 +1,8 @@
 """The Ray dataset of a job: read, encode, annotate and write fragments."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, Work
 from pipeline.monitoring.progress_display import ProgressDisplay
+from pipeline.monitoring.tallies import Tally
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
@@ -56,20 +58,24 @@ def annotate_fragments(
     folder: OutputFolder,
     staged: Collection[str] = (),
     failed_before: Collection[str] = (),
-) -> Counts:
+    metadata: Mapping[str, str] | None = None,
+    record: Callable[[Callable[[], tuple[Counts, Tally]]], AbstractContextManager[None]] = lambda _: nullcontext(),
+) -> tuple[Counts, Tally]:
     """Run the job on some of a plan's fragments, on the connected Ray cluster.
 
-    `work` is for the display; `staged` and `failed_before` are as of `PartSink`.
+    `work` is for the display; `staged`, `failed_before` and `metadata` are as of `PartSink`. `record` gets a
+    function that tells how far the run is, and is entered as long as there is something to tell.
     """
     _configure_ray_data()
     counter_name = unique_name(RunActor)
     counter = start_actor_here(RunActor, name=counter_name)
     run_stage = CrashCountingRunner(counter)
-    sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before)
+    sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before, metadata)
     encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
     with (
         ProgressDisplay(counter, work, messages, phases),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
+        record(lambda: (get_result(counter.counts.remote()), get_result(counter.tally.remote()))),
     ):
         for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
             with replica_placement(
@@ -86,8 +92,9 @@ def annotate_fragments(
                 arguments = (heads, job.model, deployment, groups, begin, counter_name)
                 _annotated(encoded, deployment.num_replicas, arguments).write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
+    tally: Tally = get_result(counter.tally.remote())
     ray.kill(counter)
-    return counts
+    return counts, tally
 
 
 def _annotated(encoded: Dataset, num_replicas: int, arguments: tuple[Any, ...]) -> Dataset:
@@ -151,9 +158,10 @@ def _sink(
     heads: list[Head],
     counter: ActorHandle[Any],
     failed_before: Collection[str],
+    metadata: Mapping[str, str] | None,
 ) -> PartSink:
-    def report(part: PartRecord) -> None:
-        counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors)
+    def report(part: PartRecord, tally: Tally) -> None:
+        counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors, tally)
 
     def report_failure(failure: FragmentFailure) -> None:
         if get_result(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
@@ -168,4 +176,6 @@ def _sink(
         on_failure=report_failure,
         run_stage=CrashCountingRunner(counter),
         failed_before=failed_before,
+        heads=heads,
+        metadata=metadata,
     )

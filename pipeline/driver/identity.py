@@ -14,6 +14,7 @@ from model.checkpoints.reader import Checkpoint
 from model.tokenizer.files import CONFIG_FILE_NAME, VOCAB_FILE_NAME
 from pipeline.config.job import JobConfig
 from pipeline.heads.resolve import Head
+from pipeline.tasks.sections import AddedLater
 
 # Options that do not change values. The token budget and sharding do, as they change the rounding.
 _WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "stall_timeout_s"}
@@ -42,7 +43,12 @@ def run_identity(job: JobConfig, heads: list[Head]) -> dict[str, str]:
 
 
 def _options(name: str, section: BaseModel, left_out: Set[str]) -> dict[str, str]:
-    values = section.model_dump(mode="json", exclude=set(left_out))
+    unset = {
+        key
+        for key, field in type(section).model_fields.items()
+        if any(isinstance(mark, AddedLater) for mark in field.metadata) and getattr(section, key) == field.default
+    }
+    values = section.model_dump(mode="json", exclude=unset | left_out)
     return {f"{name}.{key}": json.dumps(value, ensure_ascii=False) for key, value in values.items()}
 
 

@@ -74,6 +74,12 @@ def connect(address: str) -> int:
     return max(1, min((n for n in cpus if n), default=1) - 1)
 
 
+def job_id() -> str:
+    """Ray's id of this job, which is in the names of its logs."""
+    found: str = ray.get_runtime_context().get_job_id()
+    return found
+
+
 def _start_ray(remedy: str, *, address: str, **options: Any) -> None:
     """Call `ray.init`; any error becomes a ConfigError of one line."""
     try:

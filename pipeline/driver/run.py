@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
+from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
 from pipeline.driver.dataset import annotate_fragments
 from pipeline.driver.identity import run_identity
-from pipeline.driver.ray_connection import ray_cluster
+from pipeline.driver.part_metadata import part_metadata
+from pipeline.driver.ray_connection import job_id, ray_cluster
 from pipeline.errors import ConfigError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
@@ -19,10 +21,14 @@ from pipeline.heads.finite_weights import require_finite_weights
 from pipeline.heads.preflight import Findings, require_runnable
 from pipeline.heads.resolve import Head, resolve_heads
 from pipeline.heads.shared_trunks import share_trunks
+from pipeline.input.fragment_table import FragmentSelection
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, Size, Work
+from pipeline.monitoring.tallies import Tally
+from pipeline.output.call_history import CallRecord, Extent
+from pipeline.output.card import write_card
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import describe_increment
 from pipeline.output.lease import held_lease
@@ -35,9 +41,13 @@ from pipeline.output.run_output import RunOutput
 from pipeline.replica.deployment import deploy
 from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.printable import printable
 
 Tell = Callable[[str | None], None]
 """Called with messages for the user, or with None instead."""
+DONE, PARTLY = 0, 3
+"""Exit codes of runs that were not ended early: whether all could be done."""
+_MAX_FAILED_FILES = 100
 
 
 @dataclass(frozen=True)
@@ -47,12 +57,14 @@ class RunOptions:
     Attributes:
         is_restart: compute everything again, and replace the output once the new one is complete.
         retry_failed: only process the fragments that failed in earlier runs.
+        retries_errors: also process the fragments again that have rows with an error.
         keeps_touched: a file with the same size and footer is unchanged, whatever its modification time or ETag.
         prunes: delete the parts of files that are no input any more.
     """
 
     is_restart: bool = False
     retry_failed: bool = False
+    retries_errors: bool = False
     keeps_touched: bool = False
     prunes: bool = False
 
@@ -82,6 +94,17 @@ class PreparedRun:
         """The output path without secrets, for printing."""
         return without_secret(self.job.output.path)
 
+    def output_in(self, folder: OutputFolder) -> RunOutput:
+        """The output of this run in a folder."""
+        options = self.options
+        return RunOutput(
+            folder,
+            self.plan,
+            self.identity,
+            keeps_touched=options.keeps_touched,
+            retries_errors=options.retries_errors,
+        )
+
     def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:
         """The fragments without a part; with `retry_failed` only those that have failed before."""
         todo = run.increment.todo
@@ -95,15 +118,21 @@ class RunResult:
     Attributes:
         num_fragments: number of fragments to do.
         counts: what was computed; None if there was nothing to do.
+        num_rows: number of their rows.
         seconds: wall-clock time, including the start of Ray.
-        is_done: whether the output is complete.
         phases: seconds of each phase by name, in their order.
+        is_done: whether the output is complete.
+        exit_code: `DONE`, or `PARTLY` if files or fragments could not be done.
+        tally: errors by kind, labels by head and windows of what was computed.
     """
 
     num_fragments: int
     counts: Counts | None
     seconds: float
     is_done: bool
+    exit_code: int
+    num_rows: int = 0
+    tally: Tally = field(default_factory=Tally)
     phases: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -130,7 +159,7 @@ def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
     for warning in findings.warnings:
         tell(f"warning: {warning}")
     prepared = PreparedRun(job, options, output, folder, heads, findings, plan, identity)
-    if options.retry_failed:
+    if options.retry_failed or options.retries_errors:
         _require_earlier_run(prepared)
     return prepared
 
@@ -140,32 +169,69 @@ def execute_run(
     address: str,
     tell: Messages,
     on_connected: Callable[[], None],
-    phases: Phases | None = None,
+    phases: Phases,
+    *,
+    command: Sequence[str] = (),
 ) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
     `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers;
-    `phases` are those before, which are gone on with.
+    `phases` are those before, which are gone on with. `command` is for the record of the call.
     """
-    phases = phases or Phases(tell)
     output, options = prepared.output, prepared.options
     with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
-        run = RunOutput(folder, prepared.plan, prepared.identity, keeps_touched=options.keeps_touched)
+        run = prepared.output_in(folder)
         run.begin(prunes=options.prunes)
         tell(describe_increment(run.increment, prunes=options.prunes))
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
-        started = time.monotonic()
-        counts = _annotate(prepared, run, todo, failed, address, tell, on_connected, phases) if todo else None
-        phases.begin("committing")
-        is_done = run.end(prunes=options.prunes)
-        seconds = time.monotonic() - started
-        if is_done and folder != output:
-            replace_output(output)
-    phases.end()
-    return RunResult(len(todo), counts, seconds, is_done, phases.seconds)
+        call = _call(prepared, run.increment.todo, todo, command)
+        with recorded_call(output, call, phases.seconds) as recorder:
+            started = time.monotonic()
+            counts, tally = None, Tally()
+            if todo:
+                counts, tally = _annotate(
+                    prepared, run, todo, failed, address, tell, on_connected, phases, recorder
+                )
+                recorder.update(counts=call_counts(counts, tally))
+            phases.begin("committing")
+            is_done = _complete(prepared, run, output)
+            phases.end()
+            seconds = time.monotonic() - started
+            has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
+            exit_code = PARTLY if has_failures else DONE
+            recorder.update(exit_code=exit_code)
+    return RunResult(len(todo), counts, seconds, is_done, exit_code, call.todo.num_rows, tally, phases.seconds)
+
+
+def _complete(prepared: PreparedRun, run: RunOutput, output: OutputFolder) -> bool:
+    """Commit what is finished; whether everything is done, in which case a restart replaces the output."""
+    is_done = run.end(prunes=prepared.options.prunes)
+    if is_done and run.folder != output:
+        replace_output(output)
+    if is_done and run.inventory.has_all_counts:
+        write_card(output, run.inventory, prepared.identity, prepared.heads, prepared.plan.carried_schema)
+    return is_done
+
+
+def _call(
+    prepared: PreparedRun, undone: FragmentSelection, todo: Sequence[Fragment], command: Sequence[str]
+) -> CallRecord:
+    plan = prepared.plan
+    num_rows = undone.num_rows if todo is undone else sum(fragment.num_rows for fragment in todo)
+    return new_call(
+        command=[printable(without_secret(argument)) for argument in command],
+        is_restart=prepared.folder != prepared.output,
+        in_all=Extent(len(plan.fragments), plan.num_rows),
+        undone=Extent(len(undone), undone.num_rows),
+        todo=Extent(len(todo), num_rows),
+        num_failed_files=len(plan.failed_files),
+        failed_files={
+            printable(file.relative_path): file.reason for file in plan.failed_files[:_MAX_FAILED_FILES]
+        },
+    )
 
 
 def _current_failures(run: RunOutput) -> dict[str, FragmentFailure]:
@@ -186,18 +252,21 @@ def _annotate(
     tell: Messages,
     on_connected: Callable[[], None],
     phases: Phases,
-) -> Counts:
+    recorder: CallRecorder,
+) -> tuple[Counts, Tally]:
     job, heads = prepared.job, prepared.heads
     phases.begin("connecting")
     with ray_cluster(address) as cores:
         on_connected()
         phases.begin("placing")
+        recorder.update(ray_job_id=job_id())
         deployment = deploy(
             job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
         )
         tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
-        counts = annotate_fragments(
+        metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
+        counts, tally = annotate_fragments(
             job,
             prepared.plan,
             todo,
@@ -209,9 +278,11 @@ def _annotate(
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,
+            metadata=metadata,
+            record=lambda counts: recorder.renewed(lambda: call_counts(*counts())),
         )
         phases.begin("shutting down")
-    return counts
+    return counts, tally
 
 
 def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:
@@ -223,7 +294,10 @@ def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:
 
 def _require_earlier_run(prepared: PreparedRun) -> None:
     if Manifest(prepared.folder).identity() is None:
+        option, what = ("--retry-failed", "fragments that have failed")
+        if prepared.options.retries_errors:
+            option, what = ("--retry-errors", "rows that have an error")
         raise ConfigError(
-            f"--retry-failed: found no earlier run in {prepared.output_name}, expected an output with fragments "
-            "that have failed; check output.path, or leave the option out"
+            f"{option}: found no earlier run in {prepared.output_name}, expected an output with {what}; check "
+            "output.path, or leave the option out"
         )

@@ -20,9 +20,8 @@ from pipeline.encoding.routes import route_rows
 from pipeline.encoding.row_texts import FragmentTexts
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
 from pipeline.heads.resolve import Head, sequence_specs
+from pipeline.row_errors import INVISIBLE, NO_MASK
 from pipeline.tasks.contract import SequenceSpec
-
-_INVISIBLE = "has nothing but invisible characters, expected text"
 
 
 @dataclass(frozen=True)
@@ -134,14 +133,14 @@ def _token_problems(
     problems = {}
     if companion is not None:
         for i in np.flatnonzero(companion.lengths == 0).tolist():
-            problems[items.row[i]] = f"{spec.companion_name(items.number[i])} {_INVISIBLE}"
+            problems[items.row[i]] = f"{spec.companion_name(items.number[i])} {INVISIBLE}, expected text"
     for i in np.flatnonzero(body.ids.lengths == 0).tolist():
-        problems[items.row[i]] = f"column {name} {_INVISIBLE}"
+        problems[items.row[i]] = f"column {name} {INVISIBLE}, expected text"
     if spec.parses_mask:
         is_mask = np.concatenate([[0], np.cumsum(body.ids.values == mask_id)])
         has_mask = is_mask[body.ids.offsets[1:]] > is_mask[body.ids.offsets[:-1]]
         for i in np.flatnonzero(~has_mask & (body.ids.lengths > 0)).tolist():
-            problems[items.row[i]] = f"column {name} has no <mask>, expected one or more"
+            problems[items.row[i]] = f"column {name} {NO_MASK}, expected one or more"
     return problems
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.encoding.row_texts import Problem, route_field
+from pipeline.row_errors import NAMES
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def route_rows(table: pa.Table, route: str | None, head_names: Sequence[str]) ->
             errors[row] = str(asked)
         elif unknown := [name for name in asked if name not in index]:
             errors[row] = (
-                f"column {route!r} names {', '.join(map(repr, unknown))}, expected names among "
+                f"column {route!r} {NAMES} {', '.join(map(repr, unknown))}, expected names among "
                 f"{', '.join(head_names)}"
             )
         else:

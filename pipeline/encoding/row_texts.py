@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline.arrays.nested_columns import column_at, is_list_like
 from pipeline.arrays.text_columns import is_text, text_values
+from pipeline.row_errors import BLANK, EMPTY, EMPTY_LIST, HAS_TYPE, HOLDS_NAME, NOT_UTF8, NULL
 
 _TEXT = "text"
 _TEXTS = "a list of texts"
@@ -35,7 +36,7 @@ def text_field(table: pa.Table, path: str) -> list[str | Problem]:
     """
     column = column_at(table, path)
     if not _is_text_or_null(column.type):
-        return [Problem(path, f"has type {column.type}", _TEXT)] * len(column)
+        return [Problem(path, f"{HAS_TYPE} {column.type}", _TEXT)] * len(column)
     return [_checked(value, path) for value in text_values(column)]
 
 
@@ -47,9 +48,9 @@ def text_list_field(table: pa.Table, path: str, *, allow_blank: bool = False) ->
     """
     column = column_at(table, path)
     if pa.types.is_null(column.type):
-        return [Problem(path, "is null", _TEXTS)] * len(column)
+        return [Problem(path, NULL, _TEXTS)] * len(column)
     if not is_list_like(column.type) or not _is_text_or_null(column.type.value_type):
-        return [Problem(path, f"has type {column.type}", "list<string>")] * len(column)
+        return [Problem(path, f"{HAS_TYPE} {column.type}", "list<string>")] * len(column)
     return [_checked_list(values, path, allow_blank) for values in _lists(column)]
 
 
@@ -102,20 +103,20 @@ def _lists(column: pa.ChunkedArray) -> list[list[str | UnicodeDecodeError | None
 def _checked(value: str | UnicodeDecodeError | None, path: str) -> str | Problem:
     if isinstance(value, str) and value.strip():
         return value
-    return Problem(path, f"is {_fault(value)}", _TEXT)
+    return Problem(path, _fault(value), _TEXT)
 
 
 def _checked_list(
     values: list[str | UnicodeDecodeError | None] | None, path: str, allow_blank: bool
 ) -> list[str] | Problem:
     if values is None:
-        return Problem(path, "is null", _TEXTS)
+        return Problem(path, NULL, _TEXTS)
     if not values:
-        return Problem(path, "is an empty list", _TEXTS)
+        return Problem(path, EMPTY_LIST, _TEXTS)
     texts: list[str] = []
     for index, value in enumerate(values):
         if not isinstance(value, str) or not (allow_blank or value.strip()):
-            return Problem(path, f"is {_fault(value)} at index {index}", _TEXTS)
+            return Problem(path, f"{_fault(value)} at index {index}", _TEXTS)
         texts.append(value)
     return texts
 
@@ -124,7 +125,7 @@ def _checked_names(names: list[str | UnicodeDecodeError | None], path: str) -> l
     checked: list[str] = []
     for name in names:
         if not isinstance(name, str):
-            return Problem(path, f"holds a name that is {_fault(name)}", _ROUTE)
+            return Problem(path, f"{HOLDS_NAME} {_fault(name)}", _ROUTE)
         checked.append(name)
     return checked
 
@@ -132,7 +133,7 @@ def _checked_names(names: list[str | UnicodeDecodeError | None], path: str) -> l
 def _fault(value: str | UnicodeDecodeError | None) -> str:
     """What is wrong with a value that is not a text, or blank."""
     if value is None:
-        return "null"
+        return NULL
     if isinstance(value, UnicodeDecodeError):
-        return f"not UTF-8 (byte {value.start})"
-    return "blank" if value else "empty"
+        return f"{NOT_UTF8} (byte {value.start})"
+    return BLANK if value else EMPTY

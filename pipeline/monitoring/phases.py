@@ -31,7 +31,7 @@ class Phases:
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """The seconds of each phase that has ended, by name, in their order."""
+        """The seconds of each phase that has ended, by name, in their order; the mapping grows as phases end."""
         return self._seconds
 
     @property

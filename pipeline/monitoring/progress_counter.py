@@ -8,6 +8,7 @@ from typing import Self
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
+from pipeline.monitoring.tallies import Tallies, Tally
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Counts:
 
     Attributes:
         num_tokens: tokens that have gone through a trunk, including those of unfinished fragments.
+        annotating_s: from the first fragment that a loaded model was given to the last batch that it has done.
         annotated_bytes, annotated_tokens: input bytes and tokens of annotated fragments.
         num_parts, num_rows, num_errors: of written parts.
         peak_rank_bytes: peak memory of a rank.
@@ -66,6 +68,7 @@ class Counts:
     """
 
     num_tokens: int = 0
+    annotating_s: float = 0.0
     annotated_bytes: int = 0
     annotated_tokens: int = 0
     num_parts: int = 0
@@ -110,8 +113,11 @@ class ProgressCounter:
         self._num_failed_writes = 0
         self._notes: list[str] = []
         self._num_tokens = 0
+        self._annotating_since: float | None = None
+        self._annotating_s = 0.0
         self._annotated = Totals(2)
         self._parts = Totals(3)
+        self._tallies = Tallies()
         self._peak_rank_bytes = 0
         self._loaded_at: float | None = None
         self._first_batch_at: float | None = None
@@ -124,15 +130,18 @@ class ProgressCounter:
         """A batch has gone through a trunk."""
         self._first_batch_at = self._first_batch_at or time.monotonic()
         self._num_tokens += num_tokens
+        if self._annotating_since is not None:
+            self._annotating_s = time.monotonic() - self._annotating_since
 
     def finish_fragment(self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int) -> None:
         """A fragment is annotated."""
         self._annotated.put(part_path, num_bytes, num_tokens)
         self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
-    def finish_part(self, part_path: str, num_rows: int, num_errors: int) -> None:
+    def finish_part(self, part_path: str, num_rows: int, num_errors: int, tally: Tally | None = None) -> None:
         """A part is written."""
         self._parts.put(part_path, 1, num_rows, num_errors)
+        self._tallies.put(part_path, tally or Tally())
         self._failures.pop(part_path, None)
         self._num_failed_writes = 0
 
@@ -149,6 +158,8 @@ class ProgressCounter:
     def begin(self, stage: Stage, part_path: str) -> int:
         """A stage of a fragment begins; returns the number of its attempts without an end, including this one."""
         self._begun[stage, part_path] += 1
+        if stage == "annotate" and self._annotating_since is None:
+            self._annotating_since = time.monotonic()
         return self._begun[stage, part_path]
 
     def end(self, stage: Stage, part_path: str) -> None:
@@ -159,6 +170,11 @@ class ProgressCounter:
         """All tasks of the fragments so far have ended, so their names are not needed."""
         self._annotated.settle()
         self._parts.settle()
+        self._tallies.settle()
+
+    def tally(self) -> Tally:
+        """The errors, labels and windows of the parts so far; apart from the counts, which are asked for often."""
+        return self._tallies.total()
 
     def counts(self) -> Counts:
         """The current counts."""
@@ -166,6 +182,7 @@ class ProgressCounter:
         num_parts, num_rows, num_errors = self._parts.sums
         return Counts(
             num_tokens=self._num_tokens,
+            annotating_s=self._annotating_s,
             annotated_bytes=num_bytes,
             annotated_tokens=num_tokens,
             num_parts=num_parts,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.fragments import PartName, part_stem
 from pipeline.output.increment import abandoned_stems, removed_stems
-from pipeline.output.inventory import Inventory
+from pipeline.output.inventory import Inventory, errors_by_kind
 from pipeline.output.manifest import FileRecord, Manifest, file_record_path, part_record_path, staged_record_path
 from pipeline.output.output_folder import OutputFolder, staged_path
 from pipeline.storage.threads import call_in_threads
@@ -102,6 +102,8 @@ def _file_record(inventory: Inventory, file_index: int) -> tuple[str, FileRecord
         num_bytes=int(inventory.num_bytes[file_index]),
         num_errors=int(inventory.num_errors[file_index]),
         num_tokens=int(inventory.num_tokens[file_index]),
+        num_windows=int(inventory.num_windows[file_index]) if inventory.has_all_counts else None,
+        errors=errors_by_kind(inventory.errors[file_index]) if inventory.has_all_counts else None,
     )
     return _stem(inventory, file_index), record
 

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.fragments import Fragment, PartName, part_stem, short_version
 from pipeline.input.fragment_table import FragmentTable
@@ -21,6 +22,7 @@ from pipeline.output.manifest import (
     staged_record_path,
 )
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
+from pipeline.row_errors import ErrorKind
 from pipeline.storage.threads import map_in_threads
 
 _NOT_THERE = -1
@@ -32,14 +34,26 @@ class Inventory:
     By fragment: `in_place` and `staged`, sizes in bytes or -1; `is_recorded` and `has_staged_record`; `is_done`,
     and `is_staged`, whether it is done by a staged part.
     By file: `is_known`, whether there is a record of its current version; `is_settled`, whether its parts are also
-    all in place; `num_bytes`, `num_errors` and `num_tokens` of the parts that are done.
+    all in place; `num_bytes`, `num_errors`, `num_tokens`, and where `has_all_counts` `num_windows` and
+    `errors[:, kind]`, of the parts that are done.
     By stem, for input files that were removed or changed: `other_parts` in place, `other_records` of parts, and
     `other_files`, records of files.
     `stale`: paths of files that are not needed.
     """
 
-    def __init__(self, folder: OutputFolder, table: FragmentTable, *, keeps_touched: bool = False) -> None:
-        """List the folder. With `keeps_touched`, a file with the same size and footer is unchanged."""
+    def __init__(
+        self,
+        folder: OutputFolder,
+        table: FragmentTable,
+        *,
+        keeps_touched: bool = False,
+        retries_errors: bool = False,
+    ) -> None:
+        """List the folder.
+
+        With `keeps_touched`, a file with the same size and footer is unchanged. With `retries_errors`, a part in
+        place that has rows with an error does not make its fragment done: a staged one is to replace it.
+        """
         self.folder = folder
         self.table = table
         self.stems = {part_stem(file.relative_path): index for index, file in enumerate(table.files)}
@@ -51,13 +65,17 @@ class Inventory:
         self.is_staged = np.zeros(len(table), dtype=bool)
         self.is_known = np.zeros(len(table.files), dtype=bool)
         self.is_settled = np.zeros(len(table.files), dtype=bool)
-        self.num_bytes, self.num_errors, self.num_tokens = np.zeros((3, len(table.files)), dtype=np.int64)
+        counts = np.zeros((4, len(table.files)), dtype=np.int64)
+        self.num_bytes, self.num_errors, self.num_tokens, self.num_windows = counts
+        self.errors = np.zeros((len(table.files), len(ErrorKind)), dtype=np.int64)
         self.other_parts: dict[str, list[PartName]] = defaultdict(list)
         self.other_records: dict[str, list[PartName]] = defaultdict(list)
         self.other_files: dict[str, FileRecord | None] = {}
         self.stale: list[str] = []
         self._keeps_touched = keeps_touched
+        self._retries_errors = retries_errors
         self._manifest = Manifest(folder)
+        self.has_all_counts = self._manifest.has_all_counts()
         stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
         self._read_file_records(stems)
         self._read_part_records()
@@ -144,7 +162,8 @@ class Inventory:
             where = self.slice_of(file_index)
             sizes = self.in_place[where]
             self.is_known[file_index] = True
-            if (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
+            is_to_retry = self._retries_errors and record.num_errors > 0
+            if not is_to_retry and (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
                 self.is_settled[file_index] = record.input_mark == self.table.files[file_index].mark
                 self.is_done[where] = True
                 self._count(file_index, record)
@@ -153,7 +172,7 @@ class Inventory:
         file = self.table.files[file_index]
         now = (file.relative_path, file.version, len(self.table.indices_of(file_index)))
         is_same = now == (record.input_path, record.input_version, record.num_parts)
-        return is_same and (self._keeps_touched or file.mark == record.input_mark)
+        return is_same and self._has_its_counts(record) and (self._keeps_touched or file.mark == record.input_mark)
 
     def _read_part_records(self) -> None:
         """Find the finished parts of files whose record is missing or outdated."""
@@ -166,7 +185,8 @@ class Inventory:
                 continue
             # Killed while it moved parts in place, a run has left records there of parts that are still staged.
             is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
-            if record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
+            is_to_retry = self._retries_errors and record.num_errors > 0 and not is_staged
+            if not is_to_retry and record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
                 self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)
 
@@ -189,6 +209,7 @@ class Inventory:
         return (
             found == now
             and record.part_path == fragment.part_path
+            and self._has_its_counts(record)
             and (self._keeps_touched or record.input_mark == fragment.mark)
         )
 
@@ -196,3 +217,14 @@ class Inventory:
         self.num_bytes[file_index] += record.num_bytes
         self.num_errors[file_index] += record.num_errors
         self.num_tokens[file_index] += record.num_tokens
+        self.num_windows[file_index] += record.num_windows or 0
+        counts = record.errors or {}
+        self.errors[file_index] += [counts.get(kind, 0) for kind in ErrorKind]
+
+    def _has_its_counts(self, record: PartRecord | FileRecord) -> bool:
+        return self.has_all_counts == (None not in (record.num_windows, record.errors))
+
+
+def errors_by_kind(counts: NDArray[np.int64]) -> dict[ErrorKind, int]:
+    """Numbers of rows `[kind]` by kind, without zeros."""
+    return {kind: int(count) for kind, count in zip(ErrorKind, counts, strict=True) if count}

@@ -5,6 +5,8 @@
 not be read. All of them are deterministic.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -15,13 +17,17 @@ from pipeline.errors import ConfigError
 from pipeline.output.json_records import Count, parse_record, record_json
 from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
+from pipeline.row_errors import ErrorKind
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
 FILES = f"{MANIFEST}/files"
 STAGED_RECORDS = f"{MANIFEST}/staged"
 """Records of staged parts: those in `PARTS` speak for what is in place until it is replaced."""
-FORMAT = 1
+FORMAT = 2
+"""Of outputs that are begun now. Those of format 1 go on as they were begun: their records count no windows and no
+kinds of errors, and the schemas of their parts have no metadata."""
+_FORMATS = (1, FORMAT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class PartRecord:
     """One finished part: its input, its content, and the versions of the code and libraries that made it.
 
     `input_version` and `input_mark` are those of `Fragment`; `num_bytes` and `sha256` are of the part file.
+    `num_windows` and `errors`, rows by kind, are None in outputs of format 1.
     """
 
     part_path: str
@@ -52,11 +59,13 @@ class PartRecord:
     num_errors: Count
     num_tokens: Count
     versions: dict[str, str]
+    num_windows: Count | None = None
+    errors: dict[ErrorKind, Count] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """One input file whose parts are all in place, with sums over them."""
+    """One input file whose parts are all in place, with sums over them; some None as of `PartRecord`."""
 
     input_path: str
     input_version: str
@@ -66,6 +75,8 @@ class FileRecord:
     num_bytes: Count
     num_errors: Count
     num_tokens: Count
+    num_windows: Count | None = None
+    errors: dict[ErrorKind, Count] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +105,11 @@ class Manifest:
             return False
         refuse_other_run(self.folder.root, found, identity)
         return True
+
+    def has_all_counts(self) -> bool:
+        """Whether the run counts windows and kinds of errors, as those do that are begun now."""
+        run = self._run()
+        return run is None or run.format > 1
 
     def token_budget(self) -> int | None:
         """The token budget that the run was begun with; None where it has computed nothing yet."""
@@ -159,13 +175,20 @@ class Manifest:
         if data is None:
             return None
         run = parse_record(RunRecord, data)
-        if run is not None and run.format == FORMAT:
+        if run is not None and run.format in _FORMATS:
             return run
-        found = "is damaged" if run is None else f"has format {run.format}, expected {FORMAT}"
+        found = (
+            "is damaged" if run is None else f"has format {run.format}, expected {' or '.join(map(str, _FORMATS))}"
+        )
         raise ConfigError(
             f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
             "folder"
         )
+
+
+def run_digest(identity: Mapping[str, str]) -> str:
+    """A short name for an identity: the SHA-256 (hex) of its values."""
+    return hashlib.sha256(json.dumps(sorted(identity.items())).encode()).hexdigest()
 
 
 def part_record_path(part_path: str) -> str:

@@ -1,7 +1,7 @@
 """Encode a finished fragment as Parquet, deterministically, and write it as a part."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,6 +12,7 @@ from pipeline.fragments import Fragment
 from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.versions import versions
+from pipeline.row_errors import ErrorKind
 
 
 def finish_part(
@@ -22,10 +23,13 @@ def finish_part(
     staged_inputs: Collection[str],
     num_errors: int,
     num_tokens: int,
+    num_windows: int | None = None,
+    errors: Mapping[ErrorKind, int] | None = None,
 ) -> PartRecord:
     """Write the part of a fragment, and then its record, which makes it done; returns the record.
 
-    `staged_inputs`: input files whose parts are to be staged. Raises OutputError.
+    `staged_inputs`: input files whose parts are to be staged. `num_windows` and `errors` (by kind) are recorded in
+    outputs of format 2 only. Raises OutputError.
     """
     manifest = Manifest(folder)
     manifest.announce(fragment.part_path)
@@ -43,16 +47,18 @@ def finish_part(
         num_errors=num_errors,
         num_tokens=num_tokens,
         versions=versions(),
+        num_windows=num_windows,
+        errors=None if errors is None else dict(errors),
     )
     manifest.record(record, is_staged=is_staged)
     return record
 
 
-def encode_part(table: pa.Table, compression: str) -> pa.Buffer:
-    """A table as a Parquet file of one row group; equal tables give equal bytes."""
+def encode_part(table: pa.Table, compression: str, metadata: Mapping[str, str] | None = None) -> pa.Buffer:
+    """A table as a Parquet file of one row group; equal tables give equal bytes. `metadata` is of the schema."""
     sink = pa.BufferOutputStream()
-    # Chunks and schema metadata would change the bytes.
-    table = table.replace_schema_metadata(None).combine_chunks()
+    # Chunks and metadata of the input's schema would change the bytes.
+    table = table.replace_schema_metadata(dict(metadata) if metadata else None).combine_chunks()
     pq.write_table(
         table,
         sink,

@@ -7,6 +7,7 @@ two are never mixed.
 
 from collections.abc import Mapping
 
+from pipeline.errors import LeaseLostError
 from pipeline.fragments import PartName
 from pipeline.output.lease import LEASE
 from pipeline.output.manifest import FILES, PARTS, RUN, STAGED_RECORDS, Manifest
@@ -66,11 +67,15 @@ def unfinished_restart(output: OutputFolder, folder: OutputFolder) -> str | None
 
 
 def replace_output(output: OutputFolder) -> None:
-    """Replace the output by the complete one in `_restart`; other files in the folder stay."""
+    """Replace the output by the complete one in `_restart`; other files in the folder stay.
+
+    Raises LeaseLostError where another driver has done so.
+    """
     new = output.restarted
     run, success = new.read(RUN), new.read(SUCCESS)
-    assert run is not None
-    assert success is not None
+    if run is None or success is None:
+        # While this driver was paused, the next one has replaced the output.
+        raise LeaseLostError(output.root)
     if new.read(_CLEARED) is None:
         output.delete(SUCCESS)
         output.sync([SUCCESS])

@@ -17,12 +17,19 @@ class RunOutput:
     """`inventory` and `increment` are taken at the beginning of the run, and again by `end`."""
 
     def __init__(
-        self, folder: OutputFolder, plan: Plan, identity: Mapping[str, str], *, keeps_touched: bool = False
+        self,
+        folder: OutputFolder,
+        plan: Plan,
+        identity: Mapping[str, str],
+        *,
+        keeps_touched: bool = False,
+        retries_errors: bool = False,
     ) -> None:
         self.folder = folder
         self._plan = plan
         self._identity = identity
         self._keeps_touched = keeps_touched
+        self._retries_errors = retries_errors
         self._failed_files = [file.relative_path for file in plan.failed_files]
         self._take_inventory()
 
@@ -66,5 +73,10 @@ class RunOutput:
         self.folder.sync(paths)
 
     def _take_inventory(self) -> None:
-        self.inventory = Inventory(self.folder, self._plan.fragments, keeps_touched=self._keeps_touched)
+        self.inventory = Inventory(
+            self.folder,
+            self._plan.fragments,
+            keeps_touched=self._keeps_touched,
+            retries_errors=self._retries_errors,
+        )
         self.increment = find_increment(self.inventory, self._failed_files)

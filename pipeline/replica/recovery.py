@@ -24,6 +24,7 @@ from pipeline.batching.batch_pieces import (
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import PipelineError
 from pipeline.replica.crash_search import CrashError, bisect_crashes
+from pipeline.row_errors import MODEL_DIED, NOT_IN_MEMORY
 
 NUM_BATCHES_IN_FLIGHT = 2
 # After so many batches that did not fit, the token budget is halved for good.
@@ -122,8 +123,8 @@ class Recovery:
         """Run a batch that does not fit as two halves. Raises RanksLostError."""
         if len(batch.lengths) == 1:
             reason = (
-                f"its sequence of {batch.lengths[0]} tokens does not fit in the memory of a rank; give the head a "
-                "smaller window, or the ranks more memory"
+                f"its sequence of {batch.lengths[0]} tokens {NOT_IN_MEMORY}; give the head a smaller window, or "
+                "the ranks more memory"
             )
             return BatchOutcome({}, {0: reason})
         return join_outcomes([(piece, self._try(piece.batch)) for piece in halves(batch)])
@@ -164,7 +165,7 @@ class Recovery:
 def _lost(crash: CrashError) -> BatchOutcome:
     """The outcome of a single sequence that crashes the ranks."""
     reason = (
-        f"the model process died on this row three times ({crash.kind}); take it out of the input, or look "
+        f"{MODEL_DIED} three times ({crash.kind}); take it out of the input, or look "
         "into the logs of the ranks for the cause"
     )
     return BatchOutcome({}, {0: reason})

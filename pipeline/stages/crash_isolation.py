@@ -10,8 +10,9 @@ from ray.exceptions import RayError, RayTaskError
 
 from pipeline.ray_actors import get_result
 from pipeline.replica.crash_search import CrashError, bisect_crashes
+from pipeline.row_errors import TOKENIZER_DIED
 
-REASON = "the process that tokenized this row died of it, each time; take it out of the input"
+REASON = f"{TOKENIZER_DIED}, each time; take it out of the input"
 
 
 def crashing_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[int]:

@@ -1,6 +1,6 @@
 """The Ray Data sink: check that each block is a whole fragment, and write it as a part."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import InitVar, dataclass
 from typing import TYPE_CHECKING
@@ -15,12 +15,15 @@ from pipeline.columns import ERROR, NUM_TOKENS, is_internal
 from pipeline.errors import OutputError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
+from pipeline.heads.resolve import Head
+from pipeline.monitoring.tallies import Tally
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import conform, encode_part, finish_part
 from pipeline.stages.blocks import failure_in, whole_fragment
 from pipeline.stages.stage_runner import StageRunner, run_unprotected
+from pipeline.stages.tally import tally_rows
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext
@@ -34,7 +37,10 @@ class PartSink(Datasink[None]):
 
     Args:
         staged_inputs: relative paths of input files whose parts are staged.
-        on_part, on_failure: called with each record or failure, in the worker.
+        heads: whose labels are counted.
+        metadata: of the schema of each part; None in an output of format 1, whose parts have none, and whose
+            records have fewer counts.
+        on_part, on_failure: called with each record and its tally, or failure, in the worker.
         run_stage: decides whether an error of writing becomes a failure.
         failed_before: part paths with a recorded failure, which is deleted after success.
     """
@@ -43,10 +49,12 @@ class PartSink(Datasink[None]):
     schema: InitVar[pa.Schema]
     compression: str = "zstd"
     staged_inputs: Collection[str] = ()
-    on_part: Callable[[PartRecord], None] | None = None
+    on_part: Callable[[PartRecord, Tally], None] | None = None
     on_failure: Callable[[FragmentFailure], None] | None = None
     run_stage: StageRunner = run_unprotected
     failed_before: Collection[str] = ()
+    heads: Sequence[Head] = ()
+    metadata: Mapping[str, str] | None = None
 
     def __post_init__(self, schema: pa.Schema) -> None:
         self._schema = packed(schema)
@@ -77,16 +85,19 @@ class PartSink(Datasink[None]):
             unpacked(self._schema),
             fragment.part_path,
         )
+        tally = tally_rows(rows, self.heads)
         record = finish_part(
             self.folder,
             fragment,
-            encode_part(rows, self.compression),
+            encode_part(rows, self.compression, self.metadata),
             staged_inputs=self.staged_inputs,
             num_errors=rows.num_rows - rows[ERROR].null_count,
             num_tokens=pc.sum(rows[NUM_TOKENS], min_count=0).as_py(),
+            num_windows=None if self.metadata is None else tally.num_windows,
+            errors=None if self.metadata is None else tally.errors,
         )
         if fragment.part_path in self.failed_before:
             FailureLog(self.folder).forget(fragment.part_path)
         if self.on_part is not None:
-            self.on_part(record)
+            self.on_part(record, tally)
         return record

@@ -28,6 +28,12 @@ def is_uri(path: str) -> bool:
     return _URI.match(path) is not None
 
 
+def with_suffix(path: str, suffix: str) -> str:
+    """A path or URI with a suffix, such as `.preview` or `/a/b`; options of a URI stay at its end."""
+    location, mark, query = path.partition("?") if is_uri(path) else (path, "", "")
+    return f"{location.rstrip('/')}{suffix}{mark}{query}"
+
+
 def resolve_path(path: str, field: str) -> tuple[fs.FileSystem, str]:
     """File system of a path or URI, and the absolute path within it, without a slash at its end.
 

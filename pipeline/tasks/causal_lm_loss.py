@@ -7,12 +7,11 @@ from typing import Literal
 import numpy as np
 
 from pipeline.tasks.contract import HeadMemory, Task, text_spec
-from pipeline.tasks.language_modeling import LOSS_TYPE, decode_losses, lm_head_layers, token_losses
+from pipeline.tasks.language_modeling import LossHead, decode_losses, lm_head_layers, loss_type, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
-from pipeline.tasks.sections import TextHeadSection
 
 
-class CausalLMLossHead(TextHeadSection):
+class CausalLMLossHead(LossHead):
     """Negative log-likelihood of each token given those before it, in nats."""
 
     task: Literal["causal-lm-loss"]
@@ -27,7 +26,7 @@ def _request(options: CausalLMLossHead, batch: HeadSequences) -> tuple[HeadReque
 TASK = Task(
     name="causal-lm-loss",
     options=CausalLMLossHead,
-    output_type=lambda *_: LOSS_TYPE,
+    output_type=loss_type,
     sequence_spec=text_spec,
     request=_request,
     layers=lm_head_layers,

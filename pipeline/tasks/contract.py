@@ -221,6 +221,11 @@ def place_rows(column: pa.Array, rows: NDArray[np.integer], num_rows: int) -> pa
     return column.take(pa.array(index, mask=is_null))
 
 
+def without_logits(type_: pa.StructType) -> pa.StructType:
+    """The type of a column for `logits = false`; decoded columns lose the field when they are cast to it."""
+    return pa.struct([field for field in type_ if field.name != "logits"])
+
+
 def class_labels(config: XLMRobertaXLConfig) -> list[str]:
     """The label names of a classifier, by class id; some configurations have numbers for names."""
     return [str(config.id2label[i]) for i in range(config.num_labels)]
@@ -249,6 +254,9 @@ class Task(Generic[Options]):
         seed: for sampling from prompts.
         max_magnitude: results that are larger than this are reported as not finite.
         unusable: further reasons why results cannot be used, each with the affected entries, bool `[n]`.
+        label_names: the closed list that the labels in the output column are from, or nothing.
+        labels: the labels in an output column, to be counted: strings and nulls; None where there are none, or the
+            rows bring their own.
     """
 
     name: str
@@ -270,6 +278,8 @@ class Task(Generic[Options]):
     memory: Callable[[Options], HeadMemory] = lambda _: HeadMemory()
     max_magnitude: float = _MAX_FLOAT32
     unusable: Callable[[Options, HeadOutput], Iterator[tuple[str, NDArray[np.bool_]]]] = lambda *_: iter(())
+    label_names: Callable[[Options, XLMRobertaXLConfig], list[str]] = lambda *_: []
+    labels: Callable[[Options, pa.Array], pa.Array | None] = lambda *_: None
 
     @property
     def generates(self) -> bool:

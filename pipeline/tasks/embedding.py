@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.arrays.ragged import list_column
+from pipeline.row_errors import NOT_FINITE
 from pipeline.tasks.contract import (
     HeadMemory,
     HeadOutput,
@@ -37,7 +38,7 @@ Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray
 INT8_SCALE = 127
 BITS_PER_BYTE = 8
 NOT_FINITE_IN_FLOAT16 = (
-    "the vector is not finite in float16, whose numbers end at 65504; set dtype = "
+    f"the vector {NOT_FINITE} in float16, whose numbers end at 65504; set dtype = "
     '"float32" or normalize = true for this head'
 )
 
@@ -51,20 +52,34 @@ class EmbeddingHead(TextHeadSection):
 
     task: Literal["embedding"]
     pooling: Literal["mean", "cls", "max", "pooler"] = Field(
-        default="mean", description='"mean", "cls", "max" or "pooler"', examples=["mean"]
+        default="mean",
+        description='"mean", "cls", "max" or "pooler". The vector is the mean or the maximum over the tokens of '
+        "the text, the state of the token `<s>` that begins it, or that state through the checkpoint's pooler.",
+        examples=["cls"],
     )
-    normalize: bool = Field(default=True, description="true (vectors of length 1) or false", examples=[True])
+    normalize: bool = Field(
+        default=True,
+        description="true (vectors of length 1) or false. The dot product of two vectors of length 1 is their "
+        "cosine.",
+        examples=[False],
+    )
     level: Literal["sentence", "token"] = Field(
-        default="sentence", description='"sentence" or "token"', examples=["sentence"]
+        default="sentence",
+        description='"sentence" or "token". "token" gives a list with one vector for each token of the text.',
+        examples=["token"],
     )
     dimensions: int | None = Field(
         default=None,
         ge=1,
-        description="the leading dimensions to keep, 1 or more and no more than the model has",
+        description="the leading dimensions to keep, 1 or more and no more than the model has. Without it, all of "
+        "them: 2560 for XL, 4096 for XXL. They are cut before vectors are normalized.",
         examples=[256],
     )
     dtype: VectorDtype = Field(
-        default="float32", description='"float32", "float16", "int8" or "ubinary"', examples=["float16"]
+        default="float32",
+        description='"float32", "float16", "int8" or "ubinary". "int8" is 127 times the number, rounded; '
+        '"ubinary" is one bit per dimension, 1 where the number is above 0, and 8 of them a byte.',
+        examples=["float16"],
     )
 
     def _disagreements(self) -> list[str]:

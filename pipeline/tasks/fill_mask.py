@@ -27,7 +27,9 @@ class FillMaskHead(TextHeadSection):
     """The most probable tokens at each `<mask>` of a text."""
 
     task: Literal["fill-mask"]
-    top_k: int = Field(default=5, ge=1, description="how many tokens a mask, 1 or more", examples=[5])
+    top_k: int = Field(
+        default=5, ge=1, description="how many tokens a mask, 1 or more. The likeliest comes first.", examples=[10]
+    )
 
 
 def _sequence_spec(options: FillMaskHead, max_num_tokens: int) -> SequenceSpec:

@@ -8,12 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.tasks.contract import HeadMemory, Masking, Task, text_spec
-from pipeline.tasks.language_modeling import LOSS_TYPE, decode_losses, lm_head_layers, token_losses
+from pipeline.tasks.language_modeling import LossHead, decode_losses, lm_head_layers, loss_type, token_losses
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
-from pipeline.tasks.sections import TextHeadSection
 
 
-class MaskedLMLossHead(TextHeadSection):
+class MaskedLMLossHead(LossHead):
     """Negative log-likelihood of masked tokens, in nats."""
 
     task: Literal["masked-lm-loss"]
@@ -21,15 +20,24 @@ class MaskedLMLossHead(TextHeadSection):
         default=0.15,
         gt=0,
         le=1,
-        description="the share of tokens to mask, more than 0 and at most 1",
+        description="the share of tokens to mask, more than 0 and at most 1. A text has at least one masked "
+        'token. Of no effect with strategy = "all".',
         examples=[0.15],
     )
     strategy: Literal["sample", "all"] = Field(
         default="sample",
-        description='"sample" (mask a random share once) or "all" (mask every token in turn)',
-        examples=["sample"],
+        description='"sample" (mask a random share once) or "all" (mask every token in turn). "all" passes a '
+        "text through the trunk once per token: it takes as many times the work as a text has tokens, and its "
+        "losses do not depend on chance.",
+        examples=["all"],
     )
-    seed: int = Field(default=0, ge=0, description="a whole number, 0 or more", examples=[0])
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="a whole number, 0 or more. It decides, with the place of a row in its file, which tokens are "
+        'masked with strategy = "sample".',
+        examples=[1],
+    )
 
 
 def _request(options: MaskedLMLossHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
@@ -45,7 +53,7 @@ def _memory(options: MaskedLMLossHead) -> HeadMemory:
 TASK = Task(
     name="masked-lm-loss",
     options=MaskedLMLossHead,
-    output_type=lambda *_: LOSS_TYPE,
+    output_type=loss_type,
     sequence_spec=text_spec,
     masking=lambda options: Masking(options.mask_probability, options.strategy, options.seed),
     request=_request,

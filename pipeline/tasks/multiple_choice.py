@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
 from pipeline.arrays.ragged import list_column, offsets_of, segment_argmax, segment_softmax
-from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task
-from pipeline.tasks.sections import FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
+from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, without_logits
+from pipeline.tasks.sections import AddedLater, FromList, InputColumn, NonEmpty, WindowedHeadSection, distinct
 from pipeline.tasks.window_merging import item_means
 
 if TYPE_CHECKING:
@@ -28,14 +29,23 @@ class MultipleChoiceHead(WindowedHeadSection):
 
     task: Literal["multiple-choice"]
     prompt: NonEmpty = Field(
-        default="prompt", description="the name or dotted path of the column of prompts", examples=["prompt"]
+        default="prompt",
+        description="the name or dotted path of the column of prompts. Each choice is read together with its "
+        "prompt.",
+        examples=["premise"],
     )
     choices: (
         NonEmpty | Annotated[tuple[NonEmpty, ...], Field(min_length=2), AfterValidator(distinct), FromList]
     ) = Field(
         default="choices",
-        description="the name or dotted path of a list column, or a list of two or more text columns, each once",
+        description="the name or dotted path of a list column, or a list of two or more text columns, each once. "
+        "The output names the best choice by its index, from 0.",
         examples=[["choice1", "choice2"]],
+    )
+    logits: Annotated[bool, AddedLater()] = Field(
+        default=True,
+        description="true or false (leave the logits out of the column)",
+        examples=[False],
     )
 
     @property
@@ -87,8 +97,9 @@ def choices_column(logits: NDArray[np.float32], row_offsets: NDArray[np.int64]) 
 TASK = Task(
     name="multiple-choice",
     options=MultipleChoiceHead,
-    output_type=lambda *_: _COLUMN_TYPE,
+    output_type=lambda options, _: _COLUMN_TYPE if options.logits else without_logits(_COLUMN_TYPE),
     sequence_spec=_sequence_spec,
     layers=_layers,
     decode=_decode,
+    labels=lambda _, column: pc.struct_field(column, "choice").cast(pa.string()),
 )

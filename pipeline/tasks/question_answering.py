@@ -35,16 +35,21 @@ class QuestionAnsweringHead(WindowedHeadSection):
 
     task: Literal["question-answering"]
     question: NonEmpty = Field(
-        default="question", description="the name or dotted path of the column of questions", examples=["question"]
+        default="question",
+        description="the name or dotted path of the column of questions",
+        examples=["query"],
     )
     context: NonEmpty = Field(
-        default="context", description="the name or dotted path of the column of contexts", examples=["context"]
+        default="context",
+        description="the name or dotted path of the column of contexts. These are the texts that answers are "
+        "taken from.",
+        examples=["passage"],
     )
     max_answer_tokens: int = Field(
         default=DEFAULT_MAX_ANSWER_TOKENS,
         ge=1,
-        description="the most tokens of an answer, 1 or more",
-        examples=[30],
+        description="the most tokens of an answer, 1 or more. Longer spans are not considered.",
+        examples=[15],
     )
 
     @property

@@ -1,6 +1,7 @@
 """Base classes of the heads' options in a job file: weights, text columns and windows.
 
-`pipeline.config.messages` makes error messages of a field's `description` (what is expected) and its example.
+`pipeline.config.messages` makes error messages of the first sentence of a field's `description` (what is expected)
+and its example; `jobs.reference` makes the reference of the settings of the whole description.
 """
 
 from abc import abstractmethod
@@ -38,6 +39,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class AddedLater:
+    """Marks an option that outputs may have been begun without, as in `Annotated[bool, AddedLater()]`.
+
+    Every option that is added now needs it. It enters the identity of a run only where it differs from its
+    default, so those outputs can be continued.
+    """
+
+
 class InputColumn(NamedTuple):
     """A column that a head reads: its name or dotted path, what it must hold, and the option that names it."""
 
@@ -61,12 +70,15 @@ class HeadSection(Section):
         """Each task's class has a literal here."""
 
     weights: NonEmpty = Field(
-        default="", description="a directory with the weights (and labels) of this head", examples=["heads/topic"]
+        default="",
+        description="a directory with the weights (and labels) of this head. Without it, the head's trunk.",
+        examples=["models/topic-xl"],
     )
     trunk: NonEmpty | None = Field(
         default=None,
-        description="a directory with the trunk that this head was fine-tuned with",
-        examples=["models/xlm-roberta-xl-topic"],
+        description="a directory with the trunk that this head was fine-tuned with. Without it, the trunk at "
+        "`model.path`. Trunks of equal content are loaded once.",
+        examples=["models/topic-xl"],
     )
 
     @model_validator(mode="after")
@@ -97,13 +109,15 @@ class WindowedHeadSection(HeadSection):
     window: int | None = Field(
         default=None,
         ge=MIN_WINDOW,
-        description=f"the most tokens of a window, {MIN_WINDOW} or more and no more than the model can take",
+        description=f"the most tokens of a window, {MIN_WINDOW} or more and no more than the model can take. "
+        "Special tokens count. Without it, as many as the model can take: 512 for XL and XXL.",
         examples=[512],
     )
     stride: int | None = Field(
         default=None,
         ge=0,
-        description="the tokens by which neighbouring windows overlap, 0 or more, less than half of `window`",
+        description="the tokens by which neighbouring windows overlap, 0 or more, less than half of `window`. "
+        f"Without it, {DEFAULT_STRIDE}, or a quarter of the window where that is less.",
         examples=[DEFAULT_STRIDE],
     )
     truncate: bool = Field(
@@ -148,7 +162,10 @@ class TextHeadSection(WindowedHeadSection):
     """A head that reads one text. `text` defaults to `input.text`."""
 
     text: NonEmpty = Field(
-        default="", description="the name or dotted path of a text column of the input", examples=["text"]
+        default="",
+        description="the name or dotted path of a text column of the input. Without it, the column that "
+        "`input.text` names.",
+        examples=["premise"],
     )
 
     @property

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.arrays.ragged import list_column, softmax
 from pipeline.errors import ConfigError
-from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, class_labels, place_rows, text_spec
-from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
+from pipeline.tasks.contract import (
+    OrderedHeadOutput,
+    SequenceSpec,
+    Task,
+    class_labels,
+    place_rows,
+    text_spec,
+    without_logits,
+)
+from pipeline.tasks.sections import AddedLater, InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.window_merging import row_means
 
 if TYPE_CHECKING:
@@ -37,8 +46,14 @@ class TextClassificationHead(TextHeadSection):
     task: Literal["text-classification"]
     text_pair: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of the column with the second text of a pair",
+        description="the name or dotted path of the column with the second text of a pair. Without it, texts are "
+        "read alone.",
         examples=["hypothesis"],
+    )
+    logits: Annotated[bool, AddedLater()] = Field(
+        default=True,
+        description="true or false (leave the logits out of the column)",
+        examples=[False],
     )
 
     @property
@@ -56,7 +71,8 @@ def problem_type(config: XLMRobertaXLConfig) -> ProblemType:
 
 
 def _output_type(options: TextClassificationHead, config: XLMRobertaXLConfig) -> pa.DataType:
-    return _COLUMN_TYPES[problem_type(config)]
+    type_ = _COLUMN_TYPES[problem_type(config)]
+    return type_ if options.logits else without_logits(type_)
 
 
 def _check_weights(options: TextClassificationHead, config: XLMRobertaXLConfig) -> None:
@@ -121,6 +137,15 @@ def _lists(values: NDArray[np.float32]) -> pa.ListArray:
     return list_column(pa.array(values.ravel()), np.arange(num_rows + 1) * width)
 
 
+def _labels(options: TextClassificationHead, column: pa.StructArray) -> pa.Array | None:
+    match column.type.names[0]:
+        case "label":
+            return pc.struct_field(column, "label")
+        case "labels":
+            return pc.list_flatten(pc.struct_field(column, "labels"))
+    return None
+
+
 TASK = Task(
     name="text-classification",
     options=TextClassificationHead,
@@ -129,4 +154,6 @@ TASK = Task(
     layers=classifier_layers,
     decode=_decode,
     check_weights=_check_weights,
+    label_names=lambda _, config: [] if problem_type(config) == "regression" else class_labels(config),
+    labels=_labels,
 )

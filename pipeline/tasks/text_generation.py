@@ -26,9 +26,17 @@ class TextGenerationHead(HeadSection):
 
     task: Literal["text-generation"]
     text: NonEmpty = Field(
-        default="", description="the name or dotted path of the column of prompts", examples=["text"]
+        default="",
+        description="the name or dotted path of the column of prompts. Without it, the column that `input.text` "
+        "names. A prompt that leaves no room for the new tokens loses its beginning.",
+        examples=["prompt"],
     )
-    max_new_tokens: int = Field(default=64, ge=1, description="the most tokens to add, 1 or more", examples=[64])
+    max_new_tokens: int = Field(
+        default=64,
+        ge=1,
+        description="the most tokens to add, 1 or more. An end token ends the text earlier.",
+        examples=[32],
+    )
     temperature: float = Field(
         default=0.0,
         ge=0,
@@ -37,17 +45,33 @@ class TextGenerationHead(HeadSection):
         examples=[0.7],
     )
     top_k: int | None = Field(
-        default=None, ge=1, description="from how many of the likeliest tokens to draw, 1 or more", examples=[50]
+        default=None,
+        ge=1,
+        description="from how many of the likeliest tokens to draw, 1 or more. Without it, from all. Needs a "
+        "temperature above 0.",
+        examples=[50],
     )
     top_p: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="from how much probability of the likeliest tokens to draw, more than 0 and at most 1",
+        description="from how much probability of the likeliest tokens to draw, more than 0 and at most 1. "
+        "Without it, from all. Needs a temperature above 0.",
         examples=[0.9],
     )
-    num_beams: int = Field(default=1, ge=1, description="the beams of a beam search, 1 or more", examples=[4])
-    seed: int = Field(default=0, ge=0, description="a whole number, 0 or more", examples=[0])
+    num_beams: int = Field(
+        default=1,
+        ge=1,
+        description="the beams of a beam search, 1 or more. 1 is no beam search; more need temperature = 0.",
+        examples=[4],
+    )
+    seed: int = Field(
+        default=0,
+        ge=0,
+        description="a whole number, 0 or more. It decides, with the place of a row in its file, which tokens are "
+        "drawn.",
+        examples=[1],
+    )
 
     def _disagreements(self) -> list[str]:
         problems = super()._disagreements()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -46,11 +47,16 @@ class TokenClassificationHead(TextHeadSection):
     task: Literal["token-classification"]
     words: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of a list column with the words of a text (then there is no `text`)",
+        description="the name or dotted path of a list column with the words of a text (then there is no `text`). "
+        "Each word gets one label. Without it, `text` is read, and entities with their place in it are found.",
         examples=["tokens"],
     )
     aggregation: Aggregation = Field(
-        default="simple", description='"simple", "first", "average" or "max"', examples=["simple"]
+        default="simple",
+        description='"simple", "first", "average" or "max". This is how the pieces of a word get a label: each '
+        'its own ("simple"), or all of them that of the first, of their mean scores, or of the highest score, as '
+        "in Transformers.",
+        examples=["first"],
     )
 
     def _disagreements(self) -> list[str]:
@@ -262,6 +268,10 @@ def _mean_scores(
     return np.bincount(index, weights=scores[ranges(first, lengths)], minlength=len(first)) / lengths
 
 
+def _labels(options: TokenClassificationHead, column: pa.ListArray) -> pa.Array:
+    return pc.struct_field(pc.list_flatten(column), "entity" if options.words is None else "label")
+
+
 TASK = Task(
     name="token-classification",
     options=TokenClassificationHead,
@@ -271,4 +281,6 @@ TASK = Task(
     layers=_layers,
     decode=_decode,
     needs_offsets=True,
+    label_names=lambda _, config: class_labels(config),
+    labels=_labels,
 )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -54,22 +55,26 @@ class ZeroShotHead(TextHeadSection):
         | None
     ) = Field(
         default=None,
-        description="a list of labels, at least one, none blank, each once",
+        description="a list of labels, at least one, none blank, each once. They are the candidates for all rows. "
+        "Without it, `labels_column` is needed.",
         examples=[["sports", "politics"]],
     )
     labels_column: NonEmpty | None = Field(
         default=None,
-        description="the name or dotted path of a list column with the labels of a row",
+        description="the name or dotted path of a list column with the labels of a row. Without it, all rows "
+        "have the same `labels`.",
         examples=["labels"],
     )
     hypothesis_template: Annotated[str, AfterValidator(_one_place)] = Field(
         default="This example is {}.",
-        description="a sentence with one {} in the place of the label",
+        description="a sentence with one {} in the place of the label. The head judges whether the text entails "
+        "it.",
         examples=["This text is about {}."],
     )
     multi_label: bool = Field(
         default=False,
-        description="true (each label is judged alone) or false (the scores sum to 1)",
+        description="true (each label is judged alone) or false (the scores sum to 1). Each label is a pass of "
+        "the text through the trunk either way.",
         examples=[True],
     )
 
@@ -203,6 +208,11 @@ def zero_shot_column(
     return pa.StructArray.from_arrays(lists, fields=list(_COLUMN_TYPE))
 
 
+def _labels(options: ZeroShotHead, column: pa.StructArray) -> pa.Array | None:
+    """The best label of each row, unless the rows bring their own, which may be text of the corpus."""
+    return pc.list_element(pc.struct_field(column, "labels"), 0) if options.labels else None
+
+
 TASK = Task(
     name="zero-shot-classification",
     options=ZeroShotHead,
@@ -211,4 +221,6 @@ TASK = Task(
     layers=classifier_layers,
     decode=_decode,
     check_weights=_check_weights,
+    label_names=lambda options, _: list(options.labels or ()),
+    labels=_labels,
 )

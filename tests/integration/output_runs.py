@@ -34,23 +34,25 @@ STEPS = ("open", "os.mkdir", "os.remove", "os.rename", "os.rmdir")
 
 @dataclass(frozen=True)
 class Options:
-    """What is asked of a run. `identity` stands for its configuration and model."""
+    """What is asked of a run. `identity` stands for its configuration and model; `is_mended`: no errors."""
 
     identity: Mapping[str, str] = field(default_factory=lambda: {"model": "a"})
     max_fragment_rows: int = 10
     is_restart: bool = False
     prunes: bool = False
     keeps_touched: bool = False
+    retries_errors: bool = False
+    is_mended: bool = False
     lease_timeout_s: float = 60.0
 
 
-def annotated(table: pa.Table, factor: float = 0.5) -> pa.Table:
-    """Stands for the model: the columns that every row has, and one head."""
+def annotated(table: pa.Table, factor: float = 0.5, *, is_mended: bool = False) -> pa.Table:
+    """Stands for the model: the columns that every row has, and one head; `is_mended`: no row has an error."""
     lengths = np.array([len(text or "") for text in table["text"].to_pylist()], dtype=np.int32)
     new = {
         NUM_TOKENS: pa.array(lengths),
         NUM_WINDOWS: pa.array(np.ones_like(lengths)),
-        ERROR: pa.array(["odd" if length % 7 == 0 else None for length in lengths], pa.string()),
+        ERROR: pa.array(["odd" if length % 7 == 0 and not is_mended else None for length in lengths], pa.string()),
         "half": pa.array(lengths * factor),
     }
     for name, column in new.items():
@@ -68,14 +70,21 @@ def run_once(
     folder_of_run(whole, options.identity, is_restart=options.is_restart)
     with held_lease(whole, options.lease_timeout_s, print) as whole:
         folder = begin_run(whole, options.identity, is_restart=options.is_restart)
-        run = RunOutput(folder, plan, options.identity, keeps_touched=options.keeps_touched)
+        run = RunOutput(
+            folder,
+            plan,
+            options.identity,
+            keeps_touched=options.keeps_touched,
+            retries_errors=options.retries_errors,
+        )
         run.begin(prunes=options.prunes)
         schema = output_schema(plan.carried_schema, SCHEMA_OF_HEADS)
-        sink = PartSink(folder, schema, staged_inputs=run.increment.staged)
+        metadata = {"run": options.identity["model"]} if run.manifest.has_all_counts() else None
+        sink = PartSink(folder, schema, staged_inputs=run.increment.staged, metadata=metadata)
         factor = 0.5 if options.identity == {"model": "a"} else 0.25
         for fragment in run.increment.todo:
             rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
-            sink.write([annotated(rows, factor)], CONTEXT)
+            sink.write([annotated(rows, factor, is_mended=options.is_mended)], CONTEXT)
             on_part()
         is_done = run.end(prunes=options.prunes)
         if is_done and folder != whole:

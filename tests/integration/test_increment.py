@@ -247,7 +247,7 @@ def test_what_is_lost_is_done_again(night: Night, damage: str) -> None:
 def test_success_is_there_while_everything_is_done(night: Night) -> None:
     success = night.output / "_SUCCESS"
     assert json.loads(success.read_text()) | {"bytes": 0, "run": ""} == {
-        "format": 1,
+        "format": 2,
         "run": "",
         "files": 4,
         "parts": 6,
@@ -255,6 +255,8 @@ def test_success_is_there_while_everything_is_done(night: Night) -> None:
         "bytes": 0,
         "errors": sum(ds.dataset(night.output, format="parquet").to_table()["error"].is_valid().to_pylist()),
         "tokens": sum(ds.dataset(night.output, format="parquet").to_table()["num_tokens"].to_pylist()),
+        "windows": 42,
+        "errors_by_kind": {"other": 7},
         "removed": {"files": 0, "parts": 0, "rows": 0},
     }
     night.write("new", 3)

@@ -24,6 +24,7 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import finish_part
 from pipeline.output.restart import begin_run, folder_of_run, replace_output
 from pipeline.output.run_output import RunOutput
+from pipeline.row_errors import ErrorKind
 from pipeline.storage import local_files, local_tree, retries, store_files, threads
 from tests.simulation.disk import Disk
 from tests.simulation.store import Store
@@ -45,13 +46,18 @@ class Input:
 
 @dataclass(frozen=True)
 class Run:
-    """What a driver is asked for. Fragments whose index is in `failing` cannot be computed."""
+    """What a driver is asked for.
+
+    Fragments whose index is in `failing` cannot be computed; those in `erring` have a row with an error.
+    """
 
     files: tuple[Input, ...]
     identity: str = "a"
     is_restart: bool = False
     prunes: bool = False
     failing: frozenset[int] = frozenset()
+    erring: frozenset[int] = frozenset()
+    retries_errors: bool = False
 
 
 def table_of(files: tuple[Input, ...]) -> FragmentTable:
@@ -64,10 +70,13 @@ def table_of(files: tuple[Input, ...]) -> FragmentTable:
     return FragmentTable(planned)
 
 
-def content_of(fragment: Fragment, identity: str) -> bytes:
-    """The part of a fragment. Touched files give parts of the same size, other versions and identities do not."""
-    made_of = [fragment.relative_path, fragment.version, fragment.mark, fragment.index, identity]
-    size = 120 + fragment.index + int(fragment.version[:8], 16) + 3 * ord(identity[0])
+def content_of(fragment: Fragment, identity: str, *, has_error: bool = False) -> bytes:
+    """The part of a fragment.
+
+    Touched files give parts of the same size, and so do rows with errors; other versions and identities do not.
+    """
+    made_of = [fragment.relative_path, fragment.version, fragment.mark, fragment.index, identity, has_error]
+    size = 130 + fragment.index + int(fragment.version[:8], 16) + 3 * ord(identity[0])
     return json.dumps(made_of).encode().ljust(size)
 
 
@@ -82,7 +91,7 @@ def run_driver(
     with lease.held_lease(output, lease_timeout_s, lambda line: None) as held:
         folder = begin_run(held, identity, is_restart=run.is_restart)
         plan: Any = SimpleNamespace(fragments=table, failed_files=())
-        output_run = RunOutput(folder, plan, identity)
+        output_run = RunOutput(folder, plan, identity, retries_errors=run.retries_errors)
         output_run.begin(prunes=run.prunes)
         failed = FailureLog(folder).failures()
         todo = list(output_run.increment.todo)
@@ -103,8 +112,17 @@ def _work(
     if fragment.index in run.failing:
         FailureLog(folder).record(FragmentFailure.of(fragment, "annotate", "it fails"))
         return
-    data = content_of(fragment, run.identity)
-    finish_part(folder, fragment, data, staged_inputs=staged, num_errors=0, num_tokens=1)
+    has_error = fragment.index in run.erring
+    data = content_of(fragment, run.identity, has_error=has_error)
+    counts = {"num_errors": int(has_error), "num_tokens": 1, "num_windows": 1}
+    finish_part(
+        folder,
+        fragment,
+        data,
+        staged_inputs=staged,
+        errors={ErrorKind.OUT_OF_MEMORY: 1} if has_error else {},
+        **counts,
+    )
     if fragment.part_path in failed:
         FailureLog(folder).forget(fragment.part_path)
 

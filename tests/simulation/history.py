@@ -43,7 +43,7 @@ def live_through(seed: int, *, on_disk: bool) -> None:
             _require_foreseen(drivers)
             files = _next_input(world.random, files)
             identity = world.random.choice("aab")
-        final = Run(files, identity, is_restart=True, prunes=True)
+        final = Run(files, identity, is_restart=True, prunes=True, retries_errors=True)
         last = Driver("last", _action(world, filesystem, final), [])
         world.run([last])
         assert last.outcome is True, f"the last run ended with {last.outcome!r}"
@@ -68,7 +68,7 @@ def require_consistent(content: dict[str, bytes]) -> None:
     parts = {path: data for path, data in content.items() if path.endswith(".parquet") and path[0] != "_"}
     by_file: dict[str, set[tuple[str, ...]]] = defaultdict(set)
     for path, data in parts.items():
-        relative_path, version, mark, index, identity = json.loads(data)
+        relative_path, version, mark, index, identity, _ = json.loads(data)
         assert f".{index:05d}-of-" in path
         by_file[relative_path].add((version, mark))
         by_file[""].add((identity,))
@@ -99,8 +99,10 @@ def _action(world: World, filesystem: Any, run: Run) -> Callable[[], object]:
 
 def _asked(chance: random.Random, files: tuple[Input, ...], identity: str) -> Run:
     failing = frozenset({1}) if chance.random() < 0.15 else frozenset()
-    is_restart = chance.random() < 0.4
-    return Run(files, chance.choice([identity, "b"]), is_restart, chance.random() < 0.3, failing)
+    erring = frozenset(chance.sample(range(3), chance.choice([0, 0, 1, 2])))
+    is_restart, retries_errors = chance.random() < 0.4, chance.random() < 0.4
+    prunes = chance.random() < 0.3
+    return Run(files, chance.choice([identity, "b"]), is_restart, prunes, failing, erring, retries_errors)
 
 
 def _faults(chance: random.Random, *, on_disk: bool) -> list[Fault]:

@@ -21,7 +21,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"modeling"},
     ],
     "pipeline": [
-        {"errors", "fragments", "ray_actors", "arrays"},
+        {"errors", "row_errors", "fragments", "ray_actors", "arrays"},
         {"columns", "storage"},
         {"failures"},
         {"tasks"},
@@ -33,9 +33,9 @@ FLOORS: dict[str, list[set[str]]] = {
         {"driver"},
     ],
     "jobs": [
-        {"terminal"},
+        {"terminal", "configs"},
         {"report"},
-        {"annotate", "benchmark", "compare", "convert"},
+        {"annotate", "benchmark", "compare", "convert", "reference", "status"},
         {"evaluate"},
         {"demo"},
     ],
@@ -104,7 +104,9 @@ def test_packages_import_from_lower_packages_only(package: str, above: set[str])
         ("compare.command", {"torch", "ray"}),
         ("evaluate.command", {"torch", "ray", "rich", "sklearn", "jinja2"}),
         ("convert", {"ray", "pyarrow", "rich"}),
+        ("reference", {"torch", "ray", "rich"}),
         ("benchmark.command", {"ray", "pyarrow", "rich"}),
+        ("status", {"torch", "ray"}),
         ("demo.__main__", {"torch", "ray", "pyarrow", "numpy"}),
     ],
 )

@@ -1,4 +1,4 @@
-"""What the READMEs say: jobs, commands, paths, settings, columns and rooms, each checked against the code."""
+"""What the READMEs say: jobs, commands, snippets, paths, columns and rooms, each checked against the code."""
 
 import importlib
 import json
@@ -10,16 +10,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
 import pytest
+import torch
 from pydantic.fields import FieldInfo
 
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.run import OWN_TASKS
 from jobs.evaluate.settings import load_settings
-from model import XLMRobertaXLConfig
-from pipeline.config.job import JobConfig, load_job_config
+from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
+from pipeline.config.job import load_job_config
+from pipeline.replica.memory import rank_memory
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
-from pipeline.tasks.sections import DEFAULT_STRIDE, TextHeadSection
+from pipeline.tasks.sections import TextHeadSection
+from tests.annotated_by_hand import BAD_ROW, NUM_DIMENSIONS, NUM_ROWS, write_input_and_output
+from tests.unit.pipeline.compute_fixtures import make_head
 from tests.unit.test_floors import FLOORS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,9 +39,12 @@ PARSERS = {
     "jobs.compare": "jobs.compare.command",
     "jobs.convert": "jobs.convert",
     "jobs.evaluate": "jobs.evaluate.command",
+    "jobs.reference": "jobs.reference",
+    "jobs.report": "jobs.report.annotation.command",
+    "jobs.status": "jobs.status",
 }
-OPTIONAL = {"none", "all", "as the model"}
-"""How a default of None is written."""
+NEEDS_MORE = "# Needs "
+"""How a snippet begins that needs more than this machine has; it is only compiled."""
 
 
 def shown(page: Path) -> str:
@@ -56,7 +68,7 @@ def command_lines(page: Path) -> Iterator[list[str]]:
     variables = dict(match.groups() for line in lines if (match := re.fullmatch(r'(\w+)="(.*)"', line)))
     for line in [*lines, *(span for span in code_spans(page) if "[" not in span)]:
         if match := re.search(r"python -m (jobs\..*)", line):
-            command = re.sub(r"\$(\w+)", lambda variable: variables[variable[1]], match[1])
+            command = re.sub(r"\$(\w+)", lambda variable: variables[variable[1]], match[1].split(" >")[0])
             yield shlex.split(command, comments=True)
 
 
@@ -126,6 +138,15 @@ def test_every_command_line_is_understood(
         load_job_config(job, found.overrides)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=shown)
+def test_commands_that_need_more_than_this_machine_are_marked(page: Path) -> None:
+    for text in blocks(page, "sh"):
+        lines = text.splitlines()
+        for before, line in zip(["", *lines], lines, strict=False):
+            if "facebook/" in line or line.startswith("ray job submit"):
+                assert "# needs " in line or before.startswith("# needs "), (shown(page), line)
+
+
 def test_console_scripts_and_make_targets_are_there() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -135,8 +156,16 @@ def test_console_scripts_and_make_targets_are_there() -> None:
         for text in code:
             if match := re.match(r"make (?:[A-Z]+=\S+ )?([a-z-]+)", text):
                 assert match[1] in targets, (shown(page), text)
+            for extra in re.findall(r"\.\[(\w+)\]", text):
+                assert extra in project["optional-dependencies"], (shown(page), text)
             if match := re.fullmatch(r"(xlmr-\w+)", text):
                 assert match[1] in project["scripts"], (shown(page), text)
+
+
+def anchors(page: Path) -> list[str]:
+    """Of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=shown)
@@ -144,6 +173,8 @@ def test_every_link_and_path_leads_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)#]+)\)", text):
         assert link.startswith("https://") or (page.parent / link).exists(), link
+    for link, anchor in re.findall(r"\]\(((?!https)[^)#]*)#([^)]+)\)", text):
+        assert anchor in anchors((page.parent / link) if link else page), (link, anchor)
     for span in code_spans(page):
         if re.fullmatch(r"(?!_)[\w/.-]+(?:\.py|\.md|\.lock|\w/)", span) and not span.startswith("."):
             assert (page.parent / span).exists() or (ROOT / span).exists(), span
@@ -151,10 +182,111 @@ def test_every_link_and_path_leads_somewhere(page: Path) -> None:
     assert all(len(line) <= 120 for line in prose.splitlines() if not line.startswith("|"))
 
 
+@pytest.fixture
+def output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working directory with an input and its output."""
+    write_input_and_output(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=shown)
+@pytest.mark.usefixtures("output")
 def test_python_runs(page: Path) -> None:
     for text in blocks(page, "python"):
-        exec(text.replace('"models/xlm-roberta-xl"', json.dumps(str(ROOT / "jobs/demo/model"))), {})
+        code = text.replace('"models/xlm-roberta-xl"', json.dumps(str(ROOT / "jobs/demo/model")))
+        names: dict[str, Any] = {}
+        compiled = compile(code, str(page), "exec")
+        if not text.startswith(NEEDS_MORE):
+            exec(compiled, names)
+        tables = [value for value in names.values() if isinstance(value, pa.Table | pl.DataFrame | pd.DataFrame)]
+        assert all(len(table) for table in tables), text
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sql")], ids=shown)
+@pytest.mark.usefixtures("output")
+def test_sql_finds_rows(page: Path) -> None:
+    for text in blocks(page, "sql"):
+        with duckdb.connect() as connection:
+            for statement in text.split(";"):
+                assert not statement.strip() or connection.execute(statement).fetchall(), statement
+
+
+def test_folders_of_partitions_are_columns(tmp_path: Path) -> None:
+    output = tmp_path / "annotated/year=2026"
+    output.mkdir(parents=True)
+    pl.DataFrame({"id": [1, 2]}).write_parquet(output / "a.5f2c9a1e.00000-of-00001.parquet")
+    parts = f"{tmp_path}/annotated/**/*.parquet"
+    assert duckdb.sql(f"select year from '{parts}'").fetchall() == [(2026,), (2026,)]
+    assert pl.scan_parquet(parts, hive_partitioning=True).collect()["year"].to_list() == [2026, 2026]
+    assert pd.read_parquet(tmp_path / "annotated")["year"].astype(int).tolist() == [2026, 2026]
+    dataset = ds.dataset(tmp_path / "annotated", format="parquet", partitioning="hive")
+    assert dataset.to_table()["year"].to_pylist() == [2026, 2026]
+
+
+@pytest.mark.usefixtures("output")
+def test_snippets_find_the_nearest_rows_and_those_below_the_threshold() -> None:
+    sql = blocks(ROOT / "pipeline/OUTPUT.md", "sql")
+    [nearest] = [text for text in sql if "array_cosine_similarity" in text]
+    assert {row[0] for row in duckdb.sql(nearest).fetchall()} == {0, 1, 2, 4, 6}
+    [thresholds] = [text for text in sql if "QUALIFY" in text]
+    kept = duckdb.sql(thresholds.split(";")[1]).fetchall()
+    assert sorted(row[0] for row in kept) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    [joined] = [text for text in sql if "POSITIONAL" in text]
+    assert duckdb.sql(joined).fetchall()[5] == (None, None)
+    [arrays] = [text for text in blocks(ROOT / "pipeline/OUTPUT.md", "python") if "argsort" in text]
+    names: dict[str, Any] = {}
+    exec(arrays, names)
+    assert names["nearest"].to_pylist() == [1, 2, 3, 4, 6]
+    [frames] = [text for text in blocks(ROOT / "pipeline/OUTPUT.md", "python") if "import polars" in text]
+    exec(frames, names)
+    assert names["matrix"].shape == (NUM_ROWS - 1, NUM_DIMENSIONS)
+    assert names["entities"]["id"].to_list() == [1, 3, 7, 9, 11]
+    [structs] = [text for text in blocks(ROOT / "pipeline/OUTPUT.md", "python") if "json_normalize" in text]
+    exec(structs, names)
+    topics = names["topics"]
+    assert topics["id"].tolist() == [i for i in range(NUM_ROWS) if i != BAD_ROW]
+    assert topics["label"].tolist() == [topic["label"] for topic in topics["topic"]]
+
+
+XL: dict[str, Any] = {}
+XXL = {
+    "hidden_size": 4096,
+    "num_hidden_layers": 48,
+    "num_attention_heads": 32,
+    "intermediate_size": 16384,
+}
+
+
+def test_sizes_of_the_released_models_are_right(tmp_path: Path) -> None:
+    page = ROOT / "jobs/annotate/README.md"
+    sizes = rows(page, "| | XL | XXL |")
+    needs = {cells[0].strip("`"): cells[1:] for cells in rows(page, "| `model.dtype` |")}
+    for column, config in enumerate((XLMRobertaXLConfig(**XL), XLMRobertaXLConfig(**XXL)), start=1):
+        with torch.device("meta"):
+            num_parameters = sum(p.numel() for p in XLMRobertaXLForMaskedLM(config).parameters())
+        directory = tmp_path / str(column)
+        config.save_pretrained(directory)
+        heads = [
+            make_head(task, task, trunk=str(directory), config=config) for task in ("embedding", "masked-lm-loss")
+        ]
+
+        def memory(dtype: str, token_budget: int, heads: list[Any] = heads) -> tuple[float, float]:
+            """GB of weights, and the free memory that a GPU needs."""
+            found = rank_memory(
+                heads, tensor_parallel_size=1, token_budget=token_budget, dtype=dtype, device="cuda"
+            )
+            needed = max(found.loading, found.weights + found.activations)
+            return found.weights / 1e9, needed / 0.85 / 1e9
+
+        assert [cells[column] for cells in sizes] == [
+            f"{num_parameters:,}",
+            f"{4 * num_parameters / 1e9:.1f}",
+            f"{2 * num_parameters / 1e9:.1f}",
+            f"{memory('float8', 512)[0]:.1f}",
+        ]
+        for dtype, cells in needs.items():
+            stated = cells[2 * column - 2 : 2 * column]
+            assert stated == [f"{memory(dtype, budget)[1]:.1f}" for budget in (512, 32768)], dtype
 
 
 @pytest.mark.parametrize("package", ["model", "pipeline"])
@@ -165,47 +297,10 @@ def test_the_picture_of_the_rooms_is_that_of_the_floors(package: str) -> None:
     assert [{name.removesuffix(".py").rstrip("/") for name in floor} for floor in names] == FLOORS[package]
 
 
-def written(field: FieldInfo) -> set[str]:
-    """How the default of a field may be written."""
-    default = field.default
-    if field.is_required():
-        return {"required"}
-    if default is None:
-        return OPTIONAL
-    if isinstance(default, bool):
-        return {f"`{str(default).lower()}`"}
-    return {f"`{default:g}`" if isinstance(default, float) else f"`{default}`"}
-
-
-def test_every_setting_is_listed_with_its_default() -> None:
-    listed = {key.strip("`"): default for key, default, _ in rows(ROOT / "pipeline/README.md", "| key | default")}
-    sections = {name: JobConfig.model_fields[name].annotation for name in ("model", "input", "output")}
-    fields: dict[str, FieldInfo] = {
-        f"{name}.{key}": field
-        for name, section in sections.items()
-        for key, field in section.model_fields.items()  # type: ignore[union-attr]
-    }
-    assert {key: listed[key] for key in fields if listed[key] not in written(fields[key])} == {}
-    heads = {f"heads.NAME.{key}" for key in ("task", *TextHeadSection.model_fields)}
-    assert set(listed) == set(fields) | heads
-    assert listed["heads.NAME.stride"] == f"`{DEFAULT_STRIDE}`"
-
-
 def own_options(task: str) -> dict[str, FieldInfo]:
     """The options that a task has and not every head."""
     fields = HEAD_SECTIONS[task].model_fields
     return {key: field for key, field in fields.items() if key not in ("task", *TextHeadSection.model_fields)}
-
-
-def test_every_option_of_a_task_is_listed_with_its_default() -> None:
-    listed: dict[str, dict[str, str]] = {}
-    for name, option, default, _ in rows(ROOT / "pipeline/README.md", "| task | option"):
-        task = name.strip("`") or task  # noqa: F821  # that of the row before
-        listed.setdefault(task, {})[option.strip("`")] = default
-    for task in TASKS:
-        own = own_options(task)
-        assert set(listed.get(task, {})) == set(own), task
-        assert {key: value for key, value in listed.get(task, {}).items() if value not in written(own[key])} == {}
 
 
 def variants(task: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:

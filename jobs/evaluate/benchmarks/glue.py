@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from jobs.evaluate.data.files import DataFile, DataFiles, files_of_split
-from jobs.evaluate.data.prepare import NO_GOLD, combined, examples, label_names
+from jobs.evaluate.data.prepare import NO_GOLD, examples, label_names, numbers
 from jobs.evaluate.data.reading import Column, Rows, read_rows
 from jobs.evaluate.data.subsets import SubsetFolders, choose_subsets, no_files
 from jobs.evaluate.examples import GOLD, WHOLE, Benchmark, BenchmarkTask, Kind, Published
@@ -42,7 +42,7 @@ class _Sentences:
         if self.labels:
             return label_names(rows, GOLD, self.labels, self.aliases)
         # A secret score is -1; others are 0 to 5.
-        scores = combined(rows.columns[GOLD])
+        scores = numbers(rows, GOLD)
         return pc.if_else(pc.equal(scores, float(NO_GOLD)), pa.scalar(None, scores.type), scores)
 
 

@@ -18,6 +18,7 @@ from jobs.evaluate.data.prepare import (
     keys_of,
     label_names,
     lists_of,
+    numbers,
     word_labels,
 )
 from jobs.evaluate.data.reading import Column, Rows, Shape, has_column, read_rows, read_schema
@@ -137,6 +138,11 @@ def _require_roles(own: OwnColumns) -> None:
                 f"{own.field_of(role)}: found a column, but {own.task} does not read {role}; expected columns for "
                 f"{', '.join(roles)}; leave it out, or name another task"
             )
+    for role, columns in own.columns.items():
+        if role != "choices" and not isinstance(columns, str):
+            raise ConfigError(
+                f"{own.field_of(role)}: found several columns for {role}, expected one; only choices take several"
+            )
     for role in roles:
         if role not in own.columns and role not in _OPTIONAL:
             raise ConfigError(
@@ -237,7 +243,6 @@ def _read(
         if isinstance(path, str):
             columns[role] = Column(path, shape, own.field_of(role))
         else:
-            assert role == "choices"
             num_choices = len(path)
             columns |= {f"{role}.{at}": Column(one, "text", own.field_of(role)) for at, one in enumerate(path)}
     if own.by is not None:
@@ -268,4 +273,4 @@ def _gold_values(kind: Kind, rows: Rows, prepared: Mapping[str, pa.Array | pa.Ch
         case "question-answering":
             return _answer_lists(rows)
         case "regression":
-            return combined(rows.columns[GOLD])
+            return numbers(rows, GOLD)

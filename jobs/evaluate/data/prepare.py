@@ -104,6 +104,14 @@ def answers(rows: Rows, role: str, *, may_be_none: bool) -> pa.Array:
     return lists
 
 
+def numbers(rows: Rows, role: str) -> pa.Array:
+    """Values, float64; null for null and NaN. Raises InputError if one is infinite."""
+    values = combined(rows.columns[role])
+    found = values.to_numpy(zero_copy_only=False)
+    _require(rows, role, ~np.isinf(found), "is infinite", "a number")
+    return pa.array(found, mask=np.isnan(found))
+
+
 def choice_numbers(rows: Rows, role: str, num_choices: NDArray[np.int64] | int) -> pa.Array:
     """The right choices from 0, int32; null for null and -1. Raises InputError if there is no such choice."""
     values = _without_no_gold(combined(rows.columns[role]))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.evaluate.metrics.squad import QuestionScores, normalize, word_f1
-from jobs.evaluate.metrics.weighted import Floats
+from jobs.evaluate.metrics.weighted import Floats, Metric, ratio
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,48 @@ def best_threshold(
     As in the source: questions are answered one by one in the order of their null odds, also those of equal odds;
     any answer to a question without one costs 1; where no answer at all is best, the threshold is 0.
     """
+    right_without, gains, order = _gains(raw, predictions, golds, null_odds)
+    sums = np.cumsum(np.concatenate([[right_without.sum()], gains[order]]))
+    best = int(np.argmax(sums))  # the first of equal ones
+    threshold = null_odds[order[best - 1]] if best else 0.0
+    assert threshold is not None
+    return Best(float(sums[best]) / len(raw), float(threshold))
+
+
+def best_metric(
+    raw: Floats,
+    predictions: Sequence[str | None],
+    golds: Sequence[Sequence[str]],
+    null_odds: Sequence[float | None],
+) -> Metric:
+    """The figure of `best_threshold`, with the threshold that is best in each resample."""
+    right_without, gains, order = _gains(raw, predictions, golds, null_odds)
+
+    def of_weights(weights_RN: Floats) -> Floats:
+        gained = np.cumsum(weights_RN[:, order] * gains[order], axis=1)
+        best = gained.max(axis=1, initial=0.0) + (weights_RN * right_without).sum(axis=1)
+        return ratio(best, weights_RN.sum(axis=1))
+
+    return Metric(len(raw), of_weights)
+
+
+def _gains(
+    raw: Floats,
+    predictions: Sequence[str | None],
+    golds: Sequence[Sequence[str]],
+    null_odds: Sequence[float | None],
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """What each question adds unanswered, what more it adds answered, and the order in which they are answered.
+
+    Failed questions add nothing, and are not in the order.
+    """
     is_there = _is_there(predictions)
     has_answer = np.array([len(answers) > 0 for answers in golds], dtype=bool)
     is_answered = np.array([bool(prediction) for prediction in predictions], dtype=bool)
-    gains = np.where(has_answer, raw, -is_answered.astype(np.float64))[is_there]
-    odds = np.array([value for value, there in zip(null_odds, is_there, strict=True) if there], dtype=np.float64)
-    order = np.argsort(odds, kind="stable")
-    num_unanswerable = float((~has_answer & is_there).sum())
-    sums = np.cumsum(np.concatenate([[num_unanswerable], gains[order]]))
-    best = int(np.argmax(sums))  # the first of equal ones
-    return Best(float(sums[best]) / len(raw), float(odds[order][best - 1]) if best else 0.0)
+    gains = np.where(has_answer, raw, -is_answered.astype(np.float64))
+    there = np.flatnonzero(is_there)
+    odds = np.array([null_odds[n] for n in there.tolist()], dtype=np.float64)
+    return (~has_answer & is_there).astype(np.float64), gains, there[np.argsort(odds, kind="stable")]
 
 
 def _f1(found: Sequence[str], expected: Sequence[str]) -> float:

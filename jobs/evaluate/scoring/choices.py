@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow.compute as pc
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
 from jobs.evaluate.metrics.classification import accuracy_metric, is_correct, majority_predictions
@@ -14,12 +13,7 @@ from jobs.evaluate.scoring.subset_scores import SubsetScores
 def score_choices(task: BenchmarkTask, labels: Mapping[str, str], rows: Predictions, subset: str) -> SubsetScores:
     """The scores of chosen texts, by number."""
     gold: list[int] = rows.examples[GOLD].to_pylist()
-    predicted: list[int | None] = [None] * len(gold)
-    confidence: list[float | None] = [None] * len(gold)
-    if rows.prediction.null_count < len(gold):
-        predicted = pc.struct_field(rows.prediction, "choice").to_pylist()
-        scores = pc.struct_field(rows.prediction, "scores").to_pylist()
-        confidence = [None if found is None else max(found) for found in scores]
+    predicted: list[int | None] = rows.field("choice")
     return SubsetScores(
         metrics={"accuracy": accuracy_metric(gold, predicted)},
         baseline={"accuracy": accuracy_metric(gold, majority_predictions(gold)).value()},
@@ -27,5 +21,5 @@ def score_choices(task: BenchmarkTask, labels: Mapping[str, str], rows: Predicti
         quality_name="accuracy",
         gold=[str(number) for number in gold],
         predicted=[None if number is None else str(number) for number in predicted],
-        confidence=confidence,
+        confidence=[None if found is None else max(found) for found in rows.field("scores")],
     )

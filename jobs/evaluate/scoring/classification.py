@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
+from jobs.evaluate.labels import recorded_name
 from jobs.evaluate.metrics.calibration import calibration
 from jobs.evaluate.metrics.classification import (
     accuracy_metric,
@@ -34,12 +33,8 @@ def score_classes(task: BenchmarkTask, labels: Mapping[str, str], rows: Predicti
 
 def predicted_classes(rows: Predictions, labels: Mapping[str, str]) -> tuple[list[str | None], list[float | None]]:
     """The benchmark's name of each predicted label, and its score."""
-    if rows.prediction.null_count == len(rows.prediction):
-        nothing: list[Any] = [None] * len(rows.prediction)
-        return nothing, nothing
-    found = pc.struct_field(rows.prediction, "label").to_pylist()
-    names = [None if label is None else labels[label] for label in found]
-    return names, pc.struct_field(rows.prediction, "score").to_pylist()
+    names = [None if label is None else recorded_name(label, labels) for label in rows.field("label")]
+    return names, rows.field("score")
 
 
 def scores_of_classes(

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 
 import numpy as np
-import pyarrow.compute as pc
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
 from jobs.evaluate.metrics.multi_label import (
+    THRESHOLD,
     macro_average_precision_metric,
     macro_f1_metric,
     micro_f1_metric,
@@ -21,7 +21,6 @@ _METRICS = {
     "macro_f1": macro_f1_metric,
     "average_precision": macro_average_precision_metric,
 }
-THRESHOLD = 0.5
 
 
 def score_label_sets(
@@ -30,10 +29,7 @@ def score_label_sets(
     """The scores of label sets: those with a probability of at least 0.5."""
     gold: list[list[str]] = rows.examples[GOLD].to_pylist()
     names = list(labels.values())
-    scores: list[list[float] | None] = [None] * len(gold)
-    if rows.prediction.null_count < len(gold):
-        logits = pc.struct_field(rows.prediction, "logits").to_pylist()
-        scores = [None if row is None else _sigmoid(row) for row in logits]
+    scores: list[list[float] | None] = rows.field("scores")
     found = [
         None if row is None else [n for n, s in zip(names, row, strict=True) if s >= THRESHOLD] for row in scores
     ]
@@ -52,8 +48,3 @@ def score_label_sets(
             "labels_left_out": figures.num_labels_left_out,
         },
     )
-
-
-def _sigmoid(logits: list[float]) -> list[float]:
-    values: list[float] = (1 / (1 + np.exp(-np.array(logits, dtype=np.float64)))).tolist()
-    return values

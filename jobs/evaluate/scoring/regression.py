@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pyarrow.compute as pc
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
 from jobs.evaluate.metrics.regression import mae_metric, pearson_metric, spearman_metric
@@ -31,7 +30,4 @@ def score_values(task: BenchmarkTask, labels: Mapping[str, str], rows: Predictio
 
 def predicted_values(rows: Predictions) -> list[float | None]:
     """The value of each row."""
-    if rows.prediction.null_count == len(rows.prediction):
-        return [None] * len(rows.prediction)
-    values: list[float | None] = pc.struct_field(rows.prediction, "value").to_pylist()
-    return values
+    return rows.field("value")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jobs.evaluate.examples import GOLD, BenchmarkTask
+from jobs.evaluate.labels import recorded_name
 from jobs.evaluate.metrics.classification import classification_figures
 from jobs.evaluate.metrics.entities import entity_f1_metric, entity_figures
 from jobs.evaluate.metrics.plain_tags import token_accuracy_metric, xtreme_f1_metric
@@ -28,7 +29,8 @@ def score_words(task: BenchmarkTask, labels: Mapping[str, str], rows: Prediction
     """The scores of words' labels; a word without a label, as it has no pieces, is outside of all entities."""
     gold: list[list[str]] = rows.examples[GOLD].to_pylist()
     predicted = [_tags(row, labels) for row in rows.prediction.to_pylist()]
-    most_frequent = Counter(chain.from_iterable(gold)).most_common(1)[0][0]
+    tags = Counter(chain.from_iterable(gold))
+    most_frequent = max(tags, key=tags.__getitem__, default=_NO_LABEL)
     majority: list[list[str] | None] = [[most_frequent] * len(row) for row in gold]
     has_entities = "entity_f1" in task.metrics
     return SubsetScores(
@@ -46,7 +48,7 @@ def score_words(task: BenchmarkTask, labels: Mapping[str, str], rows: Prediction
 def _tags(row: list[dict[str, Any]] | None, labels: Mapping[str, str]) -> list[str] | None:
     if row is None:
         return None
-    return [_NO_LABEL if word["label"] is None else labels[word["label"]] for word in row]
+    return [_NO_LABEL if word["label"] is None else recorded_name(word["label"], labels) for word in row]
 
 
 def _share_right(gold: list[str], predicted: list[str] | None) -> float:
@@ -63,6 +65,8 @@ def _entities(gold: list[list[str]], predicted: list[list[str] | None]) -> dict[
 def _tags_by_label(gold: list[list[str]], predicted: list[list[str] | None]) -> dict[str, Any]:
     flat = [tag for row in gold for tag in row]
     filled = [[None] * len(g) if p is None else p for g, p in zip(gold, predicted, strict=True)]
+    if not flat:
+        return {}
     found = [tag for row in filled for tag in row]
     figures = classification_figures(flat, found)
     return {

@@ -153,7 +153,7 @@ def test_bad_rows_stay_and_say_what_is_wrong_with_them(run: Annotated, corpus: C
             assert out["error"] is None
         num_errors += out["error"] is not None
     assert num_errors > 8
-    assert f", {num_errors} rows with errors; " in run.finished.stdout
+    assert f", {num_errors} rows with errors\n" in run.finished.stdout
 
 
 def test_rows_tell_their_length_before_they_were_cut(one_rank: Annotated, corpus: Corpus) -> None:

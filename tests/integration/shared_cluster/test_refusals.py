@@ -222,7 +222,7 @@ def test_the_plan_leaves_open_what_a_gpu_would_tell(
     assert main([str(job_file), "--plan"]) == 0
     assert "batches of 8,192 tokens (how many fit, the GPU tells at the start)" in capsys.readouterr().out
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("pipeline.driver.preview.free_bytes_here", lambda: 2**36)
+    monkeypatch.setattr("pipeline.driver.outlook.free_bytes_here", lambda: 2**36)
     assert main([str(job_file), "--plan"]) == 0
     assert "batches of 32,768 tokens\n" in capsys.readouterr().out
 

@@ -49,12 +49,13 @@ def make_head(
 
 
 def job_of(model: Path | str, heads: dict[str, Any], /, **sections: dict[str, Any]) -> JobConfig:
-    """A job on this model; `sections` add keys to `model`, `input` and `output`."""
+    """A job on this model; `sections` add keys to `model`, `input`, `output` and `run`."""
     return JobConfig.model_validate(
         {
             "model": {"path": str(model), **sections.get("model", {})},
             "input": {"path": "in", **sections.get("input", {})},
             "output": {"path": "out", **sections.get("output", {})},
+            "run": sections.get("run", {}),
             "heads": heads,
         }
     )

@@ -115,6 +115,29 @@ def test_what_failed_and_everything_are_not_retried_at_once(
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--retry-errors", "--restart"],
+            "--retry-errors: found together with --restart, which processes everything",
+        ),
+        (
+            ["--retry-errors", "--retry-failed"],
+            "--retry-errors: found together with --retry-failed, which leaves out",
+        ),
+        (["--retry-errors", "--plan"], "--retry-errors: found no earlier run in "),
+        (["--verify", "--json"], "--verify: found together with another option"),
+    ],
+)
+def test_what_cannot_be_retried_is_refused(
+    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    assert main([str(job_file(tmp_path, tmp_path / "in")), *options]) == 2
+    assert capsys.readouterr().err.startswith(f"refused: {message}")
+
+
+@pytest.mark.parametrize(
     "options",
     [
         ["--restart", "--keep-touched", "--prune-removed"],
@@ -128,6 +151,58 @@ def test_all_other_options_go_together(
     job = job_file(tmp_path, tmp_path / "in")
     begin(job)
     assert "1, of which " in planned(job, capsys, *options)
+
+
+def test_the_plan_estimates_tokens_time_and_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(30))
+    job = job_file(tmp_path, tmp_path / "in")
+    out = planned(job, capsys)
+    [tokens] = [line.split()[1] for line in out.splitlines() if line.startswith("tokens")]
+    num_tokens = int(tokens.replace(",", ""))
+    # <s>, </s> and some for each text.
+    assert 30 * 4 < num_tokens < 30 * 20
+    assert f"\n  vector         {tokens} in 30 sequences, {num_tokens / 30:,.1f} tokens a row" in out
+    assert "\ntime" not in out
+    priced = planned(job, capsys, "--tokens-per-second=0.5", "--set=run.cost_per_hour=36")
+    [time] = [line for line in priced.splitlines() if line.startswith("time")]
+    assert f" at 0 tokens/s, which costs about {num_tokens * 2 / 100:.2f} at 36 per hour" in time
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--limit=0"], "--limit: found 0, expected a number above 0"),
+        (["--sample=-3"], "--sample: found -3, expected a number above 0"),
+        (["--plan", "--tokens-per-second=0"], "--tokens-per-second: found 0, expected a number above 0"),
+        (["--tokens-per-second=9"], "--tokens-per-second: found without --plan, expected both"),
+        (["--preview-output=x"], "--preview-output: found without --limit and --sample, expected one of them"),
+        (["--limit=3", "--restart"], "--limit: found together with --restart, expected only one of them"),
+        (["--sample=3", "--plan"], "--sample: found together with --plan, expected only one of them"),
+        (["--sample=3", "--verify"], "--sample: found together with --verify, expected only one of them"),
+    ],
+)
+def test_options_of_previews_that_make_no_sense(
+    options: list[str], reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = job_file(tmp_path, tmp_path)
+    assert main([str(job), *options]) == 2
+    assert f"refused: {reason}" in capsys.readouterr().err
+
+
+def test_a_preview_of_a_wrong_job_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    job = job_file(tmp_path, tmp_path / "in")
+    before = tree(tmp_path)
+    assert main([str(job), "--limit=2", "--quiet", "--set=model.path=nowhere"]) == 2
+    assert main([str(job), "--limit=2", "--set=input.text=nowhere"]) == 2
+    assert main([str(job), "--limit=2", f"--preview-output={tmp_path}/in"]) == 2
+    # Its parts would be input of the job.
+    assert main([str(job), "--limit=2", f"--preview-output={tmp_path}/in/x"]) == 2
+    err = capsys.readouterr().err
+    assert (err.count("refused: "), err.count("--quiet")) == (4, 0)
+    assert tree(tmp_path) == before
 
 
 def test_a_quiet_command_shows_errors_and_its_log_says_when(

@@ -3,18 +3,20 @@ import pytest
 from jobs.annotate.exit_report import DONE, PARTLY, how_to_read, report_failures
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
+from pipeline.monitoring.messages import Messages
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 FAILURE = FragmentFailure.of(FRAGMENT, "read", "a page is damaged")
 
 
 def test_nothing_is_said_where_nothing_failed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_failures([], [], "out") == DONE
+    assert report_failures([], [], "out", Messages().error) == DONE
     assert capsys.readouterr() == ("", "")
 
 
 def test_files_and_fragments_are_listed_with_reasons_and_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_failures([FailedFile("b.parquet", "b.parquet", "no Parquet file")], [FAILURE], "out") == PARTLY
+    file = FailedFile("b.parquet", "b.parquet", "no Parquet file")
+    assert report_failures([file], [FAILURE], "out", Messages().error) == PARTLY
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
@@ -26,7 +28,7 @@ def test_files_and_fragments_are_listed_with_reasons_and_what_to_do(capsys: pyte
 
 
 def test_a_long_list_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report_failures([], [FAILURE] * 25, "out") == PARTLY
+    assert report_failures([], [FAILURE] * 25, "out", Messages().error) == PARTLY
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 22
     assert lines[20] == "and 5 more, see out/_manifest/failed"

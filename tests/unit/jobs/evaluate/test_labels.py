@@ -13,7 +13,7 @@ TAGS = ("NOUN", "VERB", "PUNCT")
 
 def task_of(labels: tuple[str, ...], kind: Kind = "classification") -> BenchmarkTask:
     aliases = {"contradictory": "contradiction"} if labels == NLI else {}
-    return BenchmarkTask("xnli", kind, ("accuracy",), lambda *_: {}, labels=labels, aliases=aliases)
+    return BenchmarkTask("xnli", kind, ("accuracy",), lambda *_: (), lambda *_: {}, labels=labels, aliases=aliases)
 
 
 @pytest.mark.parametrize(

@@ -10,20 +10,22 @@ from typing import Any
 
 import pytest
 
-from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.command import main
-from jobs.evaluate.examples import BenchmarkTask
 from jobs.evaluate.submission import FILES
-from tests.unit.jobs.evaluate.finished import classes, examples_of, write_evaluation
+from tests.unit.jobs.evaluate.finished import (
+    choices,
+    classes,
+    examples_of,
+    label_sets,
+    own_task_of,
+    task_of,
+    write_evaluation,
+)
 
 NLI = ["entailment", "neutral", "contradiction"]
 
 
-def task_of(benchmark: str, name: str | None = None) -> BenchmarkTask:
-    return next(task for task in BENCHMARKS[benchmark].tasks if name in (None, task.name))
-
-
-def results_of(path: Path) -> dict[str, Any]:
+def written_results(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((path / "_manifest/results.json").read_text(encoding="utf-8"))
     return found
 
@@ -45,7 +47,7 @@ def write_nli(path: Path, accuracy: float, num_rows: int = 300, permuted: bool =
 def test_figures_intervals_and_averages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_nli(tmp_path, 0.8)
     assert main(["--score-only", str(tmp_path)]) == 0
-    task = results_of(tmp_path)["tasks"]["xnli"]
+    task = written_results(tmp_path)["tasks"]["xnli"]
     for subset in task["subsets"].values():
         figure = subset["figures"]["accuracy"]
         assert 0.75 < figure["value"] < 0.95
@@ -65,7 +67,7 @@ def test_published_rows_of_another_split_are_not_shown(tmp_path: Path, capsys: p
     write_nli(tmp_path, 0.8, split="validation")
     assert main(["--score-only", str(tmp_path)]) == 0
     assert "XLM-R" not in capsys.readouterr().out
-    assert results_of(tmp_path)["tasks"]["xnli"]["published"] == []
+    assert written_results(tmp_path)["tasks"]["xnli"]["published"] == []
 
 
 def test_scoring_again_gives_the_same_bytes_but_for_the_time(tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_scoring_again_gives_the_same_bytes_but_for_the_time(tmp_path: Path) -> 
     found = []
     for _ in range(2):
         assert main(["--score-only", str(tmp_path), "--report", str(tmp_path / "page.html")]) == 0
-        results = results_of(tmp_path)
+        results = written_results(tmp_path)
         time = results.pop("time")
         page = (tmp_path / "page.html").read_text(encoding="utf-8")
         assert page == (tmp_path / "_manifest/report.html").read_text(encoding="utf-8")
@@ -91,9 +93,9 @@ def test_labels_in_another_order_are_refused_with_the_remedy(
     [remedy] = [word for word in error.split() if word.startswith("entailment=")]
     assert not (tmp_path / "_manifest/results.json").exists()
     assert main(["--score-only", str(tmp_path), "--labels", remedy]) == 0
-    assert results_of(tmp_path)["tasks"]["xnli"]["score"]["value"] > 0.85
+    assert written_results(tmp_path)["tasks"]["xnli"]["score"]["value"] > 0.85
     assert main(["--score-only", str(tmp_path), "--labels", "as-given"]) == 0
-    assert results_of(tmp_path)["tasks"]["xnli"]["score"]["value"] < 0.1
+    assert written_results(tmp_path)["tasks"]["xnli"]["score"]["value"] < 0.1
 
 
 def test_chance_is_no_permutation(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_failed_and_lost_rows_count_as_wrong_and_are_named(
     predictions = classes(["positive", None, "positive", "negative", "negative"])
     write_evaluation(tmp_path, "glue", task, {"all": (examples, predictions)}, split="validation", rows_lost=2)
     assert main(["--score-only", str(tmp_path)]) == 3
-    [result] = results_of(tmp_path)["tasks"]["sst2"]["subsets"].values()
+    [result] = written_results(tmp_path)["tasks"]["sst2"]["subsets"].values()
     assert result["num_rows"] == 4
     assert result["figures"]["accuracy"]["value"] == 0.5
     assert result["failed"] == [[1, "no text"], [3, "its fragment failed"]]
@@ -130,9 +132,10 @@ def test_glue_average_and_submission(tmp_path: Path, capsys: pytest.CaptureFixtu
     values = [{"value": value} for value in (-1.0, 2.34567, 7.0, 5.0)]
     write_evaluation(tmp_path, "glue", stsb, {"all": (examples_of(stsb, {**pair, "gold": [None] * 4}), values)})
     assert main(["--score-only", str(tmp_path)]) == 0
-    [task] = results_of(tmp_path)["tasks"].values()
+    [task] = written_results(tmp_path)["tasks"].values()
     assert task["score"]["value"] == pytest.approx((0.75 + 0.8) / 2)
     shown = capsys.readouterr().out
+    assert "RTE.tsv has 1 rows without prediction (entailment)" in shown
     assert "filled, as their tasks were not run: CoLA.tsv, SST-2.tsv, QQP.tsv" in shown
     with zipfile.ZipFile(tmp_path / "_manifest/glue-submission.zip") as archive:
         assert archive.namelist() == [file.name for file in FILES]
@@ -177,3 +180,61 @@ def test_what_cannot_be_scored_is_refused(
     assert error.startswith("refused: ")
     assert named in error
     assert "expected" in error
+
+
+def test_labels_of_one_task_among_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--labels is for one task; the remedy for one of several is a setting of that task."""
+    for name in ("qnli", "rte"):
+        task = task_of("glue", name)
+        gold = list(task.labels) * 30
+        found = [task.labels[1 - task.labels.index(label)] if name == "rte" else label for label in gold]
+        examples = examples_of(task, {"text": ["a"] * 60, "text_pair": ["b"] * 60, "gold": gold})
+        write_evaluation(tmp_path, "glue", task, {"all": (examples, classes(found))}, split="validation")
+    assert main(["--score-only", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    remedy = '{"entailment"="not_entailment", "not_entailment"="entailment"}'
+    assert f"add --set 'tasks.rte.labels={remedy}' to set them, or --set tasks.rte.labels=as-given" in error
+    assert main(["--score-only", str(tmp_path), "--labels", "entailment=not_entailment"]) == 2
+    error = capsys.readouterr().err
+    assert "--labels: found for the tasks qnli, rte" in error
+    assert "expected one task; run the evaluation again with --set tasks.TASK.labels.NAME=LABEL" in error
+
+
+def test_labels_given_afterwards_must_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = own_task_of("multi-label", "micro_f1")
+    examples = examples_of(own, {"text": ["a"], "gold": [["spam"]]})
+    names = {name: name for name in ("spam", "news")}
+    write_evaluation(
+        tmp_path / "a", "text-classification", own, {"all": (examples, label_sets([[0.9, 0.1]]))}, labels=names
+    )
+    for labels, expected in (
+        ("ham=spam", "no label for the gold spam"),
+        ("news=spam", "several for news"),
+        ("spam=ham", "expected a label of the head: spam, news"),
+    ):
+        assert main(["--score-only", str(tmp_path / "a"), "--labels", labels]) == 2
+        assert expected in capsys.readouterr().err
+    xcopa = task_of("xcopa")
+    examples = examples_of(xcopa, {"prompt": ["p"], "choices": [["a", "b"]], "gold": [0]})
+    write_evaluation(tmp_path / "b", "xcopa", xcopa, {"et": (examples, choices([0]))})
+    assert main(["--score-only", str(tmp_path / "b"), "--labels", "a=b"]) == 2
+    assert "--labels: found for multiple-choice, expected for classification" in capsys.readouterr().err
+
+
+def test_without_any_gold_the_table_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    task = task_of("glue", "sst2")
+    examples = examples_of(task, {"text": ["t"] * 2, "gold": [None] * 2})
+    write_evaluation(tmp_path, "glue", task, {"all": (examples, classes(["positive"] * 2))})
+    assert main(["--score-only", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert "Without gold labels, so in no figure: sst2" in shown
+    assert "not complete: SST-2.tsv has 2 rows, expected 1,821" in shown
+
+
+def test_what_cannot_be_written_is_a_refusal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_nli(tmp_path / "out", 0.8, num_rows=20)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--score-only", "out", "--report", "/dev/full"]) == 2
+    assert "--report: /dev/full cannot be written: No space left on device" in capsys.readouterr().err

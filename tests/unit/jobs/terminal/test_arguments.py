@@ -34,4 +34,7 @@ def test_every_command_is_a_console_script() -> None:
         "xlmr-benchmark": "jobs.benchmark.command:main",
         "xlmr-compare": "jobs.compare.command:main",
         "xlmr-convert": "jobs.convert:main",
+        "xlmr-evaluate": "jobs.evaluate.command:main",
+        "xlmr-report": "jobs.report.annotation.command:main",
+        "xlmr-status": "jobs.status:main",
     }

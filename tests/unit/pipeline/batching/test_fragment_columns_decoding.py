@@ -87,6 +87,18 @@ def test_a_single_label_is_the_likeliest_with_its_softmax(
         assert value["logits"] == logits[row].tolist()
 
 
+@pytest.mark.parametrize("problem_type", ["single_label_classification", "multi_label_classification"])
+def test_logits_can_be_left_out(decode: Decoder, problem_type: str) -> None:
+    logits = np.array([[4, 0, 0]], dtype=np.float32)
+    config = tiny_config(id2label=NAMES, problem_type=problem_type)
+    bare = make_head("topic", "text-classification", config=config, logits=False)
+    [value, missing] = decode(bare, logits, [[1], []])
+    [full, _] = decode(classifier(problem_type), logits, [[1], []])
+    assert full.pop("logits") == [4, 0, 0]
+    assert value == full
+    assert missing is None
+
+
 @given(LOGITS)
 def test_of_several_labels_each_holds_at_one_half(decode: Decoder, logits: NDArray[np.float32]) -> None:
     found = decode(classifier("multi_label_classification"), logits, [[1]] * len(logits))

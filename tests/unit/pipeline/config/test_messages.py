@@ -232,3 +232,11 @@ def test_of_many_problems_the_first_are_told(tmp_path: Path) -> None:
         load_job_config(path)
     first, *lines = str(caught.value).split("\n  ")
     assert (first, len(lines), lines[-1]) == (f"{path}: 500 problems", 11, "and 490 more")
+
+
+def test_messages_hold_the_first_sentence_of_a_description(tmp_path: Path) -> None:
+    file = tmp_path / "job.toml"
+    file.write_text("[model]\ndevice = 5", encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        load_job_config(file)
+    assert 'model.device: found 5 (integer), expected "auto", "cpu" or "cuda"; write for' in str(error.value)

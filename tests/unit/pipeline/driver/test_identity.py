@@ -9,8 +9,9 @@ import pytest
 from pipeline.config.job import JobConfig
 from pipeline.driver.identity import content_digest, run_identity
 from pipeline.heads.resolve import resolve_heads
+from pipeline.tasks.all_tasks import TASKS
 from tests.tiny_tokenizer import write_tiny_sentencepiece
-from tests.unit.pipeline.compute_fixtures import job_of, tiny_checkpoint
+from tests.unit.pipeline.compute_fixtures import job_of, make_head, tiny_checkpoint
 
 HEADS: dict[str, Any] = {"topic": {"task": "text-classification"}, "loss": {"task": "masked-lm-loss"}}
 
@@ -63,6 +64,7 @@ def test_an_option_that_shows_in_the_output_is_named(section: str, key: str, val
         ("input", "path", "elsewhere"),
         ("output", "path", "elsewhere"),
         ("output", "lease_timeout_s", 5),
+        ("run", "cost_per_hour", 12.5),
     ],
 )
 def test_where_things_are_and_how_many_work_on_them_is_left_out(
@@ -79,6 +81,38 @@ def test_an_option_of_a_head_is_named(head: str, key: str, value: Any, model: Pa
     heads = {name: {**options} for name, options in HEADS.items()}
     heads[head][key] = value
     assert changes(model, heads) == [f"heads.{head}.{key}"]
+
+
+LATER = [
+    ("topic", "text-classification", "logits", False),
+    ("choice", "multiple-choice", "logits", False),
+    ("masked", "masked-lm-loss", "perplexity", True),
+    ("causal", "causal-lm-loss", "perplexity", True),
+]
+
+
+@pytest.mark.parametrize(("name", "task", "key", "value"), LATER)
+def test_an_option_that_was_added_later_is_named_where_it_is_not_at_its_default(
+    name: str, task: str, key: str, value: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = identity_without_files({name: {"task": task}}, monkeypatch)
+    assert identity_without_files({name: {"task": task, key: not value}}, monkeypatch) == without
+    changed = identity_without_files({name: {"task": task, key: value}}, monkeypatch)
+    assert changed == without | {f"heads.{name}.{key}": json.dumps(value)}
+
+
+def identity_without_files(heads: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    for name in ("tokenizer_digest", "weights_digest"):
+        monkeypatch.setattr(f"pipeline.driver.identity.{name}", lambda _: "digest")
+    monkeypatch.setattr("pipeline.driver.identity.version", lambda _: "0.2.0")
+    return run_identity(job_of("m", heads), [make_head(name, trunk="m", **head) for name, head in heads.items()])
+
+
+def test_an_output_that_was_begun_before_can_be_continued(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = json.loads(Path(__file__).with_name("identity_0_2_0.json").read_text(encoding="utf-8"))
+    labels = {"zero-shot-classification": {"labels": ["a", "b"]}}
+    heads = {name: {"task": name, **labels.get(name, {})} for name in TASKS}
+    assert identity_without_files(heads, monkeypatch) == stored
 
 
 def test_heads_and_their_order_are_columns_of_the_output(model: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs that have nothing to compute, so that no cluster is needed: what they write, and in which order."""
 
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -9,6 +10,8 @@ from pipeline.config.job import JobConfig
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
+from pipeline.output.call_history import CallHistory
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 from tests.unit.pipeline.input_files import rows, tree, write
 
@@ -31,7 +34,8 @@ def forbidden() -> NoReturn:
 
 
 def execute(prepared: PreparedRun) -> RunResult:
-    return execute_run(prepared, "local", Messages(), forbidden)
+    messages = Messages()
+    return execute_run(prepared, "local", messages, forbidden, Phases(messages))
 
 
 def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
@@ -77,3 +81,27 @@ def test_there_is_nothing_to_retry_without_an_earlier_run(job: JobConfig) -> Non
         prepare_run(job, RunOptions(retry_failed=True), print)
     execute(prepare_run(job, RunOptions(), print))
     assert execute(prepare_run(job, RunOptions(retry_failed=True), print)).num_fragments == 0
+
+
+def test_each_call_is_recorded_also_across_a_restart(job: JobConfig, tmp_path: Path) -> None:
+    for is_restart in (False, False, True):
+        prepared = prepare_run(job, RunOptions(is_restart=is_restart), print)
+        phases = Phases(print)
+        phases.begin("checking", time.monotonic() - 7)
+        command = ["job.toml", "s3://me:key@b/x"]
+        result = execute_run(prepared, "local", Messages(), forbidden, phases, command=command)
+        assert list(result.phases) == ["checking", "committing"]
+    calls = CallHistory(prepared.output).calls()
+    assert [call.is_restart for call in calls] == [False, False, True]
+    assert {(call.exit_code, call.in_all.num_fragments, call.todo.num_rows) for call in calls} == {(0, 0, 0)}
+    assert all(call.end is not None and list(call.seconds) == ["checking", "committing"] for call in calls)
+    assert all(call.seconds["checking"] >= 7 for call in calls)
+    assert calls[0].command == ["job.toml", "s3://b/x"]
+
+
+def test_nothing_else_is_changed_by_a_run_that_has_nothing_to_do(job: JobConfig, tmp_path: Path) -> None:
+    execute(prepare_run(job, RunOptions(), print))
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    execute(prepare_run(job, RunOptions(), print))
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files} == before

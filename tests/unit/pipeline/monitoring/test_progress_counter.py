@@ -1,3 +1,6 @@
+import pytest
+
+from pipeline.failures import Stage
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter
 
 
@@ -41,3 +44,19 @@ def test_the_sums_outlast_the_names() -> None:
     assert counter.counts() == before
     counter.finish_part("b", 4, 0)
     assert (counter.counts().num_parts, counter.counts().num_rows) == (2, 14)
+
+
+def test_annotating_is_timed_from_the_first_fragment_to_the_last_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("pipeline.monitoring.progress_counter.time.monotonic", lambda: now[0])
+    counter = ProgressCounter()
+    stages: list[tuple[float, Stage]] = [(101.0, "read"), (105.0, "annotate"), (109.0, "annotate")]
+    for at, stage in stages:
+        now[0] = at
+        counter.begin(stage, "a")
+    assert counter.counts().annotating_s == 0
+    for at in (110.0, 112.5):
+        now[0] = at
+        counter.add_tokens(5)
+    now[0] = 120.0
+    assert counter.counts() == Counts(num_tokens=10, annotating_s=7.5)

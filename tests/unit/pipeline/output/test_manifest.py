@@ -108,8 +108,8 @@ def test_a_damaged_run_file_is_refused(manifest: Manifest, text: str) -> None:
 
 
 def test_a_manifest_of_another_time_is_refused(manifest: Manifest) -> None:
-    put(manifest, "_manifest/run.json", b'{"format": 2, "identity": {}}')
-    with pytest.raises(ConfigError, match=r"run\.json has format 2, expected 1; restore it"):
+    put(manifest, "_manifest/run.json", b'{"format": 3, "identity": {}}')
+    with pytest.raises(ConfigError, match=r"run\.json has format 3, expected 1 or 2; restore it"):
         manifest.begin(IDENTITY)
 
 
@@ -146,7 +146,7 @@ def test_files_are_plain_json(tmp_path: Path) -> None:
     manifest.begin(IDENTITY)
     manifest.record(record("a/p.parquet"))
     run = json.loads((tmp_path / "_manifest/run.json").read_text())
-    assert run == {"format": 1, "identity": IDENTITY}
+    assert run == {"format": 2, "identity": IDENTITY}
     text = (tmp_path / "_manifest/parts/a/p.parquet.json").read_text()
     assert json.loads(text)["num_tokens"] == 99
 

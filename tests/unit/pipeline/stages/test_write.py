@@ -11,6 +11,7 @@ from ray.data._internal.execution.interfaces import TaskContext
 from pipeline.columns import output_schema, sequence_column
 from pipeline.errors import OutputError
 from pipeline.fragments import Cut, Fragment
+from pipeline.monitoring.tallies import Tally
 from pipeline.output.manifest import Manifest, PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.stages.blocks import with_keys
@@ -96,8 +97,9 @@ def test_a_staged_part_is_hidden_until_it_is_moved(tmp_path: Path) -> None:
 def test_tells_of_a_part_when_it_is_recorded(tmp_path: Path) -> None:
     told: list[PartRecord] = []
 
-    def tell(record: PartRecord) -> None:
+    def tell(record: PartRecord, tally: Tally) -> None:
         assert record_in(tmp_path) == record
+        assert (tally.num_windows, tally.errors) == (3, {"other": 1})
         told.append(record)
 
     PartSink(OutputFolder(LOCAL, str(tmp_path)), SCHEMA, "snappy", on_part=tell).write([finished_block()], CONTEXT)

@@ -6,7 +6,7 @@ from pyarrow import fs
 from pipeline.errors import InputError
 from pipeline.storage import locations
 from pipeline.storage.filesystem_uris import endpoint_of, is_same_store
-from pipeline.storage.locations import ask_store, resolve_path
+from pipeline.storage.locations import ask_store, resolve_path, with_suffix
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,17 @@ def test_stores_are_the_same_whatever_their_options() -> None:
     assert not is_same_store("s3://a/x", "gs://a/x")
     assert not is_same_store("abfs://c@one/x", "abfs://c@two/x")
     assert not is_same_store("/in", "/in")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("annotated", "annotated.preview"),
+        ("a/b/", "a/b.preview"),
+        ("what?", "what?.preview"),
+        ("s3://bucket/x/?region=eu&scheme=http", "s3://bucket/x.preview?region=eu&scheme=http"),
+        ("gs://bucket/x", "gs://bucket/x.preview"),
+    ],
+)
+def test_a_suffix_belongs_to_the_path_of_a_uri(path: str, expected: str) -> None:
+    assert with_suffix(path, ".preview") == expected

@@ -26,11 +26,15 @@ CLASSIFIER = TextClassificationHead(task="text-classification")
 def test_types_of_classifiers(problem_type: ProblemType, expected: str) -> None:
     config = tiny_config(problem_type=problem_type)
     assert str(TASKS[CLASSIFIER.task].output_type(CLASSIFIER, config)) == expected
+    bare = CLASSIFIER.model_copy(update={"logits": False})
+    without = expected.replace(", logits: list<item: float>", "")
+    assert str(TASKS[bare.task].output_type(bare, config)) == without
 
 
 FLOATS = "list<item: float>"
 STRINGS = "list<item: string>"
 LOSS = "struct<loss: double, nll: double, num_tokens: int32>"
+LOSS_AND_PERPLEXITY = LOSS.replace(">", ", perplexity: double>")
 
 
 def type_of(hidden_size: int = 16, **options: Any) -> str:
@@ -55,12 +59,15 @@ def type_of(hidden_size: int = 16, **options: Any) -> str:
             "struct<answer: string, start: int32, end: int32, score: float, null_score: float>",
         ),
         ({"task": "multiple-choice"}, f"struct<choice: int32, scores: {FLOATS}, logits: {FLOATS}>"),
+        ({"task": "multiple-choice", "logits": False}, f"struct<choice: int32, scores: {FLOATS}>"),
         (
             {"task": "fill-mask"},
             "list<item: list<item: struct<token: string, token_id: int32, score: float>>>",
         ),
         ({"task": "masked-lm-loss"}, LOSS),
         ({"task": "causal-lm-loss"}, LOSS),
+        ({"task": "masked-lm-loss", "perplexity": True}, LOSS_AND_PERPLEXITY),
+        ({"task": "causal-lm-loss", "perplexity": True}, LOSS_AND_PERPLEXITY),
         ({"task": "text-generation"}, "struct<text: string, num_tokens: int32>"),
         (
             {"task": "zero-shot-classification", "labels": ["a"]},

@@ -1,0 +1,1 @@
+"""Example jobs, one for each purpose, and the JSON schema of a job file."""

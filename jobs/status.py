@@ -1,0 +1,131 @@
+"""How far an output is, from its files alone: `python -m jobs.status OUTPUT [--json]`.
+
+OUTPUT is an output folder of jobs.annotate, whose run goes on or has ended. The exit code is 0 where all is done,
+3 where the run ended but some files or fragments could not be done, 5 where it goes on or was interrupted, and 2
+where there is no output.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.console import facts_text
+from jobs.terminal.streams import accept_any_text
+from pipeline.errors import PipelineError
+from pipeline.output.call_history import CallRecord, Extent
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.status import Holder, Status, read_status
+from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.locations import resolve_path
+
+REFUSED = 2
+EXIT_CODES = {"complete": 0, "partly": 3, "running": 5, "unfinished": 5}
+_MAX_SHOWN = 10
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.status", description=__doc__)
+    add_version(parser)
+    parser.add_argument(
+        "output", type=utf8_text, metavar="OUTPUT", help="folder or URI that jobs.annotate writes to"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    accept_any_text()
+    options = parse_arguments(arguments)
+    try:
+        status = read_status(OutputFolder(*resolve_path(options.output, "OUTPUT")))
+    except PipelineError as error:
+        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
+        return REFUSED
+    if options.json:
+        print(json.dumps(status_json(status), indent=1, ensure_ascii=False))
+    else:
+        print(facts_text(_facts(status)))
+        print_failures(status)
+    return EXIT_CODES[status.state]
+
+
+def status_json(status: Status) -> dict[str, Any]:
+    """The status as JSON: what `Status` holds, with what is left and the rates of the last call."""
+    counts = status.last_call.counts if status.last_call else None
+    return {
+        **asdict(status),
+        "left": status.left and asdict(status.left),
+        "rows_per_hour": counts and status.per_hour(counts.num_rows),
+        "trunk_tokens_per_hour": counts and status.per_hour(counts.num_trunk_tokens),
+        "exit_code": EXIT_CODES[status.state],
+    }
+
+
+def print_failures(status: Status) -> None:
+    """The files and fragments that failed, with reasons."""
+    call = status.last_call
+    files = {} if call is None or status.state == "complete" else call.failed_files
+    for path, reason in list(files.items())[:_MAX_SHOWN]:
+        print(f"not read: {path}: {reason}")
+    for failure in status.failures[:_MAX_SHOWN]:
+        print(f"failed: {failure}")
+    num_more = len(files) + len(status.failures) - min(len(files), _MAX_SHOWN)
+    num_more -= min(len(status.failures), _MAX_SHOWN)
+    if num_more:
+        print(f"and {num_more:,} more: --json shows them all")
+
+
+def _facts(status: Status) -> Iterable[tuple[str, str]]:
+    yield "state", status.state
+    if status.in_all is not None and status.done is not None and status.left is not None:
+        yield "done", f"{_shown(status.done)} of {_shown(status.in_all)}"
+        yield "left", _shown(status.left)
+    if status.failures:
+        yield "failed", f"{len(status.failures):,} fragments"
+    if status.holder is not None:
+        yield "held by", _describe_holder(status.holder)
+    if status.last_call is not None:
+        yield from _call_facts(status, status.last_call)
+
+
+def _call_facts(status: Status, call: CallRecord) -> Iterable[tuple[str, str]]:
+    counts = call.counts
+    begun = f"{call.begin} on {call.host}, number {status.num_calls:,}"
+    yield "last call", begun
+    if call.end is not None:
+        why = f": {call.message}" if call.message else ""
+        yield "ended", f"{call.end}, exit code {call.exit_code}{why}"
+    else:
+        yield "heard of", call.updated
+    if counts.num_parts:
+        yield "it did", f"{_shown(Extent(counts.num_parts, counts.num_rows))}, {counts.num_errors:,} with errors"
+    if counts.errors:
+        yield "errors", ", ".join(f"{count:,} {kind}" for kind, count in counts.errors.items())
+    rows, tokens = (status.per_hour(number) for number in (counts.num_rows, counts.num_trunk_tokens))
+    if rows is not None and tokens is not None:
+        yield "per hour", f"{rows:,.0f} rows, {tokens:,.0f} tokens through the trunk"
+    if call.seconds:
+        yield "time", ", ".join(f"{phase} {seconds:,.1f} s" for phase, seconds in call.seconds.items())
+
+
+def _shown(extent: Extent) -> str:
+    return f"{extent.num_rows:,} rows in {extent.num_fragments:,} fragments"
+
+
+def _describe_holder(holder: Holder) -> str:
+    state = {
+        True: "",
+        False: ", which has died",
+        None: f", on another machine (dead after {holder.timeout_s:g} s)",
+    }
+    return f"process {holder.pid} on {holder.host} since {holder.since}{state[holder.is_alive]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

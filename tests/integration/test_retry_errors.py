@@ -1,0 +1,83 @@
+"""Fragments that have rows with an error are done again: their parts are replaced when all of a file are there."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.integration.night import Night
+from tests.integration.output_runs import Options, run_apart
+from tests.unit.pipeline.input_files import tree
+
+MENDED = Options(retries_errors=True, is_mended=True)
+
+
+def num_errors(night: Night) -> int:
+    return sum(
+        len(column) - column.null_count for path in night.times() for column in [pq.read_table(path)["error"]]
+    )
+
+
+@pytest.fixture
+def fresh(night: Night) -> dict[str, bytes | None]:
+    """What a run writes in which no row has an error; before it, one of the parts is without."""
+    night.write("even", 1, first=2)
+    assert night.run()
+    return night.fresh(MENDED)
+
+
+def test_only_fragments_with_errors_are_done_again_and_seen_file_by_file(
+    night: Night, fresh: dict[str, bytes | None]
+) -> None:
+    before = night.times()
+    with_errors = {
+        path for path in before if pq.read_table(path)["error"].null_count < pq.read_metadata(path).num_rows
+    }
+    assert 0 < len(with_errors) < len(before)
+    seen: list[int] = []
+    assert night.run(MENDED, on_part=lambda: seen.append(num_errors(night)))
+    # Until all are there, readers see the old ones.
+    assert seen == [seen[0]] * len(with_errors)
+    assert tree(night.output) == fresh
+    assert {path for path, changed in night.times().items() if changed != before[path]} == with_errors
+
+
+def test_without_errors_nothing_is_done(night: Night) -> None:
+    assert night.run(MENDED)
+    before = night.times()
+    assert night.run(MENDED, on_part=lambda: pytest.fail("a part was written"))
+    assert night.times() == before
+
+
+def test_rows_that_have_their_error_again_keep_it(night: Night) -> None:
+    before = tree(night.output)
+    assert night.run(Options(retries_errors=True))
+    assert tree(night.output) == before
+
+
+def test_what_was_begun_is_dropped_by_a_plain_run_and_continued_by_another_retry(
+    night: Night, fresh: dict[str, bytes | None]
+) -> None:
+    before = tree(night.output)
+
+    def die() -> None:
+        raise KeyboardInterrupt
+
+    for options, expected in ((Options(), before), (MENDED, fresh)):
+        with pytest.raises(KeyboardInterrupt):
+            night.run(MENDED, on_part=die)
+        assert not (night.output / "_SUCCESS").exists()
+        assert night.run(options)
+        assert tree(night.output) == expected
+
+
+@pytest.mark.slow
+def test_killed_at_any_step_nothing_is_lost(night: Night, fresh: dict[str, bytes | None], tmp_path: Path) -> None:
+    step, code = 0, -1
+    while code:
+        code = run_apart(str(night.inputs), str(night.output), MENDED, kill_at=step)
+        rows = sum(pq.read_metadata(path).num_rows for path in night.times())
+        assert rows <= 43
+        step += 1
+    assert step > 20
+    assert tree(night.output) == fresh
