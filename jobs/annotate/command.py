@@ -6,17 +6,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.annotate.exit_report import DONE, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
 from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
 from pipeline.errors import ConfigError, InputError, PipelineError
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.phases import Phases, process_began
+
+if TYPE_CHECKING:
+    from pipeline.driver.run import PreparedRun
 
 REFUSED, FAILED = 2, 1
 _FLAGS = {
@@ -100,11 +105,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with opened_log(options.log_file) as log:
-            return _run_and_report(options, Messages(log, is_quiet=options.quiet), began)
+            code = _run_and_report(options, Messages(log, is_quiet=options.quiet), began)
     except ConfigError as error:
         # Of the log file itself.
         Messages().error(f"refused: {error}")
         return REFUSED
+    if arguments is None:
+        leave_quickly(code)
+    return code
 
 
 def _run_and_report(options: argparse.Namespace, messages: Messages, began: float) -> int:
@@ -150,12 +158,10 @@ def run_job(
     if options.verify:
         return print_verification(job.output.path, messages)
     refuse_lost_output(job.output.path, os.environ)
-    # Imported late: torch and Ray take seconds to load, and mistakes in the job file are refused before that.
-    from jobs.annotate.json_report import plan_json, result_json  # noqa: PLC0415
-    from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    # Imported late: it takes half a second, and mistakes in the job file are refused before that.
+    from jobs.annotate.json_report import result_json  # noqa: PLC0415
     from jobs.annotate.summary import show_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
-    from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
 
     run_options = RunOptions(
@@ -166,12 +172,7 @@ def run_job(
         prunes=options.prune_removed,
     )
     if options.plan:
-        prepared = prepare_run(job, run_options, messages)
-        outlook = outlook_of(prepared)
-        if options.json:
-            print(plan_json(prepared, outlook))
-        else:
-            print_plan(prepared, outlook, options.tokens_per_second)
+        _print_plan(prepare_run(job, run_options, messages), options)
         return DONE
     address = reachable_cluster(options.address)
     if options.limit or options.sample:
@@ -190,6 +191,19 @@ def run_job(
     else:
         show_summary(prepared, result, messages)
     return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
+
+
+def _print_plan(prepared: "PreparedRun", options: argparse.Namespace) -> None:
+    # Imported late: it loads torch, for the memory of a rank.
+    from jobs.annotate.json_report import plan_json  # noqa: PLC0415
+    from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
+    from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
+
+    outlook = outlook_of(prepared)
+    if options.json:
+        print(plan_json(prepared, outlook))
+    else:
+        print_plan(prepared, outlook, options.tokens_per_second)
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from jobs.demo.checks import first_problem
+from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 
 WORKSPACE = Path("demo")
@@ -20,7 +21,9 @@ def main() -> int:
     # Imported late: with too little memory, loading torch would fail first.
     from jobs.demo.run import run_demo  # noqa: PLC0415
 
-    return run_demo(WORKSPACE)
+    code = run_demo(WORKSPACE)
+    leave_quickly(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,14 +1,11 @@
-"""Check the address of the Ray cluster that a job joins, and that a cluster answers there."""
+"""Check the address of the Ray cluster that a job joins, and that a cluster answers there.
+
+Ray is imported where a cluster is looked for, as a run on this machine is checked without it.
+"""
 
 import re
 import resource
 import time
-
-import grpc
-from ray._private import services
-from ray._private.grpc_utils import init_grpc_channel
-from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]
-from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub
 
 from pipeline.errors import ConfigError
 
@@ -51,6 +48,8 @@ def _require_open_files() -> None:
 
 
 def _running_here() -> str:
+    from ray._private import services  # noqa: PLC0415
+
     try:
         address: str | None = services.canonicalize_bootstrap_address("auto")
     except ConnectionError:
@@ -86,6 +85,11 @@ def _probe(address: str, timeout_s: float) -> str | None:
 
     Connections are retried until the timeout, as a head that is starting refuses them.
     """
+    import grpc  # noqa: PLC0415
+    from ray._private.grpc_utils import init_grpc_channel  # noqa: PLC0415
+    from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]  # noqa: PLC0415
+    from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub  # noqa: PLC0415
+
     deadline = time.monotonic() + timeout_s
     with init_grpc_channel(address) as channel:
         service = NodeInfoGcsServiceStub(channel)

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
-from pipeline.driver.dataset import annotate_fragments
 from pipeline.driver.identity import run_identity
 from pipeline.driver.part_metadata import part_metadata
-from pipeline.driver.ray_connection import job_id, ray_cluster
 from pipeline.errors import ConfigError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
@@ -38,8 +36,6 @@ from pipeline.output.output_path import open_output
 from pipeline.output.path_limits import require_fitting_names
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
 from pipeline.output.run_output import RunOutput
-from pipeline.replica.deployment import deploy
-from pipeline.replica.placement import describe_fewer_replicas
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.printable import printable
 
@@ -256,6 +252,12 @@ def _annotate(
 ) -> tuple[Counts, Tally]:
     job, heads = prepared.job, prepared.heads
     phases.begin("connecting")
+    # Imported late: Ray takes a second to load, and all that can be refused is refused before that.
+    from pipeline.driver.dataset import annotate_fragments  # noqa: PLC0415
+    from pipeline.driver.ray_connection import job_id, ray_cluster  # noqa: PLC0415
+    from pipeline.replica.deployment import deploy  # noqa: PLC0415
+    from pipeline.replica.placement import describe_fewer_replicas  # noqa: PLC0415
+
     with ray_cluster(address) as cores:
         on_connected()
         phases.begin("placing")

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 import grpc
 import pytest
+from ray._private import services
 from ray.core.generated.gcs_service_pb2 import CheckAliveReply  # type: ignore[attr-defined]
 from ray.core.generated.gcs_service_pb2_grpc import (
     NodeInfoGcsServiceServicer,
     add_NodeInfoGcsServiceServicer_to_server,
 )
 
-from pipeline.driver import cluster_address
 from pipeline.driver.cluster_address import MIN_OPEN_FILES, reachable_cluster
 from pipeline.errors import ConfigError
 
@@ -131,7 +131,7 @@ def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     def canonicalize(address: str) -> str:
         raise ConnectionError("Could not find any running Ray instance.")
 
-    monkeypatch.setattr(cluster_address.services, "canonicalize_bootstrap_address", canonicalize)
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", canonicalize)
     with pytest.raises(
         ConfigError, match=r"found 'auto', and no Ray cluster runs on this machine; start one with"
     ):
@@ -141,7 +141,7 @@ def test_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_cluster_on_this_machine_is_probed_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ray remembers the address of a cluster that has crashed."""
     crashed = f"127.0.0.1:{free_port()}"
-    monkeypatch.setattr(cluster_address.services, "canonicalize_bootstrap_address", lambda address: crashed)
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", lambda address: crashed)
     with pytest.raises(ConfigError, match="no Ray cluster answers within 1 s"):
         reachable_cluster("auto", timeout_s=1.0)
 
