@@ -74,7 +74,7 @@ def files(root: Path) -> dict[str, bytes | None]:
 
 
 def unmarked(output: dict[str, Any]) -> dict[str, Any]:
-    """Without what tells an upload from a file of the same content: ETag and time, and the calls of the command."""
+    """Without what tells an upload from a file of the same content (ETag, time), and without calls."""
     of_content = {path: data for path, data in output.items() if not path.startswith("_manifest/runs/")}
     return {path: _unmarked(data) if _is_record(path) else data for path, data in of_content.items()}
 
