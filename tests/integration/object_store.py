@@ -74,8 +74,13 @@ def files(root: Path) -> dict[str, bytes | None]:
 
 
 def unmarked(output: dict[str, Any]) -> dict[str, Any]:
-    """Without what tells an upload from a file of the same content: ETag and time."""
-    return {path: _unmarked(data) if path.startswith("_manifest") else data for path, data in output.items()}
+    """Without what tells an upload from a file of the same content (ETag, time), and without calls."""
+    of_content = {path: data for path, data in output.items() if not path.startswith("_manifest/runs/")}
+    return {path: _unmarked(data) if _is_record(path) else data for path, data in of_content.items()}
+
+
+def _is_record(path: str) -> bool:
+    return path.startswith("_manifest") and path.endswith(".json")
 
 
 def _unmarked(data: bytes) -> dict[str, Any]:

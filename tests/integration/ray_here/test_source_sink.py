@@ -96,7 +96,7 @@ def run(plan: Plan, output: Path, annotator: type = Annotator) -> None:
         num_cpus=0.5,
         compute=ActorPoolStrategy(size=2),
     )
-    dataset.write_datasink(PartSink(OutputFolder(LOCAL, str(output)), schema))
+    dataset.write_datasink(PartSink(OutputFolder(LOCAL, str(output)), schema, metadata={}))
 
 
 def part_bytes(output: Path) -> dict[str, bytes]:
