@@ -82,6 +82,28 @@ def test_the_death_of_ranks_and_of_their_leader_changes_nothing(
     workbench.cluster.wait_until_free()
 
 
+@pytest.mark.slow
+def test_the_death_of_a_rank_and_of_the_leader_on_this_machine_changes_nothing(
+    two_ranks: Annotated, workbench: Workbench
+) -> None:
+    """The run starts Ray for itself, with few processes."""
+    output = workbench.output("on-this-machine")
+    job_file = workbench.job("on-this-machine", **TWO_RANKS)
+    with started(job_file, logs=workbench.root / "on-this-machine-logs") as run:
+        wait_until_under_way(run, output)
+        titles = [process.title for process in run.look()]
+        for unneeded in ("dashboard/dashboard.py", "monitor.py", "_StatsActor", "Autoscaling", "Tracker"):
+            assert not [title for title in titles if unneeded in title]
+        rank = next(process for process in run.look() if process.title.startswith(RANK))
+        kill(rank)
+        num_parts = num_finished(output)
+        wait_for("more parts", lambda: num_finished(output) > num_parts + NUM_PARTS, timeout_s=90)
+        kill(next(process for process in run.look() if process.title.startswith(LEADER)))
+        finished = run.finish()
+    assert finished.code == 0, finished
+    assert parts(output) == parts(two_ranks.output)
+
+
 def ranks_beside(known: list[Process], workbench: Workbench) -> list[Process]:
     """Living ranks that are not among those."""
     return [rank for rank in workbench.cluster.actors(RANK) if rank not in known]
