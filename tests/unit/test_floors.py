@@ -112,9 +112,30 @@ def test_packages_import_from_lower_packages_only(package: str, above: set[str])
 )
 def test_command_lines_load_little(command: str, absent: set[str]) -> None:
     """Mistakes on the command line are refused before slow libraries load, and some are optional."""
-    code = f"import sys, jobs.{command}; print(*sys.modules)"
+    assert not absent & loaded_with(f"jobs.{command}")
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("model", {"torch", "numpy"}),
+        ("pipeline.driver.run", {"torch", "ray"}),
+        ("pipeline.driver.cluster_address", {"ray", "grpc"}),
+        ("pipeline.driver.dataset", {"torch"}),
+        ("pipeline.stages.annotate", {"torch", "pandas"}),
+        ("pipeline.stages.run_actor", {"torch", "pandas"}),
+    ],
+)
+def test_processes_load_what_they_need(module: str, absent: set[str]) -> None:
+    """Most of the start of a small run is imports; only ranks need torch."""
+    assert not absent & loaded_with(module)
+
+
+def loaded_with(module: str) -> set[str]:
+    """The modules that are loaded once this one is."""
+    code = f"import sys, {module}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not absent & set(loaded.stdout.split())
+    return set(loaded.stdout.split())
 
 
 RAY_ROOMS = {"ray_actors", "monitoring", "replica", "stages", "driver"}

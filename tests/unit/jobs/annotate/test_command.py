@@ -228,8 +228,8 @@ def test_a_log_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["--help"], 0), (["job.toml", "--retry-failed", "--restart"], 2), (["wrong.toml"], 2)],
-    ids=["help", "contradiction", "wrong job"],
+    [(["--help"], 0), (["job.toml", "--retry-failed", "--restart"], 2), (["wrong.toml"], 2), (["job.toml"], 2)],
+    ids=["help", "contradiction", "wrong job", "no input"],
 )
 def test_neither_torch_nor_ray_is_loaded_for_a_mistake_or_for_help(
     arguments: list[str], code: int, tmp_path: Path
