@@ -6,16 +6,14 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from pipeline.config.local_models import SUBMITTED
 from pipeline.errors import ConfigError
 from pipeline.storage.locations import resolve_path
-
-# Ray sets it in the jobs that it runs for `ray job submit`.
-_JOB_CONFIG = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 def refuse_lost_output(output_path: str, environment: Mapping[str, str]) -> None:
     """Raise ConfigError if the output lies in the copy of `--working-dir`, which Ray may delete at any time."""
-    runtime_env = json.loads(environment.get(_JOB_CONFIG, "{}")).get("runtime_env", {})
+    runtime_env = json.loads(environment.get(SUBMITTED, "{}")).get("runtime_env", {})
     if "working_dir" not in runtime_env:
         return
     filesystem, root = resolve_path(output_path, "output.path")

@@ -1,5 +1,6 @@
-"""Replace hub ids in a job by local directories, downloading models if needed."""
+"""Replace the models of a job by directories that every process finds: downloads, and absolute paths."""
 
+import os
 from typing import Any
 
 from model.checkpoints.errors import CheckpointError
@@ -7,12 +8,17 @@ from model.checkpoints.hub import checkpoint_directory, is_hub_id, tokenizer_dir
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 
+# Ray sets it in the jobs that it runs for `ray job submit`.
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
 
 def with_local_models(job: JobConfig) -> JobConfig:
-    """The job with cached directories in place of hub ids; missing files are downloaded.
+    """The job with cached directories in place of hub ids, for which missing files are downloaded.
 
-    On a cluster, the cache (`HF_HOME`) has to be on a shared file system. Raises ConfigError, which names the
-    field, for an id that is neither on the hub nor in the cache.
+    Relative paths become absolute, as workers of a cluster that is joined have another working directory; not in a
+    submitted job, whose workers have a copy of it, each node its own. On a cluster, the cache (`HF_HOME`) has to
+    be on a shared file system. Raises ConfigError, which names the field, for an id that is neither on the hub
+    nor in the cache.
     """
     model = {**job.model.model_dump(), "path": _local(job.model.path, "model.path", has_tokenizer=True)}
     heads: dict[str, Any] = {}
@@ -26,7 +32,7 @@ def with_local_models(job: JobConfig) -> JobConfig:
 
 def _local(path: str, field: str, *, has_tokenizer: bool = False) -> str:
     if not is_hub_id(path):
-        return path
+        return path if SUBMITTED in os.environ else os.path.abspath(path)
     try:
         if has_tokenizer:
             tokenizer_directory(path)

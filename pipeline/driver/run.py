@@ -227,6 +227,7 @@ def _call(
         failed_files={
             printable(file.relative_path): file.reason for file in plan.failed_files[:_MAX_FAILED_FILES]
         },
+        cost_per_hour=prepared.job.run.cost_per_hour,
     )
 
 

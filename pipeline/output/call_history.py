@@ -66,6 +66,7 @@ class CallRecord:
         ray_job_id: None in a call that did not need a cluster.
         exit_code: as the command's; `message` says why it ended early.
         seconds: wall-clock time by phase.
+        cost_per_hour: the price of the cluster as the job has it.
     """
 
     begin: str
@@ -86,6 +87,7 @@ class CallRecord:
     end: str | None = None
     exit_code: int | None = None
     message: str | None = None
+    cost_per_hour: float | None = None
 
 
 @dataclass(frozen=True)

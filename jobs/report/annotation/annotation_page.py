@@ -24,6 +24,7 @@ def annotation_page(name: str, status: Status, calls: Sequence[CallRecord], figu
         ("rows with errors", f"{figures.num_errors:,}"),
     ]
     if calls:
+        facts += [("cost per million tokens", f"{price:,.4g}") for price in [_price(calls)] if price is not None]
         facts.append(("versions", ", ".join(f"{key} {value}" for key, value in calls[-1].versions.items())))
     sections = [
         Section("Calls of the command", "calls", list(_calls(calls))),
@@ -48,6 +49,10 @@ def _calls(calls: Sequence[CallRecord]) -> Iterator[Block]:
             "Tokens through the trunk", "tokens a second, with start-up", rates, category="call", decimals=0
         )
     names = ("begin", "rows", "rows with errors", "tokens through the trunk", "seconds", "exit code", "host")
+    columns = [Column(name, is_numeric=name not in ("begin", "host")) for name in names]
+    has_price = any(_price([call]) is not None for call in shown)
+    if has_price:
+        columns.append(Column("cost per million tokens", is_numeric=True, decimals=4))
     rows: list[list[Cell]] = [
         [
             call.begin,
@@ -57,12 +62,11 @@ def _calls(calls: Sequence[CallRecord]) -> Iterator[Block]:
             round(duration_s(call)),
             call.exit_code,
             call.host,
+            *([_price([call])] if has_price else []),
         ]
         for call in shown
     ]
-    is_text = {"begin", "host"}
-    caption = "Calls without an exit code go on, or were killed."
-    yield Table("Calls", [Column(name, is_numeric=name not in is_text) for name in names], rows, caption)
+    yield Table("Calls", columns, rows, "Calls without an exit code go on, or were killed.")
 
 
 def duration_s(call: CallRecord) -> float:
@@ -74,6 +78,15 @@ def duration_s(call: CallRecord) -> float:
 def _rate(call: CallRecord) -> float | None:
     seconds = duration_s(call)
     return call.counts.num_trunk_tokens / seconds if seconds and call.counts.num_trunk_tokens else None
+
+
+def _price(calls: Sequence[CallRecord]) -> float | None:
+    """Cost per million tokens of the calls that know the price of an hour; None if there are none with tokens."""
+    priced = [(call, call.cost_per_hour) for call in calls if call.cost_per_hour is not None]
+    num_tokens = sum(call.counts.num_trunk_tokens for call, _ in priced)
+    if not num_tokens:
+        return None
+    return sum(duration_s(call) / 3600 * per_hour for call, per_hour in priced) / num_tokens * 1e6
 
 
 def _lengths(figures: Figures) -> Iterator[Block]:

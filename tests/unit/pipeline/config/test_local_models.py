@@ -35,6 +35,18 @@ def test_directories_stay_as_they_are(tmp_path: Path) -> None:
     assert with_local_models(job) == job
 
 
+def test_relative_paths_become_absolute_but_not_in_a_submitted_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_checkpoint(tmp_path / "here" / "model")
+    monkeypatch.chdir(tmp_path)
+    job = job_of("here/model", {"vector": {"task": "embedding", "trunk": "./here/model"}})
+    local = with_local_models(job)
+    assert local.model.path == local.heads["vector"].trunk == local.heads["vector"].weights == str(model)
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    assert with_local_models(job) == job
+
+
 def test_an_unknown_id_is_refused_with_its_field(snapshot: Path) -> None:
     with pytest.raises(ConfigError, match=r"^heads\.vector\.weights: some-org/other "):
         with_local_models(job_of("some-org/tiny", {"vector": {"task": "embedding", "weights": "some-org/other"}}))
