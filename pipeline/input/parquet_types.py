@@ -13,16 +13,19 @@ _NONE, _ENUM, _VARIANT = "NONE", "ENUM", "VARIANT"
 _BUFFER_BYTES = 2**20
 
 
-def open_parquet(source: pa.NativeFile, metadata: pq.FileMetaData, int96_unit: str = UNIT) -> pq.ParquetFile:
+def open_parquet(
+    source: pa.NativeFile, metadata: pq.FileMetaData, int96_unit: str = UNIT, *, reads_at_once: bool = False
+) -> pq.ParquetFile:
     """An open file with the types of `arrow_schema`, except for ENUM.
 
-    Columns are buffered separately, so that a slice at the start of a large row group reads only its own pages.
+    Columns are buffered separately, so that a slice at the start of a large row group reads only its own pages;
+    or, with `reads_at_once`, all columns of a row group are read by few requests and kept in memory.
     """
     return pq.ParquetFile(
         source,
         metadata=metadata,
         buffer_size=_BUFFER_BYTES,
-        pre_buffer=False,
+        pre_buffer=reads_at_once,
         page_checksum_verification=True,
         coerce_int96_timestamp_unit=int96_unit,
         arrow_extensions_enabled=True,

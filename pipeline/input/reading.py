@@ -10,7 +10,7 @@ from pipeline.arrays.casting import cast_column
 from pipeline.arrays.nested_columns import column_at, find_path, leaf_indices
 from pipeline.errors import FragmentError, UnreadableFileError
 from pipeline.fragments import Fragment
-from pipeline.input.footers import read_footer
+from pipeline.input.footers import read_footer, version_mark
 from pipeline.input.hive_partitions import partition_values
 from pipeline.input.int96 import OTHER_UNITS, UNIT, are_equal, int96_leaves
 from pipeline.input.parquet_types import arrow_schema
@@ -31,6 +31,9 @@ class FragmentReader:
         self._schema = schema
         self._filesystem = filesystem
         self._version: tuple[str, str] | None = None
+        # Its mark and its metadata, which need not be read again as long as the mark stays.
+        self._known: tuple[str, pq.FileMetaData] | None = None
+        self._opened: pa.NativeFile | None = None
         self._passes: dict[tuple[str, tuple[int, ...]], RowGroupPass] = {}
 
     def read(self, fragment: Fragment) -> pa.Table:
@@ -51,6 +54,10 @@ class FragmentReader:
 
     def close(self) -> None:
         """Close the files of all passes."""
+        self._known = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
         while self._passes:
             self._passes.popitem()[1].close()
 
@@ -62,24 +69,42 @@ class FragmentReader:
             raise
 
     def _read(self, fragment: Fragment) -> pa.Table:
-        metadata = self._metadata(fragment)
         if self._version != (fragment.path, fragment.version):
             self.close()
             self._version = fragment.path, fragment.version
-        columns = self._columns(metadata, fragment)
+        columns = self._columns(self._metadata(fragment), fragment)
         return pa.Table.from_arrays(columns, schema=self._schema)
 
     def _metadata(self, fragment: Fragment) -> pq.FileMetaData:
-        """The metadata of a fragment's file, which must not have changed, not even during a pass."""
-        with self._filesystem.open_input_file(fragment.path) as source:
+        """The metadata of a fragment's file, which must not have changed, not even during a pass.
+
+        It is read again for each fragment, unless a store says by an ETag that the file is still the same.
+        """
+        source = self._filesystem.open_input_file(fragment.path)
+        try:
+            mark = version_mark(source, None)
+            if mark and self._known is not None and self._known[0] == mark:
+                source.close()
+                return self._known[1]
             footer = read_footer(source)
-        if footer.version != fragment.version:
-            raise FragmentError(
-                f"{fragment.path}: the file has changed since the job was planned: it has "
-                f"{footer.file_size} bytes and {footer.metadata.num_rows} rows, and had "
-                f"{fragment.file_size} bytes; run the job again on files that stay as they are"
-            )
+            if footer.version != fragment.version:
+                raise FragmentError(
+                    f"{fragment.path}: the file has changed since the job was planned: it has "
+                    f"{footer.file_size} bytes and {footer.metadata.num_rows} rows, and had "
+                    f"{fragment.file_size} bytes; run the job again on files that stay as they are"
+                )
+        except BaseException:
+            source.close()
+            raise
+        self._known = mark, footer.metadata
+        self._keep(source)
         return footer.metadata
+
+    def _keep(self, source: pa.NativeFile) -> None:
+        """Keep an open file for the next pass, as a store is asked for the size of each file that is opened."""
+        if self._opened is not None:
+            self._opened.close()
+        self._opened = source
 
     def _columns(self, metadata: pq.FileMetaData, fragment: Fragment) -> list[pa.ChunkedArray]:
         """The columns of a fragment by name or dotted path, from its file or else from its Hive partition."""
@@ -150,7 +175,7 @@ class FragmentReader:
             return found
         if found is not None:
             found.close()
-        source = self._filesystem.open_input_file(fragment.path)
+        source, self._opened = self._opened or self._filesystem.open_input_file(fragment.path), None
         self._passes[key] = RowGroupPass(
             source, metadata, row_group, leaves, int96_unit, batch_size=fragment.num_rows
         )

@@ -7,11 +7,15 @@ import pyarrow.parquet as pq
 
 from pipeline.input.parquet_types import open_parquet
 
+# Smaller row groups are read by one request, not by one for each column.
+MAX_BYTES_AT_ONCE = 4 * 2**20
+
 
 class RowGroupPass:
     """Decodes some columns of a row group from its first row on, a batch at a time.
 
-    Besides the batch, Arrow holds a buffer of 1 MiB, a page and the dictionary of each column.
+    Besides the batch, Arrow holds a buffer of 1 MiB, a page and the dictionary of each column, or all of a small
+    row group.
     """
 
     def __init__(
@@ -28,8 +32,11 @@ class RowGroupPass:
         self.position = 0
         self._source = source
         paths = [metadata.schema.column(leaf).path for leaf in leaves]
+        chunks = metadata.row_group(row_group)
+        num_bytes = sum(chunks.column(leaf).total_compressed_size for leaf in leaves)
+        parquet = open_parquet(source, metadata, int96_unit, reads_at_once=num_bytes <= MAX_BYTES_AT_ONCE)
         # One row group at a time, as Arrow cannot read nested dictionaries across row groups.
-        self._batches = open_parquet(source, metadata, int96_unit).iter_batches(
+        self._batches = parquet.iter_batches(
             batch_size=batch_size, row_groups=[row_group], columns=paths, use_threads=False
         )
         self._left: pa.RecordBatch | None = None

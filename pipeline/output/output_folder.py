@@ -6,7 +6,7 @@ Writes are atomic. Transient errors of the file system are retried, all others b
 import os
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 from pyarrow import fs
@@ -15,7 +15,7 @@ from pipeline.errors import OutputError
 from pipeline.fragments import MAX_NAME_BYTES, Fragment
 from pipeline.storage.local_files import WORKSPACES, LocalFiles
 from pipeline.storage.retries import retry_transient
-from pipeline.storage.store_files import StoreFiles, is_local
+from pipeline.storage.store_files import LastLook, StoreFiles, is_local
 
 MANIFEST = "_manifest"
 FAILED = f"{MANIFEST}/failed"
@@ -45,6 +45,7 @@ class OutputFolder:
     prefix: str = ""
     is_hidden: bool = False
     claim: str | None = None
+    last_look: LastLook = field(default_factory=LastLook, compare=False, repr=False)
 
     @property
     def root(self) -> str:
@@ -66,7 +67,7 @@ class OutputFolder:
         """Its files, by paths from `top`."""
         if self.is_local:
             return LocalFiles(self.top, self.claim)
-        return StoreFiles(self.filesystem, self.top, self.claim)
+        return StoreFiles(self.filesystem, self.top, self.claim, self.last_look)
 
     def path_of(self, fragment: Fragment, *, is_staged: bool = False) -> str:
         """Where the part of a fragment is written."""

@@ -1,13 +1,14 @@
 """Files of an output in an object store, changed only while the claim of the driver is there and no other.
 
 A store has no renames, and Arrow's clients no conditional requests. So looking at the claims is not atomic with
-the change after it: one that is under way when the lease is lost may still land. It puts or deletes one object.
+the change after it: one that is under way when the lease is lost may still land. So may objects that are put
+within a second after a look, as one look is for all of them; deletions and copies have a look of their own.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 from pyarrow import fs
@@ -20,6 +21,8 @@ CLAIMS = "_manifest/lease"
 CLAIM_SUFFIX = ".json"
 EPOCH_SIZE = 8
 _NUM_LOOKS, _PAUSE_S = 6, 1.0
+LOOK_HOLDS_S = 1.0
+"""So long a look at the claims is good for, so that a part and its record take one."""
 
 
 def is_local(filesystem: fs.FileSystem) -> bool:
@@ -34,6 +37,26 @@ def epoch_of(claim: str) -> int:
     return int(epoch) if epoch.isdecimal() and len(epoch) == EPOCH_SIZE else 0
 
 
+class LastLook:
+    """When this process has last seen the claim of its driver without a rival. Others look for themselves."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[str, float] | None = None
+
+    def __reduce__(self) -> tuple[type["LastLook"], tuple[()]]:
+        return LastLook, ()
+
+    def is_fresh(self, claim: str) -> bool:
+        """Whether this claim was seen just now."""
+        return (
+            self._seen is not None and self._seen[0] == claim and time.monotonic() - self._seen[1] < LOOK_HOLDS_S
+        )
+
+    def remember(self, claim: str, began: float) -> None:
+        """Remember a look at this claim by the time at which it began."""
+        self._seen = claim, began
+
+
 @dataclass(frozen=True)
 class StoreFiles:
     """The objects below `root`; all paths are relative to it. Errors are OSErrors.
@@ -44,10 +67,12 @@ class StoreFiles:
     filesystem: fs.FileSystem
     root: str
     claim: str | None = None
+    last_look: LastLook = field(default_factory=LastLook, compare=False, repr=False)
 
     def write(self, path: str, data: bytes | pa.Buffer) -> None:
         """Make `data` the content of an object; where that fails, delete what came of it."""
-        self.require_lease()
+        if self.claim is not None and not self.last_look.is_fresh(self.claim):
+            self.require_lease()
         self.write_unguarded(path, data)
 
     def write_unguarded(self, path: str, data: bytes | pa.Buffer) -> None:
@@ -108,15 +133,20 @@ class StoreFiles:
         return {name.removesuffix(CLAIM_SUFFIX) for name in names}
 
     def require_lease(self) -> None:
-        """Raise LeaseLostError unless the claim is there, and none beside it of its epoch or of a later one."""
+        """Look at the claims.
+
+        Raises LeaseLostError unless the claim is there, and none beside it of its epoch or of a later one.
+        """
         if self.claim is None:
             return
         for _ in range(_NUM_LOOKS):
+            began = time.monotonic()
             found = self.claims()
             rivals = {claim for claim in found - {self.claim} if epoch_of(claim) >= epoch_of(self.claim)}
             if self.claim not in found or any(epoch_of(rival) > epoch_of(self.claim) for rival in rivals):
                 break
             if not rivals:
+                self.last_look.remember(self.claim, began)
                 return
             # A driver that wanted the lease at the same time; it withdraws its claim in a moment.
             time.sleep(_PAUSE_S)

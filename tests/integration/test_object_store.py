@@ -11,10 +11,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import fs
 
 from pipeline.errors import InputError, OutputError
-from pipeline.fragments import PartName
+from pipeline.fragments import Fragment, PartName
+from pipeline.input.reading import FragmentReader
 from pipeline.storage.locations import resolve_path
+from tests.integration import output_runs
 from tests.integration.faulty_proxy import faulty_proxy
 from tests.integration.object_store import KEY, SECRET, S3Server, files, s3_server, unmarked
 from tests.integration.output_runs import Options, context, run_once
@@ -70,6 +73,25 @@ def test_environment_gives_what_the_uri_does_not(
     assert run_once(f"s3://{bucket}/in", f"s3://{bucket}/out")
     assert run_once(store.uri(f"{bucket}/in"), store.uri(f"{bucket}/fresh"))
     assert store.files(f"{bucket}/out") == store.files(f"{bucket}/fresh")
+
+
+def test_a_fragment_takes_less_than_six_requests(
+    store: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slices of row groups, each read by one reader, as a read task has one for each row group."""
+    readers: dict[tuple[int, ...], FragmentReader] = {}
+
+    def read(fragment: Fragment, schema: pa.Schema, filesystem: fs.FileSystem) -> pa.Table:
+        return readers.setdefault(fragment.row_groups, FragmentReader(schema, filesystem)).read(fragment)
+
+    monkeypatch.setattr(output_runs, "read_fragment", read)
+    write(tmp_path / "in" / "a.parquet", rows(600), row_group_size=200)
+    bucket = store.make_bucket("requests")
+    store.upload(tmp_path / "in", f"{bucket}/in")
+    with faulty_proxy(store.port) as proxy:
+        assert run_once(store.uri(f"{bucket}/in", proxy.port), store.uri(f"{bucket}/out", proxy.port))
+    # The other requests are of the plan, of the lease and of the end.
+    assert proxy.counts.total() < 60 * 6 + 40
 
 
 def test_a_small_file_is_put_by_one_request(store: S3Server, bucket: str) -> None:

@@ -1,6 +1,8 @@
 """Changes of objects: only with a claim that is there, and without a rival."""
 
+import pickle
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import fsspec
 import pytest
@@ -30,16 +32,41 @@ def test_epochs() -> None:
     assert [epoch_of(claim) for claim in (FIRST, SECOND, "0123456789abcdef0123456789abcdef", "")] == [1, 2, 0, 0]
 
 
-def test_changes_nothing_once_the_claim_is_gone_or_a_later_one_is_there(store: fs.FileSystem) -> None:
+def test_changes_nothing_once_the_claim_is_gone_or_a_later_one_is_there(
+    store: fs.FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = claimed(store, FIRST)
     first.write("a", b"1")
     claimed(store, SECOND).write("a", b"2")
+    monkeypatch.setattr(store_files, "LOOK_HOLDS_S", 0.0)
     for _ in range(2):
         for change in (lambda: first.write("a", b"1"), lambda: first.delete("a"), lambda: first.move("a", "b")):
             with pytest.raises(LeaseLostError):
                 change()
         first.delete_unguarded(f"{CLAIMS}/{FIRST}.json")
     assert first.read("a") == b"2"
+
+
+def test_one_look_is_for_all_objects_that_are_put_within_a_second(
+    store: fs.FileSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(store_files, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    first = claimed(store, FIRST)
+    first.write("a", b"1")
+    claimed(store, SECOND)
+    first.write("b", b"1")
+    elsewhere = pickle.loads(pickle.dumps(first.last_look))
+    assert first.last_look.is_fresh(FIRST)
+    assert not first.last_look.is_fresh(SECOND)
+    assert not elsewhere.is_fresh(FIRST)
+    for change in (lambda: first.delete("a"), lambda: first.move("a", "c")):
+        with pytest.raises(LeaseLostError):
+            change()
+    now[0] += store_files.LOOK_HOLDS_S
+    with pytest.raises(LeaseLostError):
+        first.write("c", b"1")
+    assert [first.read(name) for name in "abc"] == [b"1", b"1", None]
 
 
 def test_a_claim_that_comes_back_late_does_not_stop_the_next_holder(store: fs.FileSystem) -> None:
@@ -55,6 +82,10 @@ def test_a_rival_is_waited_for_and_ends_it_if_it_stays(
 
     class Clock:
         @staticmethod
+        def monotonic() -> float:
+            return 10.0 * len(pauses)
+
+        @staticmethod
         def sleep(seconds: float) -> None:
             pauses.append(seconds)
             if len(pauses) == 2:
@@ -64,6 +95,7 @@ def test_a_rival_is_waited_for_and_ends_it_if_it_stays(
     first.write("a", b"1")
     assert pauses == [1.0, 1.0]
     claimed(store, RIVAL)
+    monkeypatch.setattr(store_files, "LOOK_HOLDS_S", 0.0)
     with pytest.raises(LeaseLostError):
         first.write("a", b"1")
 
