@@ -1,0 +1,1 @@
+"""What a run needs on a cluster: manifests, an image, examples, monitoring."""
