@@ -97,64 +97,89 @@ def call_of(output: Path) -> dict[str, Any]:
     return record
 
 
-def json_lines(finished: Finished) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in finished.stderr.splitlines()]
+@dataclass(frozen=True)
+class Live:
+    """A run that was scraped: when, what it said, and where it wrote."""
+
+    begin: float
+    end: float
+    finished: Finished
+    root: Path
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.root / "log").read_text(encoding="utf-8").splitlines()]
 
 
-def test_a_live_run_is_seen(watched: Watched, corpus: Corpus, tmp_path: Path) -> None:
-    begin = time.time()
-    options = ["--address", watched.cluster.address, "--log-format", "json"]
-    with started(job_file(corpus, tmp_path), *options, logs=tmp_path / "logs") as run:
+@pytest.fixture(scope="module")
+def live(watched: Watched, corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Live:
+    begin, root = time.time(), tmp_path_factory.mktemp("live")
+    options = ["--log-format=json", f"--log-file={root}/log", "--failed-ok", "--address", watched.cluster.address]
+    with started(job_file(corpus, root), *options, logs=root / "logs") as run:
         finished = run.finish()
-    assert finished.code == 3, finished
+    # What the driver recorded last is exported when it ends, and scraped a second later.
     time.sleep(3)
-    end, server = time.time(), watched.prometheus
+    return Live(begin, time.time(), finished, root)
 
+
+def test_each_panel_has_data_and_each_alert_its_series(watched: Watched, live: Live) -> None:
+    assert live.finished.code == 0, live.finished
     for name, query in panel_queries(interval="5s").items():
-        found = server.values(query, begin, end)
+        found = watched.prometheus.values(query, live.begin, live.end)
         assert not all(math.isnan(value) for values in found.values() for value in values), name
     for selector in alert_selectors():
-        assert server.series(selector, begin, end), selector
+        assert watched.prometheus.series(selector, live.begin, live.end), selector
 
-    counts = call_of(tmp_path / "out")["counts"]
-    [run_id] = {line["run"] for line in json_lines(finished) if "run" in line}
+
+def test_prometheus_counts_what_the_run_does(watched: Watched, live: Live) -> None:
+    counts, value = call_of(live.root / "out")["counts"], watched.prometheus.value
+    assert counts["num_errors"] == NUM_ERRORS
+    [run_id] = {line["run"] for line in live.log}
     for metric, expected in {
         "rows_total": counts["num_rows"],
-        "row_errors_total": counts["num_errors"],
+        "row_errors_total": NUM_ERRORS,
         "tokens_total": counts["num_trunk_tokens"],
         "lease_lost_total": 0,
+        "rebuilds_total": 0,
     }.items():
-        assert server.value(f'sum(ray_xlmr_{metric}{{run="{run_id}"}})') == expected, metric
-    assert server.value(f'ray_xlmr_row_errors_total{{run="{run_id}",kind="no_text"}}') == NUM_ERRORS
-    by_head = server.value(f'ray_xlmr_head_rows_total{{run="{run_id}",head="topic"}}')
-    assert by_head == counts["num_rows"] - NUM_ERRORS
-    firing = {
-        json.loads(labels)["alertname"] for labels in server.values('ALERTS{alertstate="firing"}', begin, end)
-    }
-    assert firing == {"XlmrFragmentFailed", "XlmrRowErrors"}
+        assert value(f'sum(ray_xlmr_{metric}{{run="{run_id}"}})') == expected, metric
+    assert value(f'ray_xlmr_row_errors_total{{run="{run_id}",kind="no_text"}}') == NUM_ERRORS
+    for head in ("topic", "vector"):
+        found = value(f'ray_xlmr_head_rows_total{{run="{run_id}",head="{head}"}}')
+        assert found == counts["num_rows"] - NUM_ERRORS
+    # Leaders lose what they recorded last.
+    assert value(f'sum(ray_xlmr_batch_seconds_count{{run="{run_id}"}})') > 0
+    states = f'max by (state) (max_over_time(ray_xlmr_fragments{{run="{run_id}"}}[1m]))'
+    found_states = watched.prometheus.values(states, live.end, live.end)
+    assert found_states['{"state": "failed"}'] == [1.0]
+    assert found_states['{"state": "done"}'] == [NUM_FRAGMENTS]
 
-    exported = [line for line in watched.exported().splitlines() if "xlmr" in line]
+
+def test_two_alerts_fire_for_what_went_wrong(watched: Watched, live: Live) -> None:
+    firing = watched.prometheus.values('ALERTS{alertstate="firing"}', live.begin, live.end)
+    assert {json.loads(labels)["alertname"] for labels in firing} == {"XlmrFragmentFailed", "XlmrRowErrors"}
+
+
+def test_no_text_and_no_path_is_exported_or_logged(watched: Watched, corpus: Corpus, live: Live) -> None:
+    exported = "\n".join(line for line in watched.exported().splitlines() if "xlmr" in line)
     assert exported
-    for text in (*SENTENCES, MARK, str(corpus.model), str(tmp_path)):
-        assert not any(text in line for line in exported)
+    for text in (*SENTENCES, MARK, str(corpus.model), str(live.root)):
+        assert text not in exported
+    for text in (*SENTENCES, MARK):
+        assert text not in str(live.log) + str(live.finished)
 
 
-def test_json_tells_where_a_fragment_failed_and_no_text(watched: Watched, corpus: Corpus, tmp_path: Path) -> None:
-    log = tmp_path / "log"
-    options = ["--address", watched.cluster.address, "--log-format", "json", "--log-file", str(log), "--failed-ok"]
-    with started(job_file(corpus, tmp_path), *options, "--quiet", logs=tmp_path / "logs") as run:
-        finished = run.finish()
-    assert finished.code == 0, finished
-    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    [failure] = (tmp_path / "out" / FAILED).rglob("*.json")
-    part_path = str(failure.relative_to(tmp_path / "out" / FAILED)).removesuffix(".json")
-    failed = [line for line in lines if "fragment" in line]
-    assert {line["level"] for line in failed} == {"info", "error"}
-    for line in failed:
-        assert (line["fragment"], line["attempt"]) == (part_path, 1)
-        assert line["node"] == watched.cluster.address.rpartition(":")[0]
-    assert [line["level"] for line in json_lines(finished)] == ["error", "error"]
-    assert not any(text in str(lines) for text in (*SENTENCES, MARK))
+def test_json_tells_where_a_fragment_failed(watched: Watched, live: Live) -> None:
+    [failure] = (live.root / "out" / FAILED).rglob("*.json")
+    part_path = str(failure.relative_to(live.root / "out" / FAILED)).removesuffix(".json")
+    told = [line for line in live.log if "fragment" in line]
+    # When it happened, and at the end.
+    assert [line["level"] for line in told] == ["info", "error"]
+    node = watched.cluster.address.rpartition(":")[0]
+    assert all((line["fragment"], line["attempt"], line["node"]) == (part_path, 1, node) for line in told)
+    assert [json.loads(line) for line in live.finished.stderr.splitlines()] == [
+        line for line in live.log if line["level"] != "result"
+    ]
 
 
 @pytest.mark.slow
