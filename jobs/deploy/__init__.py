@@ -1,1 +1,1 @@
-"""What a run needs on a cluster: manifests, an image, examples, monitoring."""
+"""What it takes to run jobs on Kubernetes, Slurm and other clusters: manifests, scripts and an image."""

@@ -85,7 +85,6 @@ def annotate_fragments(
     def record_metrics() -> None:
         metrics.update(*read_counts(), time.monotonic())
 
-    record_metrics()
     with (
         ProgressDisplay(counter, work, messages, phases),
         Watchdog(lambda: _progress(counter), job.model.stall_timeout_s, lambda: messages.dump(dump_stacks)),

@@ -6,6 +6,7 @@ batches take. Where no agent runs, as in a run that starts Ray for itself, nothi
 
 import resource
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -67,6 +68,7 @@ class RunMetrics:
         }
         self._busy: defaultdict[int, Rate] = defaultdict(Rate)
         self._counters[names.LEASE_LOST].follow(0)
+        self.update(Counts(), Tally(), time.monotonic())
 
     def update(self, counts: Counts, tally: Tally, now: float) -> None:
         """Record what has been counted, at a time of `time.monotonic`."""

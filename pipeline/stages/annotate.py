@@ -62,6 +62,7 @@ class Annotator:
         self._run_stage = CrashCountingRunner(self._progress)
         leader_id = ray.get_runtime_context().get_actor_id()
         self._group: int = get_result(self._progress.place.remote(dataset, leader_id))
+        self._progress.set_state.remote(self._group, "waiting")
         self._part_path: str | None = None
         self._batch_seconds: BatchSeconds = BatchSeconds(run, self._group)
         with ThreadPoolExecutor(1) as pool:

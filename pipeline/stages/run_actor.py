@@ -10,9 +10,3 @@ class RunActor(ProgressCounter, LeaderPlaces):
     def __init__(self) -> None:
         ProgressCounter.__init__(self)
         LeaderPlaces.__init__(self)
-
-    def place(self, dataset: int, leader_id: str) -> int:
-        """The number of a leader, whose model is to be loaded, also anew after its restart."""
-        place = super().place(dataset, leader_id)
-        self.set_state(place, "waiting")
-        return place

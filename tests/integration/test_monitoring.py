@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -147,6 +148,9 @@ def test_prometheus_counts_what_the_run_does(watched: Watched, live: Live) -> No
     for head in ("topic", "vector"):
         found = value(f'ray_xlmr_head_rows_total{{run="{run_id}",head="{head}"}}')
         assert found == counts["num_rows"] - NUM_ERRORS
+    for gauge, least, most in (("utilization", 0.001, 1), ("replicas", 1, 1), ("memory_bytes", 1e6, 1e12)):
+        found = value(f'max(max_over_time(ray_xlmr_{gauge}{{run="{run_id}"}}[5m]))')
+        assert least <= found <= most, gauge
     # Leaders lose what they recorded last.
     assert value(f'sum(ray_xlmr_batch_seconds_count{{run="{run_id}"}})') > 0
     states = f'max by (state) (max_over_time(ray_xlmr_fragments{{run="{run_id}"}}[1m]))'
@@ -183,7 +187,7 @@ def test_json_tells_where_a_fragment_failed(watched: Watched, live: Live) -> Non
 
 
 @pytest.mark.slow
-def test_a_run_that_stands_still_and_one_that_loses_its_lease_are_told(
+def test_a_rebuild_a_standstill_and_a_lost_lease_are_told(
     watched: Watched, corpus: Corpus, tmp_path: Path
 ) -> None:
     """In these alerts, as in the others here, minutes are seconds."""
@@ -196,6 +200,9 @@ def test_a_run_that_stands_still_and_one_that_loses_its_lease_are_told(
 
     with started(job, "--address", watched.cluster.address, logs=tmp_path / "logs") as run:
         wait_for("part", lambda: list(output.glob("a.*.parquet")), timeout_s=60)
+        watched.cluster.actors("ray::Rank")[0].kill()
+        rebuilt = 'sum(ray_xlmr_rebuilds_total{run=~"out-.*"}) == 1'
+        wait_for("rebuild", lambda: server.values(rebuilt, time.time(), time.time()), timeout_s=60, interval_s=0.5)
         [leader] = watched.cluster.actors("ray::MapWorker")
         os.kill(leader.pid, signal.SIGSTOP)
         wait_for("alert", lambda: is_firing("XlmrNoProgress"), timeout_s=60, interval_s=0.5)
@@ -204,4 +211,6 @@ def test_a_run_that_stands_still_and_one_that_loses_its_lease_are_told(
         finished = run.finish()
     assert finished.code == 1, finished
     assert "the lease is lost" in finished.stderr
+    node = watched.cluster.address.rpartition(":")[0]
+    assert re.search(rf"its batch is retried \[fragment a\.\S+, attempt 1, node {node}\]\n", finished.stderr)
     wait_for("alert", lambda: is_firing("XlmrLeaseLost"), timeout_s=20, interval_s=0.5)

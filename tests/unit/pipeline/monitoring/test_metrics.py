@@ -66,7 +66,10 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[Key, float]]:
 
 
 def test_a_run_begins_with_zeros_so_that_each_series_is_there(recorded: dict[str, dict[Key, float]]) -> None:
-    RunMetrics("out-1", WORK, ["topic"], 2).update(Counts(groups={0: GroupCounts()}), Tally(), 0.0)
+    run = RunMetrics("out-1", WORK, ["topic"], 2)
+    assert recorded["xlmr_lease_lost_total"] == recorded["xlmr_rows_total"] == {("out-1",): 0}
+    assert recorded["xlmr_fragments"] == {("out-1", "left"): 16, ("out-1", "done"): 384, ("out-1", "failed"): 0}
+    run.update(Counts(groups={0: GroupCounts()}), Tally(), 0.0)
     BatchSeconds("out-1", 0).observe(0.5)
     assert set(recorded) == {metric.name for metric in (*names.COUNTERS, *names.GAUGES, *names.HISTOGRAMS)}
     for metric in names.COUNTERS:

@@ -4,7 +4,6 @@ from pipeline.failures import FragmentFailure, Stage
 from pipeline.monitoring.group_counts import GroupCounts
 from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter
-from pipeline.stages.run_actor import RunActor
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 
@@ -66,30 +65,33 @@ def test_annotating_is_timed_from_the_first_fragment_to_the_last_batch(monkeypat
     assert counter.counts() == Counts(num_tokens=10, annotating_s=7.5)
 
 
+def states(counter: ProgressCounter) -> list[str]:
+    return [counts.state for _, counts in sorted(counter.counts().groups.items())]
+
+
 def test_each_shard_group_has_its_counts() -> None:
-    actor = RunActor()
-    assert [actor.place(0, name) for name in ("first", "second")] == [0, 1]
-    actor.finish_loading(1)
-    assert {group: counts.state for group, counts in actor.counts().groups.items()} == {0: "waiting", 1: "running"}
-    actor.add_tokens(5, 1, 0.5)
-    actor.set_state(1, "rebuilding")
-    assert actor.counts().groups[1].state == "rebuilding"
-    actor.set_state(1, "running")
-    actor.add_tokens(7, 1, 1.5)
-    actor.finish_fragment("a", 10, 12, 300, 1)
-    actor.finish_fragment("b", 10, 12, 200, 1)
-    assert actor.counts().groups == {0: GroupCounts(), 1: GroupCounts("running", 12, 2.0, 1, 300)}
-    assert actor.counts().num_tokens == 12
+    counter = ProgressCounter()
+    for group in (0, 1):
+        counter.set_state(group, "waiting")
+    counter.finish_loading(1)
+    assert states(counter) == ["waiting", "running"]
+    counter.add_tokens(5, 1, 0.5)
+    counter.set_state(1, "rebuilding")
+    assert states(counter) == ["waiting", "rebuilding"]
+    counter.set_state(1, "running")
+    counter.add_tokens(7, 1, 1.5)
+    counter.finish_fragment("a", 10, 12, 300, 1)
+    counter.finish_fragment("b", 10, 12, 200, 1)
+    assert counter.counts().groups == {0: GroupCounts(), 1: GroupCounts("running", 12, 2.0, 1, 300)}
+    assert counter.counts().num_tokens == 12
 
 
-def test_a_leader_that_is_started_again_waits_and_so_do_all_after_a_dataset() -> None:
-    actor = RunActor()
-    for name in ("first", "second"):
-        actor.finish_loading(actor.place(0, name))
-    actor.place(0, "second")
-    assert [counts.state for counts in actor.counts().groups.values()] == ["running", "waiting"]
-    actor.settle()
-    assert [counts.state for counts in actor.counts().groups.values()] == ["waiting", "waiting"]
+def test_all_groups_wait_after_a_dataset() -> None:
+    counter = ProgressCounter()
+    for group in (0, 1):
+        counter.finish_loading(group)
+    counter.settle()
+    assert states(counter) == ["waiting", "waiting"]
 
 
 def test_a_failure_has_the_node_and_the_number_of_its_attempt() -> None:
