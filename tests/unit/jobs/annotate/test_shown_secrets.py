@@ -1,9 +1,11 @@
 import json
+from collections.abc import Callable
 
 import pytest
 
-from jobs.annotate.command import main
+from jobs.annotate.command import main as annotate
 from jobs.annotate.shown_secrets import refuse_shown_secrets
+from jobs.evaluate.command import main as evaluate
 from pipeline.errors import ConfigError
 
 SUBMITTED = {"RAY_JOB_CONFIG_JSON_ENV_VAR": json.dumps({"runtime_env": {}, "metadata": {}})}
@@ -65,7 +67,10 @@ def test_uris_in_variables_of_the_submission_are_refused_but_not_proxies() -> No
     refuse_shown_secrets(["job.toml"], submitted(https_proxy="http://me:mine@proxy:3128", AWS_REGION="eu-west-1"))
 
 
-def test_the_command_ends_with_2(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("main", [annotate, evaluate])
+def test_the_commands_end_with_2(
+    main: Callable[[list[str]], int], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", SUBMITTED["RAY_JOB_CONFIG_JSON_ENV_VAR"])
     assert main(["nowhere.toml", "--set", f"output.path=s3://AKIA:{SECRET}@bucket/out"]) == 2
     out, err = capsys.readouterr()
