@@ -83,6 +83,7 @@ def print_failures(status: Status) -> None:
 
 def _facts(status: Status) -> Iterable[tuple[str, str]]:
     yield "state", status.state
+    yield "run", status.run
     if status.in_all is not None and status.done is not None and status.left is not None:
         yield "done", f"{_shown(status.done)} of {_shown(status.in_all)}"
         yield "left", _shown(status.left)

@@ -53,6 +53,12 @@ def _leave() -> None:
     os._exit(0)
 
 
+def node_address() -> str:
+    """The address of this process's node."""
+    address: str = ray.util.get_node_ip_address()
+    return address
+
+
 def is_retry() -> bool:
     """Whether Ray has retried the current task: its process died, or its result was lost."""
     attempt: int = global_worker.core_worker.get_current_task_attempt_number()  # type: ignore[attr-defined]

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.annotate.exit_report import DONE, report_failures
+from jobs.annotate.exit_report import DONE, PARTLY, report_failures
 from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
 from jobs.terminal.arguments import add_version, utf8_text
@@ -34,6 +35,7 @@ _FLAGS = {
     "--json": "print the plan or the result as JSON (jobs/annotate/report.schema.json)",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
     "--quiet": "print only errors and the result",
+    "--failed-ok": "end with exit code 0 also where files or fragments failed; default: 3",
 }
 
 
@@ -89,6 +91,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         help="append all messages to a file, with time stamps, also those that --quiet hides",
     )
     parser.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        default="text",
+        help="json: each message is a line of JSON, with run, fragment, attempt and node; default: text",
+    )
+    parser.add_argument(
         "--address",
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
@@ -105,10 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
         with opened_log(options.log_file) as log:
-            code = _run_and_report(options, Messages(log, is_quiet=options.quiet), began)
+            messages = Messages(log, is_quiet=options.quiet, log_format=options.log_format)
+            code = _run_and_report(options, messages, began)
     except ConfigError as error:
         # Of the log file itself.
-        Messages().error(f"refused: {error}")
+        Messages(log_format=options.log_format).error(f"refused: {error}")
         return REFUSED
     if arguments is None:
         leave_quickly(code)
@@ -121,6 +130,7 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
     phases.begin("checking", began)
     try:
         with Interruption() as interruption:
+            refuse_shown_secrets(options.command, os.environ)
             if options.init is not None or options.init_output is not None or options.job is None:
                 return _write_job(options)
             job = load_job_config(options.job, options.overrides)
@@ -190,7 +200,10 @@ def run_job(
         print(result_json(prepared, result))
     else:
         show_summary(prepared, result, messages)
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
+    code = report_failures(
+        prepared.plan.failed_files, result.failures, prepared.output_name, messages.error, result.origins
+    )
+    return DONE if options.failed_ok and code == PARTLY else code
 
 
 def _print_plan(prepared: "PreparedRun", options: argparse.Namespace) -> None:
@@ -209,7 +222,7 @@ def _print_plan(prepared: "PreparedRun", options: argparse.Namespace) -> None:
 def _refuse_contradiction(options: argparse.Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
     changes = options.restart or options.retry_failed or options.retry_errors or options.prune_removed
-    if options.verify and (options.plan or options.json or changes):
+    if options.verify and (options.plan or options.json or options.failed_ok or changes):
         raise ConfigError("--verify: found together with another option, expected it alone: it changes nothing")
     for retry, is_given in (("--retry-failed", options.retry_failed), ("--retry-errors", options.retry_errors)):
         if is_given and options.restart:

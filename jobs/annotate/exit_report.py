@@ -2,10 +2,11 @@
 
 import glob
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
+from pipeline.monitoring.origin import Origin
 from pipeline.output.output_folder import FAILED
 
 DONE, PARTLY = 0, 3
@@ -16,19 +17,24 @@ def report_failures(
     files: Sequence[FailedFile],
     failures: Sequence[FragmentFailure],
     output: str,
-    show: Callable[[str], None],
+    show: Callable[[str, Origin | None], None],
+    origins: Mapping[str, Origin],
 ) -> int:
-    """Show failures and their reasons; returns the exit code, `DONE` or `PARTLY`."""
+    """Show failures and their reasons; returns the exit code, `DONE` or `PARTLY`.
+
+    `origins` are those of failures, by part path.
+    """
     for file in files:
-        show(f"not read: {file.path}: {file.reason}")
+        show(f"not read: {file.path}: {file.reason}", None)
     for failure in failures[:_MAX_SHOWN]:
-        show(f"failed: {failure}")
+        show(f"failed: {failure}", origins.get(failure.part_path, Origin(failure.part_path)))
     if len(failures) > _MAX_SHOWN:
-        show(f"and {len(failures) - _MAX_SHOWN} more, see {output}/{FAILED}")
+        show(f"and {len(failures) - _MAX_SHOWN} more, see {output}/{FAILED}", None)
     if failures:
         show(
             f"{len(failures)} fragments failed, the others are in {output}; fix the causes named above, then run "
-            "the same command again, or with --retry-failed to process only those"
+            "the same command again, or with --retry-failed to process only those",
+            None,
         )
     return PARTLY if files or failures else DONE
 

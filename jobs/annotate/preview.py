@@ -67,5 +67,7 @@ def run_preview(
     print_counts(console, rows, prepared.heads)
     if result.counts is not None:
         print_whole_job(console, result.counts, plan.num_rows, estimate, job.run.cost_per_hour)
-    code = report_failures(plan.failed_files, result.failures, prepared.output_name, messages.error)
+    code = report_failures(
+        plan.failed_files, result.failures, prepared.output_name, messages.error, result.origins
+    )
     return PARTLY if preview.unreadable else code

@@ -1,9 +1,10 @@
-"""Print a preview: its first rows, labels and errors by count, and what the whole job will take."""
+"""Print a preview: its first rows, errors by kind, labels by count, and what the whole job will take."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.cells import cell_len
 from rich.console import Console
@@ -18,6 +19,7 @@ from pipeline.fragments import PartName
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.output.output_folder import OutputFolder
+from pipeline.row_errors import count_kinds
 from pipeline.storage.printable import printable
 
 MAX_ROWS = 10
@@ -91,11 +93,12 @@ def _print_blocks(console: Console, names: Sequence[str], lines: Sequence[Sequen
 
 
 def print_counts(console: Console, rows: pa.Table, heads: Sequence[Head]) -> None:
-    """Rows with errors by what is wrong, then the labels of each head, most frequent first."""
+    """Rows with errors by kind, then the labels of each head, most frequent first."""
     errors = rows[ERROR].drop_null()
     console.print(f"errors: {len(errors):,} of {rows.num_rows:,} rows")
-    for error, count in counted(errors, _MAX_COUNTED) if len(errors) else []:
-        console.print(f"  {count:,}  {printable(error)}")
+    kinds = count_kinds((found["values"], found["counts"]) for found in pc.value_counts(errors).to_pylist())
+    for kind, count in sorted(kinds.items(), key=lambda item: -item[1]):
+        console.print(f"  {count:,}  {kind}")
     for head in heads:
         labels = named_labels(rows[head.name], head.options.task)
         if labels is None:

@@ -150,7 +150,8 @@ def annotate(prepared: "PreparedRun", address: str, messages: Messages, on_conne
             f"annotated: {result.counts.num_rows:,} rows, {result.counts.num_errors:,} with errors, "
             f"{result.counts.num_tokens:,} tokens in {result.seconds:.1f} s"
         )
-    return report_failures(prepared.plan.failed_files, result.failures, prepared.output_name, messages.error)
+    name, origins = prepared.output_name, result.origins
+    return report_failures(prepared.plan.failed_files, result.failures, name, messages.error, origins)
 
 
 def shown_options(job: JobConfig) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Any
 
 from jobs.annotate.exit_report import DONE
 from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.evaluate.local_files import require_writable
 from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
@@ -80,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(given)
     try:
         with Interruption() as interruption:
+            refuse_shown_secrets(given, os.environ)
             return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]), interruption)
     except (ConfigError, InputError) as error:
         print(f"refused: {without_secret(str(error))}", file=sys.stderr)

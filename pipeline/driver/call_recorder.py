@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from pipeline.errors import ConfigError, InputError, LeaseLostError, OutputError, PipelineError
 from pipeline.monitoring.progress_counter import Counts
+from pipeline.monitoring.repeated import repeated
 from pipeline.monitoring.tallies import Tally
 from pipeline.output.call_history import CallCounts, CallHistory, CallRecord
 from pipeline.output.output_folder import OutputFolder
@@ -23,7 +24,6 @@ from pipeline.storage.filesystem_uris import without_secret
 _FAILED, _REFUSED, _INTERRUPTED = 1, 2, 130
 INTERVAL_S = 15.0
 MAX_LABELS = 10
-_JOIN_TIMEOUT_S = 5.0
 
 
 class CallRecorder:
@@ -49,21 +49,8 @@ class CallRecorder:
     @contextmanager
     def renewed(self, counts: Callable[[], CallCounts], interval_s: float = INTERVAL_S) -> Iterator[None]:
         """Renew the counts in a thread during the block, so that others see how far the call has come."""
-        stop = threading.Event()
-
-        def renew() -> None:
-            while not stop.wait(interval_s):
-                # The run finds out by itself where the counter is gone, and says so.
-                with suppress(Exception):
-                    self.update(counts=counts())
-
-        thread = threading.Thread(target=renew, name="call record", daemon=True)
-        thread.start()
-        try:
+        with repeated(lambda: self.update(counts=counts()), interval_s, "call record"):
             yield
-        finally:
-            stop.set()
-            thread.join(timeout=_JOIN_TIMEOUT_S)
 
 
 @contextmanager

@@ -19,9 +19,12 @@ from pipeline.fragments import Fragment
 from pipeline.heads.resolve import Head, output_types
 from pipeline.input.planning import Plan
 from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.metrics import RunMetrics
 from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, Work
 from pipeline.monitoring.progress_display import ProgressDisplay
+from pipeline.monitoring.repeated import repeated
+from pipeline.monitoring.stacks import dump_stacks
 from pipeline.monitoring.tallies import Tally
 from pipeline.monitoring.watchdog import Watchdog
 from pipeline.output.manifest import PartRecord
@@ -43,6 +46,7 @@ COUNTER_TIMEOUT_S = 30.0
 MAX_FRAGMENTS_AT_ONCE = 10_000
 # After so many consecutive failed writes the run ends, as further results would be lost too.
 MAX_FAILED_WRITES = 20
+METRICS_INTERVAL_S = 5.0
 
 
 def annotate_fragments(
@@ -54,6 +58,7 @@ def annotate_fragments(
     work: Work,
     messages: Messages,
     phases: Phases,
+    metrics: RunMetrics,
     *,
     folder: OutputFolder,
     staged: Collection[str] = (),
@@ -63,8 +68,9 @@ def annotate_fragments(
 ) -> tuple[Counts, Tally]:
     """Run the job on some of a plan's fragments, on the connected Ray cluster.
 
-    `work` is for the display; `staged`, `failed_before` and `metadata` are as of `PartSink`. `record` gets a
-    function that tells how far the run is, and is entered as long as there is something to tell.
+    `work` is for the display, and `metrics` follow the counts; `staged`, `failed_before` and `metadata` are as of
+    `PartSink`. `record` gets a function that tells how far the run is, and is entered as long as there is
+    something to tell.
     """
     _configure_ray_data()
     counter_name = unique_name(RunActor)
@@ -72,10 +78,18 @@ def annotate_fragments(
     run_stage = CrashCountingRunner(counter)
     sink = _sink(job, folder, staged, plan.carried_schema, heads, counter, failed_before, metadata)
     encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
+
+    def read_counts() -> tuple[Counts, Tally]:
+        return get_result(counter.counts.remote()), get_result(counter.tally.remote())
+
+    def record_metrics() -> None:
+        metrics.update(*read_counts(), time.monotonic())
+
     with (
         ProgressDisplay(counter, work, messages, phases),
-        Watchdog(lambda: _progress(counter), job.model.stall_timeout_s),
-        record(lambda: (get_result(counter.counts.remote()), get_result(counter.tally.remote()))),
+        Watchdog(lambda: _progress(counter), job.model.stall_timeout_s, lambda: messages.dump(dump_stacks)),
+        record(read_counts),
+        repeated(record_metrics, METRICS_INTERVAL_S, "metrics"),
     ):
         for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
             with replica_placement(
@@ -89,9 +103,10 @@ def annotate_fragments(
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
-                arguments = (heads, job.model, deployment, groups, begin, counter_name)
+                arguments = (heads, job.model, deployment, groups, begin, counter_name, metrics.run)
                 _annotated(encoded, deployment.num_replicas, arguments).write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
+    record_metrics()
     tally: Tally = get_result(counter.tally.remote())
     ray.kill(counter)
     return counts, tally

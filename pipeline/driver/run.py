@@ -3,6 +3,7 @@
 `prepare_run` writes nothing and does not start Ray, so an invalid job is refused before any work.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
+from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.identity import run_identity
 from pipeline.driver.part_metadata import part_metadata
 from pipeline.errors import ConfigError
@@ -22,6 +24,7 @@ from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.fragment_table import FragmentSelection
 from pipeline.input.planning import Plan, plan_fragments
 from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, Size, Work
 from pipeline.monitoring.tallies import Tally
@@ -35,6 +38,7 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.output.output_path import open_output
 from pipeline.output.path_limits import require_fitting_names
 from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
+from pipeline.output.run_id import run_id
 from pipeline.output.run_output import RunOutput
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.printable import printable
@@ -136,6 +140,11 @@ class RunResult:
         """The fragments that failed in this run."""
         return [] if self.counts is None else list(self.counts.failures.values())
 
+    @property
+    def origins(self) -> Mapping[str, Origin]:
+        """Where they failed, as far as it is known, by part path."""
+        return {} if self.counts is None else self.counts.origins
+
 
 def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
     """Check a job, plan its fragments and find its folder; `tell` is called with warnings.
@@ -175,7 +184,9 @@ def execute_run(
     `phases` are those before, which are gone on with. `command` is for the record of the call.
     """
     output, options = prepared.output, prepared.options
-    with held_lease(output, prepared.job.output.lease_timeout_s, tell) as output:
+    tell.run = run_id(output, prepared.identity)
+    lost = threading.Event()
+    with held_lease(output, prepared.job.output.lease_timeout_s, tell, lost.set) as output:
         folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
         tell(unfinished_restart(output, folder))
         run = prepared.output_in(folder)
@@ -189,7 +200,7 @@ def execute_run(
             counts, tally = None, Tally()
             if todo:
                 counts, tally = _annotate(
-                    prepared, run, todo, failed, address, tell, on_connected, phases, recorder
+                    prepared, run, todo, failed, address, tell, on_connected, phases, recorder, lost
                 )
                 recorder.update(counts=call_counts(counts, tally))
             phases.begin("committing")
@@ -250,17 +261,22 @@ def _annotate(
     on_connected: Callable[[], None],
     phases: Phases,
     recorder: CallRecorder,
+    lost: threading.Event,
 ) -> tuple[Counts, Tally]:
+    """Annotate fragments on a cluster; `lost` says whether the lease is."""
     job, heads = prepared.job, prepared.heads
     phases.begin("connecting")
     # Imported late: Ray takes a second to load, and all that can be refused is refused before that.
     from pipeline.driver.dataset import annotate_fragments  # noqa: PLC0415
     from pipeline.driver.ray_connection import job_id, ray_cluster  # noqa: PLC0415
+    from pipeline.monitoring.metrics import RunMetrics  # noqa: PLC0415
     from pipeline.replica.deployment import deploy  # noqa: PLC0415
     from pipeline.replica.placement import describe_fewer_replicas  # noqa: PLC0415
 
     with ray_cluster(address) as cores:
         on_connected()
+        if address != LOCAL:
+            tell(f"in metrics and logs this run is called {tell.run}")
         phases.begin("placing")
         recorder.update(ray_job_id=job_id())
         deployment = deploy(
@@ -269,21 +285,25 @@ def _annotate(
         tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
-        counts, tally = annotate_fragments(
-            job,
-            prepared.plan,
-            todo,
-            heads,
-            deployment,
-            _work(prepared.plan, run, todo),
-            tell,
-            phases,
-            folder=run.folder,
-            staged=run.increment.staged,
-            failed_before=failed,
-            metadata=metadata,
-            record=lambda counts: recorder.renewed(lambda: call_counts(*counts())),
-        )
+        work, head_names = _work(prepared.plan, run, todo), [head.name for head in heads]
+        metrics = RunMetrics(tell.run, work, head_names, deployment.num_replicas)
+        with metrics.counting_lease_loss(lost):
+            counts, tally = annotate_fragments(
+                job,
+                prepared.plan,
+                todo,
+                heads,
+                deployment,
+                work,
+                tell,
+                phases,
+                metrics,
+                folder=run.folder,
+                staged=run.increment.staged,
+                failed_before=failed,
+                metadata=metadata,
+                record=lambda counts: recorder.renewed(lambda: call_counts(*counts())),
+            )
         phases.begin("shutting down")
     return counts, tally
 

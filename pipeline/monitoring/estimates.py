@@ -13,10 +13,10 @@ class Rate:
     """Units per second. The time before the first unit does not count, as it goes into starting."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, int] | None = None
-        self._recent: deque[tuple[float, int]] = deque()
+        self._first: tuple[float, float] | None = None
+        self._recent: deque[tuple[float, float]] = deque()
 
-    def add(self, seconds: float, total: int) -> None:
+    def add(self, seconds: float, total: float) -> None:
         """Add the total at a time."""
         if total == 0:
             return
@@ -38,7 +38,7 @@ class Rate:
         return self.recent or _per_second(self._first, self._recent[-1])
 
 
-def _per_second(first: tuple[float, int], last: tuple[float, int]) -> float:
+def _per_second(first: tuple[float, float], last: tuple[float, float]) -> float:
     seconds = last[0] - first[0]
     return (last[1] - first[1]) / seconds if seconds > 0 else 0.0
 

@@ -3,11 +3,13 @@
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
+from pipeline.monitoring.group_counts import GroupCounter, GroupCounts, ReplicaState
+from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.tallies import Tallies, Tally
 
 
@@ -62,7 +64,9 @@ class Counts:
         num_parts, num_rows, num_errors: of written parts.
         peak_rank_bytes: peak memory of a rank.
         failures: of this run, by part path.
-        notes: messages of replicas for the user.
+        origins: of these failures, where they are known, by part path.
+        notes: messages of replicas for the user, and where each happened.
+        groups: the counts of each shard group, by its number.
         loaded_at, first_batch_at: when the first replica was loaded, and when its first batch was done; seconds of
             `time.monotonic` on the driver's node.
     """
@@ -76,7 +80,9 @@ class Counts:
     num_errors: int = 0
     peak_rank_bytes: int = 0
     failures: Mapping[str, FragmentFailure] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+    notes: tuple[tuple[str, Origin], ...] = ()
+    groups: Mapping[int, GroupCounts] = field(default_factory=dict, compare=False)
     loaded_at: float | None = field(default=None, compare=False)
     first_batch_at: float | None = field(default=None, compare=False)
 
@@ -111,7 +117,9 @@ class ProgressCounter:
         self._begun: Counter[tuple[Stage, str]] = Counter()
         self._failures: dict[str, FragmentFailure] = {}
         self._num_failed_writes = 0
-        self._notes: list[str] = []
+        self._origins: dict[str, Origin] = {}
+        self._notes: list[tuple[str, Origin]] = []
+        self._groups = GroupCounter()
         self._num_tokens = 0
         self._annotating_since: float | None = None
         self._annotating_s = 0.0
@@ -122,19 +130,28 @@ class ProgressCounter:
         self._loaded_at: float | None = None
         self._first_batch_at: float | None = None
 
-    def finish_loading(self) -> None:
+    def finish_loading(self, group: int = 0) -> None:
         """A replica is loaded."""
         self._loaded_at = self._loaded_at or time.monotonic()
+        self._groups.set_state(group, "running")
 
-    def add_tokens(self, num_tokens: int) -> None:
-        """A batch has gone through a trunk."""
+    def set_state(self, group: int, state: ReplicaState) -> None:
+        """The state of a replica has changed."""
+        self._groups.set_state(group, state)
+
+    def add_tokens(self, num_tokens: int, group: int = 0, seconds: float = 0.0) -> None:
+        """A batch has gone through a trunk, which took the ranks of a group so long."""
         self._first_batch_at = self._first_batch_at or time.monotonic()
         self._num_tokens += num_tokens
+        self._groups.add_batch(group, num_tokens, seconds)
         if self._annotating_since is not None:
             self._annotating_s = time.monotonic() - self._annotating_since
 
-    def finish_fragment(self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int) -> None:
+    def finish_fragment(
+        self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int, group: int = 0
+    ) -> None:
         """A fragment is annotated."""
+        self._groups.add_peak(group, peak_rank_bytes)
         self._annotated.put(part_path, num_bytes, num_tokens)
         self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
@@ -143,6 +160,7 @@ class ProgressCounter:
         self._parts.put(part_path, 1, num_rows, num_errors)
         self._tallies.put(part_path, tally or Tally())
         self._failures.pop(part_path, None)
+        self._origins.pop(part_path, None)
         self._num_failed_writes = 0
 
     def fail_fragment(self, failure: FragmentFailure) -> int:
@@ -151,9 +169,12 @@ class ProgressCounter:
         self._num_failed_writes += failure.stage == "write"
         return self._num_failed_writes
 
-    def note(self, text: str) -> None:
-        """Keep a message for the user."""
-        self._notes.append(text)
+    def note(self, text: str, origin: Origin | None = None) -> None:
+        """Keep a message for the user; of a fragment that is annotated, with the number of the attempt."""
+        origin = origin or Origin()
+        if origin.fragment is not None:
+            origin = replace(origin, attempt=self._begun["annotate", origin.fragment] or None)
+        self._notes.append((text, origin))
 
     def begin(self, stage: Stage, part_path: str) -> int:
         """A stage of a fragment begins; returns the number of its attempts without an end, including this one."""
@@ -162,15 +183,18 @@ class ProgressCounter:
             self._annotating_since = time.monotonic()
         return self._begun[stage, part_path]
 
-    def end(self, stage: Stage, part_path: str) -> None:
-        """The stage has ended, successfully or not, and its process is alive."""
-        self._begun.pop((stage, part_path), None)
+    def end(self, stage: Stage, part_path: str, failed_on: str | None = None) -> None:
+        """The stage has ended, and its process is alive; `failed_on` is the node where the fragment failed."""
+        num_attempts = self._begun.pop((stage, part_path), None)
+        if failed_on is not None:
+            self._origins[part_path] = Origin(part_path, num_attempts, failed_on)
 
     def settle(self) -> None:
         """All tasks of the fragments so far have ended, so their names are not needed."""
         self._annotated.settle()
         self._parts.settle()
         self._tallies.settle()
+        self._groups.end_all()
 
     def tally(self) -> Tally:
         """The errors, labels and windows of the parts so far; apart from the counts, which are asked for often."""
@@ -190,7 +214,9 @@ class ProgressCounter:
             num_errors=num_errors,
             peak_rank_bytes=self._peak_rank_bytes,
             failures=dict(self._failures),
+            origins=dict(self._origins),
             notes=tuple(self._notes),
+            groups=self._groups.groups(),
             loaded_at=self._loaded_at,
             first_batch_at=self._first_batch_at,
         )

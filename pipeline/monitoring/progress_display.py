@@ -20,6 +20,7 @@ from pipeline.ray_actors import get_result
 
 _INTERVAL_S = 0.5
 _LOG_INTERVAL_S = 15.0
+MAX_TOLD_FAILURES = 20
 
 
 class ProgressDisplay:
@@ -32,6 +33,7 @@ class ProgressDisplay:
         self._phases = phases
         self._tokens, self._rows = Rate(), Rate()
         self._num_notes = 0
+        self._told: set[str] = set()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
 
@@ -59,10 +61,14 @@ class ProgressDisplay:
                     self._messages.progress(f"annotate  {current or full_line(progress)}")
 
     def _tell_news(self, counts: Counts) -> None:
-        """Tell new notes, and the phases that have ended."""
-        for note in counts.notes[self._num_notes :]:
-            self._messages.note(f"annotate  {note}")
+        """Tell new notes, in a log the first fragments that failed, and the phases that have ended."""
+        for note, origin in counts.notes[self._num_notes :]:
+            self._messages.note(f"annotate  {note}", origin)
         self._num_notes = len(counts.notes)
+        for part_path, failure in list(counts.failures.items())[:MAX_TOLD_FAILURES]:
+            if part_path not in self._told and not self._messages.is_live:
+                self._told.add(part_path)
+                self._messages.note(f"annotate  gave up {failure}", counts.origins.get(part_path))
         if counts.loaded_at is not None and "loading the model" not in self._phases.seconds:
             self._phases.begin("first batch", counts.loaded_at)
         if counts.first_batch_at is not None and "first batch" not in self._phases.seconds:

@@ -1,4 +1,4 @@
-"""Count what parts hold: rows with errors by kind, labels by head, and windows."""
+"""Count what parts hold: rows with errors by kind, results and labels by head, and windows."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,11 +9,12 @@ from pipeline.row_errors import ErrorKind, in_order
 
 @dataclass(frozen=True)
 class Tally:
-    """Counts over rows: `errors` of rows by kind, and `labels` by head, the most frequent first."""
+    """Counts over rows: `errors` by kind, `results` by head, and `labels` by head, the most frequent first."""
 
     num_windows: int = 0
     errors: Mapping[ErrorKind, int] = field(default_factory=dict)
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    results: Mapping[str, int] = field(default_factory=dict)
 
     def most_frequent(self, num_labels: int) -> dict[str, dict[str, int]]:
         """So many labels of each head."""
@@ -48,12 +49,14 @@ class Tallies:
             num_windows=self._sum["windows",],
             errors=in_order({kind: self._sum["error", kind] for kind in ErrorKind}),
             labels=labels,
+            results={key[1]: count for key, count in self._sum.items() if key[0] == "result" and count},
         )
 
 
 def _flat(tally: Tally) -> "Counter[tuple[str, ...]]":
     counts: Counter[tuple[str, ...]] = Counter({("windows",): tally.num_windows})
     counts.update({("error", kind): count for kind, count in tally.errors.items()})
+    counts.update({("result", head): count for head, count in tally.results.items()})
     for head, labels in tally.labels.items():
         counts.update({("label", head, label): count for label, count in labels.items()})
     return counts

@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from pipeline.errors import LeaseLostError
@@ -17,10 +18,11 @@ BEATS_PER_TIMEOUT = 6
 class Heartbeat:
     """Renews a claim in a thread; `beat` is one renewal.
 
-    `interval_s`: seconds between two renewals. `is_lost`: the lease is lost, and the main thread was interrupted.
+    `interval_s`: seconds between two renewals. `is_lost`: the lease is lost, and the main thread was interrupted;
+    `on_lost` is called before that.
     """
 
-    def __init__(self, held: OutputFolder, claim: Claim) -> None:
+    def __init__(self, held: OutputFolder, claim: Claim, on_lost: Callable[[], None] = lambda: None) -> None:
         self._files = held.files
         self._claim = claim
         self._path = f"{CLAIMS}/{claim.token}{CLAIM_SUFFIX}"
@@ -29,6 +31,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease", daemon=True)
         self.is_lost = False
+        self._on_lost = on_lost
 
     def start(self) -> None:
         """Start the thread."""
@@ -58,6 +61,7 @@ class Heartbeat:
         while not self._stop.wait(self.interval_s):
             self.beat()
             if self.is_lost:
+                self._on_lost()
                 main_thread = threading.main_thread().ident
                 assert main_thread is not None
                 signal.pthread_kill(main_thread, signal.SIGINT)

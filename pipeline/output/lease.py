@@ -30,15 +30,18 @@ _MAX_WAIT_AT_ONCE_S = 1.0
 
 
 @contextmanager
-def held_lease(output: OutputFolder, timeout_s: float, tell: Callable[[str], None]) -> Iterator[OutputFolder]:
+def held_lease(
+    output: OutputFolder, timeout_s: float, tell: Callable[[str], None], on_lost: Callable[[], None] = lambda: None
+) -> Iterator[OutputFolder]:
     """Hold the lease during the block, which gets the output as this driver may change it.
 
-    `tell` gets a line for people if acquiring it takes a while. Raises ConfigError where another driver holds it,
+    `tell` gets a line for people if acquiring it takes a while; `on_lost` is called in a thread when the lease is
+    lost. Raises ConfigError where another driver holds it,
     and LeaseLostError where it was lost meanwhile, in place of the KeyboardInterrupt that then ends the block.
     """
     claim = acquire(output, timeout_s, tell)
     held = replace(output, claim=claim.token)
-    heartbeat = Heartbeat(held, claim)
+    heartbeat = Heartbeat(held, claim, on_lost)
     heartbeat.start()
     try:
         yield held

@@ -14,6 +14,7 @@ from pipeline.output.failure_log import FailureLog
 from pipeline.output.lease import LEASE, claims_on
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import SUCCESS, OutputFolder
+from pipeline.output.run_id import run_id
 from pipeline.storage.printable import printable
 from pipeline.storage.store_files import CLAIM_SUFFIX
 
@@ -44,6 +45,7 @@ class Status:
         failures: fragments that failed and have not been done since.
         holder: who holds the lease.
         last_call, num_calls: of those recorded.
+        run: the id of the run in logs and metrics.
     """
 
     state: State
@@ -53,6 +55,7 @@ class Status:
     holder: Holder | None
     last_call: CallRecord | None
     num_calls: int
+    run: str
 
     @property
     def left(self) -> Extent | None:
@@ -82,13 +85,14 @@ def read_status(output: OutputFolder) -> Status:
     last = calls[-1] if calls else None
     summary = _summary(output.read(SUCCESS))
     folder = output.restarted if last is not None and last.is_restart and last.exit_code != 0 else output
-    if all(Manifest(each).identity() is None for each in (output, output.restarted)):
+    identity = Manifest(folder).identity() or Manifest(output).identity() or Manifest(output.restarted).identity()
+    if identity is None:
         raise InputError(f"OUTPUT: found no output in {printable(output.root)}, expected one; check the path")
     holder = _holder(output)
     state = _state(last, holder, is_complete=summary is not None)
     in_all, done = _extents(last, summary if state == "complete" else None)
     failures = () if state == "complete" else tuple(FailureLog(folder).failures().values())
-    return Status(state, in_all, done, failures, holder, last, len(calls))
+    return Status(state, in_all, done, failures, holder, last, len(calls), run_id(output, identity))
 
 
 def _state(last: CallRecord | None, holder: Holder | None, *, is_complete: bool) -> State:

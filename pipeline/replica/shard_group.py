@@ -1,8 +1,8 @@
 """The ranks of one replica: start them in a placement group, send batches, rebuild all when one fails."""
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -64,13 +64,16 @@ class Replica:
         placement: PlacementGroup,
         *,
         batch_timeout_s: float,
+        rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        """Start the ranks in `placement`; `rebuilding` is entered while they are started again."""
         self._heads = list(heads)
         self._settings = settings
         self._resources = resources
         self._size = size
         self._placement = placement
         self._batch_timeout_s = batch_timeout_s
+        self._rebuilding = rebuilding
         self._is_asynchronous = settings.device in ASYNCHRONOUS_DEVICES
         self._generation = 0
         self._ranks: list[ActorHandle[Any]] = []
@@ -100,7 +103,7 @@ class Replica:
         try:
             answers = _get_all(ticket.refs, self._batch_timeout_s)
         except RayError as error:
-            self._build()
+            self._rebuild()
             raise RanksLostError(kind_of(error)) from None
         if any(isinstance(each, OutOfMemory) for each in answers):
             self._require_step()
@@ -117,7 +120,7 @@ class Replica:
         except RayError:
             in_step = [False]
         if not all(in_step):
-            self._build()
+            self._rebuild()
 
     def _start(self) -> None:
         # One by one, so that all that were started are killed if the next one fails.
@@ -143,6 +146,10 @@ class Replica:
                 self._placement, placement_group_bundle_index=rank
             ),
         )
+
+    def _rebuild(self) -> None:
+        with self._rebuilding():
+            self._build()
 
     def _build(self) -> None:
         """Kill the remaining ranks and start the group, up to `MAX_STARTS` times."""

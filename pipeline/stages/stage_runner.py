@@ -13,7 +13,7 @@ from ray.actor import ActorHandle
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure, Stage, reason_of
 from pipeline.fragments import Fragment
-from pipeline.ray_actors import get_result, is_retry
+from pipeline.ray_actors import get_result, is_retry, node_address
 
 NUM_TRIES = 3
 
@@ -63,7 +63,8 @@ class CrashCountingRunner:
             )
         else:
             result = as_failure(stage, fragment, action)
-        ended: Any = self.counter.end.remote(stage, fragment.part_path)
+        failed_on = node_address() if isinstance(result, FragmentFailure) else None
+        ended: Any = self.counter.end.remote(stage, fragment.part_path, failed_on)
         if is_retry():
             # A crash at the next fragment of the task might lose the message, and count against this one.
             get_result(ended)

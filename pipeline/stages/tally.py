@@ -1,4 +1,4 @@
-"""Count the errors, labels and windows of a part while its rows are in memory."""
+"""Count the errors, results, labels and windows of a part while its rows are in memory."""
 
 from collections.abc import Iterable, Sequence
 
@@ -18,6 +18,7 @@ def tally_rows(rows: pa.Table, heads: Sequence[Head]) -> Tally:
         num_windows=pc.sum(rows[NUM_WINDOWS], min_count=0).as_py(),
         errors=count_kinds(_counts(rows[ERROR])),
         labels={name: dict(_counts(found)) for name, found in labels.items() if found is not None},
+        results={head.name: rows.num_rows - rows[head.name].null_count for head in heads},
     )
 
 

@@ -60,10 +60,11 @@ class Cluster:
 
 
 @contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """A cluster of one node; ended with the block."""
+def running_cluster(*, metrics_port: int | None = None) -> Iterator[Cluster]:
+    """A cluster of one node, which may export metrics at a port; ended with the block."""
+    arguments = [str(NUM_CPUS), *([str(metrics_port)] if metrics_port else [])]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.integration.cluster_host", str(NUM_CPUS)],
+        [sys.executable, "-m", "tests.integration.cluster_host", *arguments],
         cwd=ROOT,
         env=environment(),
         stdin=subprocess.PIPE,

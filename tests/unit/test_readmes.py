@@ -25,6 +25,7 @@ from jobs.evaluate.settings import load_settings
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
 from pipeline.config.job import load_job_config
 from pipeline.replica.memory import rank_memory
+from pipeline.row_errors import ErrorKind
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from pipeline.tasks.sections import TextHeadSection
 from tests.annotated_by_hand import BAD_ROW, NUM_DIMENSIONS, NUM_ROWS, write_input_and_output
@@ -295,6 +296,10 @@ def test_the_picture_of_the_rooms_is_that_of_the_floors(package: str) -> None:
     names = [[line.split()[0] for line in floor.splitlines()] for floor in picture.strip().split("\n\n")]
     assert all((ROOT / package / name).exists() for floor in names for name in floor)
     assert [{name.removesuffix(".py").rstrip("/") for name in floor} for floor in names] == FLOORS[package]
+
+
+def test_the_table_of_errors_has_their_kinds() -> None:
+    assert [cells[0].strip("`") for cells in rows(ROOT / "pipeline/OUTPUT.md", "| kind | ")] == [*ErrorKind]
 
 
 def own_options(task: str) -> dict[str, FieldInfo]:

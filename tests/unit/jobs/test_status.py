@@ -10,6 +10,7 @@ from pipeline.output.call_history import CallHistory
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import OutputFolder
+from pipeline.output.run_id import run_id
 from pipeline.row_errors import ErrorKind
 from tests.unit.pipeline.output.test_status import FAILURE, RUNNING, claim_it, put
 
@@ -29,6 +30,7 @@ def test_a_run_that_goes_on(output: OutputFolder, capsys: pytest.CaptureFixture[
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines == [
         "state      running",
+        f"run        {run_id(output, {'model': 'a'})}",
         "done       60 rows in 6 fragments of 100 rows in 10 fragments",
         "left       40 rows in 4 fragments",
         f"held by    process {claim.pid} on {claim.host} since {claim.since}",

@@ -1,6 +1,7 @@
 """`python -m jobs.annotate --plan` over the demo's model: what is shown and refused before any work."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.config.job import load_job_config
 from pipeline.driver.identity import run_identity
 from pipeline.heads.resolve import resolve_heads
 from pipeline.input.file_listing import resolve_path
+from pipeline.output.call_history import CallHistory
 from pipeline.output.manifest import FileRecord, Manifest
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run
@@ -127,6 +129,7 @@ def test_what_failed_and_everything_are_not_retried_at_once(
         ),
         (["--retry-errors", "--plan"], "--retry-errors: found no earlier run in "),
         (["--verify", "--json"], "--verify: found together with another option"),
+        (["--verify", "--failed-ok"], "--verify: found together with another option"),
     ],
 )
 def test_what_cannot_be_retried_is_refused(
@@ -250,3 +253,32 @@ print("ended", code, *sorted({{"ray", "torch"}}.intersection(sys.modules)))
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
     assert ended.stdout.splitlines()[-1] == f"ended {code}"
+
+
+@pytest.mark.parametrize(("options", "code"), [([], 3), (["--failed-ok"], 0)])
+def test_failures_may_be_allowed(options: list[str], code: int, tmp_path: Path) -> None:
+    """Nothing is to be computed, so that no cluster is needed."""
+    write(tmp_path / "in" / "none.parquet", rows(0))
+    (tmp_path / "in" / "bad.parquet").write_text("no Parquet")
+    job = job_file(tmp_path, tmp_path / "in")
+    assert main([str(job), "--quiet", *options]) == code
+    [call] = CallHistory(OutputFolder(*resolve_path(str(tmp_path / "out"), "output.path"))).calls()
+    # As xlmr-status has it.
+    assert call.exit_code == 3
+
+
+def test_messages_as_json_are_lines_with_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(tmp_path / "in" / "none.parquet", rows(0))
+    (tmp_path / "in" / "bad.parquet").write_text("no Parquet")
+    log = tmp_path / "log"
+    options = ["--log-format", "json", "--log-file", str(log)]
+    assert main([str(job_file(tmp_path, tmp_path / "in")), *options]) == 3
+    out, err = capsys.readouterr()
+    lines = [json.loads(line) for line in [*err.splitlines(), *out.splitlines()]]
+    assert sorted(log.read_text(encoding="utf-8").splitlines()) == sorted([*err.splitlines(), *out.splitlines()])
+    assert {line["level"] for line in lines} == {"info", "error", "result"}
+    [run] = {line["run"] for line in lines}
+    assert re.fullmatch(r"out-[0-9a-f]{8}", run)
+    assert main([str(tmp_path / "job.toml"), "--set", "output.path=/", *options]) == 2
+    [refused] = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (refused["level"], refused["message"].partition(":")[0]) == ("error", "refused")

@@ -79,15 +79,23 @@ def test_ten_rows_are_shown_and_texts_may_not_be_known() -> None:
     assert len(lines) == 11
 
 
+def test_errors_are_counted_by_kind() -> None:
+    """However many texts they have: these name columns and places of lists."""
+    kinds = ["is null, expected text", "is empty, expected text", "is blank, expected text"]
+    errors = [f"column 'text' {kinds[i % 3]}" for i in range(5)] + ["column 'text' is not UTF-8"] * 7 + [None]
+    table = pa.table({"error": errors})
+    assert printed(80, print_counts, table, []) == ["errors: 12 of 13 rows", "  7  not_utf8", "  5  no_text"]
+
+
 def test_errors_and_labels_are_counted() -> None:
     assert printed(80, print_counts, rows(num_rows=5), HEADS) == [
         "errors: 1 of 5 rows",
-        f"  1  {ERROR}",
+        "  1  no_text",
         "labels of topic: politics 4",
     ]
     assert printed(80, print_counts, rows([HEADS[0]], num_rows=5).slice(4), [HEADS[0]]) == [
         "errors: 1 of 1 rows",
-        f"  1  {ERROR}",
+        "  1  no_text",
         "labels of topic: none",
     ]
 

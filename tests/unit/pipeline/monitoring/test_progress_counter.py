@@ -1,7 +1,10 @@
 import pytest
 
-from pipeline.failures import Stage
+from pipeline.failures import FragmentFailure, Stage
+from pipeline.monitoring.group_counts import GroupCounts
+from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter
+from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 
 def test_the_counter_adds_up_what_it_is_told() -> None:
@@ -60,3 +63,53 @@ def test_annotating_is_timed_from_the_first_fragment_to_the_last_batch(monkeypat
         counter.add_tokens(5)
     now[0] = 120.0
     assert counter.counts() == Counts(num_tokens=10, annotating_s=7.5)
+
+
+def states(counter: ProgressCounter) -> list[str]:
+    return [counts.state for _, counts in sorted(counter.counts().groups.items())]
+
+
+def test_each_shard_group_has_its_counts() -> None:
+    counter = ProgressCounter()
+    for group in (0, 1):
+        counter.set_state(group, "waiting")
+    counter.finish_loading(1)
+    assert states(counter) == ["waiting", "running"]
+    counter.add_tokens(5, 1, 0.5)
+    counter.set_state(1, "rebuilding")
+    assert states(counter) == ["waiting", "rebuilding"]
+    counter.set_state(1, "running")
+    counter.add_tokens(7, 1, 1.5)
+    counter.finish_fragment("a", 10, 12, 300, 1)
+    counter.finish_fragment("b", 10, 12, 200, 1)
+    assert counter.counts().groups == {0: GroupCounts(), 1: GroupCounts("running", 12, 2.0, 1, 300)}
+    assert counter.counts().num_tokens == 12
+
+
+def test_all_groups_wait_after_a_dataset() -> None:
+    counter = ProgressCounter()
+    for group in (0, 1):
+        counter.finish_loading(group)
+    counter.settle()
+    assert states(counter) == ["waiting", "waiting"]
+
+
+def test_a_failure_has_the_node_and_the_number_of_its_attempt() -> None:
+    counter = ProgressCounter()
+    path = FRAGMENT.part_path
+    for _ in range(3):
+        counter.begin("read", path)
+    counter.end("read", path, "10.0.0.3")
+    counter.fail_fragment(FragmentFailure.of(FRAGMENT, "read", "damaged"))
+    assert counter.counts().origins == {path: Origin(path, 3, "10.0.0.3")}
+    counter.finish_part(path, 4, 0)
+    assert counter.counts().origins == {}
+
+
+def test_a_note_on_a_fragment_has_the_number_of_its_attempt() -> None:
+    counter = ProgressCounter()
+    counter.note("general")
+    for _ in range(2):
+        counter.begin("annotate", "a")
+    counter.note("rebuilt", Origin("a", node="10.0.0.3"))
+    assert counter.counts().notes == (("general", Origin()), ("rebuilt", Origin("a", 2, "10.0.0.3")))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from pipeline.failures import FragmentFailure
+from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.progress_counter import ProgressCounter
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
@@ -36,4 +37,4 @@ def test_notes_are_kept_in_order() -> None:
     counter = ProgressCounter()
     counter.note("first")
     counter.note("second")
-    assert counter.counts().notes == ("first", "second")
+    assert counter.counts().notes == (("first", Origin()), ("second", Origin()))

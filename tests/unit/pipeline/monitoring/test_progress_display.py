@@ -10,9 +10,10 @@ import pytest
 from pipeline.failures import FragmentFailure
 from pipeline.monitoring import progress_display
 from pipeline.monitoring.messages import Messages, opened_log
+from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.phases import Phases
 from pipeline.monitoring.progress_counter import Counts, Size, Work
-from pipeline.monitoring.progress_display import ProgressDisplay
+from pipeline.monitoring.progress_display import MAX_TOLD_FAILURES, ProgressDisplay
 from tests.terminals import shown_on_terminal
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
@@ -55,15 +56,30 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_progress_counts_over_the_whole_job(capsys: pytest.CaptureFixture[str]) -> None:
     show(HALF, 0)
-    [line] = capsys.readouterr().err.splitlines()
+    _, line = capsys.readouterr().err.splitlines()
     assert line[19:].startswith(
         "  annotate  392/400 fragments  39,200/40,000 rows  0 errors  1 fragments failed  "
     )
 
 
 def test_notes_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    show(Counts(notes=("[/x] :car:",)), 0)
+    show(Counts(notes=(("[/x] :car:", Origin()),)), 0)
     assert "  annotate  [/x] :car:\n" in capsys.readouterr().err
+
+
+def test_notes_and_failures_say_where_they_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    origin = Origin("a.parquet", 2, "10.0.0.3")
+    show(
+        Counts(notes=(("rebuilt", origin),), failures={"a": FAILURE}, origins={"a": Origin("a", 1, "10.0.0.4")}), 0
+    )
+    rebuilt, failed, _ = capsys.readouterr().err.splitlines()
+    assert rebuilt[19:] == "  annotate  rebuilt [fragment a.parquet, attempt 2, node 10.0.0.3]"
+    assert failed[19:] == f"  annotate  gave up {FAILURE} [fragment a, attempt 1, node 10.0.0.4]"
+
+
+def test_each_failure_is_told_once_and_not_more_than_some(capsys: pytest.CaptureFixture[str]) -> None:
+    show(Counts(failures={str(i): FAILURE for i in range(100)}), 1.2)
+    assert capsys.readouterr().err.count("gave up") == MAX_TOLD_FAILURES
 
 
 def test_before_the_first_batch_the_phase_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,8 +124,8 @@ def test_a_terminal_that_cannot_draw_gets_lines(tmp_path: Path) -> None:
     lines, _ = shown_on_terminal(
         [sys.executable, "-c", PROGRAM], 40, {"TERM": "dumb", "PYTHONPATH": str(ROOT)}, tmp_path
     )
-    assert len(lines) == 1
-    assert "  annotate  392/400 fragments  " in lines[0]
+    assert len(lines) == 2
+    assert "  annotate  392/400 fragments  " in lines[1]
 
 
 def test_a_quiet_terminal_stays_empty(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from pipeline.monitoring.progress_counter import ProgressCounter
 from pipeline.monitoring.tallies import Tallies, Tally
 from pipeline.row_errors import ErrorKind
 
-A = Tally(5, {ErrorKind.NO_TEXT: 2}, {"topic": {"sport": 3, "music": 1}, "genre": {"poem": 1}})
-B = Tally(2, {ErrorKind.CRASHED: 1, ErrorKind.NO_TEXT: 1}, {"topic": {"music": 4, "art": 3}})
+A = Tally(5, {ErrorKind.NO_TEXT: 2}, {"topic": {"sport": 3, "music": 1}, "genre": {"poem": 1}}, {"topic": 4})
+B = Tally(2, {ErrorKind.CRASHED: 1, ErrorKind.NO_TEXT: 1}, {"topic": {"music": 4, "art": 3}}, {"topic": 7, "v": 1})
 
 
 def test_tallies_add_up() -> None:
@@ -14,6 +14,7 @@ def test_tallies_add_up() -> None:
     assert total.num_windows == 7
     assert list(total.errors.items()) == [("no_text", 3), ("crashed", 1)]
     assert list(total.labels["topic"].items()) == [("music", 5), ("art", 3), ("sport", 3)]
+    assert total.results == {"topic": 11, "v": 1}
     assert total.most_frequent(1) == {"topic": {"music": 5}, "genre": {"poem": 1}}
 
 

@@ -1,7 +1,8 @@
 """What a leader does when ranks die, stall or raise errors; here a script says which of them do, and when."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -111,6 +112,13 @@ class FakeCluster:
     script: dict[Event, Any]
     ranks: list[FakeRank] = field(default_factory=list)
     sent: list[Event] = field(default_factory=list)
+    rebuilds: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def rebuilding(self) -> Iterator[None]:
+        self.rebuilds.append(f"from {self.num_generations}")
+        yield
+        self.rebuilds.append(f"to {self.num_generations}")
 
     @property
     def num_generations(self) -> int:
@@ -155,7 +163,8 @@ def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> St
         monkeypatch.setattr(ray, "kill", cluster.kill)
         monkeypatch.setattr(ray, "put", lambda value: value)
         placement = cast(PlacementGroup, None)
-        replica = Replica([], settings, RankResources(1, 0), size, placement, batch_timeout_s=9)
+        resources, rebuilding = RankResources(1, 0), cluster.rebuilding
+        replica = Replica([], settings, resources, size, placement, batch_timeout_s=9, rebuilding=rebuilding)
         return replica, cluster
 
     monkeypatch.setattr(shard_group, "PlacementGroupSchedulingStrategy", lambda *args, **options: None)
@@ -225,6 +234,7 @@ def test_a_lost_rank_costs_one_rebuild_and_no_batch(script: dict[Event, Any], st
     replica, cluster = start(script)
     assert run(replica, 6) == list(range(6))
     assert cluster.num_generations == 2
+    assert cluster.rebuilds == ["from 1", "to 2"]
     assert all(rank.is_killed == (rank.generation == 0) for rank in cluster.ranks)
     # Those that were not answered are sent again, and no others.
     again = [i for generation, rank, i in cluster.sent if (generation, rank) == (1, 0)]
@@ -302,6 +312,7 @@ def test_ranks_that_run_out_of_memory_live_on_if_they_are_in_step(
     replica, cluster = start(script)
     assert run(replica, 4) == [0, -1, 2, 3]
     assert cluster.num_generations == num_generations
+    assert cluster.rebuilds == ["from 1", "to 2"][: 2 * (num_generations - 1)]
 
 
 def test_a_rank_that_waits_for_one_without_memory_is_killed_and_the_batch_tried_again(start: StartReplica) -> None:

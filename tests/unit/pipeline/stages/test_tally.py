@@ -51,4 +51,5 @@ def test_labels_are_counted(
         found = tally_rows(table, [head])
         assert found.labels == ({} if expected is None else {"head": expected})
         assert (found.num_windows, found.errors) == (3, {"no_text": 2})
+        assert found.results == {"head": len(values) - values.count(None)}
     assert tally_rows(rows[:0], [head]).errors == {}

@@ -1,0 +1,1 @@
+"""Prometheus alerts and a Grafana dashboard for runs of jobs.annotate."""
