@@ -8,6 +8,7 @@ from typing import Self
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
+from pipeline.monitoring.repeated_failures import RepeatedFailures
 from pipeline.monitoring.tallies import Tallies, Tally
 
 
@@ -110,7 +111,7 @@ class ProgressCounter:
     def __init__(self) -> None:
         self._begun: Counter[tuple[Stage, str]] = Counter()
         self._failures: dict[str, FragmentFailure] = {}
-        self._num_failed_writes = 0
+        self._repeated = RepeatedFailures()
         self._notes: list[str] = []
         self._num_tokens = 0
         self._annotating_since: float | None = None
@@ -143,13 +144,12 @@ class ProgressCounter:
         self._parts.put(part_path, 1, num_rows, num_errors)
         self._tallies.put(part_path, tally or Tally())
         self._failures.pop(part_path, None)
-        self._num_failed_writes = 0
+        self._repeated.reset()
 
-    def fail_fragment(self, failure: FragmentFailure) -> int:
-        """A fragment has failed; returns the number of consecutive failed writes."""
+    def fail_fragment(self, failure: FragmentFailure) -> str | None:
+        """A fragment has failed; returns why the run has to end, or None."""
         self._failures[failure.part_path] = failure
-        self._num_failed_writes += failure.stage == "write"
-        return self._num_failed_writes
+        return self._repeated.add(failure)
 
     def note(self, text: str) -> None:
         """Keep a message for the user."""
