@@ -189,7 +189,7 @@ def _reported(what: str, remedy: str) -> Iterator[None]:
     except OSError as error:
         reason = error.strerror or str(error)
         if access_error_in(reason) is not None:
-            remedy = access_remedy()
+            remedy = f"{remedy}; {access_remedy()}"
         raise OutputError(
             f"output.path: {what}: {reason}; {remedy}, then run the job again: finished parts are kept"
         ) from error

@@ -12,7 +12,7 @@ _ACCESS = re.compile(
     r"|HTTP status 40[13]"
     r"|google::cloud::Status\((?:PERMISSION_DENIED|UNAUTHENTICATED)"
     r"|status code:? 40[13]"
-    r"|NoCredentialsError|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch"
+    r"|Access Denied|Forbidden|NoCredentialsError|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch"
 )
 _SOURCES = (
     "AWS_ACCESS_KEY_ID",

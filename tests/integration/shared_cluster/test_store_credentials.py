@@ -44,6 +44,7 @@ def test_workers_have_the_variables_of_the_driver_and_no_log_has(
     found = {path: data for path, data in store.files(f"{BUCKET}/out").items() if path.endswith(".parquet")}
     assert found == parts(one_rank.output)
     assert SECRET not in str(run.finished)
+    assert "asks for no token" not in run.finished.stderr
     logs = [path for path in workbench.cluster.session_folder().rglob("*") if path.is_file()]
     assert len(logs) > 10
     assert [path.name for path in logs if SECRET.encode() in path.read_bytes()] == []

@@ -15,6 +15,7 @@ from pipeline.storage.access_errors import access_error_in, access_remedy
         ),
         ("AWS Error UNKNOWN (HTTP status 403) during GetObject operation", "HTTP status 403"),
         ("google::cloud::Status(PERMISSION_DENIED: no)", "google::cloud::Status(PERMISSION_DENIED"),
+        ("PermissionError: Access Denied", "Access Denied"),
         ("NoCredentialsError: Unable to locate credentials", "NoCredentialsError"),
         ("AWS Error NETWORK_CONNECTION during GetObject operation", None),
         ("AWS Error UNKNOWN (HTTP status 404)", None),
