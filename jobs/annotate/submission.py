@@ -1,23 +1,22 @@
 """Refuse an output inside the copy of the working directory that `ray job submit` makes."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from pyarrow import fs
 
-from pipeline.config.local_models import SUBMITTED
 from pipeline.errors import ConfigError
 from pipeline.storage.locations import resolve_path
+from pipeline.storage.submitted_folder import submitted_folder
 
 
 def refuse_lost_output(output_path: str, environment: Mapping[str, str]) -> None:
     """Raise ConfigError if the output lies in the copy of `--working-dir`, which Ray may delete at any time."""
-    runtime_env = json.loads(environment.get(SUBMITTED, "{}")).get("runtime_env", {})
-    if "working_dir" not in runtime_env:
+    copy = submitted_folder(environment)
+    if copy is None:
         return
     filesystem, root = resolve_path(output_path, "output.path")
-    if isinstance(filesystem, fs.LocalFileSystem) and Path(root).is_relative_to(Path.cwd()):
+    if isinstance(filesystem, fs.LocalFileSystem) and Path(root).is_relative_to(copy):
         raise ConfigError(
             f"output.path: {output_path} lies in the copy of --working-dir that `ray job submit` made and Ray "
             "deletes later, expected a folder that stays; name an absolute path that all nodes share, or "

@@ -7,9 +7,7 @@ from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import checkpoint_directory, is_hub_id, tokenizer_directory
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
-
-# Ray sets it in the jobs that it runs for `ray job submit`.
-SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+from pipeline.storage.submitted_folder import submitted_folder
 
 
 def with_local_models(job: JobConfig) -> JobConfig:
@@ -32,7 +30,7 @@ def with_local_models(job: JobConfig) -> JobConfig:
 
 def _local(path: str, field: str, *, has_tokenizer: bool = False) -> str:
     if not is_hub_id(path):
-        return path if SUBMITTED in os.environ else os.path.abspath(path)
+        return path if submitted_folder(os.environ) else os.path.abspath(path)
     try:
         if has_tokenizer:
             tokenizer_directory(path)

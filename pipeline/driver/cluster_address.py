@@ -1,11 +1,13 @@
-"""Check the address of the Ray cluster that a job joins, and that a cluster answers there.
+"""Check the address of the Ray cluster that a job joins, that one answers there, and that it asks for a token.
 
 Ray is imported where a cluster is looked for, as a run on this machine is checked without it.
 """
 
+import os
 import re
 import resource
 import time
+from typing import Any
 
 from pipeline.errors import ConfigError
 
@@ -36,6 +38,23 @@ def reachable_cluster(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> str:
             'expected the address that `ray start` printed on the head, or "local" to run on this machine'
         )
     return found
+
+
+def describe_open_cluster(address: str, timeout_s: float = PROBE_TIMEOUT_S) -> str | None:
+    """A warning if whoever reaches the cluster at an address can use it, without a token or a certificate."""
+    if address == LOCAL or os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return None
+    import grpc  # noqa: PLC0415
+
+    with grpc.insecure_channel(address) as channel:
+        try:
+            _ask_whether_alive(channel, timeout_s)
+        except grpc.RpcError:
+            return None
+    return (
+        f"warning: the Ray cluster at {address} asks for no token: whoever reaches its ports can run code on it "
+        "and read what jobs read; start it with RAY_AUTH_MODE=token (see jobs/deploy/SECURITY.md)"
+    )
 
 
 def _require_open_files() -> None:
@@ -87,15 +106,12 @@ def _probe(address: str, timeout_s: float) -> str | None:
     """
     import grpc  # noqa: PLC0415
     from ray._private.grpc_utils import init_grpc_channel  # noqa: PLC0415
-    from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]  # noqa: PLC0415
-    from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub  # noqa: PLC0415
 
     deadline = time.monotonic() + timeout_s
     with init_grpc_channel(address) as channel:
-        service = NodeInfoGcsServiceStub(channel)
         while True:
             try:
-                service.CheckAlive(CheckAliveRequest(), timeout=max(0.1, deadline - time.monotonic()))
+                _ask_whether_alive(channel, timeout_s=max(0.1, deadline - time.monotonic()))
             except grpc.RpcError as error:
                 if error.code() == grpc.StatusCode.UNAUTHENTICATED:
                     return "it refuses the authentication token; see RAY_AUTH_TOKEN and ~/.ray/auth_token"
@@ -105,3 +121,11 @@ def _probe(address: str, timeout_s: float) -> str | None:
                 time.sleep(_PROBE_INTERVAL_S)
             else:
                 return None
+
+
+def _ask_whether_alive(channel: Any, timeout_s: float) -> None:
+    """Raises grpc.RpcError."""
+    from ray.core.generated.gcs_service_pb2 import CheckAliveRequest  # type: ignore[attr-defined]  # noqa: PLC0415
+    from ray.core.generated.gcs_service_pb2_grpc import NodeInfoGcsServiceStub  # noqa: PLC0415
+
+    NodeInfoGcsServiceStub(channel).CheckAlive(CheckAliveRequest(), timeout=timeout_s)

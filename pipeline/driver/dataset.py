@@ -44,8 +44,6 @@ COUNTER_TIMEOUT_S = 30.0
 # The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. Each one loads
 # the model again, which takes little time compared with so many fragments.
 MAX_FRAGMENTS_AT_ONCE = 10_000
-# After so many consecutive failed writes the run ends, as further results would be lost too.
-MAX_FAILED_WRITES = 20
 METRICS_INTERVAL_S = 5.0
 
 
@@ -179,8 +177,9 @@ def _sink(
         counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors, tally)
 
     def report_failure(failure: FragmentFailure) -> None:
-        if get_result(counter.fail_fragment.remote(failure)) >= MAX_FAILED_WRITES:
-            raise JobError(f"{MAX_FAILED_WRITES} parts in a row could not be written, the last one: {failure}")
+        reason: str | None = get_result(counter.fail_fragment.remote(failure))
+        if reason is not None:
+            raise JobError(reason)
 
     return PartSink(
         folder,

@@ -3,6 +3,9 @@
 Ray starts a dashboard (also without its pages), an autoscaler and a reader of logs for every cluster, and Ray Data
 three actors for each. Starting them takes longer than a small job, and nobody reads what they gather. No option
 leaves them out, so functions of Ray are replaced while it runs here; its version is pinned for such reasons.
+
+Its servers listen on the address of their node. Ray takes no loopback address for one, since other nodes could not
+reach it; here there are none, and nobody else is to reach it.
 """
 
 import os
@@ -11,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import ray
-from ray._private import utils
+from ray._private import services, utils
 from ray._private.node import Node
 from ray.data._internal.cluster_autoscaler import ClusterAutoscaler
 from ray.data._internal.execution import streaming_executor
@@ -20,6 +23,8 @@ from ray.data._internal.execution.operators import actor_pool_map_operator
 from ray.data._internal.stats import _StatsManager
 
 from pipeline.replica.placement import CPU_RANK_ENVIRONMENT
+
+LOOPBACK = "127.0.0.1"
 
 
 class _FixedCluster(ClusterAutoscaler):
@@ -66,6 +71,8 @@ def fewer_processes() -> Iterator[None]:
             (Node, "start_api_server", no_dashboard),
             (Node, "start_monitor", nothing),
             (Node, "start_log_monitor", nothing),
+            # Otherwise a loopback address is replaced by one that other machines can reach.
+            (services, "resolve_ip_for_localhost", lambda host: host),
             # Otherwise all packages of the dashboard are imported, to see whether they are installed.
             (utils, "get_dashboard_dependency_error", lambda: ImportError("the dashboard is not started")),
             (streaming_executor, "create_cluster_autoscaler", _FixedCluster),

@@ -8,10 +8,12 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import ray
+from ray._private.worker import global_worker
 from ray.exceptions import RayError, RayTaskError
 
 from pipeline.driver.cluster_address import LOCAL
-from pipeline.driver.local_ray import fewer_processes
+from pipeline.driver.local_ray import LOOPBACK, fewer_processes
+from pipeline.driver.private_files import make_session_private, make_token_private
 from pipeline.errors import ConfigError, JobError, PipelineError
 
 _GO_ON = "finished parts are kept, run the same command again to go on from there"
@@ -66,7 +68,14 @@ def connect(address: str) -> int:
         # It would only say that token authentication is on.
         logging.getLogger("ray._private.authentication").setLevel(logging.ERROR)
         cores = len(os.sched_getaffinity(0))
-        _start_ray(_LOCAL_REMEDY, address=address, num_cpus=cores + _NUM_TASK_CPUS, include_dashboard=False)
+        _start_ray(
+            _LOCAL_REMEDY,
+            address=address,
+            num_cpus=cores + _NUM_TASK_CPUS,
+            include_dashboard=False,
+            _node_ip_address=LOOPBACK,
+        )
+        make_session_private(_session_folder())
         return cores
     _start_ray(_CLUSTER_REMEDY, address=address)
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
@@ -80,8 +89,16 @@ def job_id() -> str:
     return found
 
 
+def _session_folder() -> str:
+    node = global_worker.node
+    assert node is not None
+    folder: str = node.get_session_dir_path()
+    return folder
+
+
 def _start_ray(remedy: str, *, address: str, **options: Any) -> None:
     """Call `ray.init`; any error becomes a ConfigError of one line."""
+    make_token_private()
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **options)
     except Exception as error:  # Ray raises errors of many types here, none of them documented
@@ -89,3 +106,5 @@ def _start_ray(remedy: str, *, address: str, **options: Any) -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         found = f"found that Ray does not start ({type(error).__name__}: {reason})"
         raise ConfigError(f"--address {address}: {found}; {remedy}") from None
+    # Again, as Ray may have written a token.
+    make_token_private()

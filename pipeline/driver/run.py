@@ -267,12 +267,14 @@ def _annotate(
     job, heads = prepared.job, prepared.heads
     phases.begin("connecting")
     # Imported late: Ray takes a second to load, and all that can be refused is refused before that.
+    from pipeline.driver.cluster_address import describe_open_cluster  # noqa: PLC0415
     from pipeline.driver.dataset import annotate_fragments  # noqa: PLC0415
     from pipeline.driver.ray_connection import job_id, ray_cluster  # noqa: PLC0415
     from pipeline.monitoring.metrics import RunMetrics  # noqa: PLC0415
     from pipeline.replica.deployment import deploy  # noqa: PLC0415
     from pipeline.replica.placement import describe_fewer_replicas  # noqa: PLC0415
 
+    tell(describe_open_cluster(address))
     with ray_cluster(address) as cores:
         on_connected()
         if address != LOCAL:

@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Hashable, Mapping, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
 from pyarrow import fs
@@ -20,6 +21,7 @@ from pipeline.storage.locations import ask_store, is_uri, resolve_path
 from pipeline.storage.printable import printable
 from pipeline.storage.retries import retry_transient
 from pipeline.storage.store_files import is_local
+from pipeline.storage.submitted_folder import submitted_folder
 
 _WILDCARDS = re.compile(r"[*?\[]")
 
@@ -102,9 +104,16 @@ def list_input_files(entries: Sequence[str], field: str = "input.path") -> Listi
     }
     aliases += [(files[identity].path, file.path) for identity, file in links.items()]
     kept = [file for identity, file in files.items() if identity not in links]
+    if is_local(filesystem) and (copy := submitted_folder(os.environ)) is not None:
+        kept = [_without_time(file, copy) for file in kept]
     ordered = sorted(kept, key=lambda f: (f.relative_path, f.path))
     passed_over.append(PassedOver(aliases=tuple(aliases)))
     return Listing(filesystem, ordered, selections, PassedOver.of_all(passed_over))
+
+
+def _without_time(file: InputFile, copy: Path) -> InputFile:
+    """A file as it is compared with earlier runs: each submission unpacks the copy anew, at another time."""
+    return replace(file, mtime_ns=None) if Path(os.path.realpath(file.path)).is_relative_to(copy) else file
 
 
 def _select(filesystem: fs.FileSystem, entry: str, path: str, field: str) -> tuple[Selection, FoundFiles]:

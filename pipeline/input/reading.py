@@ -15,6 +15,7 @@ from pipeline.input.hive_partitions import partition_values
 from pipeline.input.int96 import OTHER_UNITS, UNIT, are_equal, int96_leaves
 from pipeline.input.parquet_types import arrow_schema
 from pipeline.input.row_group_pass import RowGroupPass
+from pipeline.storage.access_errors import access_error_in, access_remedy
 from pipeline.storage.retries import retry_transient
 
 _REMEDY = "restore the file, or take it out of the input"
@@ -50,7 +51,8 @@ class FragmentReader:
             reason = str(error).partition("\n")[0]
         except Exception as error:  # Arrow raises errors of many types; a message may contain a row's text
             reason = type(error).__name__
-        raise FragmentError(f"{_rows_of(fragment)} cannot be read: {reason}; {_REMEDY}")
+        remedy = _REMEDY if access_error_in(reason) is None else access_remedy()
+        raise FragmentError(f"{_rows_of(fragment)} cannot be read: {reason}; {remedy}")
 
     def close(self) -> None:
         """Close the files of all passes."""

@@ -10,6 +10,7 @@ from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
 from pipeline.monitoring.group_counts import GroupCounter, GroupCounts, ReplicaState
 from pipeline.monitoring.origin import Origin
+from pipeline.monitoring.repeated_failures import RepeatedFailures
 from pipeline.monitoring.tallies import Tallies, Tally
 
 
@@ -116,10 +117,10 @@ class ProgressCounter:
     def __init__(self) -> None:
         self._begun: Counter[tuple[Stage, str]] = Counter()
         self._failures: dict[str, FragmentFailure] = {}
-        self._num_failed_writes = 0
         self._origins: dict[str, Origin] = {}
         self._notes: list[tuple[str, Origin]] = []
         self._groups = GroupCounter()
+        self._repeated = RepeatedFailures()
         self._num_tokens = 0
         self._annotating_since: float | None = None
         self._annotating_s = 0.0
@@ -161,13 +162,12 @@ class ProgressCounter:
         self._tallies.put(part_path, tally or Tally())
         self._failures.pop(part_path, None)
         self._origins.pop(part_path, None)
-        self._num_failed_writes = 0
+        self._repeated.reset()
 
-    def fail_fragment(self, failure: FragmentFailure) -> int:
-        """A fragment has failed; returns the number of consecutive failed writes."""
+    def fail_fragment(self, failure: FragmentFailure) -> str | None:
+        """A fragment has failed; returns why the run has to end, or None."""
         self._failures[failure.part_path] = failure
-        self._num_failed_writes += failure.stage == "write"
-        return self._num_failed_writes
+        return self._repeated.add(failure)
 
     def note(self, text: str, origin: Origin | None = None) -> None:
         """Keep a message for the user; of a fragment that is annotated, with the number of the attempt."""

@@ -13,6 +13,7 @@ from pyarrow import fs
 
 from pipeline.errors import OutputError
 from pipeline.fragments import MAX_NAME_BYTES, Fragment
+from pipeline.storage.access_errors import access_error_in, access_remedy
 from pipeline.storage.local_files import WORKSPACES, LocalFiles
 from pipeline.storage.retries import retry_transient
 from pipeline.storage.store_files import LastLook, StoreFiles, is_local
@@ -187,9 +188,11 @@ def _reported(what: str, remedy: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        reason = error.strerror or str(error)
+        if access_error_in(reason) is not None:
+            remedy = f"{remedy}; {access_remedy()}"
         raise OutputError(
-            f"output.path: {what}: {error.strerror or error}; {remedy}, then run the job again: finished "
-            "parts are kept"
+            f"output.path: {what}: {reason}; {remedy}, then run the job again: finished parts are kept"
         ) from error
 
 

@@ -12,8 +12,13 @@ from model import ShardGroup
 
 
 def open_store(host: str, size: int) -> dist.TCPStore:
-    """The store of the group, which rank 0 opens on a free port."""
-    return dist.TCPStore(host, 0, size, is_master=True, wait_for_workers=False)
+    """The store of the group, which rank 0 opens on a free port of its node's address."""
+    # Without a socket of ours it would listen on all interfaces.
+    listener = socket.create_server((host, 0))
+    port: int = listener.getsockname()[1]
+    return dist.TCPStore(
+        host, port, size, is_master=True, wait_for_workers=False, master_listen_fd=listener.detach()
+    )
 
 
 def join_group(

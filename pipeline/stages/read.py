@@ -16,6 +16,7 @@ from pipeline.fragments import Fragment
 from pipeline.input.reading import FragmentReader
 from pipeline.stages.blocks import KEY_FIELDS, failure_block, with_keys
 from pipeline.stages.stage_runner import StageRunner, run_unprotected
+from pipeline.storage.sent import Sent
 
 # A task decodes its row group from the first row on: fewer tasks decode less. But one runs after another, and all
 # of one runs again after a crash. A task of this size (32 fragments of 8 MiB) is read in seconds, far faster
@@ -51,10 +52,10 @@ class FragmentSource(Datasource):
         return [self._read_task(some, per_task_row_limit) for some in read_together(self._fragments)]
 
     def _read_task(self, fragments: Sequence[Fragment], row_limit: int | None) -> ReadTask:
-        schema, filesystem, run_stage = self._schema, self._filesystem, self._run_stage
+        schema, sent, run_stage = self._schema, Sent(self._filesystem), self._run_stage
 
         def read() -> Iterable[pa.Table]:
-            reader = FragmentReader(schema, filesystem)
+            reader = FragmentReader(schema, sent.value)
             for fragment in fragments:
                 # Not in a variable, which would keep the block while the next one is read.
                 yield block(reader, fragment)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import InitVar, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,6 +24,7 @@ from pipeline.output.part_writer import conform, encode_part, finish_part
 from pipeline.stages.blocks import failure_in, whole_fragment
 from pipeline.stages.stage_runner import StageRunner, run_unprotected
 from pipeline.stages.tally import tally_rows
+from pipeline.storage.sent import Sent
 
 if TYPE_CHECKING:
     from ray.data._internal.execution.interfaces import TaskContext
@@ -59,6 +60,12 @@ class PartSink(Datasink[None]):
     def __post_init__(self, schema: pa.Schema) -> None:
         self._schema = packed(schema)
         self.failed_before = frozenset(self.failed_before)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "folder": Sent(self.folder)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, folder=state["folder"].value)
 
     def write(self, blocks: Iterable[Block], ctx: "TaskContext") -> None:
         """Write each block. Returns nothing, as Ray would collect it in the driver."""

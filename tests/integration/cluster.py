@@ -1,11 +1,13 @@
 """A Ray cluster that runs join by its address, so that what they leave on it can be seen when they are gone."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 from tests.integration.processes import Process, descendants, environment, wait_for
@@ -53,6 +55,13 @@ class Cluster:
         except TimeoutError as error:
             processes = [f"{p.pid} {p.title}, {p.num_threads} threads" for p in self.actors(*OF_RUNS)]
             raise TimeoutError(f"{error}: {self.left_over()}, {processes}") from None
+
+    def session_folder(self) -> Path:
+        """Where its logs are."""
+        titles = " ".join(process.title for process in descendants(self._process.pid))
+        found = re.search(r"(/\S+/session_\d[^/\s]+)", titles)
+        assert found is not None
+        return Path(found[1])
 
     def actors(self, *titles: str) -> list[Process]:
         """Its worker processes whose titles begin with one of `titles`."""

@@ -16,10 +16,14 @@ ERRORS = {"403": "AccessDenied", "500": "InternalError", "503": "SlowDown"}
 
 
 class FaultyProxy:
-    """`rate` of the requests get one of `faults`, by a seed; none while the rate is 0."""
+    """`rate` of the requests get one of `faults`, by a seed; none while the rate is 0.
 
-    def __init__(self, server_port: int, rate: float, faults: tuple[str, ...], seed: int) -> None:
+    Requests that are not signed with `key`, where one is given, are answered with 403.
+    """
+
+    def __init__(self, server_port: int, rate: float, faults: tuple[str, ...], seed: int, key: str) -> None:
         self.rate = rate
+        self._key = key.encode()
         self.on_request: Callable[[int], None] = lambda num_requests: None
         """Called before each request is looked at, with the number of requests so far."""
         self.counts: Counter[str] = Counter()
@@ -63,6 +67,8 @@ class FaultyProxy:
             while data := client.recv(65536):
                 request = REQUEST.match(data)
                 fault = self._choose() if request else None
+                if request and self._key not in data:
+                    fault = "403"
                 if request:
                     self.on_request(self.counts.total())
                 if fault == "reset":
@@ -103,10 +109,10 @@ def _error_answer(status: str) -> bytes:
 
 @contextmanager
 def faulty_proxy(
-    server_port: int, rate: float = 0.0, faults: tuple[str, ...] = FAULTS, seed: int = 0
+    server_port: int, rate: float = 0.0, faults: tuple[str, ...] = FAULTS, seed: int = 0, key: str = ""
 ) -> Iterator[FaultyProxy]:
     """A proxy before the server on a port of this machine, for the time of the block."""
-    proxy = FaultyProxy(server_port, rate, faults, seed)
+    proxy = FaultyProxy(server_port, rate, faults, seed, key)
     try:
         yield proxy
     finally:

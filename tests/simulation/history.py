@@ -25,7 +25,7 @@ def live_through(seed: int, *, on_disk: bool) -> None:
     world = World(seed)
     disk = Disk(world) if on_disk else None
     with simulated(world, disk) as filesystem:
-        content = _reader(filesystem, disk)
+        content = content_reader(filesystem, disk)
         world.on_crash = disk.crash if disk is not None else lambda: None
         if on_disk:
             world.on_change = lambda: require_consistent(content())
@@ -60,7 +60,7 @@ def made_at_once(run: Run, *, on_disk: bool) -> dict[str, bytes]:
     with simulated(world, disk) as filesystem:
         world.run([driver := Driver("only", _action(world, filesystem, run), [])])
         assert driver.outcome is True, repr(driver.outcome)
-        return _reader(filesystem, disk)()
+        return content_reader(filesystem, disk)()
 
 
 def require_consistent(content: dict[str, bytes]) -> None:
@@ -79,7 +79,8 @@ def require_consistent(content: dict[str, bytes]) -> None:
         assert summary["parts"] + summary["removed"]["parts"] == len(parts), f"_SUCCESS beside {sorted(parts)}"
 
 
-def _reader(filesystem: Any, disk: Disk | None) -> Callable[[], dict[str, bytes]]:
+def content_reader(filesystem: Any, disk: Disk | None) -> Callable[[], dict[str, bytes]]:
+    """A function that returns the files of the output by path."""
     prefix = f"{ROOT}/"
 
     def content() -> dict[str, bytes]:

@@ -70,12 +70,16 @@ class World:
             if not ready:
                 self.now = min(driver.wakes_at for driver in alive)
                 continue
-            self.current = self.random.choice(ready)
+            self.current = self.pick(ready)
             self.current.turn.release()
             self._control.acquire()
         self.current = None
         if self.violation is not None:
             raise self.violation
+
+    def pick(self, ready: list[Driver]) -> Driver:
+        """Whose turn it is."""
+        return self.random.choice(ready)
 
     def operation(self, name: str) -> None:
         """The current driver is about to change, read or list something."""

@@ -43,7 +43,7 @@ def test_relative_paths_become_absolute_but_not_in_a_submitted_job(
     job = job_of("here/model", {"vector": {"task": "embedding", "trunk": "./here/model"}})
     local = with_local_models(job)
     assert local.model.path == local.heads["vector"].trunk == local.heads["vector"].weights == str(model)
-    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", '{"runtime_env": {"working_dir": "gcs://x.zip"}}')
     assert with_local_models(job) == job
 
 

@@ -15,7 +15,7 @@ from ray.core.generated.gcs_service_pb2_grpc import (
     add_NodeInfoGcsServiceServicer_to_server,
 )
 
-from pipeline.driver.cluster_address import MIN_OPEN_FILES, reachable_cluster
+from pipeline.driver.cluster_address import MIN_OPEN_FILES, describe_open_cluster, reachable_cluster
 from pipeline.errors import ConfigError
 
 
@@ -153,3 +153,20 @@ def test_too_few_open_files_are_refused(limit: int, monkeypatch: pytest.MonkeyPa
         ConfigError, match=rf"^ulimit -n: found a hard limit of {limit} open files, expected at least"
     ):
         reachable_cluster("local")
+
+
+def test_a_cluster_that_asks_for_no_token_is_joined_with_a_warning() -> None:
+    with served(Alive()) as address:
+        warning = describe_open_cluster(address)
+    assert warning is not None
+    assert warning.startswith(f"warning: the Ray cluster at {address} asks for no token: ")
+
+
+def test_a_cluster_that_asks_for_one_is_joined_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(Closed()) as address:
+        assert describe_open_cluster(address) is None
+    assert describe_open_cluster("local") is None
+    with served(Alive()) as address:
+        # Its clients need a certificate.
+        monkeypatch.setenv("RAY_USE_TLS", "1")
+        assert describe_open_cluster(address) is None

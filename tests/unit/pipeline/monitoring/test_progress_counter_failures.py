@@ -5,6 +5,7 @@ from dataclasses import replace
 from pipeline.failures import FragmentFailure
 from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.progress_counter import ProgressCounter
+from pipeline.monitoring.repeated_failures import MAX_FAILED_WRITES
 from tests.unit.pipeline.stages.test_write import FRAGMENT
 
 READ = FragmentFailure.of(FRAGMENT, "read", "damaged")
@@ -13,17 +14,18 @@ WRITE = replace(READ, part_path="b", stage="write")
 
 def test_failures_are_kept_until_their_part_is_there() -> None:
     counter = ProgressCounter()
-    assert counter.fail_fragment(READ) == 0
+    assert counter.fail_fragment(READ) is None
     assert counter.counts().failures == {FRAGMENT.part_path: READ}
     counter.finish_part(FRAGMENT.part_path, 4, 0)
     assert counter.counts().failures == {}
 
 
-def test_parts_that_cannot_be_written_are_counted_in_a_row() -> None:
+def test_a_part_that_is_written_ends_a_row_of_failures() -> None:
     counter = ProgressCounter()
-    assert [counter.fail_fragment(WRITE) for _ in range(3)] == [1, 2, 3]
-    counter.finish_part("a", 4, 0)
-    assert [counter.fail_fragment(WRITE), counter.fail_fragment(READ)] == [1, 1]
+    for _ in range(2):
+        assert [counter.fail_fragment(WRITE) for _ in range(MAX_FAILED_WRITES - 1)] == [None] * 19
+        counter.finish_part("a", 4, 0)
+    assert [counter.fail_fragment(READ), counter.fail_fragment(WRITE)] == [None, None]
 
 
 def test_tries_are_counted_by_stage_until_they_end() -> None:
