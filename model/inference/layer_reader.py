@@ -57,17 +57,18 @@ class LayerReader:
         """How many layers of the trunk it takes."""
         return max(self.coefficients)
 
-    def span(self, first: int, num: int) -> slice:
-        """The rows whose tokens, or sequences, are among the `num` from `first` on."""
+    def span(self, first: int, num: int) -> tuple[int, int]:
+        """The first row whose token, or sequence, is among the `num` from `first` on, and how many rows are."""
         if self.index.is_cuda:
             # There a batch passes as a whole, and searching would synchronize the device.
-            return slice(None)
-        bounds = torch.tensor([first, first + num])
-        return slice(*torch.searchsorted(self.index, bounds).tolist())
+            return 0, len(self.index)
+        begin, end = torch.searchsorted(self.index, torch.tensor([first, first + num])).tolist()
+        return begin, end - begin
 
-    def take(self, layer: int, states: "LayerStates", span: slice, first: int) -> None:
+    def take(self, layer: int, states: "LayerStates", span: tuple[int, int], first: int) -> None:
         """Add a layer's states of a slice of the batch, which begins with token, or sequence, `first`."""
-        rows_ND, found_ND = self.rows[span], states.rows(self.read, self.index[span] - first)
+        rows_ND, index_N = self.rows.narrow(0, *span), self.index.narrow(0, *span) - first
+        found_ND = states.rows(self.read, index_N)
         if layer == min(self.coefficients):
             torch.mul(found_ND, self.coefficients[layer], out=rows_ND)
         else:
@@ -100,7 +101,7 @@ class SliceReaders:
 
     def _take(self, layer: int, hidden_TD: Tensor) -> None:
         # A slice on a CPU may be followed by padding.
-        states = LayerStates(hidden_TD[: len(self.batch.input_ids)], self.batch)
+        states = LayerStates(hidden_TD.narrow(0, 0, len(self.batch.input_ids)), self.batch)
         for reader, span, first in self._readers:
             if layer in reader.coefficients:
                 reader.take(layer, states, span, first)
@@ -121,19 +122,20 @@ class LayerStates:
         sequence_N = index_N
         if read.pooling == "token":
             sequence_N = torch.searchsorted(self.batch.cu_seqlens, index_N.int(), right=True) - 1
-        mean_S, scale_S = self.moments
-        return (rows_ND - mean_S[sequence_N, None]).mul_(scale_S[sequence_N, None])
+        mean_N1, scale_N1 = (moment_S1.index_select(0, sequence_N) for moment_S1 in self.moments)
+        return (rows_ND - mean_N1).mul_(scale_N1)
 
     def _pooled(self, read: LayerRead, index_N: Tensor) -> Tensor:
         match read.pooling:
             case "token":
-                return widened(self.hidden_TD[index_N])
+                return widened(self.hidden_TD.index_select(0, index_N))
             case "cls":
-                return widened(self.hidden_TD[self.batch.first_positions[index_N]])
+                first_N = self.batch.cu_seqlens.index_select(0, index_N)
+                return widened(self.hidden_TD.index_select(0, first_N))
             case "mean":
-                return self.means[index_N]
+                return self.means.index_select(0, index_N)
             case "max":
-                return self.maxima[index_N]
+                return self.maxima.index_select(0, index_N)
 
     @cached_property
     def means(self) -> Tensor:
@@ -147,20 +149,24 @@ class LayerStates:
 
     @cached_property
     def moments(self) -> tuple[Tensor, Tensor]:
-        """Of each sequence over all tokens and dimensions: the mean, and 1 / sqrt(variance + eps), fp32 `[S]`.
+        """Of each sequence over all tokens and dimensions: the mean, and 1 / sqrt(variance + eps), fp32 `[S, 1]`.
 
         Sums over the dimensions of a token are in fp32, those over tokens in float64.
         """
         wide_TD = widened(self.hidden_TD)
-        sums = torch.stack([wide_TD.sum(dim=1), torch.linalg.vector_norm(wide_TD, dim=1)]).double()
-        sums[1].square_()
+        sums_T = wide_TD.sum(dim=1).double()
+        squares_T = torch.linalg.vector_norm(wide_TD, dim=1).double().square_()
         # Checking the offsets would synchronize a GPU; those of a batch are right.
-        mean_S, square_S = (
-            torch.segment_reduce(sums_T / wide_TD.shape[1], "mean", offsets=self.batch.cu_seqlens, unsafe=True)
-            for sums_T in sums
+        mean_S2 = torch.segment_reduce(
+            torch.stack([sums_T, squares_T], dim=1).div_(wide_TD.shape[1]),
+            "mean",
+            offsets=self.batch.cu_seqlens,
+            axis=0,
+            unsafe=True,
         )
-        scale_S = (square_S - mean_S.square()).clamp_(min=0).add_(MOMENTS_EPS).rsqrt_()
-        return mean_S.to(wide_TD.dtype), scale_S.to(wide_TD.dtype)
+        mean_S1, square_S1 = mean_S2.split(1, dim=1)
+        scale_S1 = (square_S1 - mean_S1.square()).clamp_(min=0).add_(MOMENTS_EPS).rsqrt_()
+        return mean_S1.to(wide_TD.dtype), scale_S1.to(wide_TD.dtype)
 
     @property
     def _sequences(self) -> Tensor:

@@ -173,7 +173,8 @@ def _output_type(options: EmbeddingHead, config: XLMRobertaXLConfig) -> pa.DataT
     size = num_dimensions // BITS_PER_BYTE if options.dtype == "ubinary" else num_dimensions
     vector = pa.list_(_ITEM_TYPES[options.dtype], size)
     column = vector if options.level == "sentence" else pa.list_(vector)
-    return column if options.layers is None else pa.struct(dict.fromkeys(_names(options, config), column))
+    layers = dict.fromkeys(_names(options, config), column)
+    return column if options.layers is None else pa.struct(layers)
 
 
 def _names(options: EmbeddingHead, config: XLMRobertaXLConfig) -> list[str]:
