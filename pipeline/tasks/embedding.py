@@ -94,7 +94,7 @@ class EmbeddingHead(TextHeadSection):
     ] = Field(
         default=None,
         description='"all" or a list of one or more layers, counted as `layer`. The column is a struct with a '
-        "vector for each of them, named layer_0 and so on.",
+        "vector for each of them, named layer_0 and so on. All 37 of XL take 379 kB a row in float32.",
         examples=[[12, 24, -1]],
     )
 
