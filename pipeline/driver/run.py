@@ -106,9 +106,8 @@ class PreparedRun:
         )
 
     def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:
-        """The fragments without a part; with `retry_failed` only those that have failed before."""
-        todo = run.increment.todo
-        return [f for f in todo if f.part_path in failed] if self.options.retry_failed else todo
+        """The fragments without a part; with `retry_failed` as `Increment.to_retry` says."""
+        return run.increment.to_retry(failed) if self.options.retry_failed else run.increment.todo
 
 
 @dataclass(frozen=True)

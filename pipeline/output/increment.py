@@ -1,12 +1,12 @@
 """Compare the input with that of the existing output: new, changed, unchanged and removed files."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
 
-from pipeline.fragments import PartName, part_stem
+from pipeline.fragments import Fragment, PartName, part_stem
 from pipeline.input.fragment_table import FragmentSelection
 from pipeline.output.inventory import Inventory
 from pipeline.storage.printable import shortened
@@ -33,6 +33,15 @@ class Increment:
     removed: tuple[str, ...]
     todo: FragmentSelection
     staged: frozenset[str]
+
+    def to_retry(self, failed: Container[str]) -> list[Fragment]:
+        """The fragments whose part paths are in `failed`; of a staged file with one of them all that are not done.
+
+        Staged parts wait for one another: a file that was restored after a failure has another modification time.
+        """
+        retried = [fragment for fragment in self.todo if fragment.part_path in failed]
+        whole = self.staged.intersection(fragment.relative_path for fragment in retried)
+        return [f for f in self.todo if f.relative_path in whole or f.part_path in failed]
 
 
 def find_increment(inventory: Inventory, failed_files: Collection[str] = ()) -> Increment:
