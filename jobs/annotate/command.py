@@ -16,14 +16,14 @@ from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
-from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.phases import Phases, process_began
 
 if TYPE_CHECKING:
     from pipeline.driver.run import PreparedRun
 
-REFUSED, FAILED = 2, 1
+REFUSED, FAILED, NO_ROOM = 2, 1, 4
 _FLAGS = {
     "--plan": "print the plan and exit",
     "--restart": "process everything again; the existing output stays until the new one is complete",
@@ -128,6 +128,9 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
     except (ConfigError, InputError) as error:
         messages.error(f"refused: {error}")
         return REFUSED
+    except NoRoomError as error:
+        messages.error(f"no room: {error}")
+        return NO_ROOM
     except PipelineError as error:
         messages.error(f"failed: {error}")
         return FAILED

@@ -95,6 +95,20 @@ class ModelSection(Section):
         "node, and a rank on a GPU has one.",
         examples=[2],
     )
+    placement: Literal["spread", "pack"] = Field(
+        default="spread",
+        description='"spread" or "pack". "spread" puts each shard group on the node with the fewest of them, so that '
+        'the loss of a node concerns few; "pack" fills one node after another, so that others stay free.',
+        examples=["pack"],
+    )
+    placement_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="the seconds to wait for room on the cluster, above 0. Without it a run waits as long as it "
+        "takes on a cluster that it joins, and a minute on one of its own.",
+        examples=[600],
+    )
     stall_timeout_s: float = Field(
         default=1800.0,
         gt=0,

@@ -10,6 +10,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from pipeline.config.job import ModelSection
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.local_ray import fewer_processes
 from pipeline.errors import ConfigError, JobError, PipelineError
@@ -25,6 +26,8 @@ _CLUSTER_REMEDY = (
 )
 # In a local run the ranks occupy all cores; these are for tasks that read, tokenize and write.
 _NUM_TASK_CPUS = 2
+# Of a busy machine, as all of its resources are free.
+_LOCAL_PLACEMENT_TIMEOUT_S = 60.0
 
 
 @contextmanager
@@ -72,6 +75,13 @@ def connect(address: str) -> int:
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     # Head nodes are often started without CPUs, so that nothing runs on them.
     return max(1, min((n for n in cpus if n), default=1) - 1)
+
+
+def placement_timeout_s(model: ModelSection, address: str) -> float | None:
+    """How long to wait for room: as configured, else as long as it takes, except on a cluster of its own."""
+    if model.placement_timeout_s is None and address == LOCAL:
+        return _LOCAL_PLACEMENT_TIMEOUT_S
+    return model.placement_timeout_s
 
 
 def job_id() -> str:

@@ -254,18 +254,27 @@ def _annotate(
     phases.begin("connecting")
     # Imported late: Ray takes a second to load, and all that can be refused is refused before that.
     from pipeline.driver.dataset import annotate_fragments  # noqa: PLC0415
-    from pipeline.driver.ray_connection import job_id, ray_cluster  # noqa: PLC0415
+    from pipeline.driver.ray_connection import job_id, placement_timeout_s, ray_cluster  # noqa: PLC0415
+    from pipeline.monitoring.cluster_look import look_at_cluster  # noqa: PLC0415
     from pipeline.replica.deployment import deploy  # noqa: PLC0415
-    from pipeline.replica.placement import describe_fewer_replicas  # noqa: PLC0415
+    from pipeline.replica.layout import describe_fewer_replicas  # noqa: PLC0415
+    from pipeline.replica.room import RoomWait  # noqa: PLC0415
 
     with ray_cluster(address) as cores:
         on_connected()
         phases.begin("placing")
         recorder.update(ray_job_id=job_id())
+        wait = RoomWait(placement_timeout_s(job.model, address), phases, tell)
         deployment = deploy(
-            job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
+            job,
+            heads,
+            look_at_cluster(),
+            cores,
+            num_fragments=len(todo),
+            wait=wait,
+            kept_token_budget=run.manifest.token_budget(),
         )
-        tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
+        tell(describe_fewer_replicas(job.model, deployment.layout.num_replicas, len(todo)))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
         counts, tally = annotate_fragments(
@@ -277,6 +286,7 @@ def _annotate(
             _work(prepared.plan, run, todo),
             tell,
             phases,
+            wait=wait,
             folder=run.folder,
             staged=run.increment.staged,
             failed_before=failed,
