@@ -14,6 +14,8 @@ from pipeline.config.job import ModelSection
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.local_ray import fewer_processes
 from pipeline.errors import ConfigError, JobError, PipelineError
+from pipeline.monitoring.cluster_look import look_at_cluster
+from pipeline.monitoring.cluster_state import ClusterState
 
 _GO_ON = "finished parts are kept, run the same command again to go on from there"
 _LOCAL_REMEDY = (
@@ -75,6 +77,12 @@ def connect(address: str) -> int:
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     # Head nodes are often started without CPUs, so that nothing runs on them.
     return max(1, min((n for n in cpus if n), default=1) - 1)
+
+
+def cluster_at(address: str) -> tuple[ClusterState, int]:
+    """The state of the cluster at an address, and the number of CPU cores for ranks on each node."""
+    with ray_cluster(address) as cores:
+        return look_at_cluster(), cores
 
 
 def placement_timeout_s(model: ModelSection, address: str) -> float | None:

@@ -264,17 +264,18 @@ def _annotate(
         on_connected()
         phases.begin("placing")
         recorder.update(ray_job_id=job_id())
+        cluster = look_at_cluster()
         wait = RoomWait(placement_timeout_s(job.model, address), phases, tell)
         deployment = deploy(
             job,
             heads,
-            look_at_cluster(),
+            cluster,
             cores,
             num_fragments=len(todo),
             wait=wait,
             kept_token_budget=run.manifest.token_budget(),
         )
-        tell(describe_fewer_replicas(job.model, deployment.layout.num_replicas, len(todo)))
+        tell(describe_fewer_replicas(job.model, deployment.layout, len(todo), cluster))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
         counts, tally = annotate_fragments(

@@ -44,7 +44,8 @@ def look_at_cluster() -> ClusterState:
             _amounts(node.total_resources),
             _amounts(node.available_resources),
         )
-        for node in cluster.node_states
+        # In an order that stays.
+        for node in sorted(cluster.node_states, key=lambda node: (node.node_ip_address, node.node_id))
         if node.status != _autoscaler.NodeStatus.DEAD
     )
     groups = _table(_gcs.PlacementGroupTableData, _accessor().get_placement_group_table())

@@ -10,7 +10,7 @@ from typing import Literal
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
-from pipeline.monitoring.cluster_state import ClusterState, Node, Resources, show
+from pipeline.monitoring.cluster_state import ClusterState, Node, Resources, describe_free, show
 
 Placement = Literal["spread", "pack"]
 # Of a task that reads and tokenizes, or writes. One such task is enough for a job to go on.
@@ -47,11 +47,13 @@ class Layout:
         resources: of each rank.
         size: ranks of a replica.
         nodes: the id of the node that each replica shall be on; None for those that wait for room.
+        num_possible: as many replicas as the empty cluster would hold, and there are fragments for.
     """
 
     resources: RankResources
     size: int
     nodes: tuple[str | None, ...]
+    num_possible: int
 
     @property
     def num_replicas(self) -> int:
@@ -109,7 +111,7 @@ def lay_out(
         num_wanted = min(num_wanted, num_possible)
     now = assigned(num_wanted, lambda node: node.free)
     num_replicas = max(1, len(now)) if is_auto else num_wanted
-    return Layout(resources, size, (*now, *[None] * (num_replicas - len(now))))
+    return Layout(resources, size, (*now, *[None] * (num_replicas - len(now))), num_possible)
 
 
 def assign(
@@ -169,7 +171,7 @@ def _why_it_never_fits(cluster: ClusterState, group: Resources, resources: RankR
     ranks = f"a shard group of {size} {'rank' if size == 1 else 'ranks'} with {show(resources.bundle)} each"
     if not holding:
         sizes = Counter(show(node.total) for node in cluster.nodes)
-        found = ", ".join(f"{count} of {what}" for what, count in sizes.items())
+        found = ", ".join(f"{count} of {what}" for what, count in sorted(sizes.items()))
         return (
             f"model.tensor_parallel_size, model.cpus_per_rank: no node holds {ranks}, also when it is empty "
             f"(nodes: {found}); lower them, or add larger nodes"
@@ -181,12 +183,22 @@ def _why_it_never_fits(cluster: ClusterState, group: Resources, resources: RankR
     )
 
 
-def describe_fewer_replicas(model: ModelSection, num_replicas: int, num_fragments: int) -> str | None:
-    """A message for the user if there are fewer replicas than configured."""
-    if model.replicas == "auto" or model.replicas <= num_replicas:
+def describe_fewer_replicas(
+    model: ModelSection, layout: Layout, num_fragments: int, cluster: ClusterState
+) -> str | None:
+    """A message for the user if there are fewer replicas than configured, or fewer than would be possible."""
+    used = layout.num_replicas
+    if model.replicas == "auto":
+        if used >= layout.num_possible:
+            return None
+        return (
+            f"model.replicas: {used} used, of {layout.num_possible} that the empty cluster would hold; "
+            f"{describe_free(cluster)}"
+        )
+    if model.replicas <= used:
         return None
-    reason = "as many as there are fragments" if num_replicas == num_fragments else "as many as the cluster holds"
-    return f"model.replicas: {model.replicas} asked for, {num_replicas} used, {reason}"
+    reason = "as many as there are fragments" if used == num_fragments else "as many as the cluster holds"
+    return f"model.replicas: {model.replicas} asked for, {used} used, {reason}"
 
 
 def describe_layout(layout: Layout, nodes: Sequence[Node]) -> list[str]:

@@ -232,11 +232,11 @@ def _get_all(refs: list[Any], timeout_s: float, look: Callable[[], None] = lambd
 
 def _wait_for_one(refs: list[Any], timeout_s: float, look: Callable[[], None]) -> tuple[list[Any], list[Any]]:
     """As `ray.wait` for one of `refs`, but `look` is called now and then."""
-    deadline = time.monotonic() + timeout_s
     while True:
-        seconds = min(LOOK_INTERVAL_S, max(0.0, deadline - time.monotonic()))
+        seconds = min(LOOK_INTERVAL_S, timeout_s)
         done, pending = ray.wait(refs, num_returns=1, timeout=seconds)
-        if done or time.monotonic() >= deadline:
+        timeout_s -= seconds
+        if done or timeout_s <= 0:
             return done, pending
         look()
 

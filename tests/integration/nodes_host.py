@@ -1,12 +1,14 @@
 """A Ray cluster of several nodes for tests, in a process of its own: `python -m` with this module's name, CPUS….
 
-The arguments are the CPUs of the nodes, the head first. Replies (JSON behind `REPLY`) with its address, then to each
-line of its input:
+The arguments are the CPUs of the nodes, the head first. Replies (JSON behind `REPLY`) with its address, then to
+each line of its input:
 
-- "groups": the states of placement groups that are not removed, and "nodes" the number of them on each node
+- "groups": the states of placement groups that are not removed
+- "nodes": how many of them, and how many leaders, are on each node
 - "kill shard": kills a worker node that holds a shard group, "kill other" one that holds none
 - "add CPUS": adds a node
-- "hold CPUS NODE": another tenant takes CPUs of a node, by its place among the living ones; "release" gives them back
+- "hold CPUS NODE": another tenant takes CPUs of a node, by its place among the living ones; "release" gives them
+  back
 
 Ends with its input, and the cluster with it.
 """
@@ -17,6 +19,7 @@ import sys
 from typing import Any
 
 import ray
+from ray._private.state import actors
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -39,7 +42,8 @@ def main() -> None:
                 reply([group["state"] for group in groups()])
             case ["nodes"]:
                 holding = [node_id for group in groups() for node_id in set(group["bundles_to_node_id"].values())]
-                reply([holding.count(node.node_id) for node in nodes])
+                leading = [actor["Address"]["NodeID"] for actor in leaders()]
+                reply([[holding.count(node.node_id), leading.count(node.node_id)] for node in nodes])
             case ["kill", which]:
                 held = {node_id for group in groups() for node_id in group["bundles_to_node_id"].values()}
                 node = next(n for n in nodes[1:] if (n.node_id in held) == (which == "shard"))
@@ -81,6 +85,12 @@ def reply(value: object) -> None:
 def groups() -> list[dict[str, Any]]:
     """Placement groups that are not removed."""
     return [group for group in placement_group_table().values() if group["state"] != "REMOVED"]
+
+
+def leaders() -> list[dict[str, Any]]:
+    """Living actors that lead a replica."""
+    found = actors(actor_state_name="ALIVE").values()
+    return [actor for actor in found if actor["ActorClassName"].startswith("MapWorker")]
 
 
 if __name__ == "__main__":
