@@ -20,6 +20,10 @@ class JobError(PipelineError):
     """The job cannot continue, whatever the fragment."""
 
 
+class NoRoomError(PipelineError):
+    """The cluster has had no room for the ranks of the job in time; nothing has been done."""
+
+
 class UnreadableFileError(PipelineError):
     """One input file is not a readable Parquet file. It is reported, and the others are processed."""
 

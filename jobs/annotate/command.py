@@ -17,16 +17,17 @@ from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
-from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.phases import Phases, process_began
 
 if TYPE_CHECKING:
     from pipeline.driver.run import PreparedRun
+    from pipeline.monitoring.cluster_state import ClusterState
 
-REFUSED, FAILED = 2, 1
+REFUSED, FAILED, NO_ROOM = 2, 1, 4
 _FLAGS = {
-    "--plan": "print the plan and exit",
+    "--plan": "print the plan and exit; with --address also how the cluster would be used",
     "--restart": "process everything again; the existing output stays until the new one is complete",
     "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
@@ -39,9 +40,15 @@ _FLAGS = {
 }
 
 
+_EPILOG = (
+    "Exit codes: 0 all done, 1 ended early, 2 refused before any work, 3 finished but for some files or "
+    "fragments, 4 no room on the cluster in time, 130 interrupted."
+)
+
+
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m jobs.annotate", description=__doc__, epilog=_EPILOG)
     add_version(parser)
     parser.add_argument("job", type=Path, nargs="?", metavar="JOB.toml", help="the job's configuration")
     parser.add_argument(
@@ -138,6 +145,9 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
     except (ConfigError, InputError) as error:
         messages.error(f"refused: {error}")
         return REFUSED
+    except NoRoomError as error:
+        messages.error(f"no room: {error}")
+        return NO_ROOM
     except PipelineError as error:
         messages.error(f"failed: {error}")
         return FAILED
@@ -182,7 +192,7 @@ def run_job(
         prunes=options.prune_removed,
     )
     if options.plan:
-        _print_plan(prepare_run(job, run_options, messages), options)
+        _print_plan(prepare_run(job, run_options, messages), options, interruption)
         return DONE
     address = reachable_cluster(options.address)
     if options.limit or options.sample:
@@ -206,17 +216,31 @@ def run_job(
     return DONE if options.failed_ok and code == PARTLY else code
 
 
-def _print_plan(prepared: "PreparedRun", options: argparse.Namespace) -> None:
+def _print_plan(prepared: "PreparedRun", options: argparse.Namespace, interruption: Interruption) -> None:
     # Imported late: it loads torch, for the memory of a rank.
     from jobs.annotate.json_report import plan_json  # noqa: PLC0415
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
     from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
 
-    outlook = outlook_of(prepared)
+    outlook = outlook_of(prepared, *_cluster(options.address, interruption))
     if options.json:
         print(plan_json(prepared, outlook))
     else:
         print_plan(prepared, outlook, options.tokens_per_second)
+
+
+def _cluster(address: str, interruption: Interruption) -> tuple["ClusterState", int] | tuple[()]:
+    """The cluster at an address, and cores for ranks on each of its nodes; nothing for this machine."""
+    from pipeline.driver.cluster_address import LOCAL, reachable_cluster  # noqa: PLC0415
+
+    if address == LOCAL:
+        return ()
+    from pipeline.driver.ray_connection import cluster_at  # noqa: PLC0415
+
+    found = cluster_at(reachable_cluster(address))
+    # Ray has replaced the signal handlers.
+    interruption.listen()
+    return found
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:

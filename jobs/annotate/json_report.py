@@ -4,6 +4,7 @@
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -70,11 +71,19 @@ class Changes:
 
 
 @dataclass(frozen=True)
+class NodeGroups:
+    """How many shard groups would be on a node; `node` is its address, or null for those that would wait."""
+
+    node: str | None
+    num_groups: int
+
+
+@dataclass(frozen=True)
 class PlanReport:
     """What a run would do.
 
     `num_bytes` are uncompressed, of the columns read; `token_budget` is null where it depends on a GPU that this
-    machine does not have; memory is per rank.
+    machine does not have; memory is per rank; `layout` is null without a cluster to look at.
     """
 
     kind: Literal["plan"]
@@ -89,6 +98,7 @@ class PlanReport:
     device: str
     replicas: int | str
     tensor_parallel_size: int
+    layout: list[NodeGroups] | None
     token_budget: int | None
     weights_bytes: int
     activations_bytes: int
@@ -162,6 +172,7 @@ def plan_json(run: "PreparedRun", preview: "Outlook") -> str:
             device=preview.device,
             replicas=job.model.replicas,
             tensor_parallel_size=job.model.tensor_parallel_size,
+            layout=_layout(preview),
             token_budget=preview.token_budget,
             weights_bytes=preview.memory.weights,
             activations_bytes=preview.memory.activations,
@@ -170,6 +181,14 @@ def plan_json(run: "PreparedRun", preview: "Outlook") -> str:
             passed_over=plan.passed_over.lines,
         )
     )
+
+
+def _layout(preview: "Outlook") -> list[NodeGroups] | None:
+    if preview.layout is None:
+        return None
+    addresses = {node.node_id: node.address for node in preview.nodes}
+    counts = Counter(preview.layout.nodes)
+    return [NodeGroups(None if node is None else addresses[node], count) for node, count in counts.items()]
 
 
 def result_json(run: "PreparedRun", result: "RunResult") -> str:

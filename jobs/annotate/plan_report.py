@@ -9,6 +9,7 @@ from jobs.terminal.console import plain_console
 from pipeline.driver.outlook import Outlook
 from pipeline.driver.run import PreparedRun
 from pipeline.output.increment import Increment
+from pipeline.replica.layout import describe_layout
 from pipeline.replica.memory import RankMemory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET
 from pipeline.storage.filesystem_uris import without_secret
@@ -38,6 +39,7 @@ def print_plan(run: PreparedRun, outlook: Outlook, tokens_per_s: float | None = 
         ("output", without_secret(job.output.path)),
         ("model", f"{job.model.path}, {outlook.dtype} on {outlook.device}"),
         ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
+        *_layout(outlook),
         ("memory per rank", _describe_memory(outlook.memory, outlook.token_budget)),
     ):
         summary.add_row(name, value)
@@ -54,6 +56,12 @@ def print_plan(run: PreparedRun, outlook: Outlook, tokens_per_s: float | None = 
         console.print(f"cannot be read: {file.path}: {file.reason}", soft_wrap=True)
     for line in plan.passed_over.lines:
         console.print(line, soft_wrap=True)
+
+
+def _layout(outlook: Outlook) -> Iterable[tuple[str, str]]:
+    if outlook.layout is not None:
+        for line in describe_layout(outlook.layout, outlook.nodes):
+            yield "", line
 
 
 def _time(

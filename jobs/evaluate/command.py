@@ -27,10 +27,10 @@ from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
 from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
-from pipeline.errors import ConfigError, InputError, PipelineError
+from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
 from pipeline.storage.filesystem_uris import without_secret
 
-FAILED, REFUSED = 1, 2
+FAILED, REFUSED, NO_ROOM = 1, 2, 4
 _BY_TASK = re.compile(r"\w+=")
 
 
@@ -86,6 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ConfigError, InputError) as error:
         print(f"refused: {without_secret(str(error))}", file=sys.stderr)
         return REFUSED
+    except NoRoomError as error:
+        print(f"no room: {without_secret(str(error))}", file=sys.stderr)
+        return NO_ROOM
     except PipelineError as error:
         print(f"failed: {without_secret(str(error))}", file=sys.stderr)
         return FAILED

@@ -79,8 +79,9 @@ class ModelSection(Section):
     )
     replicas: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         default=1,
-        description='the number of shard groups, 1 or more, or "auto". "auto" is as many as the cluster holds. '
-        "There are never more of them than fragments, or than the cluster has room for.",
+        description='the number of shard groups, 1 or more, or "auto". "auto" is as many as there is room for '
+        "when the run starts; with a number it waits for room. There are never more of them than fragments, or "
+        "than the cluster would hold if nobody else used it, unless an autoscaler may add nodes.",
         examples=["auto"],
     )
     token_budget: Annotated[int, Field(ge=512)] | Literal["auto"] = Field(
@@ -94,6 +95,20 @@ class ModelSection(Section):
         description="the CPU cores of one rank, 1 or more. Without it, ranks on CPUs share the cores of their "
         "node, and a rank on a GPU has one.",
         examples=[2],
+    )
+    placement: Literal["spread", "pack"] = Field(
+        default="spread",
+        description='"spread" or "pack". "spread" puts each shard group on the node with the fewest of them, so '
+        'that the loss of a node concerns few; "pack" fills one node after another, so that others stay free.',
+        examples=["pack"],
+    )
+    placement_timeout_s: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="the seconds to wait for room on the cluster, above 0. Without it a run waits as long as it "
+        "takes on a cluster that it joins, and a minute on one of its own.",
+        examples=[600],
     )
     stall_timeout_s: float = Field(
         default=1800.0,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from uuid import uuid4
 
-from pipeline.errors import ConfigError, InputError, LeaseLostError, OutputError, PipelineError
+from pipeline.errors import ConfigError, InputError, LeaseLostError, NoRoomError, OutputError, PipelineError
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.monitoring.repeated import repeated
 from pipeline.monitoring.tallies import Tally
@@ -21,7 +21,7 @@ from pipeline.output.versions import versions
 from pipeline.storage.filesystem_uris import without_secret
 
 # Exit codes of calls that an error ends, as the README lists them.
-_FAILED, _REFUSED, _INTERRUPTED = 1, 2, 130
+_FAILED, _REFUSED, _NO_ROOM, _INTERRUPTED = 1, 2, 4, 130
 INTERVAL_S = 15.0
 MAX_LABELS = 10
 
@@ -106,6 +106,8 @@ def now() -> str:
 def _exit_code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return _INTERRUPTED
+    if isinstance(error, NoRoomError):
+        return _NO_ROOM
     return _REFUSED if isinstance(error, ConfigError | InputError) else _FAILED
 
 

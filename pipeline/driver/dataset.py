@@ -1,15 +1,22 @@
 """The Ray dataset of a job: read, encode, annotate and write fragments."""
 
 import time
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import cycle
 from typing import Any
 
 import pyarrow as pa
 import ray
 from ray.actor import ActorHandle
 from ray.data import ActorPoolStrategy, DataContext, Dataset
-from ray.data._internal.execution.operators.actor_pool_map_operator import ActorPoolMapOperator
+from ray.data._internal.execution.operators.actor_pool_map_operator import (
+    ActorPoolMapOperator,
+    _ActorPool,
+)
+from ray.util.annotations import RayDeprecationWarning
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.columns import output_schema
 from pipeline.config.job import JobConfig
@@ -31,7 +38,8 @@ from pipeline.output.manifest import PartRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.ray_actors import get_result, start_actor_here, unique_name
 from pipeline.replica.deployment import Deployment
-from pipeline.replica.placement import replica_placement
+from pipeline.replica.placement import Place, replica_placement
+from pipeline.replica.room import RoomWait
 from pipeline.stages.annotate import NUM_FRAGMENTS_AT_ONCE, Annotator
 from pipeline.stages.encode import block_encoder
 from pipeline.stages.read import read_fragments
@@ -39,7 +47,6 @@ from pipeline.stages.run_actor import RunActor
 from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
-PLACEMENT_TIMEOUT_S = 120.0
 COUNTER_TIMEOUT_S = 30.0
 # The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. Each one loads
 # the model again, which takes little time compared with so many fragments.
@@ -58,13 +65,14 @@ def annotate_fragments(
     phases: Phases,
     metrics: RunMetrics,
     *,
+    wait: RoomWait,
     folder: OutputFolder,
     staged: Collection[str] = (),
     failed_before: Collection[str] = (),
     metadata: Mapping[str, str] | None = None,
     record: Callable[[Callable[[], tuple[Counts, Tally]]], AbstractContextManager[None]] = lambda _: nullcontext(),
 ) -> tuple[Counts, Tally]:
-    """Run the job on some of a plan's fragments, on the connected Ray cluster.
+    """Run the job on some of a plan's fragments, on the connected Ray cluster, once there is room for it.
 
     `work` is for the display, and `metrics` follow the counts; `staged`, `failed_before` and `metadata` are as of
     `PartSink`. `record` gets a function that tells how far the run is, and is entered as long as there is
@@ -85,24 +93,23 @@ def annotate_fragments(
 
     with (
         ProgressDisplay(counter, work, messages, phases),
-        Watchdog(lambda: _progress(counter), job.model.stall_timeout_s, lambda: messages.dump(dump_stacks)),
+        Watchdog(
+            lambda: (_progress(counter), wait.num_looks),
+            job.model.stall_timeout_s,
+            lambda: messages.dump(dump_stacks),
+        ),
         record(read_counts),
         repeated(record_metrics, METRICS_INTERVAL_S, "metrics"),
     ):
         for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
-            with replica_placement(
-                deployment.num_replicas,
-                job.model.tensor_parallel_size,
-                deployment.resources,
-                timeout_s=PLACEMENT_TIMEOUT_S,
-            ) as groups:
+            with replica_placement(deployment.layout, wait) as places:
                 if begin == 0:
                     phases.begin("loading the model")
                 some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
                 read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
                 encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
-                arguments = (heads, job.model, deployment, groups, begin, counter_name, metrics.run)
-                _annotated(encoded, deployment.num_replicas, arguments).write_datasink(sink)
+                arguments = (heads, job.model, deployment, places, begin, counter_name, metrics.run)
+                _annotated(encoded, places, arguments).write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
     record_metrics()
     tally: Tally = get_result(counter.tally.remote())
@@ -110,31 +117,44 @@ def annotate_fragments(
     return counts, tally
 
 
-def _annotated(encoded: Dataset, num_replicas: int, arguments: tuple[Any, ...]) -> Dataset:
+def _annotated(encoded: Dataset, places: Sequence[Place], arguments: tuple[Any, ...]) -> Dataset:
     """Annotate the blocks with a pool of `Annotator` actors, constructed with these arguments.
+
+    Each is started on the node of one of the `places`, so that the loss of a node concerns the replicas on it
+    alone, and can be restarted on any other node.
 
     Other actors are passed by name: a handle refers to an object of the driver, and an actor that was constructed
     with one cannot be restarted once that reference is lost.
     """
-    return encoded.map_batches(
-        Annotator,
-        fn_constructor_args=arguments,
-        batch_size=None,
-        batch_format="pyarrow",
-        compute=ActorPoolStrategy(
-            size=num_replicas,
-            max_concurrent_calls_per_actor=NUM_FRAGMENTS_AT_ONCE,
-            enable_true_multi_threading=True,
-        ),
-        num_cpus=0,
-    )
+    nodes = cycle(place.node_id for place in places)
+
+    def next_node() -> dict[str, Any]:
+        return {"scheduling_strategy": NodeAffinitySchedulingStrategy(next(nodes), soft=True)}
+
+    with warnings.catch_warnings():
+        # There is no other way yet to tell the actors of a pool apart. Ray's version is pinned.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        return encoded.map_batches(
+            Annotator,
+            fn_constructor_args=arguments,
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=ActorPoolStrategy(
+                size=len(places),
+                max_concurrent_calls_per_actor=NUM_FRAGMENTS_AT_ONCE,
+                enable_true_multi_threading=True,
+            ),
+            num_cpus=0,
+            ray_remote_args_fn=next_node,
+        )
 
 
 def _configure_ray_data() -> None:
-    """Silence progress bars, and send the constructor arguments of pool actors inline.
+    """Silence progress bars, send the constructor arguments of pool actors inline, and keep idle actors.
 
     Ray Data puts these few kilobytes into the object store, from which a restarted actor may not get them again
-    (https://github.com/ray-project/ray/issues/53727).
+    (https://github.com/ray-project/ray/issues/53727). Near the end of a dataset it ends actors that have nothing
+    to do, but these take over the fragments of leaders that have lost their ranks.
     """
     context = DataContext.get_current()
     context.enable_progress_bars = False
@@ -145,6 +165,12 @@ def _configure_ray_data() -> None:
     ActorPoolMapOperator._data_context_ref = property(  # type: ignore[assignment]
         lambda operator: operator.data_context
     )
+    _ActorPool._try_remove_idle_actor = _keeps_idle_actor  # type: ignore[method-assign]
+
+
+def _keeps_idle_actor(self: _ActorPool) -> bool:
+    """As the method that ends an idle actor: none was ended."""
+    return False
 
 
 def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:

@@ -17,7 +17,7 @@ from pipeline.heads.resolve import Head
 from pipeline.tasks.sections import AddedLater
 
 # Options that do not change values. The token budget and sharding do, as they change the rounding.
-_WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "stall_timeout_s"}
+_WITHOUT_EFFECT = {"path", "replicas", "cpus_per_rank", "placement", "placement_timeout_s", "stall_timeout_s"}
 _PIECE_BYTES = 2**26
 _READ_BYTES = 2**20
 

@@ -1,14 +1,16 @@
-"""The outlook of a run for `--plan`, without a cluster: what it would do, its tokens, the memory of its ranks."""
+"""The outlook of a run for `--plan`: what it would do, its tokens, memory of ranks, layout on a cluster."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.driver.run import PreparedRun
 from pipeline.driver.token_estimate import TokenEstimate, estimate_tokens
 from pipeline.fragments import Fragment
+from pipeline.monitoring.cluster_state import ClusterState, Node
 from pipeline.output.failure_log import FailureLog
 from pipeline.output.increment import Increment
-from pipeline.replica.deployment import default_device, resolve_dtype
+from pipeline.replica.deployment import default_device, device_on, resolve_dtype
+from pipeline.replica.layout import Layout, lay_out
 from pipeline.replica.memory import RankMemory, rank_memory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET, free_bytes_here, resolve_token_budget
 
@@ -21,6 +23,7 @@ class Outlook:
         token_budget: tokens per batch; None if it depends on a GPU that this machine does not have.
         memory: of a rank, with `CPU_TOKEN_BUDGET` if the budget is not known.
         tokens: None if no row could be read.
+        layout: on the nodes of a cluster; None without one, or if there is nothing to do.
     """
 
     increment: Increment
@@ -30,14 +33,22 @@ class Outlook:
     token_budget: int | None
     memory: RankMemory
     tokens: TokenEstimate | None
+    layout: Layout | None = None
+    nodes: tuple[Node, ...] = ()
 
 
-def outlook_of(prepared: PreparedRun) -> Outlook:
-    """Take the inventory of the output, and lay the job out on a cluster like this machine."""
+def outlook_of(prepared: PreparedRun, cluster: ClusterState | None = None, cores_per_node: int = 1) -> Outlook:
+    """Take the inventory of the output, and lay the job out on a cluster, or on one like this machine.
+
+    Raises ConfigError if the cluster can never hold it.
+    """
     job, folder = prepared.job, prepared.folder
     run = prepared.output_in(folder)
     failed = FailureLog(folder).failures()
-    device = default_device() if job.model.device == "auto" else job.model.device
+    if cluster is not None:
+        device = device_on(cluster, job.model)
+    else:
+        device = default_device() if job.model.device == "auto" else job.model.device
     dtype = resolve_dtype(job.model, device)
     token_budget = run.manifest.token_budget() or _token_budget(prepared, device, dtype)
     memory = rank_memory(
@@ -49,7 +60,11 @@ def outlook_of(prepared: PreparedRun) -> Outlook:
     )
     todo = prepared.fragments_to_do(run, failed)
     tokens = estimate_tokens(job, prepared.heads, prepared.plan)
-    return Outlook(run.increment, todo, device, dtype, token_budget, memory, tokens)
+    outlook = Outlook(run.increment, todo, device, dtype, token_budget, memory, tokens)
+    if cluster is None or not todo:
+        return outlook
+    layout = lay_out(job.model, device, cores_per_node, len(todo), cluster)
+    return replace(outlook, layout=layout, nodes=cluster.nodes)
 
 
 def _token_budget(prepared: PreparedRun, device: str, dtype: str) -> int | None:

@@ -11,10 +11,13 @@ import ray
 from ray._private.worker import global_worker
 from ray.exceptions import RayError, RayTaskError
 
+from pipeline.config.job import ModelSection
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.local_ray import LOOPBACK, fewer_processes
 from pipeline.driver.private_files import make_session_private, make_token_private
 from pipeline.errors import ConfigError, JobError, PipelineError
+from pipeline.monitoring.cluster_look import look_at_cluster
+from pipeline.monitoring.cluster_state import ClusterState
 
 _GO_ON = "finished parts are kept, run the same command again to go on from there"
 _LOCAL_REMEDY = (
@@ -27,6 +30,8 @@ _CLUSTER_REMEDY = (
 )
 # In a local run the ranks occupy all cores; these are for tasks that read, tokenize and write.
 _NUM_TASK_CPUS = 2
+# Of a busy machine, as all of its resources are free.
+_LOCAL_PLACEMENT_TIMEOUT_S = 60.0
 
 
 @contextmanager
@@ -81,6 +86,19 @@ def connect(address: str) -> int:
     cpus = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     # Head nodes are often started without CPUs, so that nothing runs on them.
     return max(1, min((n for n in cpus if n), default=1) - 1)
+
+
+def cluster_at(address: str) -> tuple[ClusterState, int]:
+    """The state of the cluster at an address, and the number of CPU cores for ranks on each node."""
+    with ray_cluster(address) as cores:
+        return look_at_cluster(), cores
+
+
+def placement_timeout_s(model: ModelSection, address: str) -> float | None:
+    """How long to wait for room: as configured, else as long as it takes, except on a cluster of its own."""
+    if model.placement_timeout_s is None and address == LOCAL:
+        return _LOCAL_PLACEMENT_TIMEOUT_S
+    return model.placement_timeout_s
 
 
 def job_id() -> str:

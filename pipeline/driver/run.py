@@ -268,10 +268,12 @@ def _annotate(
     # Imported late: Ray takes a second to load, and all that can be refused is refused before that.
     from pipeline.driver.cluster_address import describe_open_cluster  # noqa: PLC0415
     from pipeline.driver.dataset import annotate_fragments  # noqa: PLC0415
-    from pipeline.driver.ray_connection import job_id, ray_cluster  # noqa: PLC0415
+    from pipeline.driver.ray_connection import job_id, placement_timeout_s, ray_cluster  # noqa: PLC0415
+    from pipeline.monitoring.cluster_look import look_at_cluster  # noqa: PLC0415
     from pipeline.monitoring.metrics import RunMetrics  # noqa: PLC0415
     from pipeline.replica.deployment import deploy  # noqa: PLC0415
-    from pipeline.replica.placement import describe_fewer_replicas  # noqa: PLC0415
+    from pipeline.replica.layout import describe_fewer_replicas  # noqa: PLC0415
+    from pipeline.replica.room import RoomWait  # noqa: PLC0415
 
     tell(describe_open_cluster(address))
     with ray_cluster(address) as cores:
@@ -280,14 +282,22 @@ def _annotate(
             tell(f"in metrics and logs this run is called {tell.run}")
         phases.begin("placing")
         recorder.update(ray_job_id=job_id())
+        cluster = look_at_cluster()
+        wait = RoomWait(placement_timeout_s(job.model, address), phases, tell)
         deployment = deploy(
-            job, heads, cores, num_fragments=len(todo), kept_token_budget=run.manifest.token_budget()
+            job,
+            heads,
+            cluster,
+            cores,
+            num_fragments=len(todo),
+            wait=wait,
+            kept_token_budget=run.manifest.token_budget(),
         )
-        tell(describe_fewer_replicas(job.model, deployment.num_replicas, len(todo)))
+        tell(describe_fewer_replicas(job.model, deployment.layout, len(todo), cluster))
         run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
         metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
         work, head_names = _work(prepared.plan, run, todo), [head.name for head in heads]
-        metrics = RunMetrics(tell.run, work, head_names, deployment.num_replicas)
+        metrics = RunMetrics(tell.run, work, head_names, len(deployment.layout.nodes))
         with metrics.counting_lease_loss(lost):
             counts, tally = annotate_fragments(
                 job,
@@ -299,6 +309,7 @@ def _annotate(
                 tell,
                 phases,
                 metrics,
+                wait=wait,
                 folder=run.folder,
                 staged=run.increment.staged,
                 failed_before=failed,

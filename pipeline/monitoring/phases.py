@@ -28,6 +28,8 @@ class Phases:
         self._tell = tell
         self._seconds: dict[str, float] = {}
         self._current: tuple[Phase, float] | None = None
+        self.detail: str | None = None
+        """What the current phase waits for, for printing."""
 
     @property
     def seconds(self) -> Mapping[str, float]:
@@ -40,7 +42,8 @@ class Phases:
         if self._current is None:
             return None
         name, began = self._current
-        return f"{name}, {time.monotonic() - began:.0f} s"
+        detail = f"  {self.detail}" if self.detail else ""
+        return f"{name}, {time.monotonic() - began:.0f} s{detail}"
 
     def begin(self, name: Phase, at: float | None = None) -> None:
         """End the current phase and begin another one, now or `at` a time that has passed."""

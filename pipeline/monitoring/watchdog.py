@@ -1,4 +1,4 @@
-"""End a run that makes no progress, after printing the stacks of its processes."""
+"""End a run that makes no progress, after printing what it waits for and the stacks of its processes."""
 
 import os
 import signal
@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 from pipeline.errors import JobError
+from pipeline.monitoring.cluster_look import explain_waiting
 from pipeline.monitoring.stacks import dump_stacks
 
 _INTERVALS = 20
@@ -23,11 +24,17 @@ class Watchdog:
     """A thread that ends the block with StalledError if `progress()` is unchanged, or raises, for `timeout_s`."""
 
     def __init__(
-        self, progress: Callable[[], Any], timeout_s: float, dump: Callable[[], None] = dump_stacks
+        self,
+        progress: Callable[[], Any],
+        timeout_s: float,
+        dump: Callable[[], None] = dump_stacks,
+        explain: Callable[[], str] = explain_waiting,
     ) -> None:
         self._progress = progress
         self._timeout_s = timeout_s
         self._dump = dump
+        self._explain = explain
+        self._reason = "what it waits for is not known"
         self._has_stalled = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
@@ -40,8 +47,8 @@ class Watchdog:
         self._stop.set()
         if self._has_stalled:
             raise StalledError(
-                f"model.stall_timeout_s: no progress for {self._timeout_s:.0f} s; the stacks of all "
-                "processes are above; finished parts are kept, run the same command again to go on from there"
+                f"model.stall_timeout_s: no progress for {self._timeout_s:.0f} s: {self._reason}; the stacks of "
+                "all processes are above; finished parts are kept, run the same command again to go on from there"
             ) from None
 
     def _watch(self) -> None:
@@ -61,6 +68,11 @@ class Watchdog:
             return None
 
     def _end(self) -> None:
+        try:
+            self._reason = self._explain()
+            print(f"no progress: {self._reason}", file=sys.stderr, flush=True)
+        except Exception as error:  # the cluster may be gone, and stacks can be printed all the same
+            self._reason += f" ({type(error).__name__})"
         try:
             self._dump()
         finally:

@@ -1,25 +1,24 @@
-"""Lay a job out over a cluster: device, dtype, number of replicas, resources of a rank, token budget."""
+"""Deploy a job on a cluster: device, dtype, layout of the replicas, token budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import ray
 
 from pipeline.config.job import JobConfig, ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config
 from pipeline.heads.tokenizer import load_tokenizer
-from pipeline.replica.placement import RankResources, lay_out
+from pipeline.monitoring.cluster_state import ClusterState
+from pipeline.replica.layout import Layout, lay_out
+from pipeline.replica.room import RoomWait
 from pipeline.replica.shard_settings import ShardSettings
 from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """The layout of a job on a cluster; `resources` are those of each rank."""
+    """How a job runs on a cluster."""
 
-    num_replicas: int
-    resources: RankResources
+    layout: Layout
     token_budget: int
     shard: ShardSettings
 
@@ -27,38 +26,47 @@ class Deployment:
 def deploy(
     job: JobConfig,
     heads: Sequence[Head],
+    cluster: ClusterState,
     cores_per_node: int,
     *,
     num_fragments: int,
+    wait: RoomWait,
     kept_token_budget: int | None = None,
 ) -> Deployment:
     """The layout of a job on the connected cluster.
 
     Args:
         num_fragments: the fragments to do, which bound the number of replicas.
+        wait: for a GPU, whose memory may decide.
         kept_token_budget: the token budget that the output was begun with.
 
     Raises:
         ConfigError: GPUs are asked for and there are none, or not one replica fits.
+        NoRoomError: no GPU becomes free in time to look at its memory.
     """
-    num_gpus = ray.cluster_resources().get("GPU", 0)
-    device = job.model.device
-    if device == "auto":
-        device = "cuda" if num_gpus else "cpu"
-    if device == "cuda" and not num_gpus:
+    device = device_on(cluster, job.model)
+    layout = lay_out(job.model, device, cores_per_node, num_fragments, cluster)
+    dtype = resolve_dtype(job.model, device)
+    token_budget = kept_token_budget or resolve_token_budget(
+        job.model, heads, device=device, dtype=dtype, free_bytes=lambda: free_bytes_on_cluster(wait)
+    )
+    settings = ShardSettings(
+        device, dtype, layout.resources.num_threads, num_usable_tokens=load_tokenizer(job.model.path).vocab_size
+    )
+    return Deployment(layout, token_budget, settings)
+
+
+def device_on(cluster: ClusterState, model: ModelSection) -> str:
+    """The device to compute on. Raises ConfigError if GPUs are asked for and there are none, nor may any come."""
+    num_gpus = cluster.total("GPU")
+    if model.device == "auto":
+        return "cuda" if num_gpus else "cpu"
+    if model.device == "cuda" and not num_gpus and not cluster.has_autoscaler:
         raise ConfigError(
             "model.device: found no GPU on the cluster, expected at least one for 'cuda'; "
             'use model.device = "cpu", or add nodes with GPUs'
         )
-    resources, num_replicas = lay_out(job.model, device, cores_per_node, num_fragments)
-    dtype = resolve_dtype(job.model, device)
-    token_budget = kept_token_budget or resolve_token_budget(
-        job.model, heads, device=device, dtype=dtype, free_bytes=free_bytes_on_cluster
-    )
-    settings = ShardSettings(
-        device, dtype, resources.num_threads, num_usable_tokens=load_tokenizer(job.model.path).vocab_size
-    )
-    return Deployment(num_replicas, resources, token_budget, settings)
+    return model.device
 
 
 def resolve_dtype(model: ModelSection, device: str) -> str:

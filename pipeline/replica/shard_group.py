@@ -9,14 +9,14 @@ from typing import Any, ClassVar
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
-from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from pipeline.batching.shard_batch import BatchOutput, ShardBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result, start_actor
-from pipeline.replica.placement import RankResources, rank_environment
+from pipeline.replica.layout import RankResources
+from pipeline.replica.placement import Place, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
 from pipeline.replica.shard_settings import ShardSettings
@@ -28,6 +28,10 @@ MAX_STARTS = 4
 OUT_OF_MEMORY_GRACE_S = 30.0
 # A rank that loses a peer raises an error, often before the leader knows of the peer's death.
 DEATH_NOTICE_S = 10.0
+# How often a wait for ranks looks whether their node is still there.
+LOOK_INTERVAL_S = 5.0
+# Times the number of failed starts. A lost node is known to be lost only after a while.
+RESTART_PAUSE_S = 5.0
 # Devices that compute asynchronously. On a CPU the main thread computes, as its heap returns freed memory.
 ASYNCHRONOUS_DEVICES = ("cuda",)
 # Concurrency group of a rank for the thread that waits for results while another one launches the next batch.
@@ -36,6 +40,10 @@ COLLECTING = "collecting"
 
 class ShardGroupError(JobError):
     """The ranks of a replica cannot be started."""
+
+
+class PlacementLostError(JobError):
+    """The ranks of a replica have lost their node, and there is no room for them on another one at the moment."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class Replica:
     """The ranks of one shard group, as seen by their leader.
 
     All ranks get the same batches in the same order. If a rank dies, fails, or takes more than `batch_timeout_s`
-    for a batch, all are killed and restarted in the same placement group; batches in flight are lost.
+    for a batch, all are killed and restarted in the same placement group; batches in flight are lost. If the group
+    is on no node at that time, PlacementLostError is raised, and this object is of no more use.
     """
 
     rank_class: ClassVar[type[Rank]] = Rank
@@ -61,7 +70,7 @@ class Replica:
         settings: ShardSettings,
         resources: RankResources,
         size: int,
-        placement: PlacementGroup,
+        place: Place,
         *,
         batch_timeout_s: float,
         rebuilding: Callable[[], AbstractContextManager[None]] = nullcontext,
@@ -71,7 +80,7 @@ class Replica:
         self._settings = settings
         self._resources = resources
         self._size = size
-        self._placement = placement
+        self._place = place
         self._batch_timeout_s = batch_timeout_s
         self._rebuilding = rebuilding
         self._is_asynchronous = settings.device in ASYNCHRONOUS_DEVICES
@@ -99,6 +108,7 @@ class Replica:
             RanksLostError: a rank has died, stalled or failed; the group has been rebuilt.
             BatchTooLargeError: the batch does not fit in the memory of a rank.
             ShardGroupError: the group cannot be rebuilt.
+            PlacementLostError: there is no node to rebuild it on.
         """
         try:
             answers = _get_all(ticket.refs, self._batch_timeout_s)
@@ -129,8 +139,9 @@ class Replica:
             self._ranks.append(self._start_rank(rank))
         address: tuple[str, int] | None = None
         if self._size > 1:
-            address = get_result(self._ranks[0].serve_rendezvous.remote(), timeout_s=START_TIMEOUT_S)
-        _get_all([rank.load.remote(self._heads, address) for rank in self._ranks], START_TIMEOUT_S)
+            [address] = _get_all([self._ranks[0].serve_rendezvous.remote()], START_TIMEOUT_S, self._require_place)
+        loading = [rank.load.remote(self._heads, address) for rank in self._ranks]
+        _get_all(loading, START_TIMEOUT_S, self._require_place)
 
     def _start_rank(self, rank: int) -> ActorHandle[Any]:
         return start_actor(
@@ -143,7 +154,7 @@ class Replica:
             num_gpus=self._resources.num_gpus,
             runtime_env=rank_environment(self._settings.device),
             scheduling_strategy=PlacementGroupSchedulingStrategy(
-                self._placement, placement_group_bundle_index=rank
+                self._place.group, placement_group_bundle_index=rank
             ),
         )
 
@@ -155,9 +166,9 @@ class Replica:
         """Kill the remaining ranks and start the group, up to `MAX_STARTS` times."""
         self._generation += 1
         for num_tries in range(1, 1 + MAX_STARTS):
-            for rank in self._ranks:
-                ray.kill(rank)
+            self._kill_ranks()
             try:
+                self._require_place()
                 self._start()
             except RayTaskError as error:
                 # An error while loading would be raised again.
@@ -168,8 +179,21 @@ class Replica:
                         f"a shard group of {self._size} ranks was started {MAX_STARTS} times and failed again "
                         f"({kind_of(error)}); look into the logs of its ranks, and at the memory of their node"
                     ) from None
+                time.sleep(num_tries * RESTART_PAUSE_S)
+            except PlacementLostError:
+                self._kill_ranks()
+                raise
             else:
                 return
+
+    def _kill_ranks(self) -> None:
+        for rank in self._ranks:
+            ray.kill(rank)
+
+    def _require_place(self) -> None:
+        """Raise PlacementLostError if the placement group is on no living node."""
+        if not self._place.has_room:
+            raise PlacementLostError("a shard group has lost its node, and there is no room for it on another one")
 
     def peak_memory(self) -> list[int]:
         """Peak memory of each rank in bytes since it was loaded; empty if a rank has died."""
@@ -187,8 +211,10 @@ def kind_of(error: RayError) -> str:
     return type(error if cause is None else cause).__name__
 
 
-def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
+def _get_all(refs: list[Any], timeout_s: float, look: Callable[[], None] = lambda: None) -> list[Any]:
     """The results of all `refs`. Once one rank is out of memory, the others get a short timeout.
+
+    `look` is called now and then, and may raise an error of its own.
 
     Raises:
         RayActorError: a rank has died.
@@ -198,7 +224,7 @@ def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
     answers: dict[Any, Any] = {}
     pending = list(refs)
     while pending:
-        done, pending = ray.wait(pending, num_returns=1, timeout=timeout_s)
+        done, pending = _wait_for_one(pending, timeout_s, look)
         if not done:
             raise GetTimeoutError(f"no answer from a rank within {timeout_s:.0f} s")
         try:
@@ -209,6 +235,17 @@ def _get_all(refs: list[Any], timeout_s: float) -> list[Any]:
         if isinstance(answers[done[0]], OutOfMemory):
             timeout_s = min(timeout_s, OUT_OF_MEMORY_GRACE_S)
     return [answers[ref] for ref in refs]
+
+
+def _wait_for_one(refs: list[Any], timeout_s: float, look: Callable[[], None]) -> tuple[list[Any], list[Any]]:
+    """As `ray.wait` for one of `refs`, but `look` is called now and then."""
+    while True:
+        seconds = min(LOOK_INTERVAL_S, timeout_s)
+        done, pending = ray.wait(refs, num_returns=1, timeout=seconds)
+        timeout_s -= seconds
+        if done or timeout_s <= 0:
+            return done, pending
+        look()
 
 
 def _raise_death(refs: list[Any]) -> None:

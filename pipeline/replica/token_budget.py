@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 import ray
-from ray.exceptions import GetTimeoutError
 
 from pipeline.config.job import ModelSection
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result
+from pipeline.replica.room import RoomWait
 
 # A CPU computes a batch in slices, so larger batches are not faster.
 CPU_TOKEN_BUDGET = 8192
@@ -16,7 +16,6 @@ CPU_TOKEN_BUDGET = 8192
 _CANDIDATES = tuple(2**n for n in range(9, 16))
 # The share of free memory to plan with; the rest is for libraries and fragmentation.
 _SHARE = 0.85
-_PROBE_TIMEOUT_S = 120.0
 _GIB = 2**30
 
 
@@ -59,17 +58,12 @@ def _rank_bytes(model: ModelSection, heads: Sequence[Head], token_budget: int, d
     return max(memory.loading, memory.weights + memory.activations)
 
 
-def free_bytes_on_cluster() -> int:
-    """Free memory of a GPU of the connected cluster. Raises ConfigError if no GPU becomes free."""
+def free_bytes_on_cluster(wait: RoomWait) -> int:
+    """Free memory of a GPU of the connected cluster. Raises NoRoomError if no GPU becomes free in time."""
     # Ray ends the process of a GPU task, which frees its CUDA context.
-    task = ray.remote(num_gpus=1, num_cpus=0)(free_bytes_here)
-    try:
-        found: int = get_result(task.remote(), timeout_s=_PROBE_TIMEOUT_S)
-    except GetTimeoutError:
-        raise ConfigError(
-            f"model.token_budget: found no free GPU for {_PROBE_TIMEOUT_S:.0f} s, expected one to look at the "
-            "memory of; wait for other jobs to end, or add nodes"
-        ) from None
+    ref = ray.remote(num_gpus=1, num_cpus=0)(free_bytes_here).remote()
+    wait.until(lambda: bool(ray.wait([ref], timeout=0)[0]), lambda: "a GPU, to look at its memory")
+    found: int = get_result(ref)
     return found
 
 

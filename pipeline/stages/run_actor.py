@@ -1,12 +1,17 @@
 """The one actor of a run that is there for all others: leaders, tasks and the driver."""
 
 from pipeline.monitoring.progress_counter import ProgressCounter
-from pipeline.replica.placement import LeaderPlaces
+from pipeline.replica.leaders import Leaders
 
 
-class RunActor(ProgressCounter, LeaderPlaces):
-    """Counts the progress, and gives each leader its place. One process starts faster than two."""
+class RunActor(ProgressCounter, Leaders):
+    """Counts the progress, and knows the leaders. One process starts faster than two."""
 
     def __init__(self) -> None:
         ProgressCounter.__init__(self)
-        LeaderPlaces.__init__(self)
+        Leaders.__init__(self)
+
+    def settle(self) -> None:
+        """All tasks of the fragments so far have ended."""
+        ProgressCounter.settle(self)
+        self.close_all()

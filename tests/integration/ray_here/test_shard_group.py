@@ -10,12 +10,13 @@ import pyarrow as pa
 import pytest
 import ray
 import torch
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import placement_group, remove_placement_group
 
 from pipeline.batching.fragment_columns import FragmentColumns
 from pipeline.ray_actors import get_result
 from pipeline.replica import shard_group
-from pipeline.replica.placement import RankResources
+from pipeline.replica.layout import RankResources
+from pipeline.replica.placement import Place
 from pipeline.replica.rank import Rank
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import Replica
@@ -50,7 +51,7 @@ class Bench:
 
     encoded: Encoded
     expected: pa.Table
-    placement: PlacementGroup
+    place: Place
     rare_id: int
     notes: list[str] = field(default_factory=list)
 
@@ -60,7 +61,7 @@ class Bench:
             self.encoded.settings,
             RankResources(1, 0),
             size,
-            self.placement,
+            self.place,
             batch_timeout_s=15.0,
         )
         self.notes.clear()
@@ -86,9 +87,12 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     table = pa.table({"text": TEXTS})
     encoded = encode_in_process(directory, table, HEADS, model)
     expected, _ = annotate_in_process(directory, table, HEADS, model, token_budget=TOKEN_BUDGET)
-    placement = placement_group([{"CPU": 1}] * 2, strategy="STRICT_PACK")
-    yield Bench(encoded, expected, placement, rare_token(encoded))
-    remove_placement_group(placement)
+    place = Place(placement_group([{"CPU": 1}] * 2, strategy="STRICT_PACK"), node_id="")
+    assert place.group.wait(60)
+    assert place.has_room
+    yield Bench(encoded, expected, place, rare_token(encoded))
+    remove_placement_group(place.group)
+    assert not place.has_room
 
 
 RUN, LAUNCHED = "batches run", "batches are launched"
@@ -221,9 +225,7 @@ class ReplicaThatTells(Replica):
 def telling(bench: Bench) -> Iterator[ReplicaThatTells]:
     encoded = bench.encoded
     resources = RankResources(1, 0)
-    replica = ReplicaThatTells(
-        encoded.heads, encoded.settings, resources, 1, bench.placement, batch_timeout_s=15.0
-    )
+    replica = ReplicaThatTells(encoded.heads, encoded.settings, resources, 1, bench.place, batch_timeout_s=15.0)
     yield replica
     ray.kill(replica._ranks[0])
 

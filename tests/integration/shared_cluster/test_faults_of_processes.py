@@ -1,24 +1,20 @@
 """More of what can happen to the processes and nodes of a run: signals, stops, deaths of workers and of nodes."""
 
-import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.integration.processes import Process, descendants, environment, wait_for
-from tests.integration.runs import ROOT, Run, parts, rows_of, started
+from tests.integration.nodes import Nodes, running_nodes
+from tests.integration.processes import Process, wait_for
+from tests.integration.runs import Run, parts, rows_of, started
 from tests.integration.shared_cluster.conftest import TWO_RANKS, Annotated, Workbench
 from tests.integration.shared_cluster.deadly_encoding import DEADLY
-from tests.integration.shared_cluster.nodes_host import REPLY
 from tests.integration.shared_cluster.test_faults import LEADER, RANK, wait_until_under_way
 
 TOKENIZER, WRITER = "ray::ReadFragmentSource->", "ray::Write"
@@ -136,46 +132,11 @@ def test_a_fragment_that_kills_its_reader_each_time_is_recorded_and_can_be_done_
     workbench.cluster.wait_until_free()
 
 
-class Nodes:
-    """The process that holds a cluster of several nodes."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        self._process = process
-        self.address = self._reply()
-
-    def ask(self, line: str) -> object:
-        assert self._process.stdin is not None
-        print(line, file=self._process.stdin, flush=True)
-        return self._reply()
-
-    def _reply(self) -> Any:
-        stdout: IO[str] | None = self._process.stdout
-        assert stdout is not None
-        for line in stdout:
-            if line.startswith(REPLY):
-                return json.loads(line.removeprefix(REPLY))
-        raise AssertionError("the cluster has ended")
-
-
 @pytest.fixture
 def nodes() -> Iterator[Nodes]:
-    # As the runs that join it, which would else refuse what it asks them.
-    settings = {"RAY_AUTH_MODE": "token"}
-    command = [sys.executable, "-m", "tests.integration.shared_cluster.nodes_host"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment(**settings), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        yield Nodes(process)
-    finally:
-        left_over = descendants(process.pid)
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.close()
-        process.wait(60)
-        process.stdout.close()
-        for other in left_over:
-            other.kill()
+    # The head has no room for two ranks, and a worker has.
+    with running_nodes(1, 3, 3) as nodes:
+        yield nodes
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from pipeline.output.increment import Increment
 
 
 def test_of_a_staged_file_all_is_retried_that_is_not_done() -> None:
-    """A file that was damaged and is restored has another modification time, so its other parts are staged, too."""
+    """A damaged file that is restored has another modification time, so its other parts are staged, too."""
     cuts = FileCuts.of([Cut((0,), 0, 10 * index, 10, 100) for index in range(3)])
     files = [PlannedFile(f"/in/{name}", name, 1000, "0" * 16, "m") for name in ("new", "restored", "other")]
     table = FragmentTable([(file, cuts) for file in files])

@@ -1,14 +1,18 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import torch
 
 from pipeline.config.job import JobConfig
 from pipeline.errors import ConfigError
 from pipeline.heads.resolve import resolve_heads
-from pipeline.replica.deployment import deploy, resolve_dtype
+from pipeline.monitoring.cluster_state import ClusterState, Node
+from pipeline.monitoring.messages import Messages
+from pipeline.monitoring.phases import Phases
+from pipeline.replica.deployment import deploy, device_on, resolve_dtype
+from pipeline.replica.room import RoomWait
 from tests.checkpoints import write_random_checkpoint
 from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, job_of, tiny_config
@@ -49,18 +53,20 @@ def test_eight_bits_are_refused_where_they_are_slow(dtype: str, device: str, oth
         resolve_dtype(job(directory, dtype=dtype).model, device)
 
 
-def set_cluster(monkeypatch: pytest.MonkeyPatch, *nodes: dict[str, float]) -> None:
-    monkeypatch.setattr(ray, "nodes", lambda: [{"Alive": True, "Resources": node} for node in nodes])
-    total = {name: sum(node.get(name, 0) for node in nodes) for node in nodes for name in node}
-    monkeypatch.setattr(ray, "cluster_resources", lambda: total)
+def cluster(*nodes: dict[str, float]) -> ClusterState:
+    return ClusterState(tuple(Node(str(i), f"10.0.0.{i}", node, node) for i, node in enumerate(nodes)))
+
+
+def waiting() -> RoomWait:
+    return RoomWait(None, Phases(lambda line: None), Messages())
 
 
 @pytest.mark.parametrize(
     ("model", "nodes", "expected"),
     [
-        ({}, [{"CPU": 8}], ("cpu", "bfloat16", 1, 8, 8192)),
+        ({}, [{"CPU": 10}], ("cpu", "bfloat16", 1, 8, 8192)),
         ({}, [{"CPU": 8, "GPU": 2}], ("cuda", "bfloat16", 1, 1, 32768)),
-        ({"device": "cpu", "dtype": "float32"}, [{"CPU": 8, "GPU": 2}], ("cpu", "float32", 1, 8, 8192)),
+        ({"device": "cpu", "dtype": "float32"}, [{"CPU": 10, "GPU": 2}], ("cpu", "float32", 1, 8, 8192)),
         ({"replicas": "auto"}, [{"CPU": 8, "GPU": 2}, {"CPU": 8, "GPU": 1}], ("cuda", "bfloat16", 3, 1, 32768)),
         ({"replicas": 3, "cpus_per_rank": 2, "token_budget": 777}, [{"CPU": 9}], ("cpu", "bfloat16", 3, 2, 777)),
     ],
@@ -72,24 +78,29 @@ def test_a_job_is_laid_out_over_what_the_cluster_has(
     directory: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    set_cluster(monkeypatch, *nodes)
-    monkeypatch.setattr("pipeline.replica.deployment.free_bytes_on_cluster", lambda: 2**36)
+    monkeypatch.setattr("pipeline.replica.deployment.free_bytes_on_cluster", lambda wait: 2**36)
     wanted = job(directory, **model)
-    found = deploy(wanted, resolve_heads(wanted), cores_per_node=8, num_fragments=10)
+    found = deploy(wanted, resolve_heads(wanted), cluster(*nodes), 8, num_fragments=10, wait=waiting())
     shard = found.shard
-    assert (shard.device, shard.dtype, found.num_replicas, shard.num_threads, found.token_budget) == expected
+    assert (
+        shard.device,
+        shard.dtype,
+        found.layout.num_replicas,
+        shard.num_threads,
+        found.token_budget,
+    ) == expected
     assert found.shard.num_usable_tokens == TINY_VOCAB_SIZE
 
 
-def test_a_run_that_goes_on_keeps_its_token_budget(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_cluster(monkeypatch, {"CPU": 8, "GPU": 1})
-    wanted = job(directory)
-    found = deploy(wanted, resolve_heads(wanted), cores_per_node=8, num_fragments=10, kept_token_budget=1024)
+def test_a_run_that_goes_on_keeps_its_token_budget(directory: Path) -> None:
+    wanted, gpu = job(directory), cluster({"CPU": 8, "GPU": 1})
+    found = deploy(wanted, resolve_heads(wanted), gpu, 8, num_fragments=10, wait=waiting(), kept_token_budget=1024)
     assert found.token_budget == 1024
 
 
-def test_gpus_that_are_not_there_are_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_cluster(monkeypatch, {"CPU": 8})
-    wanted = job(directory, device="cuda")
+def test_gpus_that_are_not_there_are_refused_unless_they_may_come(directory: Path) -> None:
+    wanted = job(directory, device="cuda").model
     with pytest.raises(ConfigError, match=r"^model\.device: found no GPU on the cluster"):
-        deploy(wanted, resolve_heads(wanted), cores_per_node=8, num_fragments=10)
+        device_on(cluster({"CPU": 8}), wanted)
+    assert device_on(replace(cluster({"CPU": 8}), has_autoscaler=True), wanted) == "cuda"
+    assert device_on(replace(cluster({"CPU": 8}), has_autoscaler=True), job(directory).model) == "cpu"

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
-from ray.util.placement_group import PlacementGroup
 
 from pipeline.batching.shard_batch import ShardBatch
 from pipeline.replica import shard_group
-from pipeline.replica.placement import RankResources
+from pipeline.replica.layout import RankResources
+from pipeline.replica.placement import Place
 from pipeline.replica.rank import OutOfMemory
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
-from pipeline.replica.shard_group import COLLECTING, MAX_STARTS, Replica, ShardGroupError
+from pipeline.replica.shard_group import COLLECTING, MAX_STARTS, PlacementLostError, Replica, ShardGroupError
 from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.requests import HeadRequest
 
@@ -120,6 +120,14 @@ class FakeCluster:
         yield
         self.rebuilds.append(f"to {self.num_generations}")
 
+    group: None = None
+    num_generations_with_room: int = 1000
+
+    @property
+    def has_room(self) -> bool:
+        """As of the place of the ranks."""
+        return self.num_generations < self.num_generations_with_room
+
     @property
     def num_generations(self) -> int:
         return len(self.ranks) // self.size
@@ -155,18 +163,21 @@ StartReplica = Callable[..., tuple[Replica, FakeCluster]]
 def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StartReplica:
     settings = ShardSettings(request.param, "float32", num_threads=1, num_usable_tokens=10)
 
-    def start_replica(script: dict[Event, Any] | None = None, size: int = 2) -> tuple[Replica, FakeCluster]:
-        cluster = FakeCluster(size, script or {})
+    def start_replica(
+        script: dict[Event, Any] | None = None, size: int = 2, num_generations_with_room: int = 1000
+    ) -> tuple[Replica, FakeCluster]:
+        cluster = FakeCluster(size, script or {}, num_generations_with_room=num_generations_with_room)
         monkeypatch.setattr(shard_group, "start_actor", cluster.start_actor)
         monkeypatch.setattr(shard_group, "get_result", cluster.get_result)
         monkeypatch.setattr(ray, "wait", cluster.wait)
         monkeypatch.setattr(ray, "kill", cluster.kill)
         monkeypatch.setattr(ray, "put", lambda value: value)
-        placement = cast(PlacementGroup, None)
+        place = cast(Place, cluster)
         resources, rebuilding = RankResources(1, 0), cluster.rebuilding
-        replica = Replica([], settings, resources, size, placement, batch_timeout_s=9, rebuilding=rebuilding)
+        replica = Replica([], settings, resources, size, place, batch_timeout_s=9, rebuilding=rebuilding)
         return replica, cluster
 
+    monkeypatch.setattr(shard_group, "RESTART_PAUSE_S", 0.0)
     monkeypatch.setattr(shard_group, "PlacementGroupSchedulingStrategy", lambda *args, **options: None)
     return start_replica
 
@@ -266,6 +277,24 @@ def test_a_group_that_cannot_be_started_is_given_up(start: StartReplica) -> None
     assert cluster.num_generations == 1 + MAX_STARTS
     with pytest.raises(ShardGroupError):
         start({(generation, 0, "load"): SILENT for generation in range(MAX_STARTS)})
+
+
+def test_ranks_that_lose_their_node_are_not_rebuilt_before_there_is_room(start: StartReplica) -> None:
+    replica, cluster = start({(0, 1, "1"): DIED}, num_generations_with_room=1)
+    with pytest.raises(PlacementLostError):
+        run(replica, 3)
+    assert cluster.num_generations == 1
+    assert all(rank.is_killed for rank in cluster.ranks)
+
+
+@pytest.mark.parametrize("event", ["meet", "load"])
+def test_ranks_that_wait_for_a_lost_node_are_given_up(event: str, start: StartReplica) -> None:
+    # The node is lost while they start; nobody has noticed that it is before.
+    replica, cluster = start({(0, 1, "1"): DIED, (1, 0, event): SILENT}, num_generations_with_room=2)
+    with pytest.raises(PlacementLostError):
+        run(replica, 3)
+    assert cluster.num_generations == 2
+    assert all(rank.is_killed for rank in cluster.ranks)
 
 
 def test_a_batch_that_the_ranks_die_of_is_lost_and_no_other(start: StartReplica) -> None:
