@@ -126,15 +126,15 @@ def mix_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:
         models.fused.forward_packed(batch, [reader])
         return reader.rows
 
-    kinds: tuple[tuple[str, LayerPooling, bool], ...] = (
-        ("mix, <s>", "cls", False),
-        ("mix, mean", "mean", False),
-        ("mix, mean, each layer normalised", "mean", True),
-        ("mix, every token", "token", False),
+    kinds: tuple[tuple[str, tuple[LayerPooling, bool]], ...] = (
+        ("mix, <s>", ("cls", False)),
+        ("mix, mean", ("mean", False)),
+        ("mix, mean, each layer normalised", ("mean", True)),
+        ("mix, every token", ("token", False)),
     )
     return [
         Case(f"{scenario}: {name}", partial(run, *kind), num_tokens, flops, MIXES, f"{scenario}: trunk")
-        for name, *kind in kinds
+        for name, kind in kinds
     ]
 
 
