@@ -5,10 +5,13 @@ there without a network (`HF_HUB_OFFLINE=1`).
 """
 
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from model.checkpoints.errors import CheckpointError
 from model.checkpoints.index_file import read_index
@@ -85,7 +88,7 @@ def checkpoint_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPT
     if not is_hub_id(path):
         return directory
     # So that all files are of the same commit.
-    repository, commit = str(path), options.at_commit_of(directory)
+    repository, commit = str(path), _within_reach(options).at_commit_of(directory)
     for name in WEIGHT_FILES:
         downloaded = _download(repository, name, commit)
         if downloaded is None:
@@ -107,8 +110,9 @@ def tokenizer_directory(path: str | Path, options: HubOptions = DEFAULT_HUB_OPTI
     """
     directory = _directory(path, (TOKENIZER_FILES[0], CONFIG_FILE), options)
     if is_hub_id(path):
+        commit = _within_reach(options).at_commit_of(directory)
         for file in TOKENIZER_FILES:
-            _download(str(path), file, options.at_commit_of(directory))
+            _download(str(path), file, commit)
     return directory
 
 
@@ -116,11 +120,27 @@ def _directory(path: str | Path, files: tuple[str, ...], options: HubOptions) ->
     """A local directory as it is, or the cached directory of a hub id with one of these files."""
     if not is_hub_id(path):
         return Path(path) / options.subfolder
+    options = _within_reach(options)
     for file in files:
         downloaded = _download(str(path), file, options)
         if downloaded is not None:
             return downloaded.parent
     raise CheckpointError(_not_there(str(path), " or ".join(files)))
+
+
+def _within_reach(options: HubOptions) -> HubOptions:
+    """Options that ask the cache only where the hub's name is not known: each file would be retried for 20 s."""
+    if options.local_files_only or options.force_download or getproxies():
+        return options
+    try:
+        from huggingface_hub import constants  # noqa: PLC0415  # an optional extra
+
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, None)
+    except ImportError:
+        return options
+    except OSError:
+        return replace(options, local_files_only=True)
+    return options
 
 
 def _download(repository: str, file: str, options: HubOptions) -> Path | None:

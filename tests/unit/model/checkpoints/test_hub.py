@@ -205,6 +205,27 @@ def test_options_reach_the_hub_and_are_not_kept(
         assert b"hf_secret" not in file.read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "only_here"), [("http://localhost:9", False), ("http://no-host.invalid", True)]
+)
+def test_without_a_network_the_cache_alone_is_asked(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str, only_here: bool
+) -> None:
+    asked = []
+
+    def download(repository: str, file: str, **options: Any) -> str:
+        asked.append(options["local_files_only"])
+        raise errors.EntryNotFoundError(file)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(CheckpointError, match="neither the Hugging Face hub nor its local cache"):
+        checkpoint_directory("some-org/other")
+    assert asked == [only_here]
+
+
 def test_what_the_cache_lacks_is_named(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CheckpointError, match=r"some-org/other is no directory here, and neither .* config\.json"):
         XLMRobertaXLModel.from_pretrained("some-org/other")
