@@ -6,7 +6,7 @@ within a second after a look, as one look is for all of them; deletions and copi
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -70,20 +70,26 @@ class StoreFiles:
     last_look: LastLook = field(default_factory=LastLook, compare=False, repr=False)
 
     def write(self, path: str, data: bytes | pa.Buffer) -> None:
-        """Make `data` the content of an object; where that fails, delete what came of it."""
+        """Make `data` the content of an object; where that fails, delete what came of it.
+
+        Not once the lease is lost: then it may be what the next holder has written.
+        """
         if self.claim is not None and not self.last_look.is_fresh(self.claim):
             self.require_lease()
-        self.write_unguarded(path, data)
+        self._write(path, data, self.delete)
 
     def write_unguarded(self, path: str, data: bytes | pa.Buffer) -> None:
         """The same without a look at the claims: for the claims themselves."""
+        self._write(path, data, self.delete_unguarded)
+
+    def _write(self, path: str, data: bytes | pa.Buffer, delete: Callable[[str], None]) -> None:
         try:
             with as_os_errors(), self.filesystem.open_output_stream(self._whole(path), compression=None) as stream:
                 stream.write(data)
         except BaseException:
             # Closing a stream after an error completes its upload, so what is there may be a piece.
-            with suppress(OSError):
-                self.delete_unguarded(path)
+            with suppress(OSError, LeaseLostError):
+                delete(path)
             raise
 
     def read(self, path: str) -> bytes | None:
