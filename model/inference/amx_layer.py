@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from model.config import XLMRobertaXLConfig
+from model.inference.layer_reader import ReadStates
 from model.inference.linear import InferenceRowParallel, qkv_projection
 from model.inference.quantization import Quantization
 from model.kernels.amx.kernels import (
@@ -91,11 +92,15 @@ class AmxLayer(nn.Module):
         self.up = linear(up.weight, up.bias, is_activated=True)
         self.down = InferenceRowParallel(layer.output.dense, linear)
 
-    def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
+    def forward_(
+        self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch, read: ReadStates | None = None
+    ) -> Tensor:
         """As `InferenceLayer.forward_`; the result is valid until the next call of any layer."""
         workspace, (num_tokens, hidden_size) = self.workspace, hidden_TD.shape
         normed = workspace.blocks("normed", num_tokens, hidden_size)
         add_norm_into(hidden_TD, added_TD, self.attention_norm, normed)
+        if read is not None:
+            read(hidden_TD)
         context = self._attend(self.qkv(normed, workspace.blocks("qkv", num_tokens, self.qkv_size)), batch)
         added_TD = workspace.rows("added", num_tokens, hidden_size)
         add_norm_into(hidden_TD, self.attention_output(context, added_TD), self.norm, normed)

@@ -10,6 +10,7 @@ Shape suffixes: T packed tokens, D hidden, A this rank's heads times head size, 
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from model.config import Activation, XLMRobertaXLConfig
 from model.inference.amx_layer import AMX_SLICE_TOKENS, AmxLayer, all_ranks_fit_amx, embed_, normalise_
 from model.inference.float8_linear import Float8Linear
 from model.inference.int8_linear import Int8Linear
+from model.inference.layer_reader import ReadStates, SliceReaders
 from model.inference.linear import (
     CPU_SLICE_MULTIPLE,
     CPU_SLICE_TOKENS,
@@ -78,17 +80,22 @@ class InferenceLayer(nn.Module):
         self.up = activated(up.weight, up.bias)
         self.down = InferenceRowParallel(down, linear_of_activated)
 
-    def forward_(self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch) -> Tensor:
+    def forward_(
+        self, hidden_TD: Tensor, added_TD: Tensor | None, batch: PackedBatch, read: ReadStates | None = None
+    ) -> Tensor:
         """Run both blocks.
 
         Args:
             hidden_TD: the residual without the output of the previous layer; it is overwritten.
             added_TD: the output of the previous layer, which is added to the residual; None for the first layer.
+            read: gets the input of this layer, their sum.
 
         Returns:
             the output of this layer, still to be added to the residual, `[T, D]`.
         """
         normed = self.add_norm(hidden_TD, added_TD, self.attention_norm)
+        if read is not None:
+            read(hidden_TD)
         q_TNK, k_TNK, v_TNK = self.qkv(normed).unflatten(-1, (3, -1, self.head_size)).unbind(1)
         context_TNK = packed_attention(q_TNK, k_TNK, v_TNK, batch, is_causal=self.is_causal)
         normed = self.add_norm(hidden_TD, self.attention_output(context_TNK.flatten(1)), self.norm)
@@ -157,23 +164,36 @@ class InferenceEncoder(nn.Module):
         return {"linear": linear, "attention": attention, "norm": self.add_norm.__name__}
 
     @torch.no_grad()
-    def forward_(self, hidden_TD: Tensor, batch: PackedBatch) -> Tensor:
-        """Embeddings `[T, D]` to normalised states; embeddings are overwritten (with AMX by the states)."""
+    def forward_(self, hidden_TD: Tensor, batch: PackedBatch, readers: SliceReaders, num_layers: int) -> Tensor:
+        """Embeddings `[T, D]` to the states of a layer; embeddings are overwritten (with AMX by these states).
+
+        Args:
+            batch: the batch of `readers`, which may be followed by padding.
+            num_layers: the layer, 0 for the embeddings; the states of the last one are normalised.
+        """
         added_TD: Tensor | None = None
-        for layer in self.layer:
+        for index, layer in enumerate(islice(self.layer, num_layers)):
             assert isinstance(layer, InferenceLayer | AmxLayer)
-            added_TD = layer.forward_(hidden_TD, added_TD, batch)
-        states_TD = self.add_norm(hidden_TD, added_TD, self.LayerNorm)
-        assert isinstance(states_TD, Tensor)
+            added_TD = layer.forward_(hidden_TD, added_TD, batch, readers.of_layer(index))
+        if num_layers == len(self.layer):
+            states_TD = self.add_norm(hidden_TD, added_TD, self.LayerNorm)
+            assert isinstance(states_TD, Tensor)
+        else:
+            states_TD = hidden_TD if added_TD is None else hidden_TD.add_(added_TD)
+        read = readers.of_layer(num_layers)
+        if read is not None:
+            read(states_TD)
         return states_TD
 
     @torch.no_grad()
-    def fill_(self, states_TD: Tensor, embeddings: Embeddings, batch: PackedBatch) -> None:
-        """Compute the normalised states of a packed batch on a CPU, from its token ids, into `states`."""
+    def fill_(self, states_TD: Tensor, embeddings: Embeddings, readers: SliceReaders, num_layers: int) -> None:
+        """As `forward_` for the batch of `readers` on a CPU, from its token ids, into `states`."""
+        batch = readers.batch
         if self.uses_amx:
             embed_(states_TD, embeddings, batch)
-            self.forward_(states_TD, batch)
+            self.forward_(states_TD, batch, readers, num_layers)
             return
         assert embeddings.pad_token_id is not None, "packed batches count positions from it"
         filled = batch.padded_to_multiple(CPU_SLICE_MULTIPLE, pad_token_id=embeddings.pad_token_id)
-        states_TD.copy_(self.forward_(embeddings.forward_packed(filled), filled)[: len(states_TD)])
+        found_TD = self.forward_(embeddings.forward_packed(filled), filled, readers, num_layers)
+        states_TD.copy_(found_TD[: len(states_TD)])

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from model.inference.amx_layer import AMX_SLICE_TOKENS, fits_amx
 from model.inference.linear import CPU_SLICE_MULTIPLE, CPU_SLICE_TOKENS
 from model.inference.quantization import Precision
 from model.kernels.packed_attention import num_padded_lengths
+from model.layers.layer_reads import LayerRead
 from model.layers.loss import vocab_block_size
 
 # glibc's heap holds more than the slices of a batch take, since blocks of many sizes lie between small ones that
@@ -106,6 +108,21 @@ def _kernel_bytes(config: XLMRobertaXLConfig, slice_tokens: int) -> int:
     num_slice_sizes = math.ceil(slice_tokens / CPU_SLICE_MULTIPLE)
     of_attention = _ATTENTION_KERNELS_BYTES * num_padded_lengths(config.max_num_tokens)
     return min(_LINEAR_KERNEL_BYTES * _NUM_LINEARS * num_slice_sizes + of_attention, _MAX_KERNEL_BYTES)
+
+
+def reading_bytes(
+    config: XLMRobertaXLConfig, reads: Collection[LayerRead], *, num_tokens: int, device: str
+) -> int:
+    """What is read of layers while they pass: the rows in fp32, and copies of the states of one layer.
+
+    A mix takes as much as a layer, however many layers it mixes.
+    """
+    if not reads:
+        return 0
+    # A sequence has at least two tokens.
+    num_rows = sum(num_tokens if read.pooling == "token" else num_tokens // 2 for read in reads)
+    num_passing = num_tokens if device == "cuda" else _max_slice_tokens(config, num_tokens, AMX_SLICE_TOKENS)
+    return (num_rows + 2 * num_passing) * config.hidden_size * 4
 
 
 def cache_bytes(

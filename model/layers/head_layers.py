@@ -1,13 +1,14 @@
 """What a head puts on the trunk: each layer as its parameters, and as a module, which needs torch."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from model.config import XLMRobertaXLConfig
 from model.layers.parameter_shapes import (
     ParameterShape,
     classification_head_parameters,
     label_head_parameters,
+    layer_mix_parameters,
     lm_head_parameters,
     pooler_parameters,
 )
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 class HeadLayer(Protocol):
     """A layer on the trunk."""
 
+    @property
+    def is_fp32(self) -> bool:
+        """Whether its weights stay in fp32 where the trunk is in half precision."""
+
     def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
         """Its parameters; `prefix` is its name in checkpoints."""
 
@@ -34,6 +39,8 @@ class HeadLayer(Protocol):
 @dataclass(frozen=True)
 class Pooling:
     """The pooler of the trunk."""
+
+    is_fp32: ClassVar[bool] = False
 
     def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
         """As of `HeadLayer`."""
@@ -51,6 +58,7 @@ class Labelling:
     """One linear layer onto the labels, as many as the configuration has unless `num_labels` is given."""
 
     num_labels: int | None = None
+    is_fp32: bool = False
 
     def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
         """As of `HeadLayer`."""
@@ -67,6 +75,8 @@ class Labelling:
 class Classifying:
     """The classifier on the state of `<s>`."""
 
+    is_fp32: ClassVar[bool] = False
+
     def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
         """As of `HeadLayer`."""
         return classification_head_parameters(config, prefix)
@@ -79,8 +89,28 @@ class Classifying:
 
 
 @dataclass(frozen=True)
+class Mixing:
+    """The weights of a mix of layers, always in fp32."""
+
+    num_layers: int
+    is_fp32: ClassVar[bool] = True
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return layer_mix_parameters(prefix, self.num_layers)
+
+    def build(self, *_: object) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.layer_mix import LayerMix  # noqa: PLC0415
+
+        return LayerMix(self.num_layers)
+
+
+@dataclass(frozen=True)
 class LanguageModeling:
     """The language modeling head; shares the trunk's embeddings if they are tied."""
+
+    is_fp32: ClassVar[bool] = False
 
     def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
         """As of `HeadLayer`."""

@@ -106,4 +106,4 @@ def _pool_in_one_call(hidden_TD: Tensor, batch: PackedBatch, sequences_N: Tensor
     """Pool all sequences in one call, for GPUs, which would wait for one call per sequence."""
     # Checking the offsets would synchronize the device; those of a batch are right.
     pooled_ND = torch.segment_reduce(widened(hidden_TD), reduction, offsets=batch.cu_seqlens, axis=0, unsafe=True)
-    return pooled_ND[sequences_N]
+    return pooled_ND.index_select(0, sequences_N)

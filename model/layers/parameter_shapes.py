@@ -64,6 +64,11 @@ def classification_head_parameters(config: XLMRobertaXLConfig, prefix: str) -> l
     ]
 
 
+def layer_mix_parameters(prefix: str, num_layers: int) -> list[ParameterShape]:
+    """`LayerMix`."""
+    return [_parameter(f"{prefix}.weight", num_layers), _parameter(f"{prefix}.gamma", 1)]
+
+
 def lm_head_parameters(config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
     """`LMHead`, with the trunk's embeddings if they are tied."""
     weight = (config.vocab_size, config.hidden_size)

@@ -1,5 +1,6 @@
 """XLMRobertaXLModel: embeddings, encoder and optional pooler, for packed or padded batches."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from model.config import XLMRobertaXLConfig
 from model.inference.encoder import InferenceEncoder
+from model.inference.layer_reader import LayerReader, SliceReaders
 from model.inference.quantization import Quantization, refuse_quantization
 from model.layers.dropout import DropoutSeed
 from model.layers.encoder import Embeddings, Encoder, Pooler
@@ -55,14 +57,21 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
         self.eval()
         self.fused = InferenceEncoder(self.encoder, quantization, self.config, self.group)
 
-    def forward_packed(self, batch: PackedBatch) -> Tensor:
-        """Final hidden states `[num_tokens, hidden_size]` of packed sequences, without padding.
+    def forward_packed(
+        self, batch: PackedBatch, readers: Sequence[LayerReader] = (), *, num_layers: int | None = None
+    ) -> Tensor:
+        """Hidden states `[num_tokens, hidden_size]` of packed sequences, without padding.
 
         Dropout applies in `train()` to the embeddings and residual branches; attention weights are not dropped.
 
+        Args:
+            readers: read further layers while they pass, up to `num_layers`; a trunk that was fused only.
+            num_layers: after how many layers to stop; the states are `hidden_states[num_layers]` of the padded
+                forward. Default: all, for the final states. Fewer only of a trunk that was fused.
+
         Raises:
-            ValueError: relative positions, which need the padded forward; a sequence that is too long; or no
-                `config.pad_token_id`.
+            ValueError: relative positions, which need the padded forward; a sequence that is too long; no
+                `config.pad_token_id`; or layers of a trunk that was not fused.
         """
         if self.config.position_embedding_type != "absolute":
             raise ValueError(
@@ -75,24 +84,39 @@ class XLMRobertaXLModel(XLMRobertaXLPreTrainedModel):
             )
         if self.fused is not None:
             assert not self.training, "fused layers have no dropout"
-            return self._forward_fused(self.fused, batch)
+            all_layers = self.config.num_hidden_layers
+            depth = all_layers if num_layers is None else num_layers
+            if not max((reader.num_layers for reader in readers), default=0) <= depth <= all_layers:
+                raise ValueError(
+                    f"num_layers must be at most {all_layers}, and no less than the layers that are read, found "
+                    f"{depth}"
+                )
+            return self._forward_fused(self.fused, batch, readers, depth)
+        if readers or num_layers is not None:
+            raise ValueError(
+                "single layers are read of a fused trunk; call fuse() first, or forward(output_hidden_states=True)"
+            )
         seed = self.dropout_seed()
         hidden_TD: Tensor = self.embeddings.forward_packed(batch, seed and seed.child("embeddings"))
         return self.encoder.forward_packed(hidden_TD, batch, seed)
 
     @torch.no_grad()
-    def _forward_fused(self, fused: InferenceEncoder, batch: PackedBatch) -> Tensor:
+    def _forward_fused(
+        self, fused: InferenceEncoder, batch: PackedBatch, readers: Sequence[LayerReader], num_layers: int
+    ) -> Tensor:
         """The whole batch at once on a GPU, else one slice of whole sequences after the other."""
         if self.device.type == "cuda" and batch.lengths:
-            return fused.forward_(self.embeddings.forward_packed(batch), batch)
+            of_batch = SliceReaders(readers, batch)
+            return fused.forward_(self.embeddings.forward_packed(batch), batch, of_batch, num_layers)
         states_TD = torch.empty(
             len(batch.input_ids), self.config.hidden_size, dtype=self.dtype, device=self.device
         )
-        begin = 0
+        begin = first_sequence = 0
         for part in batch.split(fused.slice_tokens):
             end = begin + len(part.input_ids)
-            fused.fill_(states_TD[begin:end], self.embeddings, part)
-            begin = end
+            of_part = SliceReaders(readers, part, begin, first_sequence)
+            fused.fill_(states_TD[begin:end], self.embeddings, of_part, num_layers)
+            begin, first_sequence = end, first_sequence + part.num_sequences
         return states_TD
 
     def forward(

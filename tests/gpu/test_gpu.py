@@ -16,9 +16,11 @@ from model import (
     XLMRobertaXLForSequenceClassification,
 )
 from model.inference.float8_linear import Float8Linear
+from model.inference.layer_reader import LayerReader
 from model.inference.memory import peak_memory, reset_peak_memory
 from model.inference.quantization import Precision
 from model.kernels.hardware import has_triton
+from model.layers.layer_reads import LayerRead
 from model.tokenizer.special_tokens import IGNORE_INDEX
 from pipeline.heads.resolve import read_config
 from pipeline.replica.memory import rank_memory
@@ -153,6 +155,45 @@ def test_a_batch_takes_no_more_than_is_planned_with(dtype: str, directory: Path)
         trunk.forward_packed(batch)
     taken = peak_memory("cuda") - before
     assert planned.activations / 3 < taken <= planned.activations + 2**26
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float8"])
+def test_layers_are_read_as_on_the_cpu(directory: Path, dtype: str) -> None:
+    """Each layer and mixes of all, in one pass; the float8 of a CPU is emulated."""
+    if dtype == "float8" and torch.cuda.get_device_capability() < (8, 9):
+        pytest.skip("no float8 on this device")
+    precision, layers = Precision.named(dtype), tuple(range(CONFIG.num_hidden_layers + 1))
+    weights = (0.5, -1.0, 0.25, 2.0)
+    reads: list[tuple[LayerRead, tuple[float, ...]]] = [
+        *((LayerRead((layer,), "token"), (1.0,)) for layer in layers),
+        (LayerRead((1,), "max"), (1.0,)),
+        *((LayerRead(layers, pooling, "mix"), weights) for pooling in ("cls", "mean")),
+        *((LayerRead(layers, pooling, "mix", is_normalized=True), weights) for pooling in ("token", "mean")),
+    ]
+    input_ids, mask = padded_batch(CONFIG, LENGTHS)
+    batch = pack(input_ids, mask, pad_token_id=1)
+    tokens, sequences = torch.arange(2, len(batch.input_ids), 3), torch.tensor([0, 2, 3])
+    found: dict[str, list[Tensor]] = {}
+    for device in ("cpu", "cuda"):
+        loaded = XLMRobertaXLForMaskedLM.from_pretrained(directory, dtype=precision.dtype, device=device)
+        trunk = loaded.roberta
+        trunk.fuse(precision.quantization)
+        readers = [
+            LayerReader(
+                read,
+                (tokens if read.pooling == "token" else sequences).to(device),
+                coefficients,
+                hidden_size=CONFIG.hidden_size,
+                dtype=precision.dtype,
+            )
+            for read, coefficients in reads
+        ]
+        with torch.inference_mode():
+            states = trunk.forward_packed(batch if device == "cpu" else to_cuda(batch), readers, num_layers=3)
+        assert_close(readers[len(layers) - 1].rows, states[tokens.to(device)].float(), tolerance=0)
+        found[device] = [reader.rows.cpu() for reader in readers]
+    for cuda, cpu in zip(found["cuda"], found["cpu"], strict=True):
+        assert (cuda - cpu).norm() < (1e-4 if dtype == "float32" else 0.1) * cpu.norm()
 
 
 def test_the_free_memory_is_that_of_the_device() -> None:

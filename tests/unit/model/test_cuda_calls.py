@@ -13,12 +13,14 @@ from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTens
 
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig
 from model.inference.encoder import InferenceEncoder
+from model.inference.layer_reader import LayerReader, SliceReaders
 from model.inference.quantization import Quantization
 from model.kernels import hardware
 from model.kernels.attention_gpu import torch_varlen_attention
 from model.kernels.linear_fp32 import linear_fp32
 from model.kernels.packed_attention import attention_kernel, packed_attention
 from model.layers.encoder import Encoder
+from model.layers.layer_reads import LayerRead
 from model.layers.loss import refuse_wrong_labels
 
 LENGTHS = (40, 3, 64, 1)
@@ -116,8 +118,21 @@ def test_fused_layers(quantization: Quantization | None, is_decoder: bool) -> No
         encoder = Encoder(config, ShardGroup()).eval()
     torch.set_default_dtype(usual)
     fused = InferenceEncoder(encoder, quantization, config, ShardGroup())
-    hidden = fused.forward_(on_cuda(NUM_TOKENS, CONFIG.hidden_size), a_batch())
-    assert is_like(hidden, (NUM_TOKENS, CONFIG.hidden_size), torch.bfloat16)
+    all_layers, sizes = (0, 1, 2), {"hidden_size": CONFIG.hidden_size, "dtype": torch.bfloat16}
+    tokens, sequences = (on_cuda(num, dtype=torch.int64) for num in (5, 3))
+    readers = [
+        LayerReader(LayerRead((1,), "max"), sequences, **sizes),
+        LayerReader(LayerRead(all_layers, "token", "mix", is_normalized=True), tokens, (0.5, 1.0, 2.0), **sizes),
+        LayerReader(LayerRead(all_layers, "mean", "mix", is_normalized=True), sequences, (0.5, 1.0, 2.0), **sizes),
+        LayerReader(LayerRead(all_layers, "cls", "mix"), sequences, (0.5, 1.0, 2.0), **sizes),
+    ]
+    batch = a_batch()
+    for num_layers in (2, 1):
+        embeddings = on_cuda(NUM_TOKENS, CONFIG.hidden_size)
+        hidden = fused.forward_(embeddings, batch, SliceReaders(readers, batch), num_layers)
+        assert is_like(hidden, (NUM_TOKENS, CONFIG.hidden_size), torch.bfloat16)
+    for reader in readers:
+        assert is_like(reader.rows, (len(reader.index), CONFIG.hidden_size), torch.float32)
     assert fused.kernel_names() == {
         "linear": "Float8Linear" if quantization else "InferenceLinear",
         "attention": "varlen",

@@ -8,7 +8,7 @@ from torch import nn
 
 from model import ShardGroup, XLMRobertaXLModel
 from model.checkpoints.parameters import parameters_of
-from model.layers.head_layers import Classifying, HeadLayer, Labelling, LanguageModeling, Pooling
+from model.layers.head_layers import Classifying, HeadLayer, Labelling, LanguageModeling, Mixing, Pooling
 from model.layers.parameter_shapes import ParameterShape, trunk_parameters
 from tests.unit.pipeline.compute_fixtures import tiny_config
 
@@ -45,6 +45,7 @@ def test_the_parameters_of_a_trunk(changes: dict[str, Any]) -> None:
         ("qa_outputs", Labelling()),
         ("classifier", Classifying()),
         ("lm_head", LanguageModeling()),
+        ("mix", Mixing(num_layers=3)),
     ],
 )
 @pytest.mark.parametrize("is_tied", [True, False])
