@@ -37,28 +37,30 @@ def require_finite_weights(job: JobConfig, heads: Sequence[Head]) -> None:
     checkpoints: dict[str, Checkpoint] = {}
     checked: set[tuple[str, str]] = set()
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        for directory, parameter, field in _parameters(job, heads):
+        for directory, parameter, field, dtype in _parameters(job, heads):
             if directory not in checkpoints:
                 checkpoints[directory] = Checkpoint(directory)
             checkpoint = checkpoints[directory]
             name = parameter.stored_name(checkpoint)
             if name is not None and (directory, name) not in checked:
                 checked.add((directory, name))
-                _require_finite(checkpoint, name, field, job.model.dtype, pool)
+                _require_finite(checkpoint, name, field, dtype, pool)
 
 
-def _parameters(job: JobConfig, heads: Sequence[Head]) -> Iterator[tuple[str, ParameterShape, str]]:
-    """Each parameter, with its directory and the job's field that names the directory."""
+def _parameters(job: JobConfig, heads: Sequence[Head]) -> Iterator[tuple[str, ParameterShape, str, str]]:
+    """Each parameter, with its directory, the job's field that names the directory, and what it is computed in."""
+    dtype = job.model.dtype
     own = {trunk: parameters_of_trunk(trunk) for trunk in dict.fromkeys(head.trunk for head in heads)}
     for head in heads:
         for parameter in own[head.trunk]:
-            yield head.trunk, parameter, trunk_field(head.name, head.options)
+            yield head.trunk, parameter, trunk_field(head.name, head.options), dtype
     for head in heads:
         field = weights_field(head.name, head.options, job.model.path)
-        for parameters in parameters_of_head(head).values():
+        layers = head.task.layers(head.options, head.config)
+        for name, parameters in parameters_of_head(head).items():
             for parameter in parameters:
                 if not parameter.is_embedding:
-                    yield head.options.weights, parameter, field
+                    yield head.options.weights, parameter, field, "float32" if layers[name].is_fp32 else dtype
 
 
 def _require_finite(checkpoint: Checkpoint, name: str, field: str, model_dtype: str, pool: Executor) -> None:

@@ -24,3 +24,9 @@ def build_head(head: Head, trunk: XLMRobertaXLModel) -> HeadModules:
             name: layer.build(head.config, trunk.group, embedding)
             for name, layer in head.task.layers(head.options, head.config).items()
         }
+
+
+def head_dtypes(head: Head, dtype: torch.dtype) -> dict[str, torch.dtype]:
+    """The dtype of each of the head's modules on a trunk of this dtype, by name."""
+    layers = head.task.layers(head.options, head.config)
+    return {name: torch.float32 if layer.is_fp32 else dtype for name, layer in layers.items()}

@@ -11,9 +11,10 @@ from model.checkpoints.reader import Checkpoint, CheckpointError
 from model.inference.quantization import Precision
 from model.modeling.checkpoint_fit import refuse_missing_trunk
 from pipeline.batching.shard_batch import ShardBatch
-from pipeline.heads.modules import HeadModules, build_head, build_trunk
+from pipeline.heads.modules import HeadModules, build_head, build_trunk, head_dtypes
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
+from pipeline.replica.head_reads import BatchReads, HeadReads, num_layers_read
 from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.contract import HeadStates, Prompts
 from pipeline.tasks.requests import HeadRequest
@@ -42,6 +43,7 @@ class ModelRunner:
             if path not in generating:
                 self._trunks[path].fuse(self._precision.quantization)
         self._modules = {head.name: self._load_head(head) for head in heads}
+        self._reads = {head.name: HeadReads(head, self._modules[head.name]) for head in heads}
         # Closes the files, whose mapped pages would count as this rank's memory.
         self._checkpoints.clear()
 
@@ -50,25 +52,24 @@ class ModelRunner:
             self._checkpoints[path] = Checkpoint(path)
         return self._checkpoints[path]
 
-    def _load(self, module: nn.Module, path: str, prefix: str = "") -> list[str]:
+    def _load(self, module: nn.Module, path: str, dtype: torch.dtype, prefix: str = "") -> list[str]:
         return load_parameters(
-            module,
-            self._checkpoint(path),
-            prefix=prefix,
-            dtype=self._precision.dtype,
-            device=self.settings.device,
+            module, self._checkpoint(path), prefix=prefix, dtype=dtype, device=self.settings.device
         )
 
     def _load_trunk(self, path: str) -> XLMRobertaXLModel:
         trunk = build_trunk(path, self.group)
-        refuse_missing_trunk(self._load(trunk, path), self._checkpoint(path))
+        refuse_missing_trunk(self._load(trunk, path, self._precision.dtype), self._checkpoint(path))
         return trunk.eval()
 
     def _load_head(self, head: Head) -> HeadModules:
         """The head's modules, with their weights."""
         modules = build_head(head, self._trunks[head.trunk])
+        dtypes = head_dtypes(head, self._precision.dtype)
         missing = [
-            name for prefix, module in modules.items() for name in self._load(module, head.options.weights, prefix)
+            name
+            for prefix, module in modules.items()
+            for name in self._load(module, head.options.weights, dtypes[prefix], prefix)
         ]
         if missing:
             raise CheckpointError(
@@ -96,14 +97,19 @@ class ModelRunner:
         packed = PackedBatch.from_lengths(
             torch.from_numpy(batch.input_ids), batch.lengths.tolist(), pad_token_id=trunk.config.padding_id
         ).moved(self._copies.to_device)
-        hidden_TD = trunk.forward_packed(packed)
+        reads = {
+            name: self._reads[name].of_batch(request, batch.lengths, trunk, self._copies)
+            for name, request in batch.requests.items()
+        }
+        readers = [reader for of_head in reads.values() for reader in of_head.readers.values()]
+        hidden_TD = trunk.forward_packed(packed, readers, num_layers=num_layers_read(reads.values()))
         return {
-            name: self._run_head(self._heads[name], hidden_TD, packed, request)
+            name: self._run_head(self._heads[name], hidden_TD, packed, request, reads[name])
             for name, request in batch.requests.items()
         }
 
     def _run_head(
-        self, head: Head, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest
+        self, head: Head, hidden_TD: Tensor, packed: PackedBatch, request: HeadRequest, reads: BatchReads
     ) -> tuple[Tensor, ...]:
         index = self._copies.to_device(torch.from_numpy(request.index))
         labels = None
@@ -118,6 +124,8 @@ class ModelRunner:
             modules=self._modules[head.name],
             group=self.group,
             num_usable_tokens=self.settings.num_usable_tokens,
+            layers=reads.rows,
+            sequence=reads.sequence,
         )
         return head.task.compute(head.options, states)
 

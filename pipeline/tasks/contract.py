@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import numpy as np
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer
     from model.layers.head_layers import HeadLayer
+    from model.layers.layer_reads import LayerRead
 
     HeadLayers = Mapping[str, HeadLayer]
     HeadModules = dict[str, nn.Module]
     """A head's modules in the order in which they are applied, by their names in checkpoints."""
+    LayerReads = Mapping[str, LayerRead]
 
 Options = TypeVar("Options", bound=HeadSection)
 HeadOutput = tuple[NDArray[np.generic], ...]
@@ -93,7 +95,8 @@ class HeadMemory:
 
     Attributes:
         vocabulary_share: the largest share of a batch's tokens that is projected onto the vocabulary.
-        tokens_per_vector: a head that returns vectors returns at most one for this many tokens.
+        tokens_per_vector: a head that returns vectors returns at most one for this many tokens, or one for each of
+            its `reads`.
         max_new_tokens, num_beams: of generation, for the size of the key-value cache.
     """
 
@@ -108,11 +111,14 @@ class HeadStates:
     """The input of a head on a rank: the trunk's output for a batch, and the head's request.
 
     Attributes:
-        hidden: last hidden states `[T, D]` of the batch's tokens.
+        hidden: last hidden states `[T, D]` of the batch's tokens; not computed for a head that has `reads`.
         packed: the batch, with the positions of its sequences.
         index, labels, of_tokens: the `HeadRequest`, `[N]` and on the device; labels are int64.
         modules: the head's modules, as built from its `layers`.
         num_usable_tokens: token ids from here on are never predicted.
+        layers: what the head reads, by the names of its `reads`, in fp32: `[N, D]` of the requested tokens, or
+            `[M, D]` of their sequences.
+        sequence: for a request of tokens, which of the M sequences each is in, int64 `[N]`.
     """
 
     hidden: Tensor
@@ -123,6 +129,8 @@ class HeadStates:
     modules: HeadModules
     group: ShardGroup
     num_usable_tokens: int
+    layers: Mapping[str, Tensor] = field(default_factory=dict)
+    sequence: Tensor | None = None
 
     @property
     def requested(self) -> Tensor:
@@ -243,6 +251,9 @@ class Task(Generic[Options]):
         sequence_spec: what it reads, for a trunk of so many positions. Raises ValueError like `output_type`.
         layers: the layers on top of the trunk, by their names in checkpoints, in the order of their application.
         decode: the output column, one value a row, from output that is not empty.
+        reads: the layers and mixes of layers that it reads, by names of its own, in place of the last hidden
+            states. Heads of a trunk share a pass whatever they read; layers beyond those that the heads of a batch
+            read are not computed.
         compute: runs on a rank; by default the requested states go through the modules. Returns tensors with one
             entry for each entry of the request.
         generate: replaces `compute` in tasks that continue prompts.
@@ -265,6 +276,7 @@ class Task(Generic[Options]):
     sequence_spec: Callable[[Options, int], SequenceSpec]
     layers: Callable[[Options, XLMRobertaXLConfig], HeadLayers]
     decode: Callable[[Options, OrderedHeadOutput], pa.Array]
+    reads: Callable[[Options, XLMRobertaXLConfig], LayerReads] = lambda *_: {}
     compute: Callable[[Options, HeadStates], tuple[Tensor, ...]] = lambda _, states: states.through_modules()
     generate: Callable[[Options, Prompts], tuple[Tensor, ...]] | None = None
     request: Callable[[Options, HeadSequences], tuple[HeadRequest, Places]] = lambda _, batch: request_sequences(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,14 +24,14 @@ from pipeline.tasks.contract import (
     text_spec,
 )
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens, request_sequences
-from pipeline.tasks.sections import TextHeadSection
+from pipeline.tasks.sections import AddedLater, FromList, TextHeadSection
 from pipeline.tasks.window_merging import row_maxima, row_means
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from model import XLMRobertaXLConfig
-    from pipeline.tasks.contract import HeadLayers
+    from pipeline.tasks.contract import HeadLayers, LayerReads
 
 VectorDtype = Literal["float32", "float16", "int8", "ubinary"]
 Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8]
@@ -81,9 +82,34 @@ class EmbeddingHead(TextHeadSection):
         '"ubinary" is one bit per dimension, 1 where the number is above 0, and 8 of them a byte.',
         examples=["float16"],
     )
+    layer: Annotated[int | None, AddedLater()] = Field(
+        default=None,
+        description="the layer that vectors are made of, from 0 (the embeddings) to the number of layers (the "
+        "last one, normalised), or negative, counted from the end. Without it, the last one. Layers beyond those "
+        "that the heads read are not computed, so an early layer saves time.",
+        examples=[24],
+    )
+    layers: Annotated[
+        Literal["all"] | Annotated[tuple[int, ...], Field(min_length=1), FromList] | None, AddedLater()
+    ] = Field(
+        default=None,
+        description='"all" or a list of one or more layers, counted as `layer`. The column is a struct with a '
+        "vector for each of them, named layer_0 and so on. All 37 of XL take 379 kB a row in float32.",
+        examples=[[12, 24, -1]],
+    )
 
     def _disagreements(self) -> list[str]:
         problems = super()._disagreements()
+        if self.layer is not None and self.layers is not None:
+            problems.append(
+                f"layer: found {self.layer}, expected none beside layers, which names all that are wanted; remove "
+                "one of the two"
+            )
+        if self.pooling == "pooler" and (self.layer is not None or self.layers is not None):
+            problems.append(
+                'pooling: found "pooler", expected "mean", "cls" or "max" where layer or layers is set, as the '
+                "pooler was trained on the last layer; remove one of the two"
+            )
         if self.level == "token" and "pooling" in self.model_fields_set:
             problems.append(
                 f'pooling: found "{self.pooling}", expected none where level is token, as every token keeps its '
@@ -119,12 +145,53 @@ class EmbeddingHead(TextHeadSection):
             )
         return num_dimensions
 
+    def layers_of(self, num_layers: int) -> tuple[int, ...]:
+        """The layers of a trunk that are read, ascending; none for its last hidden states.
+
+        Raises ValueError, which begins with the option's name, for one that the trunk has not, or one named twice.
+        """
+        if self.layers == "all":
+            return tuple(range(num_layers + 1))
+        option = "layer" if self.layers is None else "layers"
+        named = self.layers or (() if self.layer is None else (self.layer,))
+        for layer in named:
+            if not -num_layers - 1 <= layer <= num_layers:
+                raise ValueError(
+                    f"{option}: found {layer}, expected 0 (the embeddings) to {num_layers} (the last layer), or "
+                    f"{-num_layers - 1} to -1, counted from the end; name a layer that the model has"
+                )
+        found = sorted(layer % (num_layers + 1) for layer in named)
+        if len(set(found)) < len(found):
+            raise ValueError(
+                f"layers: found {list(named)}, expected each layer once; remove one of two equal ones"
+            )
+        return () if self.layers is None and found == [num_layers] else tuple(found)
+
 
 def _output_type(options: EmbeddingHead, config: XLMRobertaXLConfig) -> pa.DataType:
     num_dimensions = options.num_dimensions(config.hidden_size)
     size = num_dimensions // BITS_PER_BYTE if options.dtype == "ubinary" else num_dimensions
     vector = pa.list_(_ITEM_TYPES[options.dtype], size)
-    return vector if options.level == "sentence" else pa.list_(vector)
+    column = vector if options.level == "sentence" else pa.list_(vector)
+    layers = dict.fromkeys(_names(options, config), column)
+    return column if options.layers is None else pa.struct(layers)
+
+
+def _names(options: EmbeddingHead, config: XLMRobertaXLConfig) -> list[str]:
+    """The names of the layers that are read."""
+    return [f"layer_{layer}" for layer in options.layers_of(config.num_hidden_layers)]
+
+
+def _reads(options: EmbeddingHead, config: XLMRobertaXLConfig) -> LayerReads:
+    from model.layers.layer_reads import LayerRead  # noqa: PLC0415
+
+    layers = options.layers_of(config.num_hidden_layers)
+    if not layers:
+        return {}
+    pooling = "token" if options.level == "token" else options.pooling
+    assert pooling != "pooler"
+    names = _names(options, config)
+    return {name: LayerRead((layer,), pooling) for name, layer in zip(names, layers, strict=True)}
 
 
 def _request(options: EmbeddingHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
@@ -142,6 +209,8 @@ def _layers(options: EmbeddingHead, config: XLMRobertaXLConfig) -> HeadLayers:
 def _compute(options: EmbeddingHead, states: HeadStates) -> tuple[Tensor, ...]:
     from model.layers.heads import pool_max, pool_mean  # noqa: PLC0415
 
+    if states.layers:
+        return tuple(states.layers.values())
     if options.level == "token":
         return (states.requested.float(),)
     match options.pooling:
@@ -160,11 +229,20 @@ def _memory(options: EmbeddingHead) -> HeadMemory:
 
 def _unusable(options: EmbeddingHead, values: HeadOutput) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     if options.dtype == "float16" and not options.normalize:
-        largest = np.abs(values[0][:, : options.dimensions]).max(axis=1, initial=0)
-        yield NOT_FINITE_IN_FLOAT16, ~(largest < _FLOAT16_END)
+        for vectors in values:
+            largest = np.abs(vectors[:, : options.dimensions]).max(axis=1, initial=0)
+            yield NOT_FINITE_IN_FLOAT16, ~(largest < _FLOAT16_END)
 
 
 def _decode(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:
+    columns = [_vectors(options, replace(output, values=(values,))) for values in output.values]
+    if options.layers is None:
+        return columns[0]
+    return pa.StructArray.from_arrays(columns, names=_names(options, output.config))
+
+
+def _vectors(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:
+    """The column of one layer."""
     finish = partial(
         finish_vectors,
         dimensions=options.num_dimensions(output.config.hidden_size),
@@ -231,6 +309,7 @@ TASK = Task(
     sequence_spec=text_spec,
     request=_request,
     layers=_layers,
+    reads=_reads,
     compute=_compute,
     decode=_decode,
     memory=_memory,

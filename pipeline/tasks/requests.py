@@ -15,7 +15,7 @@ class HeadRequest:
     """What a head computes on a batch.
 
     Attributes:
-        index: int32 `[n]`, sequences of the batch, or token positions in it if `of_tokens`.
+        index: int32 `[n]`, ascending, sequences of the batch, or token positions in it if `of_tokens`.
         labels: int32 `[n]`, the tokens to predict there, for a loss.
     """
 

@@ -46,6 +46,12 @@ class Reference:
         with torch.inference_mode():
             return self.checkpoints.oracle(name).roberta(torch.tensor([ids]))[0][0]
 
+    def layers(self, name: str, ids: Sequence[int]) -> list[Tensor]:
+        """Hidden states `[tokens, hidden]` of each layer, the embeddings first."""
+        with torch.inference_mode():
+            output = self.checkpoints.oracle(name).roberta(torch.tensor([ids]), output_hidden_states=True)
+        return [states[0] for states in output.hidden_states]
+
     def vocabulary_logits(self, name: str, ids: Sequence[int], positions: Sequence[int]) -> Tensor:
         """`[positions, vocabulary]` of a language model, there and nowhere else."""
         states = self.states(name, ids)[list(positions)]

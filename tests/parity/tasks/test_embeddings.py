@@ -56,3 +56,20 @@ def test_one_vector_a_token(rows: Rows, outputs: Outputs, reference: Reference) 
         expected = reference.states("encoder", reference.ids(row["text"]))[1:-1]
         for size, output in outputs.items():
             assert_near(output[i]["token_vectors"], expected, f"row {i}, {size} ranks")
+
+
+def test_layers(rows: Rows, outputs: Outputs, reference: Reference) -> None:
+    for i, row in enumerate(rows):
+        layers = reference.layers("encoder", reference.ids(row["text"]))
+        for size, output in outputs.items():
+            found, where = output[i], f"row {i}, {size} ranks"
+            assert_near(found["early"], _normalized(layers[1].mean(0)), where)
+            assert list(found["layers"]) == [f"layer_{layer}" for layer in range(len(layers))]
+            for layer, states in enumerate(layers):
+                assert_near(found["layers"][f"layer_{layer}"], states[0], f"{where}, layer {layer}")
+            last = len(layers) - 1
+            assert list(found["token_layers"]) == ["layer_0", f"layer_{last}"]
+            for layer in (0, last):
+                assert_near(
+                    found["token_layers"][f"layer_{layer}"], layers[layer][1:-1], f"{where}, layer {layer}"
+                )

@@ -68,6 +68,7 @@ def output(
         "mean": {"task": "embedding"},
         "maximum": {"task": "embedding", "pooling": "max", "normalize": False, **SMALL},
         "vectors": {"task": "embedding", "level": "token", "normalize": False},
+        "layers": {"task": "embedding", "layers": "all", **SMALL},
         "simple": entities,
         "average": entities | {"aggregation": "average", **SMALL},
         "words": {"task": "token-classification", "weights": path("words"), "words": "tokens"},
@@ -142,6 +143,16 @@ def test_vectors(documents: list[Row], output: list[Row], reference: Reference) 
         assert_near(found["vectors"], token_rows(states, windows), "vectors")
         small = [reference.states("encoder", ids).amax(0) for ids, _ in framed_windows(body, **SMALL)]
         assert_near(found["maximum"], torch.stack(small).amax(0), "maximum")
+
+
+def test_vectors_of_layers(documents: list[Row], output: list[Row], reference: Reference) -> None:
+    for row, found in zip(documents, output, strict=True):
+        sequences, windows = zip(*framed_windows(reference.body(row["text"]), **SMALL), strict=True)
+        by_layer = zip(*(reference.layers("encoder", ids) for ids in sequences), strict=True)
+        for layer, states in enumerate(by_layer):
+            mean = weighted_mean([x.mean(0) for x in states], windows)
+            expected = torch.nn.functional.normalize(mean, dim=0)
+            assert_near(found["layers"][f"layer_{layer}"], expected, f"layer {layer}")
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,14 @@ def test_vectors_that_float16_does_not_hold() -> None:
     assert found(dtype="float16", normalize=False, dimensions=1) == {1: NOT_FINITE_IN_FLOAT16, 2: NOT_FINITE}
 
 
+def test_of_several_layers_each_must_be_finite() -> None:
+    collected = HeadOutputCollector()
+    values = [np.array(numbers, dtype=np.float32)[:, None] for numbers in ([1, 1, 7e4], [NAN, 1, 1])]
+    collected.add(tuple(values), Places(np.arange(3), np.zeros(3, dtype=np.int64)))
+    head = make_head("vector", "embedding", layers=[0, 1], dtype="float16", normalize=False)
+    assert not_finite_sequences(head, collected) == {0: NOT_FINITE, 2: NOT_FINITE_IN_FLOAT16}
+
+
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> TaskCheckpoints:
     directory = tmp_path_factory.mktemp("checkpoints")

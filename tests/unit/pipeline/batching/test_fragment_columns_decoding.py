@@ -40,17 +40,23 @@ class Decoder:
     tokenizer: XLMRobertaXLTokenizer
 
     def __call__(
-        self, head: Head, values: NDArray[np.float32], rows: list[list[int]], windows: list[int] | None = None
+        self,
+        head: Head,
+        values: NDArray[np.float32],
+        rows: list[list[int]],
+        windows: list[int] | None = None,
+        *more: NDArray[np.float32],
     ) -> list[Any]:
         """The column as Python values.
 
         Args:
             rows: for each row, how many tokens each of its windows owns.
             windows: which window each of `values` is of; default each one in turn.
+            more: further arrays of values.
         """
         column = window_column([[window_of([0, *[9] * size, 2]) for size in sizes] for sizes in rows])
         results = OrderedHeadOutput(
-            (values,),
+            (values, *more),
             np.arange(len(values)) if windows is None else np.array(windows, dtype=np.int64),
             np.zeros(len(values), dtype=np.int64),
             WindowArrays.from_column(column),
@@ -154,6 +160,16 @@ def test_windows_become_one_vector_as_they_were_pooled(
     assert decode(head, VECTORS, [[1, 3], [2]]) == [expected, VECTORS[2].tolist()]
     [normalized, _] = decode(vector_head(pooling=pooling), VECTORS, [[1, 3], [2]])
     np.testing.assert_allclose(normalized, np.array(expected) / np.linalg.norm(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{}, {"pooling": "max", "normalize": False}, {"dtype": "int8"}], ids=str)
+def test_each_layer_is_decoded_as_it_would_be_alone(decode: Decoder, options: dict[str, Any]) -> None:
+    head, rows = vector_head(layers=[0, 2], **options), [[1, 3], [], [2]]
+    alone = [decode(vector_head(**options), values, rows) for values in (VECTORS, -2 * VECTORS)]
+    found = decode(head, VECTORS, rows, None, -2 * VECTORS)
+    assert found[1] is None
+    for row in (0, 2):
+        assert found[row] == {"layer_0": alone[0][row], "layer_2": alone[1][row]}
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.floats(0, 40, width=32)), max_size=40))

@@ -46,6 +46,11 @@ def problems(tmp_path: Path, text: str, *overrides: str) -> list[str]:
         ("heads.vector.window=15", "heads.vector.window", "15 (integer)"),
         ("heads.vector.stride=-1", "heads.vector.stride", "-1 (integer)"),
         ("heads.vector.dimensions=0", "heads.vector.dimensions", "0 (integer)"),
+        ("heads.vector.layer=all", "heads.vector.layer", '"all" (string)'),
+        ("heads.vector.layers=12", "heads.vector.layers", "12 (integer)"),
+        ("heads.vector.layers=[]", "heads.vector.layers", "[] (array)"),
+        ("heads.vector.layers=[1.5]", "heads.vector.layers", "[1.5] (array)"),
+        ("heads.vector.layers=every", "heads.vector.layers", '"every" (string)'),
         ("input.hive=yes", "input.hive", '"yes" (string)'),
     ],
 )
@@ -88,7 +93,7 @@ def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:
     assert line.startswith("heads.vector.text_pair")
     assert line.endswith(
         "Known keys: weights, trunk, window, stride, truncate, text, task, pooling, normalize, level, dimensions, "
-        "dtype"
+        "dtype, layer, layers"
     )
 
 

@@ -88,15 +88,19 @@ LATER = [
     ("choice", "multiple-choice", "logits", False),
     ("masked", "masked-lm-loss", "perplexity", True),
     ("causal", "causal-lm-loss", "perplexity", True),
+    ("vector", "embedding", "layer", 0),
+    ("vectors", "embedding", "layers", "all"),
+    ("others", "embedding", "layers", [0, -1]),
 ]
 
 
 @pytest.mark.parametrize(("name", "task", "key", "value"), LATER)
 def test_an_option_that_was_added_later_is_named_where_it_is_not_at_its_default(
-    name: str, task: str, key: str, value: bool, monkeypatch: pytest.MonkeyPatch
+    name: str, task: str, key: str, value: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without = identity_without_files({name: {"task": task}}, monkeypatch)
-    assert identity_without_files({name: {"task": task, key: not value}}, monkeypatch) == without
+    default = TASKS[task].options.model_fields[key].default
+    assert identity_without_files({name: {"task": task, key: default}}, monkeypatch) == without
     changed = identity_without_files({name: {"task": task, key: value}}, monkeypatch)
     assert changed == without | {f"heads.{name}.{key}": json.dumps(value)}
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from model.checkpoints.tensor_files import open_tensor_file
+from model.layers.head_layers import Classifying
 from pipeline.errors import ConfigError
 from pipeline.heads.finite_weights import first_bits_beyond, largest_bits, require_finite_weights
 from pipeline.heads.resolve import resolve_heads
@@ -55,6 +56,16 @@ def refusal(model: Path, /, *heads: dict[str, Any], dtype: str = "auto") -> str:
     with pytest.raises(ConfigError) as caught:
         check(model, *heads, dtype=dtype)
     return str(caught.value)
+
+
+def test_a_head_in_fp32_may_have_numbers_beyond_float16(
+    edited: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = edited(put("classifier.out_proj.weight", 7e4))
+    topic = {"task": "text-classification"}
+    assert "float16" in refusal(model, topic, dtype="float16")
+    monkeypatch.setattr(Classifying, "is_fp32", True)
+    check(model, topic, dtype="float16")
 
 
 def put(name: str, value: float, dtype: torch.dtype = torch.float32) -> Callable[[Tensors], None]:

@@ -68,6 +68,18 @@ def test_the_problem_is_as_stored_or_as_the_labels_tell(
     assert problem_type(resolve_one(model, TOPIC).config) == expected
 
 
+def test_layers_are_those_of_the_trunk(tmp_path: Path) -> None:
+    """A pooler of another depth does; layers are counted in its configuration."""
+    model = tiny_checkpoint(tmp_path / "model")
+    deeper = {"weights": str(tiny_checkpoint(tmp_path / "deeper", num_hidden_layers=3))}
+    assert resolve_one(model, {**VECTOR, **deeper, "layer": -1}).trunk == str(model)
+    with pytest.raises(ConfigError, match=r"^heads\.topic\.layer: found 5, expected 0 .* to 2 "):
+        resolve_one(model, {**VECTOR, "layer": 5})
+    message = r"^heads\.topic\.weights: .* has num_hidden_layers 3, expected that of the trunk .*, 2, whose layers"
+    with pytest.raises(ConfigError, match=message):
+        resolve_one(model, {**VECTOR, **deeper, "layer": 1})
+
+
 @pytest.mark.parametrize("task", ["causal-lm-loss", "text-generation"])
 def test_an_encoder_does_not_go_on_from_a_text(task: str, tmp_path: Path) -> None:
     model = tiny_checkpoint(tmp_path)

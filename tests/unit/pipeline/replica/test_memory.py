@@ -17,15 +17,19 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
-from model.inference.memory import peak_memory, reset_peak_memory
+from model.inference.layer_reader import LayerReader
+from model.inference.memory import peak_memory, reading_bytes, reset_peak_memory
 from model.kernels.amx.library import _library, runs_amx_kernels
 from model.kernels.hardware import has_onednn_bf16
+from model.layers.layer_reads import LayerRead
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import ModelRunner
 from pipeline.replica.shard_settings import ShardSettings
+from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from tests.distributed.processes import run_on_ranks
-from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
+from tests.example_task import scored_tokens
+from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint, tiny_config
 
 MIB = 2**20
 needs_onednn_bf16 = pytest.mark.skipif(
@@ -120,6 +124,45 @@ def test_on_a_gpu_vectors_of_the_batch_before_count(level: str, num_vectors: int
     assert [b - a for a, b in pairwise(bounds)] == [vectors, vectors]
 
 
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_what_is_read_of_layers_counts(device: str, tmp_path: Path) -> None:
+    """A vector a layer for every other token, or for each; on a GPU also those of the batch before."""
+    directory = tiny_checkpoint(tmp_path)
+    times, row = (2 if device == "cuda" else 1), 4 * tiny_config().hidden_size
+
+    def bound(**options: Any) -> int:
+        return activations(heads_on(directory, "embedding", **options), token_budget=8192, device=device)
+
+    one, two, all_three = (bound(layers=layers) for layers in ([0], [0, 1], "all"))
+    assert two - one == all_three - two == times * 4096 * row
+    tokens, more_tokens = (bound(level="token", layers=layers) for layers in ([0], [0, 1]))
+    assert more_tokens - tokens == times * 8192 * row
+    assert bound(layer=0) == one > bound(layer=-1) == bound()
+
+
+def test_a_mix_takes_what_a_layer_takes(tmp_path: Path) -> None:
+    config = tiny_config()
+    all_layers = tuple(range(config.num_hidden_layers + 1))
+    one, mixed = (
+        reading_bytes(config, [read], num_tokens=8192, device="cpu")
+        for read in (LayerRead((0,), "mean"), LayerRead(all_layers, "mean", "mix"))
+    )
+    assert one == mixed
+
+
+def test_weights_in_fp32_take_four_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TASKS, "scored-tokens", scored_tokens.TASK)
+    monkeypatch.setitem(HEAD_SECTIONS, "scored-tokens", scored_tokens.ScoredTokensHead)
+    directory = tiny_checkpoint(tmp_path / "trunk")
+    config = read_config(str(directory), "trunk")
+    tensors = scored_tokens.write_scored_tokens_head(tmp_path / "head", config)
+    head = make_head(
+        "x", "scored-tokens", trunk=str(directory), config=config, weights=str(tmp_path / "head"), text="text"
+    )
+    trunk = weights_of(heads_on(directory, "embedding"), dtype="bfloat16")
+    assert weights_of([head], dtype="bfloat16") - trunk == 4 * sum(t.numel() for t in tensors.values())
+
+
 def test_on_a_cpu_only_the_states_grow_with_the_budget(tmp_path: Path) -> None:
     heads = heads_on(tiny_checkpoint(tmp_path), "embedding")
     sizes = [activations(heads, token_budget=budget) for budget in (2048, 4096, 8192)]
@@ -138,8 +181,18 @@ def test_generation_needs_its_cache(tmp_path: Path) -> None:
     assert bounds == sorted(set(bounds))
 
 
-def taken_bytes(group: ShardGroup, directory: Path, token_budget: int, dtype: str, num_batches: int) -> int:
-    """Most bytes that a process takes for some batches beside its weights, once it has run a small one."""
+def taken_bytes(
+    group: ShardGroup,
+    directory: Path,
+    token_budget: int,
+    dtype: str,
+    num_batches: int,
+    layers: tuple[int, ...] = (),
+) -> int:
+    """Most bytes that a process takes for some batches beside its weights, once it has run a small one.
+
+    `layers`: whose states are read, pooled and by tokens, with a norm.
+    """
     trunk = XLMRobertaXLModel.from_pretrained(directory, group=group, add_pooling_layer=False, dtype=dtype)
     trunk.fuse()
     rng = np.random.default_rng(0)
@@ -150,8 +203,19 @@ def taken_bytes(group: ShardGroup, directory: Path, token_budget: int, dtype: st
         for _ in range(num_batches):
             lengths = rng.integers(20, 512, token_budget // 512)
             batch = PackedBatch.from_lengths(torch.full((int(lengths.sum()),), 5), lengths, pad_token_id=1)
-            trunk.forward_packed(batch)
+            readers = [reader for layer in layers for reader in readers_of(layer, batch, trunk)]
+            trunk.forward_packed(batch, readers)
+            del readers
     return peak_memory("cpu") - before
+
+
+def readers_of(layer: int, batch: PackedBatch, trunk: XLMRobertaXLModel) -> list[LayerReader]:
+    sizes: Any = {"hidden_size": trunk.config.hidden_size, "dtype": trunk.dtype}
+    tokens, sequences = torch.arange(len(batch.input_ids)), torch.arange(batch.num_sequences)
+    return [
+        LayerReader(LayerRead((layer,), "token", is_normalized=True), tokens, **sizes),
+        LayerReader(LayerRead((layer,), "mean", is_normalized=True), sequences, **sizes),
+    ]
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -168,6 +232,17 @@ def test_what_is_taken_is_within_the_bound(dtype: str, token_budget: int, size: 
         assert taken <= bound + libraries
         item_size = 4 if dtype == "float32" else 2
         assert taken >= token_budget * 768 * item_size / 2
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_what_is_read_is_within_the_bound(dtype: str, tmp_path: Path) -> None:
+    changes = {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12, "num_hidden_layers": 1}
+    directory = tiny_checkpoint(tmp_path, **changes)
+    options: dict[str, Any] = {"level": "token", "layers": [0, 1]}
+    heads = [*heads_on(directory, "embedding", **options), *heads_on(directory, "embedding", layers=[0, 1])]
+    bound = activations(heads, token_budget=8192, dtype=dtype)
+    [taken] = run_on_ranks(1, taken_bytes, directory, 8192, dtype, 4, (0, 1))
+    assert 2 * 8192 / 2 * 768 * 4 <= taken <= bound + 16 * MIB
 
 
 def taken_bytes_without_gcc(*arguments: Any) -> int:

@@ -88,6 +88,15 @@ def test_types_of_the_other_tasks(options: dict[str, Any], expected: str) -> Non
         ({"dtype": "ubinary"}, "fixed_size_list<item: uint8>[2]"),
         ({"dtype": "ubinary", "dimensions": 8}, "fixed_size_list<item: uint8>[1]"),
         ({"level": "token", "dimensions": 3}, "list<item: fixed_size_list<item: float>[3]>"),
+        ({"layer": 0}, "fixed_size_list<item: float>[16]"),
+        (
+            {"layers": [-1, 0], "dtype": "int8"},
+            "struct<layer_0: fixed_size_list<item: int8>[16], layer_2: fixed_size_list<item: int8>[16]>",
+        ),
+        (
+            {"layers": [1], "level": "token", "dimensions": 3},
+            "struct<layer_1: list<item: fixed_size_list<item: float>[3]>>",
+        ),
     ],
 )
 def test_types_of_embeddings(options: dict[str, Any], expected: str) -> None:
@@ -97,6 +106,26 @@ def test_types_of_embeddings(options: dict[str, Any], expected: str) -> None:
 def test_a_vector_of_more_dimensions_than_the_model_has_no_type() -> None:
     with pytest.raises(ValueError, match=r"^dimensions: found 17, expected at most .* 16"):
         type_of(task="embedding", dimensions=17)
+
+
+def test_all_layers_are_the_embeddings_and_each_layer() -> None:
+    vector = "fixed_size_list<item: float>[16]"
+    expected = f"struct<layer_0: {vector}, layer_1: {vector}, layer_2: {vector}>"
+    assert type_of(task="embedding", layers="all") == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": 3}, r"^layer: found 3, expected 0 \(the embeddings\) to 2 \(the last layer\), or -3 to -1"),
+        ({"layer": -4}, r"^layer: found -4, expected 0 "),
+        ({"layers": [0, 7]}, r"^layers: found 7, expected 0 "),
+        ({"layers": [1, -2]}, r"^layers: found \[1, -2\], expected each layer once"),
+    ],
+)
+def test_layers_that_the_model_has_not_have_no_type(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        type_of(task="embedding", **options)
 
 
 def test_every_task_has_a_type() -> None:

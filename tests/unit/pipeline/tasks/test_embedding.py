@@ -1,5 +1,5 @@
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import duckdb
 import numpy as np
@@ -108,6 +108,46 @@ def test_token_vectors_are_lists_of_vectors(values: np.ndarray) -> None:
         assert column.to_pylist() == [vectors[:2].tolist(), [], vectors[2:].tolist()]
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ()),
+        ({"layer": 4}, ()),
+        ({"layer": -1}, ()),
+        ({"layer": -5}, (0,)),
+        ({"layer": 2}, (2,)),
+        ({"layers": [-1, 0, 2]}, (0, 2, 4)),
+        ({"layers": [4]}, (4,)),
+        ({"layers": "all"}, (0, 1, 2, 3, 4)),
+    ],
+)
+def test_layers_that_are_read(options: dict[str, Any], expected: tuple[int, ...]) -> None:
+    """None for the last hidden states, which are there anyway."""
+    head = EmbeddingHead.model_validate({"task": "embedding", **options})
+    assert head.layers_of(4) == expected
+    config = XLMRobertaXLConfig(hidden_size=32, num_attention_heads=4, num_hidden_layers=4)
+    reads = TASK.reads(head, config)
+    assert {name: (read.layers, read.pooling) for name, read in reads.items()} == {
+        f"layer_{layer}": ((layer,), "mean") for layer in expected
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"layer": 1, "layers": [2]}, "layer: found 1, expected none beside layers"),
+        (
+            {"layer": 1, "pooling": "pooler"},
+            'pooling: found "pooler", expected "mean", "cls" or "max" where layer',
+        ),
+        ({"layers": "all", "pooling": "pooler"}, 'pooling: found "pooler", expected "mean", "cls" or "max"'),
+    ],
+)
+def test_options_of_layers_that_do_not_go_together(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        EmbeddingHead.model_validate({"task": "embedding", **options})
+
+
 @pytest.fixture(scope="module")
 def part(values: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Parquet file with a vector column of each dtype, named like it; row 2 failed and is null."""
@@ -163,6 +203,31 @@ def test_duckdb_searches_vectors_of_a_parquet_file(values: np.ndarray, tmp_path:
             None,
             pytest.approx(float(cosine[5]), abs=0.02),
         ]
+
+
+def test_layers_in_parquet(values: np.ndarray, tmp_path: Path) -> None:
+    """A struct of vectors, and of lists of vectors, of which a row failed."""
+    vectors = column_of(values, "float32")
+    tokens = token_vectors_column(
+        finish_vectors(values, dimensions=16, normalize=True, dtype="float16"), np.arange(7)
+    )
+    rows = pa.array([0, None, 5])
+    columns = [
+        pa.StructArray.from_arrays(
+            [column, column.take(pa.array([5, 4, 3, 2, 1, 0]))], names=["layer_0", "layer_24"]
+        )
+        for column in (vectors, tokens)
+    ]
+    table = pa.table({name: column.take(rows) for name, column in zip(("text", "token"), columns, strict=True)})
+    file = tmp_path / "layers.parquet"
+    pq.write_table(table, file)
+    assert pq.read_table(file).equals(table)
+    frame = pl.read_parquet(file)
+    assert frame["text"].is_null().to_list() == [False, True, False]
+    found = frame["text"].struct.field("layer_24").drop_nulls().to_list()
+    assert found == vectors.take(pa.array([5, 0])).to_pylist()
+    query = f"SELECT text.layer_24, len(token.layer_0) FROM '{file}' WHERE text IS NOT NULL"
+    assert duckdb.connect().execute(query).fetchall() == [(vector, 1) for vector in found]
 
 
 def test_duckdb_reads_arrays_from_arrow(values: np.ndarray) -> None:
