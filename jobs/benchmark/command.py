@@ -21,7 +21,7 @@ from jobs.benchmark.ranks import rank_cases
 from jobs.benchmark.report import figures, print_cells, print_table
 from jobs.benchmark.scenarios import SCENARIOS, corpus_lengths, draw_lengths
 from jobs.benchmark.timing import Case, measure
-from jobs.benchmark.trunks import Models, build_models, first_batch, head_cases, trunk_cases
+from jobs.benchmark.trunks import Models, build_models, first_batch, head_cases, mix_cases, trunk_cases
 from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model import XLMRobertaXLConfig, XLMRobertaXLTokenizer
@@ -35,7 +35,12 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     _add_modes(parser)
     add("--scenarios", nargs="+", choices=SCENARIOS, default=list(SCENARIOS), metavar="NAME")
-    add("--heads-on", choices=SCENARIOS, default="paragraphs", help="the scenario on which heads are measured")
+    add(
+        "--heads-on",
+        choices=SCENARIOS,
+        default="paragraphs",
+        help="the scenario on which heads and mixes of layers are measured",
+    )
     add("--layers", type=int, default=4)
     add("--hidden-size", type=int, default=2560)
     add("--intermediate-size", type=int, default=10240)
@@ -191,6 +196,7 @@ def _cases(
         cases += stack.enter_context(ranks)
     if options.heads_on in batches:
         cases += head_cases(options.heads_on, models, batches[options.heads_on])
+        cases += mix_cases(options.heads_on, models, batches[options.heads_on])
     if not options.no_peers:
         cases += peer_cases(config, lengths, dtype, options.device)
     if options.whole_job:

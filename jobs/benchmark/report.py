@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from jobs.benchmark.timing import Case, limit_of, ratio_to_baseline, utilisation
-from jobs.benchmark.trunks import HEADS
+from jobs.benchmark.trunks import HEADS, MIXES
 
 COLUMNS = ("what", "tokens", "tokens/s", "GFLOP/s", "of the limit", "time to trunk's", "at 36 layers", "spread")
 XL_LAYERS = 36
@@ -24,13 +24,22 @@ def at_depth(ratio: float, num_measured: int, num_layers: int) -> float:
     return 1 + (ratio - 1) * num_measured / num_layers
 
 
+def mix_at_depth(ratio: float, num_measured: int, num_layers: int) -> float:
+    """The same for a mix of all layers, which takes its time in each layer, and for the embeddings."""
+    of_one = (ratio - 1) * num_measured / (num_measured + 1)
+    return 1 + of_one * (num_layers + 1) / num_layers
+
+
+_AT_DEPTH = {HEADS: at_depth, MIXES: mix_at_depth}
+
+
 def figures(
     cases: Sequence[Case], num_layers: int, settings: dict[str, object], kernels: dict[str, str]
 ) -> dict[str, Any]:
     """All figures in JSON types.
 
     Args:
-        num_layers: layers of the measured model; ratios of heads are also given for `XL_LAYERS`.
+        num_layers: layers of the measured model; ratios of heads and mixes are also given for `XL_LAYERS`.
         kernels: the kernels of the trunk's layers.
 
     Returns:
@@ -51,7 +60,9 @@ def figures(
 
 def case_figures(case: Case, limit: Case, ratio: float | None, num_layers: int) -> dict[str, Any]:
     """Times, speed and utilisation of one case; `ratio` is that of its time to its baseline's."""
-    at_36_layers = None if ratio is None or case.group != HEADS else at_depth(ratio, num_layers, XL_LAYERS)
+    at_36_layers = None
+    if ratio is not None and case.group in _AT_DEPTH:
+        at_36_layers = _AT_DEPTH[case.group](ratio, num_layers, XL_LAYERS)
     return {
         "name": case.name,
         "group": case.group,

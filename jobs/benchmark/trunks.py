@@ -13,12 +13,15 @@ from jobs.benchmark.flops import projection_flops, trunk_flops
 from jobs.benchmark.timing import Case
 from model import PackedBatch, ShardGroup, XLMRobertaXLConfig, XLMRobertaXLForMaskedLM, XLMRobertaXLModel
 from model.checkpoints.parameters import parameters_of, place_parameter
+from model.inference.layer_reader import LayerReader
 from model.inference.quantization import Quantization
 from model.layers.heads import ClassificationHead, LMHead, pool_mean
+from model.layers.layer_reads import LayerPooling, LayerRead
 from pipeline.batching.token_budget_batches import plan_batches
 
 MASK_SHARE = 0.15
 HEADS = "trunk and head"
+MIXES = "trunk and mix of all layers"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,37 @@ def trunk_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]
         full_name = f"{scenario}: trunk, {name}"
         cases.append(Case(full_name, partial(run, trunk), num_tokens, flops, "trunk", cases[0].name))
     return cases
+
+
+def mix_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:
+    """Trunk and a mix of all layers together, compared with the trunk alone."""
+    num_tokens, flops = len(batch.input_ids), trunk_flops(models.config, batch.lengths)
+    num_layers, device = models.config.num_hidden_layers, batch.input_ids.device
+
+    @torch.inference_mode()
+    def run(pooling: LayerPooling, is_normalized: bool) -> torch.Tensor:
+        read = LayerRead(tuple(range(num_layers + 1)), pooling, "mix", is_normalized)
+        num_rows = num_tokens if pooling == "token" else batch.num_sequences
+        reader = LayerReader(
+            read,
+            torch.arange(num_rows, device=device),
+            (1 / (num_layers + 1),) * (num_layers + 1),
+            hidden_size=models.config.hidden_size,
+            dtype=models.fused.dtype,
+        )
+        models.fused.forward_packed(batch, [reader])
+        return reader.rows
+
+    kinds: tuple[tuple[str, tuple[LayerPooling, bool]], ...] = (
+        ("mix, <s>", ("cls", False)),
+        ("mix, mean", ("mean", False)),
+        ("mix, mean, each layer normalised", ("mean", True)),
+        ("mix, every token", ("token", False)),
+    )
+    return [
+        Case(f"{scenario}: {name}", partial(run, *kind), num_tokens, flops, MIXES, f"{scenario}: trunk")
+        for name, kind in kinds
+    ]
 
 
 def head_cases(scenario: str, models: Models, batch: PackedBatch) -> list[Case]:

@@ -56,6 +56,10 @@ def test_without_ray_it_needs_torch_alone(tmp_path: Path) -> None:
         "short: embedding",
         "short: classification",
         "short: masked-lm-loss",
+        "short: mix, <s>",
+        "short: mix, mean",
+        "short: mix, mean, each layer normalised",
+        "short: mix, every token",
     ]
     for case in found["cases"]:
         assert len(case["seconds"]) == 2

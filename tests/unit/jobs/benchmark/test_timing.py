@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from jobs.benchmark.report import COLUMNS, at_depth, figures, print_table, rows
+from jobs.benchmark.report import COLUMNS, at_depth, figures, mix_at_depth, print_table, rows
 from jobs.benchmark.timing import PRODUCTS, Case, limit_of, measure, ratio_to_baseline, utilisation
 from jobs.benchmark.trunks import HEADS
 
@@ -70,6 +70,12 @@ def test_ratios_are_those_within_a_round(measured: tuple[Clock, list[Case], list
 def test_a_head_costs_less_beside_more_layers() -> None:
     assert at_depth(1.45, 4, 36) == pytest.approx(1.05)
     assert at_depth(1.45, 4, 4) == pytest.approx(1.45)
+
+
+def test_a_mix_costs_its_share_in_each_layer() -> None:
+    """5 layers are read beside 4, and 37 beside 36."""
+    assert mix_at_depth(1 + 5 * 0.01 / 4, 4, 36) == pytest.approx(1 + 37 * 0.01 / 36)
+    assert mix_at_depth(1.2, 4, 4) == pytest.approx(1.2)
 
 
 @pytest.mark.parametrize("has_rich", [True, False])
