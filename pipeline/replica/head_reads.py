@@ -60,14 +60,16 @@ class HeadReads:
         """The readers for a batch of sequences of these lengths."""
         if not self._reads:
             return BatchReads({})
+        are_tokens = {read.pooling == "token" for read in self._reads.values()}
+        assert request.of_tokens or are_tokens == {False}, "states of tokens are read where tokens are requested"
         tokens = sequences = request.index.astype(np.int64)
         row = None
         if request.of_tokens:
             of_token = sequence_of_entries(request, lengths.astype(np.int64))
             sequences, row = np.unique(of_token, return_inverse=True)
         on_device = {
-            is_token: copies.to_device(torch.from_numpy(index))
-            for is_token, index in ((False, sequences), (True, tokens))
+            is_token: copies.to_device(torch.from_numpy(tokens if is_token else sequences))
+            for is_token in are_tokens
         }
         readers = {
             name: LayerReader(

@@ -95,8 +95,8 @@ class HeadMemory:
 
     Attributes:
         vocabulary_share: the largest share of a batch's tokens that is projected onto the vocabulary.
-        tokens_per_vector: a head that returns vectors returns at most one for this many tokens, or for each of its
-            `reads` one.
+        tokens_per_vector: a head that returns vectors returns at most one for this many tokens, or one for each of
+            its `reads`.
         max_new_tokens, num_beams: of generation, for the size of the key-value cache.
     """
 
