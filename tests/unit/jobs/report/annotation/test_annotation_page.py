@@ -15,7 +15,7 @@ PRICE = "cost per million tokens"
 
 def page_of(*calls: CallRecord) -> Page:
     """The page of an output that these calls worked on."""
-    status = Status("complete", Extent(1, 1), Extent(1, 1), (), None, None, 0)
+    status = Status("complete", Extent(1, 1), Extent(1, 1), (), None, None, 0, None)
     return annotation_page("out", status, calls, Figures())
 
 
