@@ -33,7 +33,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"driver"},
     ],
     "jobs": [
-        {"terminal", "configs"},
+        {"terminal", "configs", "deploy"},
         {"report"},
         {"annotate", "benchmark", "compare", "convert", "reference", "status"},
         {"evaluate"},
