@@ -5,7 +5,7 @@ the change after it: one that is under way when the lease is lost may still land
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -48,18 +48,11 @@ class StoreFiles:
     def write(self, path: str, data: bytes | pa.Buffer) -> None:
         """Make `data` the content of an object; where that fails, delete what came of it."""
         self.require_lease()
-        self.write_unguarded(path, data)
+        self._put(path, data, self.delete)
 
     def write_unguarded(self, path: str, data: bytes | pa.Buffer) -> None:
         """The same without a look at the claims: for the claims themselves."""
-        try:
-            with as_os_errors(), self.filesystem.open_output_stream(self._whole(path), compression=None) as stream:
-                stream.write(data)
-        except BaseException:
-            # Closing a stream after an error completes its upload, so what is there may be a piece.
-            with suppress(OSError):
-                self.delete_unguarded(path)
-            raise
+        self._put(path, data, self.delete_unguarded)
 
     def read(self, path: str) -> bytes | None:
         """The content of an object; None where there is none."""
@@ -121,6 +114,17 @@ class StoreFiles:
             # A driver that wanted the lease at the same time; it withdraws its claim in a moment.
             time.sleep(_PAUSE_S)
         raise LeaseLostError(self.root)
+
+    def _put(self, path: str, data: bytes | pa.Buffer, delete: Callable[[str], None]) -> None:
+        try:
+            with as_os_errors(), self.filesystem.open_output_stream(self._whole(path), compression=None) as stream:
+                stream.write(data)
+        except BaseException:
+            # Closing a stream after an error completes its upload, so what is there may be a piece; or, if the lease
+            # was lost meanwhile, the object of another driver.
+            with suppress(OSError, LeaseLostError):
+                delete(path)
+            raise
 
     def _copy(self, old: str, new: str) -> None:
         self.require_lease()

@@ -62,7 +62,7 @@ def overlap(where: str, paused_at: int, wakes_at: float) -> tuple[OldFirst, Driv
         world.times = [time - begun for time in world.times]
         if old.num_operations < paused_at:
             return world, old
-        # In a store, what the new one was about to move may be deleted by a request of the old one that lands late.
+        # In a store, what the new one is about to move may be deleted by a late request of the old one.
         is_hit = disk is None and isinstance(new.outcome, OutputError)
         assert new.outcome is True or is_hit, repr(new.outcome)
         # Paused before it had a claim, or after it had given it back, it has lost nothing.
