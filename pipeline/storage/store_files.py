@@ -120,8 +120,8 @@ class StoreFiles:
             with as_os_errors(), self.filesystem.open_output_stream(self._whole(path), compression=None) as stream:
                 stream.write(data)
         except BaseException:
-            # Closing a stream after an error completes its upload, so what is there may be a piece; or, if the lease
-            # was lost meanwhile, the object of another driver.
+            # Closing a stream after an error completes its upload: what is there may be a piece. Or it is of another
+            # driver, if the lease was lost meanwhile.
             with suppress(OSError, LeaseLostError):
                 delete(path)
             raise
