@@ -7,7 +7,7 @@ each two operations of the new one. Awake, it always has the turn.
 
 import pytest
 
-from pipeline.errors import PipelineError
+from pipeline.errors import OutputError, PipelineError
 from tests.simulation.disk import Disk
 from tests.simulation.drivers import LEASE_TIMEOUT_S, Input, Run, run_driver, simulated
 from tests.simulation.history import content_reader, made_at_once, require_consistent
@@ -62,11 +62,13 @@ def overlap(where: str, paused_at: int, wakes_at: float) -> tuple[OldFirst, Driv
         world.times = [time - begun for time in world.times]
         if old.num_operations < paused_at:
             return world, old
-        assert new.outcome is True, repr(new.outcome)
+        # In a store, what the new one is about to move may be deleted by a late request of the old one.
+        is_hit = disk is None and isinstance(new.outcome, OutputError)
+        assert new.outcome is True or is_hit, repr(new.outcome)
         # Paused before it had a claim, or after it had given it back, it has lost nothing.
         assert isinstance(old.outcome, bool | PipelineError | KeyboardInterrupt), repr(old.outcome)
         if disk is None:
-            # A request that was under way may have landed late; the next call mends what it did.
+            # The next call mends what such a request did.
             world.run([last := driver("next", ASKED)])
             assert last.outcome is True, repr(last.outcome)
         assert content() == made_at_once(ASKED, on_disk=disk is not None)
@@ -103,8 +105,8 @@ def wake_between_operations(where: str, pauses: range) -> int:
     [
         ("disk", 120),
         ("store", 30),
-        pytest.param("disk", 7, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
-        pytest.param("store", 1, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+        pytest.param("disk", 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
+        pytest.param("store", 3, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
     ],
 )
 def test_an_old_attempt_that_wakes_between_two_operations_of_the_new_one_changes_nothing(

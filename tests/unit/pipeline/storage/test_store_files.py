@@ -129,3 +129,31 @@ def test_whatever_breaks_an_upload_off_leaves_nothing(
         files.write("a", b"1234")
     assert files.read is not None
     assert StoreFiles(store, "/bucket/out").read("a") is None
+
+
+def test_a_write_that_fails_after_the_lease_was_lost_leaves_the_object_of_the_next_holder(
+    store: fs.FileSystem,
+) -> None:
+    first = claimed(store, FIRST)
+
+    class Stream:
+        def __enter__(self) -> "Stream":
+            return self
+
+        def write(self, data: bytes) -> None:
+            # A pause, in which another driver takes the lease over and writes the same object.
+            claimed(store, SECOND).write("a", b"2")
+            raise ConnectionResetError(104, "Connection reset by peer")
+
+        def __exit__(self, *error: object) -> None:
+            pass
+
+    class Paused:
+        get_file_info, delete_file = store.get_file_info, store.delete_file
+
+        def open_output_stream(self, path: str, compression: str | None) -> Stream:
+            return Stream()
+
+    with pytest.raises(ConnectionResetError):
+        StoreFiles(Paused(), first.root, FIRST).write("a", b"1")
+    assert first.read("a") == b"2"
