@@ -158,17 +158,6 @@ class StoreFiles:
             time.sleep(_PAUSE_S)
         raise LeaseLostError(self.root)
 
-    def _put(self, path: str, data: bytes | pa.Buffer, delete: Callable[[str], None]) -> None:
-        try:
-            with as_os_errors(), self.filesystem.open_output_stream(self._whole(path), compression=None) as stream:
-                stream.write(data)
-        except BaseException:
-            # Closing a stream after an error completes its upload: what is there may be a piece. Or it is of another
-            # driver, if the lease was lost meanwhile.
-            with suppress(OSError, LeaseLostError):
-                delete(path)
-            raise
-
     def _copy(self, old: str, new: str) -> None:
         self.require_lease()
         with as_os_errors():

@@ -94,7 +94,8 @@ class EmbeddingHead(TextHeadSection):
     ] = Field(
         default=None,
         description='"all" or a list of one or more layers, counted as `layer`. The column is a struct with a '
-        "vector for each of them, named layer_0 and so on. All 37 of XL take 379 kB a row in float32.",
+        "vector for each of them, named layer_0 and so on. All 37 of XL take 379 kB a row in float32. Without it, "
+        "the column is one vector.",
         examples=[[12, 24, -1]],
     )
 
