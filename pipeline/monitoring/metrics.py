@@ -96,8 +96,8 @@ class RunMetrics:
         try:
             yield
         except BaseException as error:
-            # Found by the driver, or by a worker that was to write.
-            if lost.is_set() or isinstance(getattr(error, "cause", None), LeaseLostError):
+            # Found by the heartbeat, or by a worker that was to write.
+            if lost.is_set() or isinstance(getattr(error, "cause", error), LeaseLostError):
                 self._counters[names.LEASE_LOST].follow(1)
             raise
 

@@ -191,26 +191,28 @@ def test_a_rebuild_a_standstill_and_a_lost_lease_are_told(
     watched: Watched, corpus: Corpus, tmp_path: Path
 ) -> None:
     """In these alerts, as in the others here, minutes are seconds."""
-    output, server = tmp_path / "out", watched.prometheus
+    output, server, begin = tmp_path / "out", watched.prometheus, time.time()
     job = job_file(corpus, tmp_path, lease_timeout_s=12)
 
-    def is_firing(alert: str) -> bool:
-        now = time.time()
-        return bool(server.values(f'ALERTS{{alertname="{alert}",alertstate="firing"}}', now - 1, now))
+    def has_fired(alert: str) -> bool:
+        return bool(server.values(f'ALERTS{{alertname="{alert}",alertstate="firing"}}', begin, time.time()))
 
+    node = watched.cluster.address.rpartition(":")[0]
+    told = re.compile(rf"its batch is retried \[fragment a\.\S+, attempt 1, node {node}\]\n")
     with started(job, "--address", watched.cluster.address, logs=tmp_path / "logs") as run:
         wait_for("part", lambda: list(output.glob("a.*.parquet")), timeout_s=60)
         watched.cluster.actors("ray::Rank")[0].kill()
         rebuilt = 'sum(ray_xlmr_rebuilds_total{run=~"out-.*"}) == 1'
         wait_for("rebuild", lambda: server.values(rebuilt, time.time(), time.time()), timeout_s=60, interval_s=0.5)
+        wait_for("note", lambda: told.search((tmp_path / "logs/stderr").read_text()), timeout_s=60)
         [leader] = watched.cluster.actors("ray::MapWorker")
         os.kill(leader.pid, signal.SIGSTOP)
-        wait_for("alert", lambda: is_firing("XlmrNoProgress"), timeout_s=60, interval_s=0.5)
+        wait_for("alert", lambda: has_fired("XlmrNoProgress"), timeout_s=60, interval_s=0.5)
         [claim] = (output / "_manifest/lease").glob("*.json")
         claim.unlink()
         finished = run.finish()
     assert finished.code == 1, finished
     assert "the lease is lost" in finished.stderr
-    node = watched.cluster.address.rpartition(":")[0]
-    assert re.search(rf"its batch is retried \[fragment a\.\S+, attempt 1, node {node}\]\n", finished.stderr)
-    wait_for("alert", lambda: is_firing("XlmrLeaseLost"), timeout_s=20, interval_s=0.5)
+    lost = 'max(ray_xlmr_lease_lost_total{run=~"out-.*"})'
+    wait_for("count", lambda: server.value(lost) == 1, timeout_s=10, interval_s=0.5)
+    wait_for("alert", lambda: has_fired("XlmrLeaseLost"), timeout_s=20, interval_s=0.5)

@@ -124,19 +124,29 @@ def test_utilization_is_the_share_of_the_last_minute(recorded: dict[str, dict[Ke
     assert found[200] == 1.0
 
 
-@pytest.mark.parametrize("is_told_by", ["driver", "worker", "nobody"])
+LOSS = LeaseLostError("out")
+
+
+@pytest.mark.parametrize(
+    ("is_lost", "error", "num_lost"),
+    [
+        (True, KeyboardInterrupt(), 1),
+        (False, LOSS, 1),
+        (False, RayTaskError("write", "Traceback", LOSS), 1),
+        (False, KeyboardInterrupt(), 0),
+        (False, RayTaskError("write", "Traceback", ValueError()), 0),
+    ],
+)
 def test_a_lost_lease_is_recorded_while_ray_is_there(
-    is_told_by: str, recorded: dict[str, dict[Key, float]]
+    is_lost: bool, error: BaseException, num_lost: int, recorded: dict[str, dict[Key, float]]
 ) -> None:
-    lost, error = threading.Event(), KeyboardInterrupt()
-    if is_told_by == "driver":
+    lost = threading.Event()
+    if is_lost:
         lost.set()
-    if is_told_by == "worker":
-        error = RayTaskError("write", "Traceback", LeaseLostError("out"))  # type: ignore[assignment]
     run = RunMetrics("out-1", WORK, [], 1)
     with pytest.raises(type(error)), run.counting_lease_loss(lost):
         raise error
-    assert recorded["xlmr_lease_lost_total"] == {("out-1",): int(is_told_by != "nobody")}
+    assert recorded["xlmr_lease_lost_total"] == {("out-1",): num_lost}
 
 
 def test_names_are_as_prometheus_and_ray_take_them() -> None:
