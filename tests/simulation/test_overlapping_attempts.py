@@ -103,7 +103,7 @@ def wake_between_operations(where: str, pauses: range) -> int:
 @pytest.mark.parametrize(
     ("where", "step"),
     [
-        ("disk", 120),
+        pytest.param("disk", 120, marks=pytest.mark.slow),
         ("store", 30),
         pytest.param("disk", 15, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
         pytest.param("store", 3, marks=[pytest.mark.slow, pytest.mark.timeout(900)]),

@@ -33,7 +33,7 @@ def test_a_gpu_that_does_not_come_free_is_told() -> None:
     assert ray.get(holder.is_there.remote())
     said = (
         r"^model\.placement_timeout_s: found no room for a GPU, to look at its memory within 1 s "
-        r"\(free \{CPU: \d+, GPU: 0\}; held by this run: \{.*GPU: 1\}.*\), expected"
+        r"\(free \{CPU: [\d.]+, GPU: 0\}; held by this run: \{.*GPU: 1\}.*\), expected"
     )
     with pytest.raises(NoRoomError, match=said):
         free_bytes_on_cluster(waiting(1.0))
