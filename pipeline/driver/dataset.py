@@ -52,6 +52,8 @@ COUNTER_TIMEOUT_S = 30.0
 # the model again, which takes little time compared with so many fragments.
 MAX_FRAGMENTS_AT_ONCE = 10_000
 METRICS_INTERVAL_S = 5.0
+# Of the memory of a node. An actor that asks for no resource at all is put on any node, whatever is preferred.
+_LEADER_BYTES = 1
 
 
 def annotate_fragments(
@@ -145,6 +147,7 @@ def _annotated(encoded: Dataset, places: Sequence[Place], arguments: tuple[Any, 
                 enable_true_multi_threading=True,
             ),
             num_cpus=0,
+            memory=_LEADER_BYTES,
             ray_remote_args_fn=next_node,
         )
 
