@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from model import ShardGroup, XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import FragmentColumns, RunBatches, decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.columns import is_encoded
 from pipeline.config.job import JobConfig
 from pipeline.encoding.fragment import encode_fragment
@@ -21,7 +21,7 @@ from pipeline.heads.shared_trunks import share_trunks
 from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.input.planning import plan_fragments
 from pipeline.replica.model_runner import ModelRunner
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.stages.blocks import with_keys
 from tests.unit.pipeline.input_files import read_fragment
 
@@ -36,9 +36,9 @@ class Encoded:
     tokenizer: XLMRobertaXLTokenizer
 
     @property
-    def settings(self) -> ShardSettings:
+    def settings(self) -> RankSettings:
         """Of a shard on this machine."""
-        return ShardSettings("cpu", "float32", 1, self.tokenizer.vocab_size)
+        return RankSettings("cpu", "float32", 1, self.tokenizer.vocab_size)
 
 
 def encode_in_process(
@@ -102,7 +102,7 @@ def annotate_in_process(
     settings = encoded.settings if dtype is None else replace(encoded.settings, dtype=dtype)
     shard = ModelRunner(encoded.heads, settings, group or ShardGroup())
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
+    def run(batches: Iterable[RankBatch]) -> Iterator[BatchOutput]:
         return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(

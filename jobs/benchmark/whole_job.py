@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 import torch
 
 from jobs.benchmark.flops import trunk_flops
+from jobs.benchmark.rank_batches import shard_cases
 from jobs.benchmark.scenarios import MAX_LENGTH, PARAGRAPH_SOURCES
-from jobs.benchmark.shard_batches import shard_cases
 from jobs.benchmark.timing import Case
 from jobs.benchmark.trunks import draw_weights
 from model import XLMRobertaXLConfig, XLMRobertaXLModel, XLMRobertaXLTokenizer

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.tasks.requests import HeadRequest
 
 
@@ -32,12 +32,12 @@ class Piece:
         entries: by head, int64, the indices of the piece's request entries in the whole request.
     """
 
-    batch: ShardBatch
+    batch: RankBatch
     sequences: NDArray[np.int64]
     entries: dict[str, NDArray[np.int64]]
 
 
-def take_sequences(batch: ShardBatch, sequences: NDArray[np.int64]) -> Piece:
+def take_sequences(batch: RankBatch, sequences: NDArray[np.int64]) -> Piece:
     """The sequences with these indices (ascending, at least one), and the request entries for them."""
     lengths = batch.lengths.astype(np.int64)
     is_chosen = np.zeros(len(lengths), dtype=bool)
@@ -72,7 +72,7 @@ def sequence_of_entries(request: HeadRequest, lengths: NDArray[np.int64]) -> NDA
     return np.searchsorted(np.cumsum(lengths), index, side="right") if request.of_tokens else index
 
 
-def halves(batch: ShardBatch) -> list[Piece]:
+def halves(batch: RankBatch) -> list[Piece]:
     """Two pieces of about the same number of tokens, of a batch of two or more sequences."""
     ends = np.cumsum(batch.lengths, dtype=np.int64)
     middle = int(np.searchsorted(ends, ends[-1] / 2)) + 1
@@ -80,7 +80,7 @@ def halves(batch: ShardBatch) -> list[Piece]:
     return [take_sequences(batch, part) for part in np.split(np.arange(len(ends)), [middle])]
 
 
-def pieces_within(batch: ShardBatch, token_budget: int) -> list[Piece]:
+def pieces_within(batch: RankBatch, token_budget: int) -> list[Piece]:
     """The batch as pieces of at most `token_budget` tokens, or of a single sequence."""
     if len(batch.input_ids) <= token_budget or len(batch.lengths) == 1:
         return [take_sequences(batch, np.arange(len(batch.lengths)))]

@@ -14,10 +14,10 @@ from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.finite_results import not_finite_sequences
 from pipeline.batching.lost_rows import lost_rows, row_problems
 from pipeline.batching.masking import Vocabulary
+from pipeline.batching.rank_batch import BatchOutput, RankBatch, make_batch
 from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import SequenceSet, gather_sequences
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import TrunkPass, trunk_passes
 from pipeline.columns import WANTED, context_column, sequence_column
@@ -26,7 +26,7 @@ from pipeline.heads.resolve import Head, sequence_specs
 from pipeline.tasks.contract import OrderedHeadOutput
 from pipeline.tasks.requests import Places
 
-RunBatches = Callable[[Iterable[ShardBatch]], Iterator[BatchOutput | BatchOutcome]]
+RunBatches = Callable[[Iterable[RankBatch]], Iterator[BatchOutput | BatchOutcome]]
 """Runs batches and yields their results in order; may take further batches before it yields a result."""
 
 
@@ -87,7 +87,7 @@ def run_batches(prepared: Prepared, run: RunBatches, *, token_budget: int) -> Fr
     sequences, passes, heads = prepared.sequences, prepared.passes, prepared.heads
     sent: deque[tuple[NDArray[np.int64], dict[str, Places]]] = deque()
 
-    def batches() -> Iterator[ShardBatch]:
+    def batches() -> Iterator[RankBatch]:
         mask_id = prepared.tokenizer.mask_token_id
         for indices in _plan(sequences, passes, token_budget):
             batch, places = make_batch(sequences, indices, passes, heads, prepared.wanted, mask_id)

@@ -9,8 +9,8 @@ from pipeline.heads.resolve import Head, read_config
 from pipeline.heads.tokenizer import load_tokenizer
 from pipeline.monitoring.cluster_state import ClusterState
 from pipeline.replica.layout import Layout, lay_out
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.replica.room import RoomWait
-from pipeline.replica.shard_settings import ShardSettings
 from pipeline.replica.token_budget import free_bytes_on_cluster, resolve_token_budget
 
 
@@ -20,7 +20,7 @@ class Deployment:
 
     layout: Layout
     token_budget: int
-    shard: ShardSettings
+    shard: RankSettings
 
 
 def deploy(
@@ -50,7 +50,7 @@ def deploy(
     token_budget = kept_token_budget or resolve_token_budget(
         job.model, heads, device=device, dtype=dtype, free_bytes=lambda: free_bytes_on_cluster(wait)
     )
-    settings = ShardSettings(
+    settings = RankSettings(
         device, dtype, layout.resources.num_threads, num_usable_tokens=load_tokenizer(job.model.path).vocab_size
     )
     return Deployment(layout, token_budget, settings)

@@ -10,12 +10,12 @@ from model.checkpoints.parameters import load_parameters
 from model.checkpoints.reader import Checkpoint, CheckpointError
 from model.inference.quantization import Precision
 from model.modeling.checkpoint_fit import refuse_missing_trunk
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.heads.modules import HeadModules, build_head, build_trunk, head_dtypes
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.replica.head_reads import BatchReads, HeadReads, num_layers_read
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.tasks.contract import HeadStates, Prompts
 from pipeline.tasks.requests import HeadRequest
 
@@ -27,7 +27,7 @@ class ModelRunner:
         num_trunk_tokens: tokens that have gone through a trunk so far, without generated ones.
     """
 
-    def __init__(self, heads: Sequence[Head], settings: ShardSettings, group: ShardGroup) -> None:
+    def __init__(self, heads: Sequence[Head], settings: RankSettings, group: ShardGroup) -> None:
         self.settings = settings
         self.group = group
         self.num_trunk_tokens = 0
@@ -79,7 +79,7 @@ class ModelRunner:
         return {prefix: module.eval() for prefix, module in modules.items()}
 
     @torch.inference_mode()
-    def launch(self, batch: ShardBatch) -> PendingOutput:
+    def launch(self, batch: RankBatch) -> PendingOutput:
         """Run a batch through its trunk once, and through each head that has a request.
 
         On a GPU this returns before the batch is computed, except for heads that look at intermediate results
@@ -92,7 +92,7 @@ class ModelRunner:
             results = self._run_packed(batch)
         return self._copies.to_host(results)
 
-    def _run_packed(self, batch: ShardBatch) -> dict[str, tuple[Tensor, ...]]:
+    def _run_packed(self, batch: RankBatch) -> dict[str, tuple[Tensor, ...]]:
         trunk = self._trunks[batch.trunk]
         packed = PackedBatch.from_lengths(
             torch.from_numpy(batch.input_ids), batch.lengths.tolist(), pad_token_id=trunk.config.padding_id
@@ -129,7 +129,7 @@ class ModelRunner:
         )
         return head.task.compute(head.options, states)
 
-    def _generate(self, head: Head, batch: ShardBatch, request: HeadRequest) -> tuple[Tensor, ...]:
+    def _generate(self, head: Head, batch: RankBatch, request: HeadRequest) -> tuple[Tensor, ...]:
         assert head.task.generate is not None
         token_ids = torch.from_numpy(batch.input_ids).long().split(batch.lengths.tolist())
         prompts = Prompts(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import ray
 
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.heads.resolve import Head
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -41,7 +41,7 @@ class Rank:
 
     collective_timeout_s: ClassVar[float] = COLLECTIVE_TIMEOUT_S
 
-    def __init__(self, rank: int, size: int, settings: ShardSettings) -> None:
+    def __init__(self, rank: int, size: int, settings: RankSettings) -> None:
         import torch  # noqa: PLC0415
 
         torch.set_num_threads(settings.num_threads)
@@ -77,11 +77,11 @@ class Rank:
         self._runner = ModelRunner(heads, self._settings, group)
         reset_peak_memory(self._settings.device)
 
-    def run(self, batch: ShardBatch) -> BatchOutput | OutOfMemory | None:
+    def run(self, batch: RankBatch) -> BatchOutput | OutOfMemory | None:
         """Compute a batch with the other ranks. Rank 0 returns the results; any rank may return OutOfMemory."""
         return self._host_results(self._launch(batch))
 
-    def launch(self, batch: ShardBatch) -> None:
+    def launch(self, batch: RankBatch) -> None:
         """Begin to compute a batch with the other ranks; `collect` returns its results, or None after an error."""
         pending: PendingOutput | OutOfMemory | None = None
         try:
@@ -94,7 +94,7 @@ class Rank:
         """Wait for the results of the next launched batch, as returned by `run`."""
         return self._host_results(self._pending.get())
 
-    def _launch(self, batch: ShardBatch) -> "PendingOutput | OutOfMemory":
+    def _launch(self, batch: RankBatch) -> "PendingOutput | OutOfMemory":
         assert self._runner is not None
         try:
             return self._runner.launch(batch)

@@ -21,7 +21,7 @@ from pipeline.batching.batch_pieces import (
     pieces_within,
     take_sequences,
 )
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.errors import PipelineError
 from pipeline.replica.crash_search import CrashError, bisect_crashes
 from pipeline.row_errors import MODEL_DIED, NOT_IN_MEMORY
@@ -43,7 +43,7 @@ class BatchTooLargeError(PipelineError):
 class Ranks(Protocol):
     """The interface of a shard group. A ticket is outdated once the ranks have been rebuilt."""
 
-    def send(self, batch: ShardBatch) -> Any:
+    def send(self, batch: RankBatch) -> Any:
         """Queue a batch; returns a ticket."""
 
     def is_current(self, ticket: Any) -> bool:
@@ -62,7 +62,7 @@ class Recovery:
         self._note = note
         self._num_hits = 0
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
+    def run(self, batches: Iterable[RankBatch]) -> Iterator[BatchOutcome]:
         """The outcome of each batch, in order; a few batches are in flight at once.
 
         Raises UnisolatedError if the ranks crash on a batch, but not because of a few of its sequences.
@@ -102,14 +102,14 @@ class Recovery:
         except RanksLostError:
             return self._isolate(batch)
 
-    def _try(self, batch: ShardBatch) -> BatchOutcome:
+    def _try(self, batch: RankBatch) -> BatchOutcome:
         """Run a batch once, halving it if it does not fit. Raises RanksLostError."""
         try:
             return BatchOutcome(self._ranks.receive(self._ranks.send(batch)))
         except BatchTooLargeError:
             return self._halve(batch)
 
-    def _count_hit(self, batch: ShardBatch) -> None:
+    def _count_hit(self, batch: RankBatch) -> None:
         self._num_hits += len(batch.lengths) > 1
         if self._num_hits == NUM_HITS_BEFORE_HALVING and self.token_budget > MIN_TOKEN_BUDGET:
             self._num_hits = 0
@@ -119,7 +119,7 @@ class Recovery:
                 f"{self.token_budget} tokens a batch; lower model.token_budget"
             )
 
-    def _halve(self, batch: ShardBatch) -> BatchOutcome:
+    def _halve(self, batch: RankBatch) -> BatchOutcome:
         """Run a batch that does not fit as two halves. Raises RanksLostError."""
         if len(batch.lengths) == 1:
             reason = (
@@ -129,7 +129,7 @@ class Recovery:
             return BatchOutcome({}, {0: reason})
         return join_outcomes([(piece, self._try(piece.batch)) for piece in halves(batch)])
 
-    def _isolate(self, batch: ShardBatch) -> BatchOutcome:
+    def _isolate(self, batch: RankBatch) -> BatchOutcome:
         """After two crashes: find the sequences that crash the ranks, and compute the rest."""
         self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is bisected")
         everything = np.arange(len(batch.lengths))
@@ -146,7 +146,7 @@ class Recovery:
             return found
         return BatchOutcome(computed.results, found.lost | computed.lost)
 
-    def _search(self, batch: ShardBatch, parts: Sequence[NDArray[np.int64]]) -> list[tuple[Piece, BatchOutcome]]:
+    def _search(self, batch: RankBatch, parts: Sequence[NDArray[np.int64]]) -> list[tuple[Piece, BatchOutcome]]:
         """The outcomes of all sequences of a batch, in as few pieces as the ranks survive."""
 
         def attempt(sequences: NDArray[np.int64]) -> BatchOutcome:

@@ -11,15 +11,15 @@ from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.errors import JobError
 from pipeline.heads.resolve import Head
 from pipeline.ray_actors import get_result, start_actor
 from pipeline.replica.layout import RankResources
 from pipeline.replica.placement import Place, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
-from pipeline.replica.shard_settings import ShardSettings
 
 # Of the check whether ranks are in step, which may wait for a batch.
 PROBE_TIMEOUT_S = 120.0
@@ -67,7 +67,7 @@ class Replica:
     def __init__(
         self,
         heads: Sequence[Head],
-        settings: ShardSettings,
+        settings: RankSettings,
         resources: RankResources,
         size: int,
         place: Place,
@@ -88,7 +88,7 @@ class Replica:
         self._ranks: list[ActorHandle[Any]] = []
         self._build()
 
-    def send(self, batch: ShardBatch) -> Ticket:
+    def send(self, batch: RankBatch) -> Ticket:
         """Queue a batch on all ranks."""
         argument = ray.put(batch) if self._size > 1 else batch
         if not self._is_asynchronous:

@@ -15,7 +15,7 @@ from model import XLMRobertaXLTokenizer
 from pipeline.batching.batch_pieces import BatchOutcome
 from pipeline.batching.fragment_columns import decode, prepare, run_batches
 from pipeline.batching.lost_rows import with_problems
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.columns import is_encoded
 from pipeline.config.job import ModelSection
 from pipeline.errors import JobError
@@ -151,13 +151,13 @@ class Annotator:
         )
         return output
 
-    def _run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
+    def _run(self, batches: Iterable[RankBatch]) -> Iterator[BatchOutcome]:
         """Run batches on the ranks, and report the number of tokens and how long each batch took."""
         assert self._recovery is not None
         sent: list[tuple[int, float]] = []
         last_end = 0.0
 
-        def counted() -> Iterator[ShardBatch]:
+        def counted() -> Iterator[RankBatch]:
             for batch in batches:
                 sent.append((len(batch.input_ids), time.monotonic()))
                 yield batch

@@ -9,12 +9,12 @@ import torch
 
 from model import ShardGroup, XLMRobertaXLConfig
 from model.inference.memory import peak_memory, reset_peak_memory
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import DeviceTransfer, PendingOutput
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import ModelRunner
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.tasks.requests import HeadRequest
 from tests.call_counts import count_calls
 from tests.checkpoints import write_random_checkpoint
@@ -56,10 +56,10 @@ def heads_of(directory: Path) -> list[Head]:
 
 
 def shard_of(directory: Path, device: str, dtype: str) -> ModelRunner:
-    return ModelRunner(heads_of(directory), ShardSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
+    return ModelRunner(heads_of(directory), RankSettings(device, dtype, 1, CONFIG.vocab_size), ShardGroup())
 
 
-def random_batch(directory: Path, lengths: list[int], seed: int) -> ShardBatch:
+def random_batch(directory: Path, lengths: list[int], seed: int) -> RankBatch:
     rng = np.random.default_rng(seed)
     ids = rng.integers(4, CONFIG.vocab_size, sum(lengths), dtype=np.int32)
     sequences = rng.permutation(len(lengths)).astype(np.int32)
@@ -69,10 +69,10 @@ def random_batch(directory: Path, lengths: list[int], seed: int) -> ShardBatch:
         "tokens": HeadRequest(tokens, of_tokens=True),
         "loss": HeadRequest(tokens, labels=ids[tokens], of_tokens=True),
     }
-    return ShardBatch(str(directory), ids, np.array(lengths, dtype=np.int32), requests)
+    return RankBatch(str(directory), ids, np.array(lengths, dtype=np.int32), requests)
 
 
-def many_batches(directory: Path, num_batches: int) -> list[ShardBatch]:
+def many_batches(directory: Path, num_batches: int) -> list[RankBatch]:
     rng = np.random.default_rng(0)
     return [
         random_batch(directory, rng.integers(2, 128, int(rng.integers(1, 40))).tolist(), seed)
@@ -152,13 +152,13 @@ def test_two_batches_take_no_more_than_is_planned_with(directory: Path) -> None:
     """Beside it, up to 64 MiB that libraries take to work in."""
     heads = [head for head in heads_of(directory) if head.name in ("vector", "tokens")]
     planned = rank_memory(heads, tensor_parallel_size=1, token_budget=32768, dtype="bfloat16", device="cuda")
-    shard = ModelRunner(heads, ShardSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
+    shard = ModelRunner(heads, RankSettings("cuda", "bfloat16", 1, CONFIG.vocab_size), ShardGroup())
     ids = np.full(32768, 5, dtype=np.int32)
     requests = {
         "vector": HeadRequest(np.arange(256, dtype=np.int32)),
         "tokens": HeadRequest(np.arange(32768, dtype=np.int32), of_tokens=True),
     }
-    batch = ShardBatch(str(directory), ids, np.full(256, 128, dtype=np.int32), requests)
+    batch = RankBatch(str(directory), ids, np.full(256, 128, dtype=np.int32), requests)
     before = torch.cuda.memory_allocated()
     reset_peak_memory("cuda")
     for each in [shard.launch(batch), shard.launch(batch)]:

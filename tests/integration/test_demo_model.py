@@ -16,9 +16,9 @@ from jobs.demo.run import PACKAGE
 from jobs.demo.sample import read_source
 from jobs.demo.training.languages import POS_LABELS
 from model import ShardGroup
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.replica.model_runner import ModelRunner
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from tests.distributed.processes import run_on_ranks
 from tests.pipeline_in_process import compute_head_columns, encode_in_process
 from tests.tagged_sentences import TAGGED
@@ -58,9 +58,9 @@ def predictions(group: ShardGroup, directory: str, dtype: str) -> dict[str, list
     root = Path(directory) / f"rank-{group.rank}"
     root.mkdir(parents=True, exist_ok=True)
     encoded = encode_in_process(root, rows(), HEADS, MODEL)
-    shard = ModelRunner(encoded.heads, ShardSettings("cpu", dtype, 1, encoded.tokenizer.vocab_size), group)
+    shard = ModelRunner(encoded.heads, RankSettings("cpu", dtype, 1, encoded.tokenizer.vocab_size), group)
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
+    def run(batches: Iterable[RankBatch]) -> Iterator[BatchOutput]:
         return (shard.launch(batch).results() for batch in batches)
 
     computed = compute_head_columns(

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import ModelRunner
 from tests.parity.tasks.reference import plain_windows
@@ -277,12 +277,12 @@ def test_how_rows_are_batched_changes_nothing(
 
 
 @pytest.fixture
-def batches(monkeypatch: pytest.MonkeyPatch) -> list[ShardBatch]:
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[RankBatch]:
     """What shards are given from here on."""
-    seen: list[ShardBatch] = []
+    seen: list[RankBatch] = []
     launch = ModelRunner.launch
 
-    def record(shard: ModelRunner, batch: ShardBatch) -> PendingOutput:
+    def record(shard: ModelRunner, batch: RankBatch) -> PendingOutput:
         seen.append(batch)
         return launch(shard, batch)
 
@@ -291,7 +291,7 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> list[ShardBatch]:
 
 
 def test_a_head_with_a_trunk_of_its_own_has_its_rows_batched_apart(
-    rows: list[Row], heads: Heads, checkpoints: TaskCheckpoints, tmp_path: Path, batches: list[ShardBatch]
+    rows: list[Row], heads: Heads, checkpoints: TaskCheckpoints, tmp_path: Path, batches: list[RankBatch]
 ) -> None:
     run(tmp_path / "job", rows, heads, checkpoints.encoder)
     own = {batch.trunk == checkpoints.path("own"): set() for batch in batches}
@@ -302,7 +302,7 @@ def test_a_head_with_a_trunk_of_its_own_has_its_rows_batched_apart(
 
 def test_equal_trunks_under_two_paths_are_one(
     rows: list[Row], heads: Heads, alone: dict[str, list[Row]], checkpoints: TaskCheckpoints, tmp_path: Path,
-    batches: list[ShardBatch],
+    batches: list[RankBatch],
 ) -> None:  # fmt: skip
     """Loaded once, and a text passes it once for the heads on either path."""
     copied = copy_of(checkpoints.path("own"), "own_copy")

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import torch
 
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import ModelRunner
@@ -43,7 +43,7 @@ class FaultyShard:
         self._faults = faults
         self._is_last = shard.group.rank == shard.group.size - 1
 
-    def launch(self, batch: ShardBatch) -> PendingOutput:
+    def launch(self, batch: RankBatch) -> PendingOutput:
         """As `ModelRunner.launch`, if all goes well."""
         faults, ids = self._faults, batch.input_ids
         if self._is_last and faults.deadly in ids:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.batching.batch_pieces import BatchOutcome, halves, join_outcomes, pieces_within, take_sequences
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.tasks.requests import HeadRequest
 
 
 @st.composite
-def batches(draw: Any) -> ShardBatch:
+def batches(draw: Any) -> RankBatch:
     """Sequences with distinct tokens; a head on some sequences, one on some tokens, one with labels."""
     lengths = np.array(draw(st.lists(st.integers(1, 9), min_size=1, max_size=12)), dtype=np.int32)
     num_tokens = int(lengths.sum())
@@ -29,10 +29,10 @@ def batches(draw: Any) -> ShardBatch:
         "loss": HeadRequest(labelled, labelled * 7, of_tokens=True),
     }
     requests = {name: request for name, request in requests.items() if len(request.index)}
-    return ShardBatch("trunk", np.arange(num_tokens, dtype=np.int32) + 100, lengths, requests, seed=3)
+    return RankBatch("trunk", np.arange(num_tokens, dtype=np.int32) + 100, lengths, requests, seed=3)
 
 
-def compute(batch: ShardBatch) -> BatchOutput:
+def compute(batch: RankBatch) -> BatchOutput:
     """In the place of a shard: numbers that tell which tokens they are of; two arrays for one of the heads."""
     ends = np.cumsum(batch.lengths)
     results: BatchOutput = {}
@@ -54,7 +54,7 @@ def assert_equal(found: BatchOutput, expected: BatchOutput) -> None:
 
 
 @given(batches(), st.integers(1, 60))
-def test_pieces_together_give_what_the_whole_gives(batch: ShardBatch, token_budget: int) -> None:
+def test_pieces_together_give_what_the_whole_gives(batch: RankBatch, token_budget: int) -> None:
     pieces = pieces_within(batch, token_budget)
     np.testing.assert_array_equal(np.concatenate([p.batch.input_ids for p in pieces]), batch.input_ids)
     for piece in pieces:
@@ -67,7 +67,7 @@ def test_pieces_together_give_what_the_whole_gives(batch: ShardBatch, token_budg
 
 @given(batches(), st.data())
 def test_lost_sequences_are_left_out_and_told_by_their_number_in_the_whole(
-    batch: ShardBatch, data: st.DataObject
+    batch: RankBatch, data: st.DataObject
 ) -> None:
     n = len(batch.lengths)
     lost = data.draw(st.sets(st.integers(0, n - 1), max_size=n))
@@ -89,5 +89,5 @@ def test_lost_sequences_are_left_out_and_told_by_their_number_in_the_whole(
 )
 def test_halves_have_about_equally_many_tokens_and_none_is_empty(lengths: list[int], expected: list[int]) -> None:
     ids = np.zeros(sum(lengths), dtype=np.int32)
-    pieces = halves(ShardBatch("trunk", ids, np.array(lengths, dtype=np.int32), {}))
+    pieces = halves(RankBatch("trunk", ids, np.array(lengths, dtype=np.int32), {}))
     assert [len(piece.sequences) for piece in pieces] == expected

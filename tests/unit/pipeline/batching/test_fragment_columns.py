@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from model import XLMRobertaXLForCausalLM, XLMRobertaXLForSequenceClassification
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.batching.fragment_columns import FragmentColumns
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.columns import sequence_column
 from pipeline.encoding.fragment import encode_fragment
 from pipeline.fragments import Fragment
@@ -56,10 +56,10 @@ class Ranks:
 
     heads: list[Head]
     num_ahead: int = 0
-    batches: list[ShardBatch] = field(default_factory=list)
+    batches: list[RankBatch] = field(default_factory=list)
 
-    def run(self, batches: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
-        waiting: deque[ShardBatch] = deque()
+    def run(self, batches: Iterable[RankBatch]) -> Iterator[BatchOutput]:
+        waiting: deque[RankBatch] = deque()
         for batch in batches:
             self.batches.append(batch)
             waiting.append(batch)
@@ -67,12 +67,12 @@ class Ranks:
                 yield self._results(waiting.popleft())
         yield from map(self._results, waiting)
 
-    def _results(self, batch: ShardBatch) -> BatchOutput:
+    def _results(self, batch: RankBatch) -> BatchOutput:
         widths = {head.name: 4 if head.config.hidden_size == 4 else 3 for head in self.heads}
         return {n: (values_of(batch, n, request, widths[n]),) for n, request in batch.requests.items()}
 
 
-def values_of(batch: ShardBatch, name: str, request: HeadRequest, width: int) -> NDArray[np.float32]:
+def values_of(batch: RankBatch, name: str, request: HeadRequest, width: int) -> NDArray[np.float32]:
     """A loss is the token to predict, a token's vector its id, and a sequence's that of its ids added up."""
     if request.labels is not None:
         return request.labels.astype(np.float32)
@@ -185,9 +185,9 @@ def test_prompts_are_batched_by_their_seed_and_apart_from_texts(tokenizer: XLMRo
         make_head("loss", "causal-lm-loss", config=decoder),
         *(make_head(f"{i}", "text-generation", config=decoder, seed=seed) for i, seed in enumerate([0, 5, 0])),
     ]
-    batches: list[ShardBatch] = []
+    batches: list[RankBatch] = []
 
-    def run(taken: Iterable[ShardBatch]) -> Iterator[BatchOutput]:
+    def run(taken: Iterable[RankBatch]) -> Iterator[BatchOutput]:
         for batch in taken:
             batches.append(batch)
             yield {}

@@ -11,7 +11,7 @@ from model import ShardGroup
 from pipeline.batching.batch_pieces import BatchOutcome, take_sequences
 from pipeline.batching.fragment_columns import FragmentColumns
 from pipeline.batching.lost_rows import with_problems
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.columns import ERROR, sequence_column
 from pipeline.replica.model_runner import ModelRunner
 from tests.pipeline_in_process import Encoded, compute_head_columns, encode_in_process
@@ -39,14 +39,14 @@ def annotate(encoded: Encoded, lost: set[tuple[int, ...]]) -> FragmentColumns:
     """Columns where the sequences with these token ids are lost."""
     shard = ModelRunner(encoded.heads, encoded.settings, ShardGroup())
 
-    def outcome(batch: ShardBatch) -> BatchOutcome:
+    def outcome(batch: RankBatch) -> BatchOutcome:
         ends = np.cumsum(batch.lengths)
         sequences = np.split(batch.input_ids, ends[:-1])
         here = {i: "it was lost" for i, ids in enumerate(sequences) if tuple(ids.tolist()) in lost}
         rest = np.array([i for i in range(len(sequences)) if i not in here], dtype=np.int64)
         return BatchOutcome(shard.launch(take_sequences(batch, rest).batch).results() if len(rest) else {}, here)
 
-    def run(batches: Iterable[ShardBatch]) -> Iterator[BatchOutcome]:
+    def run(batches: Iterable[RankBatch]) -> Iterator[BatchOutcome]:
         return map(outcome, batches)
 
     return compute_head_columns(

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.rank_batch import make_batch
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import SequenceSet, gather_sequences
-from pipeline.batching.shard_batch import make_batch
 from pipeline.batching.trunk_passes import TrunkPass, trunk_passes
 from pipeline.heads.resolve import Head
 from pipeline.tasks.masked_lm_loss import MaskedLMLossHead

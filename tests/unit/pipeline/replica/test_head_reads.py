@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 from model import ShardGroup, XLMRobertaXLConfig, XLMRobertaXLModel
 from model.inference.encoder import InferenceLayer
 from pipeline.batching.batch_pieces import BatchOutcome, halves, join_outcomes
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.model_runner import ModelRunner
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from pipeline.tasks.requests import HeadRequest
 from tests.call_counts import count_calls
@@ -84,7 +84,7 @@ def heads_on(trunk: Path, weights: dict[str, Path]) -> list[Head]:
     return [*vectors, *scores]
 
 
-def a_batch(trunk: Path, heads: list[Head]) -> ShardBatch:
+def a_batch(trunk: Path, heads: list[Head]) -> RankBatch:
     ids = torch.randint(4, TINY_VOCAB_SIZE, (sum(LENGTHS),), generator=torch.Generator().manual_seed(3))
     requests = {}
     for i, head in enumerate(heads):
@@ -92,14 +92,14 @@ def a_batch(trunk: Path, heads: list[Head]) -> ShardBatch:
             requests[head.name] = HeadRequest(SOME_TOKENS, of_tokens=True)
         else:
             requests[head.name] = HeadRequest(EVERY_SEQUENCE if i % 2 else SOME_SEQUENCES)
-    return ShardBatch(str(trunk), ids.int().numpy(), np.array(LENGTHS, dtype=np.int32), requests)
+    return RankBatch(str(trunk), ids.int().numpy(), np.array(LENGTHS, dtype=np.int32), requests)
 
 
 def run(
     trunk: Path, weights: dict[str, Path], dtype: str = "float32", group: ShardGroup | None = None
 ) -> BatchOutput:
     heads = heads_on(trunk, weights)
-    settings = ShardSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
+    settings = RankSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
     return ModelRunner(heads, settings, group or ShardGroup()).launch(a_batch(trunk, heads)).results()
 
 
@@ -177,11 +177,11 @@ def test_a_head_of_the_last_layer_is_as_before(trunk: Path, weights: dict[str, P
     """To the bit, whatever other heads read."""
     alone = ModelRunner(
         [make_head("last", "embedding", trunk=str(trunk), config=read_config(str(trunk), "trunk"))],
-        ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE),
+        RankSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE),
         ShardGroup(),
     )
     batch = a_batch(trunk, heads_on(trunk, weights))
-    single = ShardBatch(batch.trunk, batch.input_ids, batch.lengths, {"last": batch.requests["last"]})
+    single = RankBatch(batch.trunk, batch.input_ids, batch.lengths, {"last": batch.requests["last"]})
     assert np.array_equal(alone.launch(single).results()["last"][0], run(trunk, weights)["last"][0])
 
 
@@ -203,7 +203,7 @@ def test_mixes_and_heads_stay_in_fp32(
     if dtype == "int8" and not torch.cpu._is_vnni_supported():
         pytest.skip("no AVX-512 VNNI")
     heads = heads_on(trunk, weights)
-    settings = ShardSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
+    settings = RankSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
     shard = ModelRunner(heads, settings, ShardGroup())
     for name in SCORES:
         modules = shard._modules[name].values()
@@ -221,7 +221,7 @@ def test_pieces_of_a_batch_give_what_the_batch_gives(trunk: Path, weights: dict[
     """As when a batch is tried again in halves."""
     heads = heads_on(trunk, weights)
     shard = ModelRunner(
-        heads, ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE), ShardGroup()
+        heads, RankSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE), ShardGroup()
     )
     batch = a_batch(trunk, heads)
     whole = shard.launch(batch).results()
@@ -238,12 +238,12 @@ def test_layers_that_no_head_reads_are_not_computed(
 ) -> None:
     heads = [head for head in heads_on(trunk, weights) if head.name in ("early", "token")]
     shard = ModelRunner(
-        heads, ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE), ShardGroup()
+        heads, RankSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE), ShardGroup()
     )
     batch = a_batch(trunk, heads)
     layers = count_calls(monkeypatch, InferenceLayer, "forward_")
     shard.launch(batch)
     assert len(layers) == 2
-    only_early = ShardBatch(batch.trunk, batch.input_ids, batch.lengths, {"early": batch.requests["early"]})
+    only_early = RankBatch(batch.trunk, batch.input_ids, batch.lengths, {"early": batch.requests["early"]})
     shard.launch(only_early)
     assert len(layers) == 3

@@ -25,7 +25,7 @@ from model.layers.layer_reads import LayerRead
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import ModelRunner
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from tests.distributed.processes import run_on_ranks
 from tests.example_task import scored_tokens
@@ -73,7 +73,7 @@ def test_equal_trunks_count_once_and_others_beside_them(tmp_path: Path) -> None:
 
 def held_bytes(group: ShardGroup, heads: list[Head], dtype: str = "float32") -> int:
     """What the modules of a rank really hold."""
-    shard = ModelRunner(heads, ShardSettings("cpu", dtype, 1, TINY_VOCAB_SIZE), group)
+    shard = ModelRunner(heads, RankSettings("cpu", dtype, 1, TINY_VOCAB_SIZE), group)
     modules = [*shard._trunks.values(), *(m for head in shard._modules.values() for m in head.values())]
     parameters = {p.data_ptr(): p.nbytes for module in modules for p in module.parameters()}
     return sum(parameters.values())

@@ -21,14 +21,14 @@ from model.inference.int8_linear import Int8Linear
 from model.kernels.amx.kernels import AmxInt8Linear
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary, sample_masks
+from pipeline.batching.rank_batch import RankBatch, make_batch
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import gather_sequences
-from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import trunk_passes
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.model_runner import ModelRunner
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from tests.oracle import oracle_of
 from tests.unit.pipeline.compute_fixtures import (
     TINY_VOCAB_SIZE,
@@ -40,7 +40,7 @@ from tests.unit.pipeline.compute_fixtures import (
 
 VOCABULARY = Vocabulary(mask_id=TINY_VOCAB_SIZE - 1)
 needs_vnni = pytest.mark.skipif(not torch.cpu._is_vnni_supported(), reason="no AVX-512 VNNI")
-FP32 = ShardSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
+FP32 = RankSettings("cpu", "float32", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
 TOLERANCE = 1e-4
 LENGTHS = [3, 40, 7, 512, 7, 21, 2, 90]
 
@@ -81,7 +81,7 @@ ByRow = dict[int, NDArray[np.float32]]
 
 
 def run(
-    heads: list[Head], rows: list[list[int]], *, settings: ShardSettings = FP32, token_budget: int = 128
+    heads: list[Head], rows: list[list[int]], *, settings: RankSettings = FP32, token_budget: int = 128
 ) -> dict[str, ByRow]:
     """By head and row, what came out: batches of a fragment through a shard, as a leader sends them."""
     passes = trunk_passes(heads)
@@ -219,7 +219,7 @@ def test_heads_do_not_change_each_other_and_share_a_pass(directory: Path, other_
         for row, values in run([head], rows)[head.name].items():
             np.testing.assert_allclose(together[head.name][row], values, atol=TOLERANCE, rtol=TOLERANCE)
     shard = ModelRunner(heads, FP32, ShardGroup())
-    batch = ShardBatch(
+    batch = RankBatch(
         str(directory), np.array(rows[0], dtype=np.int32), np.array([len(rows[0])], dtype=np.int32), {}
     )
     shard.launch(batch)
@@ -247,7 +247,7 @@ def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> N
         head_of(directory, "vector", "embedding"),
         head_of(directory, "loss", "masked-lm-loss"),
     ]
-    bf16 = ShardSettings("cpu", "bfloat16", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
+    bf16 = RankSettings("cpu", "bfloat16", num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
     shard = ModelRunner(heads, bf16, ShardGroup())
     modules = [*shard._trunks.values(), *(module for head in shard._modules.values() for module in head.values())]
     assert {p.dtype for module in modules for p in module.parameters()} == {torch.bfloat16}
@@ -260,7 +260,7 @@ def test_bf16_weights_give_fp32_results_near_those_of_fp32(directory: Path) -> N
 @pytest.mark.parametrize("dtype", [pytest.param("int8", marks=needs_vnni), "float8"])
 def test_eight_bits_are_computed_where_they_are_asked_for(dtype: str, directory: Path) -> None:
     heads = [head_of(directory, "topic", "text-classification")]
-    settings = ShardSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
+    settings = RankSettings("cpu", dtype, num_threads=1, num_usable_tokens=TINY_VOCAB_SIZE)
     linears = ModelRunner(heads, settings, ShardGroup())._trunks[str(directory)].modules()
     assert any(isinstance(m, Float8Linear if dtype == "float8" else Int8Linear | AmxInt8Linear) for m in linears)
     found, expected = (run(heads, rows_of_tokens(LENGTHS), settings=s)["topic"] for s in (settings, FP32))

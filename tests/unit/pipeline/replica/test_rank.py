@@ -9,16 +9,16 @@ import pytest
 import torch
 
 from model import ShardGroup
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.heads.resolve import Head, read_config
 from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import ModelRunner
 from pipeline.replica.rank import OutOfMemory, Rank, is_out_of_memory
-from pipeline.replica.shard_settings import ShardSettings
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.tasks.requests import HeadRequest
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint
 
-SETTINGS = ShardSettings("cpu", "float32", 1, TINY_VOCAB_SIZE)
+SETTINGS = RankSettings("cpu", "float32", 1, TINY_VOCAB_SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +41,10 @@ def rank_of(head: Head, number: int = 0) -> Rank:
     return rank
 
 
-def batch_of(head: Head, *lengths: int) -> ShardBatch:
+def batch_of(head: Head, *lengths: int) -> RankBatch:
     ids = np.arange(4, 4 + sum(lengths), dtype=np.int32)
     request = HeadRequest(np.arange(len(lengths), dtype=np.int32))
-    return ShardBatch(head.trunk, ids, np.array(lengths, dtype=np.int32), {head.name: request})
+    return RankBatch(head.trunk, ids, np.array(lengths, dtype=np.int32), {head.name: request})
 
 
 def vectors(results: Any) -> np.ndarray[Any, Any]:
@@ -92,7 +92,7 @@ def test_a_batch_that_goes_wrong_leaves_the_next_one_its_place(
     launch = ModelRunner.launch
     wrong = {6: ValueError("the text of a row"), 7: torch.OutOfMemoryError("CUDA out of memory")}
 
-    def faulty(shard: ModelRunner, batch: ShardBatch) -> PendingOutput:
+    def faulty(shard: ModelRunner, batch: RankBatch) -> PendingOutput:
         if len(batch.input_ids) in wrong:
             raise wrong[len(batch.input_ids)]
         return launch(shard, batch)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.batching.batch_pieces import BatchOutcome
-from pipeline.batching.shard_batch import BatchOutput, ShardBatch
+from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.replica.crash_search import MAX_CRASHES, UnisolatedError
 from pipeline.replica.recovery import NUM_HITS_BEFORE_HALVING, BatchTooLargeError, RanksLostError, Recovery
 from pipeline.tasks.requests import HeadRequest
@@ -31,13 +31,13 @@ class FakeRanks:
     generation: int = 0
     tries: list[list[int]] = field(default_factory=list)
 
-    def send(self, batch: ShardBatch) -> tuple[int, ShardBatch]:
+    def send(self, batch: RankBatch) -> tuple[int, RankBatch]:
         return self.generation, batch
 
-    def is_current(self, ticket: tuple[int, ShardBatch]) -> bool:
+    def is_current(self, ticket: tuple[int, RankBatch]) -> bool:
         return ticket[0] == self.generation
 
-    def receive(self, ticket: tuple[int, ShardBatch]) -> BatchOutput:
+    def receive(self, ticket: tuple[int, RankBatch]) -> BatchOutput:
         assert self.is_current(ticket)
         batch = ticket[1]
         ids = batch.input_ids[np.cumsum(batch.lengths) - batch.lengths]
@@ -51,17 +51,15 @@ class FakeRanks:
         return {"head": (ids[batch.requests["head"].index],)}
 
 
-def batch(ids: Iterable[int], length: int = 10) -> ShardBatch:
+def batch(ids: Iterable[int], length: int = 10) -> RankBatch:
     """Sequences of equal length, each full of its number."""
     ids = np.array(list(ids), dtype=np.int32)
     lengths = np.full(len(ids), length, dtype=np.int32)
     request = HeadRequest(np.arange(len(ids), dtype=np.int32))
-    return ShardBatch("trunk", np.repeat(ids, length), lengths, {"head": request})
+    return RankBatch("trunk", np.repeat(ids, length), lengths, {"head": request})
 
 
-def run(
-    ranks: FakeRanks, batches: Iterable[ShardBatch], note: Callable[[str], None] = print
-) -> list[BatchOutcome]:
+def run(ranks: FakeRanks, batches: Iterable[RankBatch], note: Callable[[str], None] = print) -> list[BatchOutcome]:
     return list(Recovery(ranks, BUDGET, note).run(batches))
 
 
@@ -152,7 +150,7 @@ def test_after_a_few_hits_the_budget_is_halved_for_good() -> None:
 
 def test_a_sequence_that_does_not_fit_alone_is_lost_and_no_other() -> None:
     ranks = FakeRanks(memory=30)
-    large = ShardBatch(
+    large = RankBatch(
         "trunk",
         np.repeat(np.array([7, 8, 9], dtype=np.int32), [50, 10, 10]),
         np.array([50, 10, 10], dtype=np.int32),

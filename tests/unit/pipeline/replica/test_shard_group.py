@@ -11,14 +11,14 @@ import pytest
 import ray
 from ray.exceptions import ActorDiedError, GetTimeoutError, RayTaskError
 
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.replica import shard_group
 from pipeline.replica.layout import RankResources
 from pipeline.replica.placement import Place
 from pipeline.replica.rank import OutOfMemory
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT, Recovery
 from pipeline.replica.shard_group import COLLECTING, MAX_STARTS, PlacementLostError, Replica, ShardGroupError
-from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.requests import HeadRequest
 
 DIED = ActorDiedError()
@@ -84,11 +84,11 @@ class FakeRank:
     def peak_memory(self) -> Method:
         return Method(lambda: self._outcome("peak", self.rank))
 
-    def _run(self, batch: ShardBatch) -> Any:
+    def _run(self, batch: RankBatch) -> Any:
         self.cluster.sent.append((self.generation, self.rank, batch.trunk))
         return self._results(batch.trunk)
 
-    def _launch(self, batch: ShardBatch) -> Any:
+    def _launch(self, batch: RankBatch) -> Any:
         self.cluster.sent.append((self.generation, self.rank, batch.trunk))
         self.launched.append(batch.trunk)
         return self._outcome(f"launch {batch.trunk}", None)
@@ -161,7 +161,7 @@ StartReplica = Callable[..., tuple[Replica, FakeCluster]]
 
 @pytest.fixture(params=["cpu", "cuda"])
 def start(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> StartReplica:
-    settings = ShardSettings(request.param, "float32", num_threads=1, num_usable_tokens=10)
+    settings = RankSettings(request.param, "float32", num_threads=1, num_usable_tokens=10)
 
     def start_replica(
         script: dict[Event, Any] | None = None, size: int = 2, num_generations_with_room: int = 1000
@@ -188,10 +188,10 @@ def run(replica: Replica, num_batches: int) -> list[int]:
     return [-1 if o.lost else int(cast(Any, o.results["head"][0])[0]) for o in outcomes]
 
 
-def batch(name: str) -> ShardBatch:
+def batch(name: str) -> RankBatch:
     """A batch of one sequence."""
     request = HeadRequest(np.zeros(1, dtype=np.int32))
-    return ShardBatch(name, np.zeros(1, dtype=np.int32), np.ones(1, dtype=np.int32), {"head": request})
+    return RankBatch(name, np.zeros(1, dtype=np.int32), np.ones(1, dtype=np.int32), {"head": request})
 
 
 def recovery(replica: Replica) -> Recovery:

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from jobs.benchmark.flops import trunk_flops
 from jobs.benchmark.timing import Case
 from model import ShardGroup, XLMRobertaXLConfig
-from pipeline.batching.shard_batch import ShardBatch
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.heads.resolve import Head
 from pipeline.replica.device_transfer import PendingOutput
 from pipeline.replica.model_runner import ModelRunner
+from pipeline.replica.rank_settings import RankSettings
 from pipeline.replica.recovery import NUM_BATCHES_IN_FLIGHT
-from pipeline.replica.shard_settings import ShardSettings
 from pipeline.tasks.embedding import TASK, EmbeddingHead
 from pipeline.tasks.requests import HeadRequest
 
@@ -32,7 +32,7 @@ def shard_cases(
     options = EmbeddingHead.model_validate({"task": "embedding", "weights": str(model)})
     head = Head("vector", options, TASK.sequence_spec(options, config.max_num_tokens), str(model), config)
     runner = ModelRunner(
-        [head], ShardSettings(device, dtype, torch.get_num_threads(), config.vocab_size), ShardGroup()
+        [head], RankSettings(device, dtype, torch.get_num_threads(), config.vocab_size), ShardGroup()
     )
     chosen = [np.asarray(lengths)[batch] for batch in plan_batches(np.asarray(lengths), token_budget)]
     batches = [_batch(str(model), drawn, config) for drawn in chosen[:MAX_BATCHES]]
@@ -48,13 +48,13 @@ def shard_cases(
     ]
 
 
-def _batch(trunk: str, lengths: NDArray[np.int64], config: XLMRobertaXLConfig) -> ShardBatch:
+def _batch(trunk: str, lengths: NDArray[np.int64], config: XLMRobertaXLConfig) -> RankBatch:
     ids = np.random.default_rng(0).integers(4, config.vocab_size, int(lengths.sum()), dtype=np.int32)
     request = HeadRequest(np.arange(len(lengths), dtype=np.int32))
-    return ShardBatch(trunk, ids, lengths.astype(np.int32), {"vector": request})
+    return RankBatch(trunk, ids, lengths.astype(np.int32), {"vector": request})
 
 
-def _run(runner: ModelRunner, batches: Sequence[ShardBatch], num_in_flight: int) -> None:
+def _run(runner: ModelRunner, batches: Sequence[RankBatch], num_in_flight: int) -> None:
     """Launch batches, up to `num_in_flight` ahead of the results, and collect the results in order."""
     launched = deque[PendingOutput]()
     for batch in batches:

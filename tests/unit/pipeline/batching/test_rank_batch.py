@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.windows import WindowArrays
 from pipeline.batching.masking import Vocabulary
+from pipeline.batching.rank_batch import RankBatch, make_batch
 from pipeline.batching.row_random import row_hashes
 from pipeline.batching.sequences import SequenceSet, gather_sequences
-from pipeline.batching.shard_batch import ShardBatch, make_batch
 from pipeline.batching.token_budget_batches import plan_batches
 from pipeline.batching.trunk_passes import trunk_passes
 from pipeline.columns import WANTED, sequence_column
@@ -134,7 +134,7 @@ def asked_in_batches(
 def asked_of(
     fragment: Fragment,
     indices: np.ndarray,
-    batch: ShardBatch,
+    batch: RankBatch,
     request: HeadRequest,
     places: Places,
     is_on_sequences: bool,

@@ -1,4 +1,4 @@
-"""Build a `ShardBatch`: packed sequences for one trunk, with the requests of each head."""
+"""Build a `RankBatch`: packed sequences for one trunk, with the requests of each head."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ BatchOutput = dict[str, HeadOutput]
 
 
 @dataclass(frozen=True)
-class ShardBatch:
+class RankBatch:
     """What the leader of a replica sends to its ranks: packed sequences of one trunk, and the heads' requests.
 
     Attributes:
@@ -47,7 +47,7 @@ def make_batch(
     heads: Sequence[Head],
     wanted: NDArray[np.bool_],
     mask_id: int,
-) -> tuple[ShardBatch, dict[str, Places]]:
+) -> tuple[RankBatch, dict[str, Places]]:
     """The batch of the sequences at `indices`, all of one trunk; and by head the places of its results."""
     lengths = sequences.length[indices]
     begins = np.cumsum(lengths) - lengths
@@ -76,7 +76,7 @@ def make_batch(
             requests[head.name], places[head.name] = request, place
     first = passes[int(sequences.trunk_pass[indices[0]])]
     seed = _seed(input_ids, first.seed) if first.generates else 0
-    batch = ShardBatch(first.trunk, input_ids, lengths.astype(np.int32), requests, first.generates, seed)
+    batch = RankBatch(first.trunk, input_ids, lengths.astype(np.int32), requests, first.generates, seed)
     return batch, places
 
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.benchmark.shard_batches import MAX_BATCHES, shard_cases
-from pipeline.batching.shard_batch import ShardBatch
+from jobs.benchmark.rank_batches import MAX_BATCHES, shard_cases
+from pipeline.batching.rank_batch import RankBatch
 from pipeline.heads.resolve import read_config
 from pipeline.replica.model_runner import ModelRunner
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
@@ -26,7 +26,7 @@ def test_both_cases_compute_every_batch(
     launch = ModelRunner.launch
 
     class Seen:
-        def __init__(self, shard: ModelRunner, batch: ShardBatch) -> None:
+        def __init__(self, shard: ModelRunner, batch: RankBatch) -> None:
             events.append("launch")
             self._launched = launch(shard, batch)
 
@@ -34,7 +34,7 @@ def test_both_cases_compute_every_batch(
             events.append("collect")
             return self._launched.results()
 
-    def launch_and_see(shard: ModelRunner, batch: ShardBatch) -> Seen:
+    def launch_and_see(shard: ModelRunner, batch: RankBatch) -> Seen:
         return Seen(shard, batch)
 
     monkeypatch.setattr(ModelRunner, "launch", launch_and_see)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class ShardSettings:
+class RankSettings:
     """Device and precision of a rank.
 
     Attributes:
