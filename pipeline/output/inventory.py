@@ -19,6 +19,7 @@ from pipeline.output.manifest import (
     FileRecord,
     Manifest,
     PartRecord,
+    part_record_path,
     staged_record_path,
 )
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
@@ -48,11 +49,13 @@ class Inventory:
         *,
         keeps_touched: bool = False,
         retries_errors: bool = False,
+        retries_staged: bool = False,
     ) -> None:
         """List the folder.
 
         With `keeps_touched`, a file with the same size and footer is unchanged. With `retries_errors`, a part in
-        place that has rows with an error does not make its fragment done: a staged one is to replace it.
+        place that has rows with an error does not make its fragment done: a staged one is to replace it. With
+        `retries_staged`, neither does a staged part that has such rows.
         """
         self.folder = folder
         self.table = table
@@ -74,6 +77,7 @@ class Inventory:
         self.stale: list[str] = []
         self._keeps_touched = keeps_touched
         self._retries_errors = retries_errors
+        self._retries_staged = retries_staged
         self._manifest = Manifest(folder)
         self.has_all_counts = self._manifest.has_all_counts()
         stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
@@ -90,12 +94,14 @@ class Inventory:
         return bool(self.is_done[self.slice_of(file_index)].all())
 
     def outdated_records(self) -> Iterator[str]:
-        """Part paths of fragments to do that have a record, but no part in place: of the file at another time.
+        """Records of fragments to do without a part in place (of the file at another time), and of staged parts.
 
         They have to go before the work, as a record has to be of the part that was written last.
         """
         for index in np.flatnonzero(self.is_recorded & (self.in_place == _NOT_THERE) & ~self.is_done):
-            yield self.table[int(index)].part_path
+            yield part_record_path(self.table[int(index)].part_path)
+        for index in np.flatnonzero(self.has_staged_record & ~self.is_done):
+            yield staged_record_path(self.table[int(index)].part_path)
 
     def has_parts_to_replace(self, file_index: int) -> bool:
         """Whether parts of a file as it was at another time are in place."""
@@ -185,7 +191,8 @@ class Inventory:
                 continue
             # Killed while it moved parts in place, a run has left records there of parts that are still staged.
             is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
-            is_to_retry = self._retries_errors and record.num_errors > 0 and not is_staged
+            retries = self._retries_staged if is_staged else self._retries_errors
+            is_to_retry = retries and record.num_errors > 0
             if not is_to_retry and record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
                 self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)

@@ -7,7 +7,7 @@ from pipeline.output.commit import commit, is_committed, prune
 from pipeline.output.increment import find_increment
 from pipeline.output.inventory import Inventory
 from pipeline.output.lease import LEASE
-from pipeline.output.manifest import STAGED_RECORDS, Manifest, part_record_path
+from pipeline.output.manifest import STAGED_RECORDS, Manifest
 from pipeline.output.output_folder import FAILED, STAGED, SUCCESS, OutputFolder
 from pipeline.output.success_file import write_success_file
 from pipeline.storage.threads import call_in_threads
@@ -42,8 +42,10 @@ class RunOutput:
             self.folder.sync([SUCCESS])
         if is_pending:
             commit(self.inventory, self._failed_files)
-            self._take_inventory()
-        self._delete_outdated_records()
+        if is_pending or self._retries_errors:
+            # Parts that an earlier run staged were not in its output yet, but they may have rows with errors too.
+            self._take_inventory(retries_staged=self._retries_errors)
+        self._delete_outdated()
 
     @property
     def manifest(self) -> Manifest:
@@ -67,16 +69,19 @@ class RunOutput:
         self.folder.delete_empty_folders(kept=[LEASE], made=made)
         return is_done
 
-    def _delete_outdated_records(self) -> None:
-        paths = [part_record_path(path) for path in self.inventory.outdated_records()]
-        call_in_threads(self.folder.delete, paths)
-        self.folder.sync(paths)
+    def _delete_outdated(self) -> None:
+        """Records first: a staged part without one is not counted."""
+        records = list(self.inventory.outdated_records())
+        call_in_threads(self.folder.delete, records)
+        self.folder.sync(records)
+        call_in_threads(self.folder.delete, self.inventory.stale)
 
-    def _take_inventory(self) -> None:
+    def _take_inventory(self, *, retries_staged: bool = False) -> None:
         self.inventory = Inventory(
             self.folder,
             self._plan.fragments,
             keeps_touched=self._keeps_touched,
             retries_errors=self._retries_errors,
+            retries_staged=retries_staged,
         )
         self.increment = find_increment(self.inventory, self._failed_files)

@@ -73,6 +73,21 @@ def test_what_was_begun_is_dropped_by_a_plain_run_and_continued_by_another_retry
         assert tree(night.output) == expected
 
 
+def test_parts_that_another_run_has_staged_are_done_again_too(night: Night) -> None:
+    night.write("a", 25, first=3)
+
+    def die_once_one_with_an_error_is_staged() -> None:
+        if any(
+            pq.read_table(path)["error"].null_count < 10 for path in (night.output / "_staged").rglob("*.parquet*")
+        ):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        night.run(on_part=die_once_one_with_an_error_is_staged)
+    assert night.run(MENDED)
+    assert tree(night.output) == night.fresh(MENDED)
+
+
 def killed_everywhere(night: Night, fresh: dict[str, bytes | None], start: Path, first: int, stride: int) -> int:
     """Kill a retry at its steps `first`, `first + stride`, …; each time a plain run and another retry follow."""
     night.output.rename(start)
