@@ -50,13 +50,15 @@ format: $(READY)
 
 # Exact versions of everything. Torch is pinned by hand: the newest build is not always the one wanted,
 # and its local suffix (+cpu, +cu130) is left to the machine that installs it. What tests alone need of Transformers
-# has no wheels for Python 3.14.
+# has no wheels for Python 3.14. The comment at the top, which pip-compile drops, stays.
 lock: $(READY)
 	$(BIN)/pip install -q pip-tools
+	@sed '/^[^#]/,$$d' requirements.lock > $(VENV)/comment.lock
 	$(BIN)/pip-compile -q --no-header --no-annotate --strip-extras --allow-unsafe \
 	    --no-emit-index-url --no-emit-find-links --extra dev --extra hub --extra evaluate --extra report \
 	    --upgrade-package torch==2.13.0 -o requirements.lock pyproject.toml
 	sed -i -E -e 's/^(torch==[0-9.]+)\+.*/\1/' -e 's/^(tokenizers==[^ ;]+)$$/\1; python_version < "3.14"/' requirements.lock
+	@cat requirements.lock >> $(VENV)/comment.lock && mv $(VENV)/comment.lock requirements.lock
 
 # Whatever fails says so in one line.
 $(READY): requirements.lock pyproject.toml

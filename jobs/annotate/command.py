@@ -182,6 +182,7 @@ def run_job(
     from jobs.annotate.json_report import result_json  # noqa: PLC0415
     from jobs.annotate.summary import show_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
+    from pipeline.driver.fragment_size import replicas_on  # noqa: PLC0415
     from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
 
     run_options = RunOptions(
@@ -191,8 +192,15 @@ def run_job(
         keeps_touched=options.keep_touched,
         prunes=options.prune_removed,
     )
+
+    def count_replicas() -> int:
+        count = replicas_on(job, reachable_cluster(options.address))
+        # Ray has replaced the signal handlers.
+        interruption.listen()
+        return count
+
     if options.plan:
-        _print_plan(prepare_run(job, run_options, messages), options, interruption)
+        _print_plan(prepare_run(job, run_options, messages, count_replicas), options, interruption)
         return DONE
     address = reachable_cluster(options.address)
     if options.limit or options.sample:
@@ -201,7 +209,7 @@ def run_job(
 
         selection = Selection(options.limit or options.sample, is_sample=options.limit is None)
         return run_preview(job, selection, options.preview_output, address, messages, interruption.listen, phases)
-    prepared = prepare_run(job, run_options, messages)
+    prepared = prepare_run(job, run_options, messages, count_replicas)
     result = execute_run(prepared, address, messages, interruption.listen, phases, command=options.command)
     for line in prepared.plan.passed_over.lines:
         messages(line)

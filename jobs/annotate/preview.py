@@ -7,8 +7,9 @@ from jobs.annotate.exit_report import PARTLY, report_failures
 from jobs.annotate.preview_report import print_counts, print_rows, print_whole_job, read_preview, read_texts
 from jobs.annotate.submission import refuse_lost_output
 from jobs.terminal.console import plain_console
-from pipeline.config.job import JobConfig
+from pipeline.config.job import DEFAULT_FRAGMENT_ROWS, JobConfig
 from pipeline.config.local_models import with_local_models
+from pipeline.driver.fragment_size import with_fragment_rows
 from pipeline.driver.preview_job import Selection, write_preview_rows
 from pipeline.driver.run import RunOptions, execute_run, prepare_run
 from pipeline.driver.token_estimate import estimate_tokens
@@ -44,6 +45,9 @@ def run_preview(
     refuse_lost_output(output_path, os.environ)
     # Planned with this output, as it must not be in the input either.
     job = with_local_models(job.model_copy(update={"output": job.output.model_copy(update={"path": output_path})}))
+    if job.input.max_fragment_rows == "auto":
+        # A preview has few rows, and an output of its own.
+        job = with_fragment_rows(job, DEFAULT_FRAGMENT_ROWS)
     resolved = resolve_heads(job)
     require_runnable(job, resolved)
     heads, plan = share_trunks(resolved), plan_fragments(job)

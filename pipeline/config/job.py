@@ -34,6 +34,7 @@ def _usable_head_name(name: str) -> str:
     return name
 
 
+DEFAULT_FRAGMENT_ROWS = 2048
 OneOrMany = Annotated[
     tuple[NonEmpty, ...],
     BeforeValidator(_one_or_many),
@@ -153,11 +154,11 @@ class InputSection(Section):
         "are carried.",
         examples=[["id", "lang"]],
     )
-    max_fragment_rows: int = Field(
-        default=2048,
-        ge=1,
-        description="rows per fragment, 1 or more. This is the most; a part of the output has the rows of one "
-        "fragment.",
+    max_fragment_rows: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        default=DEFAULT_FRAGMENT_ROWS,
+        description='rows per fragment, 1 or more, or "auto". This is the most; a part of the output has the rows '
+        'of one fragment. "auto" is 2048 for up to 16 replicas, 4096 for up to 32, and so on up to 32768, and '
+        "max_fragment_bytes grows likewise; it is decided once, when the output is begun.",
         examples=[2048],
     )
     max_fragment_bytes: int = Field(

@@ -20,6 +20,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.columns import output_schema
 from pipeline.config.job import JobConfig
+from pipeline.driver.kept_leaders import keeping_leaders
 from pipeline.errors import JobError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
@@ -48,8 +49,8 @@ from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
 COUNTER_TIMEOUT_S = 30.0
-# The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. Each one loads
-# the model again, which takes little time compared with so many fragments.
+# The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. The same leaders,
+# whose ranks have loaded the model, are there for all of them.
 MAX_FRAGMENTS_AT_ONCE = 10_000
 METRICS_INTERVAL_S = 5.0
 # Of the memory of a node. An actor that asks for no resource at all is put on any node, whatever is preferred.
@@ -102,17 +103,19 @@ def annotate_fragments(
         ),
         record(read_counts),
         repeated(record_metrics, METRICS_INTERVAL_S, "metrics"),
+        replica_placement(deployment.layout, wait) as places,
+        keeping_leaders() as leaders,
     ):
+        phases.begin("loading the model")
+        arguments = (heads, job.model, deployment, places, counter_name, metrics.run)
         for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
-            with replica_placement(deployment.layout, wait) as places:
-                if begin == 0:
-                    phases.begin("loading the model")
-                some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
-                read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
-                encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
-                arguments = (heads, job.model, deployment, places, begin, counter_name, metrics.run)
-                _annotated(encoded, places, arguments).write_datasink(sink)
+            some = fragments[begin : begin + MAX_FRAGMENTS_AT_ONCE]
+            read = read_fragments(some, plan.read_schema, plan.filesystem, run_stage=run_stage)
+            encoded = read.map_batches(encoder, batch_size=None, batch_format="pyarrow")
+            _annotated(encoded, places, arguments).write_datasink(sink)
             counts = _settled(counter, num_ended=begin + len(some))
+            leaders.release()
+    get_result(counter.end_replicas.remote())
     record_metrics()
     tally: Tally = get_result(counter.tally.remote())
     ray.kill(counter)

@@ -78,6 +78,7 @@ def write_preview_rows(
 
 
 def _job_over(job: JobConfig, plan: Plan, num_rows: int) -> JobConfig:
+    assert job.input.max_fragment_rows != "auto", "the plan is made with it"
     rows_per_fragment = job.input.max_fragment_rows
     if isinstance(job.model.replicas, int):
         # As many fragments as shard groups, so that all of them work, as in the whole job.

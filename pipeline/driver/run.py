@@ -12,6 +12,7 @@ from pipeline.config.job import JobConfig
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
 from pipeline.driver.cluster_address import LOCAL
+from pipeline.driver.fragment_size import settle_fragment_rows, with_fragment_rows
 from pipeline.driver.identity import run_identity
 from pipeline.driver.part_metadata import part_metadata
 from pipeline.errors import ConfigError
@@ -78,6 +79,7 @@ class PreparedRun:
         output: the folder at `output.path`.
         folder: the folder that the run writes to: `output`, or its restart.
         heads: with equal trunks shared.
+        fragment_rows: what `input.max_fragment_rows = "auto"` has come to, also in `job`; None for a number.
     """
 
     job: JobConfig
@@ -88,6 +90,7 @@ class PreparedRun:
     findings: Findings
     plan: Plan
     identity: Mapping[str, str]
+    fragment_rows: int | None = None
 
     @property
     def output_name(self) -> str:
@@ -145,24 +148,33 @@ class RunResult:
         return {} if self.counts is None else self.counts.origins
 
 
-def prepare_run(job: JobConfig, options: RunOptions, tell: Tell) -> PreparedRun:
+def prepare_run(
+    job: JobConfig, options: RunOptions, tell: Tell, count_replicas: Callable[[], int] = lambda: 1
+) -> PreparedRun:
     """Check a job, plan its fragments and find its folder; `tell` is called with warnings.
 
-    Raises ConfigError or InputError if the job, its input or its output is invalid.
+    `count_replicas` is as of `settle_fragment_rows`. Raises ConfigError or InputError if the job, its input or its
+    output is invalid.
     """
     output = open_output(job.output.path)
     job = with_local_models(job)
     resolved = resolve_heads(job)
     findings = require_runnable(job, resolved)
     heads = share_trunks(resolved)
-    plan = plan_fragments(job)
+    fragment_rows: int | None = None
+    if job.input.max_fragment_rows == "auto":
+        # By what the run was begun with, which is found by its identity: weights are read before the input.
+        folder = folder_of_run(output, run_identity(job, heads), is_restart=options.is_restart)
+        fragment_rows = settle_fragment_rows(job, Manifest(folder), count_replicas, tell)
+    settled = with_fragment_rows(job, fragment_rows)
+    plan = plan_fragments(settled)
     require_fitting_names(output, plan.fragments)
     identity = run_identity(job, heads)
     require_finite_weights(job, resolved)
     folder = folder_of_run(output, identity, is_restart=options.is_restart)
     for warning in findings.warnings:
         tell(f"warning: {warning}")
-    prepared = PreparedRun(job, options, output, folder, heads, findings, plan, identity)
+    prepared = PreparedRun(settled, options, output, folder, heads, findings, plan, identity, fragment_rows)
     if options.retry_failed or options.retries_errors:
         _require_earlier_run(prepared)
     return prepared
@@ -186,7 +198,13 @@ def execute_run(
     tell.run = run_id(output, prepared.identity)
     lost = threading.Event()
     with held_lease(output, prepared.job.output.lease_timeout_s, tell, lost.set) as output:
-        folder = begin_run(output, prepared.identity, is_restart=options.is_restart)
+        folder = begin_run(
+            output,
+            prepared.identity,
+            is_restart=options.is_restart,
+            max_fragment_rows=prepared.fragment_rows,
+        )
+        _require_planned_fragments(folder, prepared)
         tell(unfinished_restart(output, folder))
         run = prepared.output_in(folder)
         run.begin(prunes=options.prunes)
@@ -210,6 +228,16 @@ def execute_run(
             exit_code = PARTLY if has_failures else DONE
             recorder.update(exit_code=exit_code)
     return RunResult(len(todo), counts, seconds, is_done, exit_code, call.todo.num_rows, tally, phases.seconds)
+
+
+def _require_planned_fragments(folder: OutputFolder, prepared: PreparedRun) -> None:
+    """Raise ConfigError if the output was begun or replaced since planning, with other fragments."""
+    kept = Manifest(folder).max_fragment_rows()
+    if kept != prepared.fragment_rows:
+        raise ConfigError(
+            f"input.max_fragment_rows: found that {folder.root} has been begun with {kept} rows by now, expected "
+            f"{prepared.fragment_rows}, which auto came to before; run the same command again"
+        )
 
 
 def _complete(prepared: PreparedRun, run: RunOutput, output: OutputFolder) -> bool:

@@ -110,6 +110,7 @@ def _read_footers(
     columns: ReadColumns,
     config: InputSection,
 ) -> tuple[list[_ReadableFile], list[FailedFile]]:
+    assert config.max_fragment_rows != "auto", "it is settled before"
     planner = Planner(filesystem, columns, config.max_fragment_rows, config.max_fragment_bytes)
     entries = [Entry(*entry) for entry in zip(range(len(files)), files, partitions, strict=True)]
     outcomes = plan_files(planner, entries)

@@ -51,7 +51,8 @@ class FragmentReader:
             reason = str(error).partition("\n")[0]
         except Exception as error:  # Arrow raises errors of many types; a message may contain a row's text
             reason = type(error).__name__
-        remedy = _REMEDY if access_error_in(reason) is None else access_remedy()
+        refused = access_error_in(reason)
+        remedy = _REMEDY if refused is None else access_remedy(refused)
         raise FragmentError(f"{_rows_of(fragment)} cannot be read: {reason}; {remedy}")
 
     def close(self) -> None:

@@ -8,6 +8,21 @@ from typing import Literal
 ReplicaState = Literal["waiting", "running", "rebuilding"]
 
 
+@dataclass(frozen=True)
+class Batches:
+    """Some batches of a shard group, as one message tells of them.
+
+    Attributes:
+        num_tokens: their tokens.
+        seconds: how long its ranks had one of them to compute.
+        age_s: how long ago the last of them was done.
+    """
+
+    num_tokens: int = 0
+    seconds: float = 0.0
+    age_s: float = 0.0
+
+
 @dataclass
 class GroupCounts:
     """The counts of one shard group.
@@ -39,18 +54,18 @@ class GroupCounter:
         counts.num_rebuilds += state == "rebuilding"
         counts.state = state
 
-    def add_batch(self, group: int, num_tokens: int, seconds: float) -> None:
-        """A group has computed a batch."""
+    def add_batches(self, group: int, batches: Batches) -> None:
+        """A group has computed some batches."""
         counts = self._groups[group]
-        counts.num_tokens += num_tokens
-        counts.busy_s += seconds
+        counts.num_tokens += batches.num_tokens
+        counts.busy_s += batches.seconds
 
     def add_peak(self, group: int, num_bytes: int) -> None:
         """The peak memory of the ranks of a group."""
         self._groups[group].peak_rank_bytes = max(self._groups[group].peak_rank_bytes, num_bytes)
 
     def end_all(self) -> None:
-        """The leaders have ended; further ones may come."""
+        """The leaders have ended."""
         for counts in self._groups.values():
             counts.state = "waiting"
 

@@ -4,14 +4,16 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Self, get_args
 
 from pipeline.failures import FragmentFailure, Stage
 from pipeline.fragments import Fragment
-from pipeline.monitoring.group_counts import GroupCounter, GroupCounts, ReplicaState
+from pipeline.monitoring.group_counts import Batches, GroupCounter, GroupCounts, ReplicaState
 from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.repeated_failures import RepeatedFailures
 from pipeline.monitoring.tallies import Tallies, Tally
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 @dataclass(frozen=True)
@@ -140,24 +142,36 @@ class ProgressCounter:
         """The state of a replica has changed."""
         self._groups.set_state(group, state)
 
-    def add_tokens(self, num_tokens: int, group: int = 0, seconds: float = 0.0) -> None:
-        """A batch has gone through a trunk, which took the ranks of a group so long."""
-        self._first_batch_at = self._first_batch_at or time.monotonic()
-        self._num_tokens += num_tokens
-        self._groups.add_batch(group, num_tokens, seconds)
+    def add_batches(self, group: int, batches: Batches) -> None:
+        """Batches have gone through the trunks of a group."""
+        if not batches.num_tokens:
+            return
+        done_at = time.monotonic() - batches.age_s
+        self._first_batch_at = self._first_batch_at or done_at
+        self._num_tokens += batches.num_tokens
+        self._groups.add_batches(group, batches)
         if self._annotating_since is not None:
-            self._annotating_s = time.monotonic() - self._annotating_since
+            self._annotating_s = max(self._annotating_s, done_at - self._annotating_since)
 
     def finish_fragment(
-        self, part_path: str, num_bytes: int, num_tokens: int, peak_rank_bytes: int, group: int = 0
+        self,
+        part_path: str,
+        num_bytes: int,
+        num_tokens: int,
+        peak_rank_bytes: int,
+        group: int,
+        batches: Batches,
     ) -> None:
-        """A fragment is annotated."""
+        """A fragment is annotated; `batches` are those of its group that nothing was told of so far."""
+        self._begun.pop(("annotate", part_path), None)
+        self.add_batches(group, batches)
         self._groups.add_peak(group, peak_rank_bytes)
         self._annotated.put(part_path, num_bytes, num_tokens)
         self._peak_rank_bytes = max(self._peak_rank_bytes, peak_rank_bytes)
 
     def finish_part(self, part_path: str, num_rows: int, num_errors: int, tally: Tally | None = None) -> None:
         """A part is written."""
+        self._begun.pop(("write", part_path), None)
         self._parts.put(part_path, 1, num_rows, num_errors)
         self._tallies.put(part_path, tally or Tally())
         self._failures.pop(part_path, None)
@@ -177,23 +191,35 @@ class ProgressCounter:
         self._notes.append((text, origin))
 
     def begin(self, stage: Stage, part_path: str) -> int:
-        """A stage of a fragment begins; returns the number of its attempts without an end, including this one."""
+        """A stage of a fragment begins; returns the number of its attempts without an end, including this one.
+
+        The stage before has ended then, which saves its message.
+        """
         self._begun[stage, part_path] += 1
+        if stage in ("encode", "annotate"):
+            self._begun.pop((STAGES[STAGES.index(stage) - 1], part_path), None)
         if stage == "annotate" and self._annotating_since is None:
             self._annotating_since = time.monotonic()
         return self._begun[stage, part_path]
 
     def end(self, stage: Stage, part_path: str, failed_on: str | None = None) -> None:
-        """The stage has ended, and its process is alive; `failed_on` is the node where the fragment failed."""
+        """The stage has ended, and its process is alive; `failed_on` is the node where the fragment failed.
+
+        Needed where nothing else tells it: `begin` of the next stage, `finish_fragment` and `finish_part` do.
+        """
         num_attempts = self._begun.pop((stage, part_path), None)
         if failed_on is not None:
             self._origins[part_path] = Origin(part_path, num_attempts, failed_on)
 
     def settle(self) -> None:
         """All tasks of the fragments so far have ended, so their names are not needed."""
+        self._begun.clear()
         self._annotated.settle()
         self._parts.settle()
         self._tallies.settle()
+
+    def end_replicas(self) -> None:
+        """The run has ended, and its leaders with it."""
         self._groups.end_all()
 
     def tally(self) -> Tally:

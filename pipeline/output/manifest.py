@@ -38,6 +38,7 @@ class RunRecord:
     identity: dict[str, str]
     dtype: str | None = None
     token_budget: Annotated[int, Field(ge=1, le=2**31)] | None = None
+    max_fragment_rows: Annotated[int, Field(ge=1, le=2**31)] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +94,18 @@ class Manifest:
         run = self._run()
         return None if run is None else run.identity
 
-    def begin(self, identity: Mapping[str, str]) -> bool:
+    def begin(self, identity: Mapping[str, str], *, max_fragment_rows: int | None = None) -> bool:
         """Begin the run with this identity, or continue it, and then return True.
+
+        `max_fragment_rows`: what "auto" comes to in a run that is begun.
 
         Raises ConfigError if the folder belongs to another run, or has Parquet files but no run.
         """
         found = self.identity()
         if found is None:
             self.refuse_foreign_files()
-            self.folder.put(RUN, record_json(RunRecord(FORMAT, dict(identity))))
+            run = RunRecord(FORMAT, dict(identity), max_fragment_rows=max_fragment_rows)
+            self.folder.put(RUN, record_json(run))
             return False
         refuse_other_run(self.folder.root, found, identity)
         return True
@@ -115,6 +119,11 @@ class Manifest:
         """The token budget that the run was begun with; None where it has computed nothing yet."""
         run = self._run()
         return None if run is None else run.token_budget
+
+    def max_fragment_rows(self) -> int | None:
+        """What "auto" came to when the run was begun; None where the job says a number, or none is begun."""
+        run = self._run()
+        return None if run is None else run.max_fragment_rows
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
         """Record what "auto" stands for on this cluster, so that all parts are computed alike.

@@ -189,8 +189,9 @@ def _reported(what: str, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        if access_error_in(reason) is not None:
-            remedy = f"{remedy}; {access_remedy()}"
+        refused = access_error_in(reason)
+        if refused is not None:
+            remedy = f"{remedy}; {access_remedy(refused)}"
         raise OutputError(
             f"output.path: {what}: {reason}; {remedy}, then run the job again: finished parts are kept"
         ) from error

@@ -40,8 +40,12 @@ def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_resta
     return output
 
 
-def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
+def begin_run(
+    output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool, max_fragment_rows: int | None = None
+) -> OutputFolder:
     """Begin or continue a run, after completing an interrupted replacement; returns its folder.
+
+    `max_fragment_rows` is as of `Manifest.begin`.
 
     Raises ConfigError as `folder_of_run`, or if the folder has Parquet files but no run.
     """
@@ -52,7 +56,7 @@ def begin_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: 
     elif waiting is None or (is_restart and waiting != dict(identity)):
         # The remains of a finished restart, or a restart that is given up for another one.
         output.delete_folder(RESTART)
-    Manifest(folder).begin(identity)
+    Manifest(folder).begin(identity, max_fragment_rows=max_fragment_rows)
     return folder
 
 

@@ -10,21 +10,20 @@ class Leaders:
     """Part of the one actor of a run. A leader is known by its actor id, which it keeps when Ray restarts it."""
 
     def __init__(self) -> None:
-        self._places: dict[int, dict[str, int]] = {}
+        self._places: dict[str, int] = {}
         self._ready: dict[str, ActorHandle[Any]] = {}
         self._num_chosen = 0
 
-    def place(self, dataset: int, leader_id: str, node_id: str, place_nodes: Sequence[str]) -> int:
-        """The index of a place for a leader of a dataset, by the nodes of all places; the same after a restart.
+    def place(self, leader_id: str, node_id: str, place_nodes: Sequence[str]) -> int:
+        """The index of a place for a leader, by the nodes of all places; the same after a restart.
 
         It is one on the leader's own node if any is left.
         """
         self._ready.pop(leader_id, None)
-        places = self._places.setdefault(dataset, {})
-        if leader_id not in places:
-            left = [i for i in range(len(place_nodes)) if i not in places.values()]
-            places[leader_id] = min(left, key=lambda i: place_nodes[i] != node_id)
-        return places[leader_id]
+        if leader_id not in self._places:
+            left = [i for i in range(len(place_nodes)) if i not in self._places.values()]
+            self._places[leader_id] = min(left, key=lambda i: place_nodes[i] != node_id)
+        return self._places[leader_id]
 
     def open_leader(self, leader_id: str, leader: ActorHandle[Any]) -> None:
         """The leader has ranks."""
@@ -41,7 +40,3 @@ class Leaders:
             return None
         self._num_chosen += 1
         return others[self._num_chosen % len(others)]
-
-    def close_all(self) -> None:
-        """A dataset is done: its leaders may end."""
-        self._ready.clear()

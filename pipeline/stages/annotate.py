@@ -31,6 +31,7 @@ from pipeline.replica.deployment import Deployment
 from pipeline.replica.placement import Place
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import PlacementLostError, Replica
+from pipeline.stages.batch_reports import BatchReports
 from pipeline.stages.blocks import failure_block, failure_in, whole_fragment
 from pipeline.stages.stage_runner import CrashCountingRunner
 
@@ -58,11 +59,10 @@ class Annotator:
         model: ModelSection,
         deployment: Deployment,
         places: Sequence[Place],
-        dataset: int,
         run_actor: str,
         run: str,
     ) -> None:
-        """Start the ranks in one of the `places`, which are those of a dataset, by its number.
+        """Start the ranks in one of the `places`.
 
         `run_actor` is the name of the `RunActor`, `run` the id of the run in metrics.
         """
@@ -75,11 +75,12 @@ class Annotator:
         context = ray.get_runtime_context()
         self._id = str(context.get_actor_id())
         nodes = [place.node_id for place in places]
-        self._group: int = get_result(self._progress.place.remote(dataset, self._id, context.get_node_id(), nodes))
+        self._group: int = get_result(self._progress.place.remote(self._id, context.get_node_id(), nodes))
         self._place: Place = places[self._group]
         self._progress.set_state.remote(self._group, "waiting")
         self._part_path: str | None = None
         self._batch_seconds: BatchSeconds = BatchSeconds(run, self._group)
+        self._reports: BatchReports = BatchReports(self._progress, self._group)
         # The ranks run batches of one fragment at a time, so that a failure concerns that fragment alone.
         self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery | None = None
@@ -107,6 +108,9 @@ class Annotator:
         """Annotate the rows of one fragment, or None if there are no ranks, and no room for any at the moment."""
         fragment = whole_fragment(table)
         result = self._run_stage("annotate", fragment, lambda: self._annotate(table, fragment))
+        if result is None or isinstance(result, FragmentFailure):
+            # Otherwise what was computed is told with the end of the fragment.
+            self._reports.flush()
         return failure_block(result, fragment) if isinstance(result, FragmentFailure) else result
 
     def _hand_over(self, table: pa.Table) -> pa.Table | None:
@@ -147,7 +151,12 @@ class Annotator:
         for name, column in decoded.columns.items():
             output = output.append_column(name, column)
         self._progress.finish_fragment.remote(
-            fragment.part_path, counted_bytes(fragment), decoded.num_tokens, peak, self._group
+            fragment.part_path,
+            counted_bytes(fragment),
+            decoded.num_tokens,
+            peak,
+            self._group,
+            self._reports.take(),
         )
         return output
 
@@ -169,7 +178,7 @@ class Annotator:
             seconds = now - max(begin, last_end)
             last_end = now
             self._batch_seconds.observe(seconds)
-            self._progress.add_tokens.remote(num_tokens, self._group, seconds)
+            self._reports.add(num_tokens, seconds)
             yield outcome
 
     def _start_ranks(self) -> None:

@@ -10,8 +10,3 @@ class RunActor(ProgressCounter, Leaders):
     def __init__(self) -> None:
         ProgressCounter.__init__(self)
         Leaders.__init__(self)
-
-    def settle(self) -> None:
-        """All tasks of the fragments so far have ended."""
-        ProgressCounter.settle(self)
-        self.close_all()

@@ -41,7 +41,8 @@ class CrashCountingRunner:
     """Runs stages in Ray tasks and actors; `counter` is a `ProgressCounter` actor.
 
     It is only asked for the number of crashes if Ray has retried the task: a task that waits for a result releases
-    its CPU, for which Ray starts another process, which takes seconds.
+    its CPU, for which Ray starts another process, which takes seconds. Otherwise the end of a stage that has a
+    result is not told either, since what comes next tells it: the next stage, or a finished fragment or part.
     """
 
     counter: ActorHandle[Any]
@@ -63,11 +64,12 @@ class CrashCountingRunner:
             )
         else:
             result = as_failure(stage, fragment, action)
-        failed_on = node_address() if isinstance(result, FragmentFailure) else None
-        ended: Any = self.counter.end.remote(stage, fragment.part_path, failed_on)
-        if is_retry():
-            # A crash at the next fragment of the task might lose the message, and count against this one.
-            get_result(ended)
+        is_failed = isinstance(result, FragmentFailure)
+        if is_retry() or is_failed or result is None:
+            ended: Any = self.counter.end.remote(stage, fragment.part_path, node_address() if is_failed else None)
+            if is_retry():
+                # A crash at the next fragment of the task might lose the message, and count against this one.
+                get_result(ended)
         return result
 
 

@@ -1,4 +1,4 @@
-"""Errors by which a store refuses access, and what to do about them on the node where they happen."""
+"""Errors by which a store or a disk refuses access, and what to do about them on the node where they happen."""
 
 import os
 import re
@@ -13,7 +13,10 @@ _ACCESS = re.compile(
     r"|google::cloud::Status\((?:PERMISSION_DENIED|UNAUTHENTICATED)"
     r"|status code:? 40[13]"
     r"|Access Denied|Forbidden|NoCredentialsError|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch"
+    # As of EACCES, of a local or network file system.
+    r"|Permission denied"
 )
+_OF_DISKS = "Permission denied"
 _SOURCES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_PROFILE",
@@ -30,12 +33,18 @@ def access_error_in(text: str) -> str | None:
     return None if match is None else match.group()
 
 
-def access_remedy(environment: Mapping[str, str] = os.environ) -> str:
-    """What to do about an access error in this process; names variables, never their values."""
+def access_remedy(kind: str, environment: Mapping[str, str] = os.environ) -> str:
+    """What to do about a kind of access error in this process; names variables, never their values."""
+    node = f"on the node {socket.gethostname()}"
+    if kind == _OF_DISKS:
+        return (
+            f"{node} the run has the rights of user {os.geteuid()} and group {os.getegid()}; give them access "
+            "there, or start that node's Ray as a user who has it"
+        )
     found = [name for name in _SOURCES if environment.get(name)]
     has = " and ".join(found) if found else f"none of {', '.join(_SOURCES)}"
     return (
-        f"on the node {socket.gethostname()} the environment has {has}; give that node access, by the role of its "
-        "machine or pod or by a credentials file, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the "
-        "command, which hands them on to all nodes"
+        f"{node} the environment has {has}; give that node access, by the role of its machine or pod or by a "
+        "credentials file, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for the command, which hands them "
+        "on to all nodes"
     )

@@ -1,4 +1,4 @@
-"""`make demo` on machines that lack something: one line says what, and nothing is left half done."""
+"""`make demo` on machines that lack something: one line says what, and nothing is left half done; `make lock`."""
 
 import os
 import shutil
@@ -15,8 +15,15 @@ exec {python} -c 'import sys; sys.version_info = (3, 9, 2, "final", 0); exec(sys
 """
 
 
-def make(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run `make demo` in a folder with the files that set-up needs, but without what it sets up."""
+# In place of pip-compile: writes to the file that is named after -o.
+PIP_COMPILE = """#!/bin/sh
+while [ "$1" != -o ]; do shift; done
+printf 'aiohttp==9.0.0\\ntokenizers==0.30.1\\ntorch==2.13.0+cpu\\n' > "$2"
+"""
+
+
+def make(folder: Path, target: str = "demo", **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run `make` in a folder with the files that set-up needs, but without what it sets up."""
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
     # Also none of the make that may run these tests.
@@ -26,7 +33,7 @@ def make(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
     # A port of this machine that nobody listens on, and no settings of the machine.
     environment |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     return subprocess.run(
-        ["make", "--no-print-directory", "demo", *(f"{name}={value}" for name, value in settings.items())],
+        ["make", "--no-print-directory", target, *(f"{name}={value}" for name, value in settings.items())],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -39,6 +46,29 @@ def make(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
 def own_lines(finished: "subprocess.CompletedProcess[str]") -> list[str]:
     """What it says on stderr, without make's own last word."""
     return [line for line in finished.stderr.splitlines() if not line.startswith("make: ***")]
+
+
+def test_a_new_lock_file_keeps_the_comment_of_the_old_one(tmp_path: Path) -> None:
+    programs = tmp_path / ".venv/bin"
+    programs.mkdir(parents=True)
+    for name, content in (("pip", "#!/bin/sh\n"), ("pip-compile", PIP_COMPILE)):
+        (programs / name).write_text(content, encoding="utf-8")
+        (programs / name).chmod(0o755)
+    # It is set up already, later than its files are from.
+    ready = tmp_path / ".venv/.ready"
+    ready.touch()
+    os.utime(ready, (2**32, 2**32))
+    finished = make(tmp_path, "lock")
+    assert finished.returncode == 0, finished.stderr
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    comment = [line for line in lines if line.startswith("#")]
+    assert comment
+    assert (tmp_path / "requirements.lock").read_text(encoding="utf-8").splitlines() == [
+        *comment,
+        "aiohttp==9.0.0",
+        'tokenizers==0.30.1; python_version < "3.14"',
+        "torch==2.13.0",
+    ]
 
 
 def test_an_old_python(tmp_path: Path) -> None:

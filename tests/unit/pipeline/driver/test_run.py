@@ -63,6 +63,34 @@ def test_a_restart_works_in_a_folder_of_its_own_and_replaces_the_output(job: Job
     assert tree(tmp_path / "out") == before
 
 
+def with_auto_fragments(job: JobConfig, replicas: int) -> JobConfig:
+    model = job.model.model_copy(update={"replicas": replicas})
+    sizes = job.input.model_copy(update={"max_fragment_rows": "auto"})
+    return job.model_copy(update={"model": model, "input": sizes})
+
+
+def test_the_size_of_fragments_is_decided_when_an_output_is_begun(job: JobConfig, tmp_path: Path) -> None:
+    write(tmp_path / "in" / "many.parquet", rows(5000))
+    prepared = prepare_run(with_auto_fragments(job, 64), RunOptions(), print)
+    assert [fragment.num_rows for fragment in prepared.plan.fragments] == [5000]
+    (tmp_path / "in" / "many.parquet").unlink()
+    assert execute(prepare_run(with_auto_fragments(job, 64), RunOptions(), print)).is_done
+    write(tmp_path / "in" / "many.parquet", rows(5000))
+    # Fewer replicas go on with it.
+    assert prepare_run(with_auto_fragments(job, 1), RunOptions(), print).fragment_rows == 8192
+    restarted = prepare_run(with_auto_fragments(job, 1), RunOptions(is_restart=True), print)
+    assert [fragment.num_rows for fragment in restarted.plan.fragments] == [2048, 2048, 904]
+    with pytest.raises(ConfigError, match=r"input.max_fragment_rows \(found \"auto\" there, expected 2048"):
+        prepare_run(job, RunOptions(), print)
+
+
+def test_an_output_that_another_run_has_begun_meanwhile_is_refused(job: JobConfig) -> None:
+    slower = prepare_run(with_auto_fragments(job, 64), RunOptions(), print)
+    execute(prepare_run(with_auto_fragments(job, 1), RunOptions(), print))
+    with pytest.raises(ConfigError, match=r"has been begun with 2048 rows by now, expected 8192, .* again$"):
+        execute(slower)
+
+
 def test_what_changed_in_the_input_is_told(
     job: JobConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.failures import FragmentFailure, Stage
-from pipeline.monitoring.group_counts import GroupCounts
+from pipeline.monitoring.group_counts import Batches, GroupCounts
 from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.progress_counter import Counts, ProgressCounter
 from tests.unit.pipeline.stages.test_write import FRAGMENT
@@ -10,11 +10,10 @@ from tests.unit.pipeline.stages.test_write import FRAGMENT
 def test_the_counter_adds_up_what_it_is_told() -> None:
     counter = ProgressCounter()
     assert counter.counts() == Counts()
-    counter.add_tokens(5)
-    counter.add_tokens(7)
-    counter.finish_fragment("a", 70, 12, 300)
+    counter.add_batches(0, Batches(5))
+    counter.finish_fragment("a", 70, 12, 300, 0, Batches(7))
     counter.finish_part("a", 10, 1)
-    counter.finish_fragment("b", 30, 8, 200)
+    counter.finish_fragment("b", 30, 8, 200, 0, Batches())
     counter.finish_part("b", 4, 0)
     assert counter.counts() == Counts(
         num_tokens=12,
@@ -31,7 +30,7 @@ def test_a_part_that_is_written_again_counts_once() -> None:
     """After a death Ray runs tasks again, those of parts in place too."""
     counter = ProgressCounter()
     for _ in range(2):
-        counter.finish_fragment("a", 70, 12, 0)
+        counter.finish_fragment("a", 70, 12, 0, 0, Batches())
         counter.finish_part("a", 10, 1)
     counts = counter.counts()
     assert (counts.num_parts, counts.num_rows, counts.num_errors) == (1, 10, 1)
@@ -41,7 +40,7 @@ def test_a_part_that_is_written_again_counts_once() -> None:
 def test_the_sums_outlast_the_names() -> None:
     counter = ProgressCounter()
     counter.finish_part("a", 10, 1)
-    counter.finish_fragment("a", 70, 12, 0)
+    counter.finish_fragment("a", 70, 12, 0, 0, Batches())
     before = counter.counts()
     counter.settle()
     assert counter.counts() == before
@@ -58,11 +57,16 @@ def test_annotating_is_timed_from_the_first_fragment_to_the_last_batch(monkeypat
         now[0] = at
         counter.begin(stage, "a")
     assert counter.counts().annotating_s == 0
-    for at in (110.0, 112.5):
-        now[0] = at
-        counter.add_tokens(5)
+    now[0] = 110.0
+    counter.add_batches(0, Batches(5))
+    now[0] = 114.0
+    counter.add_batches(0, Batches(5, age_s=1.5))
+    # Of another group, whose last batch was done before that.
+    counter.add_batches(1, Batches(2, age_s=3))
     now[0] = 120.0
-    assert counter.counts() == Counts(num_tokens=10, annotating_s=7.5)
+    counter.finish_fragment("a", 70, 12, 0, 0, Batches())
+    counts = counter.counts()
+    assert (counts.num_tokens, counts.annotating_s, counts.first_batch_at) == (12, 7.5, 110.0)
 
 
 def states(counter: ProgressCounter) -> list[str]:
@@ -75,23 +79,40 @@ def test_each_shard_group_has_its_counts() -> None:
         counter.set_state(group, "waiting")
     counter.finish_loading(1)
     assert states(counter) == ["waiting", "running"]
-    counter.add_tokens(5, 1, 0.5)
+    counter.add_batches(1, Batches(5, 0.5))
     counter.set_state(1, "rebuilding")
     assert states(counter) == ["waiting", "rebuilding"]
     counter.set_state(1, "running")
-    counter.add_tokens(7, 1, 1.5)
-    counter.finish_fragment("a", 10, 12, 300, 1)
-    counter.finish_fragment("b", 10, 12, 200, 1)
+    counter.finish_fragment("a", 10, 12, 300, 1, Batches(7, 1.5))
+    counter.finish_fragment("b", 10, 12, 200, 1, Batches())
     assert counter.counts().groups == {0: GroupCounts(), 1: GroupCounts("running", 12, 2.0, 1, 300)}
     assert counter.counts().num_tokens == 12
 
 
-def test_all_groups_wait_after_a_dataset() -> None:
+def test_groups_outlast_a_dataset_and_end_with_the_run() -> None:
     counter = ProgressCounter()
     for group in (0, 1):
         counter.finish_loading(group)
     counter.settle()
+    assert states(counter) == ["running", "running"]
+    counter.end_replicas()
     assert states(counter) == ["waiting", "waiting"]
+
+
+def test_what_comes_next_tells_that_a_stage_has_ended() -> None:
+    counter = ProgressCounter()
+    stages: tuple[Stage, ...] = ("read", "encode", "annotate", "write")
+    for _ in range(2):
+        assert [counter.begin(stage, "a") for stage in stages] == [1, 1, 1, 1]
+        counter.finish_fragment("a", 70, 12, 0, 0, Batches())
+        counter.finish_part("a", 10, 1)
+    # Another fragment tells nothing of this one.
+    counter.begin("read", "a")
+    for stage in stages:
+        counter.begin(stage, "b")
+    counter.finish_fragment("b", 70, 12, 0, 0, Batches())
+    counter.finish_part("b", 10, 1)
+    assert counter.begin("read", "a") == 2
 
 
 def test_a_failure_has_the_node_and_the_number_of_its_attempt() -> None:

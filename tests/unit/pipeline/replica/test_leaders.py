@@ -12,14 +12,12 @@ def handle(name: str) -> ActorHandle[Any]:
 def test_each_leader_has_a_place_on_its_node_if_there_is_one_and_gets_it_again() -> None:
     leaders = Leaders()
     nodes = ["x", "x", "y"]
-    assert leaders.place(0, "a", "y", nodes) == 2
-    assert leaders.place(0, "b", "x", nodes) == 0
+    assert leaders.place("a", "y", nodes) == 2
+    assert leaders.place("b", "x", nodes) == 0
     # No place is left on its node.
-    assert leaders.place(0, "c", "y", nodes) == 1
+    assert leaders.place("c", "y", nodes) == 1
     # It has been restarted on another node.
-    assert leaders.place(0, "a", "x", nodes) == 2
-    # The next dataset has leaders and places of its own.
-    assert [leaders.place(10_000, leader, "x", nodes) for leader in ("d", "e", "d")] == [0, 1, 0]
+    assert leaders.place("a", "x", nodes) == 2
 
 
 def test_fragments_are_handed_over_to_leaders_with_ranks_in_turn() -> None:
@@ -31,8 +29,5 @@ def test_fragments_are_handed_over_to_leaders_with_ranks_in_turn() -> None:
     leaders.close_leader("b")
     assert {leaders.other_leader("a") for _ in range(4)} == {"c"}
     # A leader that has been restarted has no ranks yet.
-    leaders.place(0, "c", "x", ["x"])
-    assert leaders.other_leader("a") is None
-    leaders.open_leader("c", handle("c"))
-    leaders.close_all()
+    leaders.place("c", "x", ["x"])
     assert leaders.other_leader("a") is None

@@ -63,6 +63,26 @@ def test_a_first_try_does_not_wait_for_the_counter(
     assert counting("read", FRAGMENT, lambda: 5) == 5
 
 
+@pytest.mark.parametrize(
+    ("action", "num_ends"),
+    [(lambda: 5, 0), (lambda: None, 1), (fail(FragmentError("gone")), 1)],
+    ids=["a result", "none yet", "a failure"],
+)
+def test_a_first_try_tells_its_end_only_where_nothing_else_does(
+    action: Callable[[], Any], num_ends: int, counting: CrashCountingRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_runner, "is_retry", lambda: False)
+    monkeypatch.setattr(stage_runner, "node_address", lambda: "10.0.0.3")
+    ends: list[tuple[Any, ...]] = []
+
+    def end(*message: Any) -> None:
+        ends.append(message)
+
+    cast(Any, counting.counter).end = Method(end)
+    counting("annotate", FRAGMENT, action)
+    assert len(ends) == num_ends
+
+
 def test_an_error_becomes_a_failure_and_is_no_death(counting: CrashCountingRunner) -> None:
     for _ in range(10):
         result = counting("encode", FRAGMENT, fail(FragmentError("gone")))

@@ -1,3 +1,4 @@
+import os
 import socket
 
 import pytest
@@ -19,7 +20,8 @@ from pipeline.storage.access_errors import access_error_in, access_remedy
         ("NoCredentialsError: Unable to locate credentials", "NoCredentialsError"),
         ("AWS Error NETWORK_CONNECTION during GetObject operation", None),
         ("AWS Error UNKNOWN (HTTP status 404)", None),
-        ("[Errno 13] Permission denied", None),
+        ("[Errno 13] Failed to open local file '/x'. Detail: [errno 13] Permission denied", "Permission denied"),
+        ("[Errno 1] Operation not permitted", None),
     ],
 )
 def test_access_errors_are_told_from_others(text: str, kind: str | None) -> None:
@@ -27,9 +29,16 @@ def test_access_errors_are_told_from_others(text: str, kind: str | None) -> None
 
 
 def test_the_remedy_says_what_is_missing_where() -> None:
-    remedy = access_remedy({"AWS_REGION": "eu"})
+    kind = "AWS Error ACCESS_DENIED"
+    remedy = access_remedy(kind, {"AWS_REGION": "eu"})
     assert f"on the node {socket.gethostname()} the environment has none of AWS_ACCESS_KEY_ID, " in remedy
     assert "the environment has AWS_ACCESS_KEY_ID and AWS_PROFILE;" in access_remedy(
-        {"AWS_ACCESS_KEY_ID": "key", "AWS_PROFILE": "night"}
+        kind, {"AWS_ACCESS_KEY_ID": "key", "AWS_PROFILE": "night"}
     )
-    assert "key" not in access_remedy({"AWS_ACCESS_KEY_ID": "key"}).replace("_KEY_ID", "")
+    assert "key" not in access_remedy(kind, {"AWS_ACCESS_KEY_ID": "key"}).replace("_KEY_ID", "")
+
+
+def test_the_remedy_for_files_says_as_whom_the_run_reads() -> None:
+    remedy = access_remedy("Permission denied", {"AWS_ACCESS_KEY_ID": "key"})
+    assert f"the run has the rights of user {os.geteuid()} and group {os.getegid()};" in remedy
+    assert "AWS" not in remedy
