@@ -29,6 +29,8 @@ class Features(Protocol):
     def blocks(self, layer: int, rows: RowNumbers) -> Iterator[Block]:
         """The rows' features of one layer, in the order of `rows`, in blocks `[n, size]` of at most 64 MiB.
 
+        Blocks of different layers have the same numbers of rows.
+
         Args:
             layer: one of `layers`.
             rows: ascending row numbers, each at most once.

@@ -20,12 +20,13 @@ class FittedHead:
     Attributes:
         layers: layers that the head reads, 0 for the embeddings.
         pooling: of the layers' positions; "word" for one row a word, as token-classification has.
-        mix: what each of `layers` is multiplied by before they are added, float64 `[len(layers)]`: gamma times the
-            layer's weight, over the scale that the layer had in fitting. None for one layer as it is.
-        dense: weight `[out, in]` and bias `[out]` of each dense layer in order. Features are taken as they come out
-            of the trunk: their standardisation is folded into the first one.
+        mix: what each of `layers` is multiplied by before they are added, float64 `[len(layers)]`, positive: gamma
+            times the layer's weight, over the scale that the layer had in fitting. None for one layer as it is.
+        dense: weight `[out, in]` and bias `[out]` of each dense layer in order. Features are taken as they come
+            out of the trunk: their standardisation is folded into the first one.
         activation: between dense layers.
-        problem: what the last layer's outputs are: logits of labels of which one is right, or any number; or values.
+        problem: what the last layer's outputs are: logits of labels of which one is right, or of which any number
+            is; or values.
         temperature: what logits are divided by to give calibrated scores; 1 for values.
     """
 
