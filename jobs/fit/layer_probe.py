@@ -37,15 +37,14 @@ def probe_layers(
         max_layers: to keep.
 
     Raises:
-        ConfigError: a label has too few rows.
+        ConfigError: a part has no rows.
     """
     options = replace(options, penalties=_PENALTIES, max_extensions=1)
     parts = split_rows(targets, facts, options.seed)
-    check_parts(targets, parts, min(options.min_rows, 1))
+    check_parts(targets, parts, min_rows=0)
     data = SearchData(features, targets, facts, parts, options)
     found = [best(search_linear(data, hold_view(data, View((n,))))).candidate for n in features.layers]
-    metric = options.chosen_metric(targets.problem)
-    return LayerProbe(features.num_rows, metric, found, worth_keeping(found, max_layers))
+    return LayerProbe(features.num_rows, data.metric, found, worth_keeping(found, max_layers))
 
 
 def worth_keeping(layers: Sequence[Candidate], max_layers: int) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from jobs.evaluate.metrics.weighted import Metric
 from jobs.evaluate.results import Measured
 from jobs.fit.feature_blocks import RowNumbers
 from jobs.fit.fitted_head import Floats, scores_of
-from jobs.fit.targets import RowFacts, Targets
+from jobs.fit.targets import ClassWeights, RowFacts, Targets
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,15 @@ def measures_of(outputs: Floats, targets: Targets, facts: RowFacts, rows: RowNum
 def holds_entities(targets: Targets, facts: RowFacts) -> bool:
     """Whether labels are tags of entities, such as B-PER."""
     return facts.sentences is not None and any(name.startswith("B-") for name in targets.names)
+
+
+def default_metric(targets: Targets, facts: RowFacts, weights: ClassWeights) -> str:
+    """What heads are compared by unless it is said."""
+    if targets.problem == "regression":
+        return "spearman"
+    if holds_entities(targets, facts):
+        return "entity_f1"
+    return "accuracy" if targets.problem == "single" and weights == "none" else "macro_f1"
 
 
 def measure(measures: Sequence[Measure], num_resamples: int, seed: int) -> list[Measured]:

@@ -18,7 +18,7 @@ Rows = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class NearDuplicates:
-    """How many rows of a part have a near duplicate among those fitted on.
+    """How many rows of a part, of those that were compared, have a near duplicate among the rows fitted on.
 
     `examples` are the nearest ones: the row, the row fitted on, and their cosine.
     """

@@ -4,16 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.fit.fitted_head import Pooling, Problem
+from jobs.fit.fitted_head import Pooling
 from jobs.fit.targets import ClassWeights
 
 HeadKind = Literal["linear", "mlp"]
-METRICS: dict[Problem, tuple[str, ...]] = {
-    "single": ("accuracy", "macro_f1", "entity_f1"),
-    "multi_label": ("macro_f1", "micro_f1", "macro_average_precision"),
-    "regression": ("spearman", "pearson"),
-}
-"""Metrics that a head can be chosen by, the default first: more is better."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +18,14 @@ class FitOptions:
         pooling: of the features that are given.
         heads: kinds to try; "mlp" has one hidden layer.
         mix: whether a learned mix of all layers that are given is tried beside single ones.
-        metric: what candidates are compared by; None for the first of `METRICS`.
+        metric: what candidates are compared by: accuracy, macro_f1 or entity_f1 of single labels; macro_f1,
+            micro_f1 or macro_average_precision of several; spearman or pearson. None: entity_f1 of tags of
+            entities, accuracy (macro_f1 with class weights), macro_f1, spearman.
         class_weights: of the loss.
         penalties: of linear heads, `penalty / 2 * |W|^2` beside the mean loss of a row; at an edge of them the
             search goes on by factors of 10, `max_extensions` times.
         mlp_penalties: of those with a hidden layer.
+        mlp_layers: on how many of the layers a hidden layer is tried: those with the best linear heads.
         hidden_size: units of the hidden layer.
         max_epochs, patience: passes over the rows, and how many of them may bring no better loss on the part
             "choose" before fitting stops.
@@ -46,6 +43,7 @@ class FitOptions:
     class_weights: ClassWeights = "none"
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
     mlp_penalties: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    mlp_layers: int = 2
     max_extensions: int = 3
     hidden_size: int = 256
     max_epochs: int = 50
@@ -56,7 +54,3 @@ class FitOptions:
     duplicate_cosine: float = 0.99
     max_bytes: int = 2**30
     scratch: Path | None = None
-
-    def chosen_metric(self, problem: Problem) -> str:
-        """The metric that candidates are compared by."""
-        return self.metric or METRICS[problem][0]

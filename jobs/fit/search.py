@@ -1,6 +1,6 @@
 """From features and labels to a head: split, try, choose, calibrate, test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -9,15 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.evaluate.results import Measured
-from jobs.fit.candidates import best, simplest_within_one_error
+from jobs.fit.candidates import best, layers_text, simplest_within_one_error
 from jobs.fit.feature_blocks import Features
 from jobs.fit.fit_result import FitResult
 from jobs.fit.fitted_head import FittedHead
-from jobs.fit.held_rows import HeldRows, View, hold_rows
+from jobs.fit.held_rows import View, hold_rows
 from jobs.fit.layer_mix import learn_mix
 from jobs.fit.layer_probe import LayerProbe
 from jobs.fit.learning_curve import LearningCurve, learning_curve, nested_subsets
-from jobs.fit.linear import fit_linear
 from jobs.fit.measures import measure, measures_of
 from jobs.fit.near_duplicates import NearDuplicates, near_duplicates
 from jobs.fit.options import FitOptions
@@ -32,11 +31,13 @@ from jobs.fit.view_search import (
     head_outputs,
     held_outputs,
     hold_view,
-    prepared,
+    refitted,
+    search_hidden_layers,
     search_linear,
 )
 
 MIN_GROUPS_OF_CURVE = 80
+MAX_COMPARED_ROWS = 10_000
 
 
 @dataclass
@@ -95,7 +96,7 @@ def fit_heads(
     return FitResult(
         head=head,
         names=targets.names,
-        metric=options.chosen_metric(targets.problem),
+        metric=data.metric,
         chosen=chosen.candidate,
         candidates=[each.candidate for each in tried],
         parts={part: len(rows) for part, rows in parts.items()},
@@ -110,16 +111,34 @@ def fit_heads(
 
 
 def _try_all(data: SearchData, progress: Progress) -> list[Trained]:
-    """Heads on each layer and on a mix of them, one view held at a time."""
+    """Linear heads on each layer and on a mix of them, those with a hidden layer on the best layers and the mix.
+
+    One view is held at a time.
+    """
     tried: list[Trained] = []
     for layer in data.features.layers:
-        with progress.step(f"heads on layer {layer}"):
+        with progress.step(f"linear heads on layer {layer}"):
             tried += search_linear(data, hold_view(data, View((layer,))))
-    if data.options.mix and len(data.features.layers) > 1:
-        with progress.step("heads on a mix of layers"):
-            view = _learned_mix(data, best(tried).candidate.penalty)
-            tried += search_linear(data, hold_view(data, view))
-    return tried
+    views = _best_views(tried, data.options.mlp_layers)
+    # The maximum of a mix is no mix of maxima, which is all that a trunk could give.
+    if data.options.mix and data.options.pooling != "max" and len(data.features.layers) > 1:
+        with progress.step("linear heads on a mix of layers"):
+            views.append(_learned_mix(data, best(tried).candidate.penalty))
+            tried += search_linear(data, hold_view(data, views[-1]))
+    if "mlp" in data.options.heads:
+        for view in views:
+            with progress.step(f"heads with a hidden layer on {layers_text(view.layers)}"):
+                tried += search_hidden_layers(data, hold_view(data, view))
+    return tried if "linear" in data.options.heads else [each for each in tried if each.candidate.kind == "mlp"]
+
+
+def _best_views(tried: Sequence[Trained], num_views: int) -> list[View]:
+    """The views of the best heads on them."""
+    found: dict[tuple[int, ...], Trained] = {}
+    for each in tried:
+        found[each.view.layers] = best([each, *filter(None, [found.get(each.view.layers)])])
+    ranked = sorted(found.values(), key=lambda each: (-each.candidate.metric, each.candidate.loss))
+    return [each.view for each in ranked[:num_views]]
 
 
 def _learned_mix(data: SearchData, penalty: float) -> View:
@@ -138,10 +157,12 @@ def _learned_mix(data: SearchData, penalty: float) -> View:
 
 
 def _duplicates(data: SearchData, rows: ViewRows) -> dict[str, NearDuplicates]:
+    """Near duplicates of fitted rows in the other parts, of at most `MAX_COMPARED_ROWS` of each, evenly spaced."""
     options, found = data.options, {}
     for part in ("choose", "calibrate", "test"):
         numbers = data.parts[part]
-        held = hold_rows(data.features, rows.view, rows.scaling, numbers, options.max_bytes, options.scratch)
+        numbers = numbers[:: -(-len(numbers) // MAX_COMPARED_ROWS)]
+        held = hold_rows(data.features, rows.view, rows.scaling, numbers, options.max_bytes // 2, options.scratch)
         found[part] = near_duplicates(
             rows.fit.values, data.fit_rows, held.values, numbers, options.duplicate_cosine
         )
@@ -155,14 +176,12 @@ def _curve(data: SearchData, rows: ViewRows, chosen: Trained) -> LearningCurve |
     if len(set(groups)) < MIN_GROUPS_OF_CURVE:
         return None
     targets = data.targets.of(data.choose_rows)
-    name = options.chosen_metric(targets.problem)
 
     def measured(places: NDArray[np.int64]) -> Measured:
-        subset = prepared(data, HeldRows(rows.fit.values[places]), data.fit_rows[places])
-        found = fit_linear(subset, chosen.candidate.penalty)
-        outputs = held_outputs(rows.choose, ((found.weight, found.bias),))
+        dense = refitted(data, rows, chosen.candidate.kind, chosen.candidate.penalty, places)
+        outputs = held_outputs(rows.choose, dense)
         measures = measures_of(outputs, targets, data.facts, data.choose_rows)
-        return measure([measures[name]], options.num_resamples, options.seed)[0]
+        return measure([measures[data.metric]], options.num_resamples, options.seed)[0]
 
     return learning_curve(nested_subsets(groups, options.seed), measured)
 

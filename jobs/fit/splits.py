@@ -28,7 +28,7 @@ def split_rows(targets: Targets, facts: RowFacts, seed: int) -> dict[Part, RowNu
     if facts.parts is not None:
         given = np.array(facts.parts, dtype=object)
         return {part: known[given[known] == part] for part in PARTS}
-    groups = [facts.groups[row] for row in known]
+    groups = [facts.groups[row] for row in known.tolist()]
     names, codes = numbered(groups)
     strata = _strata(targets.of(known), facts, known, codes, len(names))
     ranks = np.array([hashed(name, seed) for name in names])

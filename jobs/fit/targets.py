@@ -31,8 +31,9 @@ class Targets:
     def is_known(self) -> NDArray[np.bool_]:
         """Which rows have a label: `[N]`."""
         if self.problem == "regression":
-            return np.isfinite(self.values)
-        return self.values >= 0 if self.problem == "single" else (self.values >= 0).all(axis=1)
+            return np.asarray(np.isfinite(self.values))
+        is_known = self.values >= 0
+        return np.asarray(is_known if self.problem == "single" else is_known.all(axis=1))
 
     @property
     def num_outputs(self) -> int:

@@ -4,14 +4,16 @@ from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
+from numpy.typing import NDArray
 
 from jobs.fit.candidates import Candidate, search_penalties
 from jobs.fit.feature_blocks import Features, RowNumbers
 from jobs.fit.fitted_head import FittedHead, Floats, dense_outputs
 from jobs.fit.held_rows import HeldRows, View, hold_rows, view_blocks
+from jobs.fit.hidden_layer import HiddenFit, LabeledRows, fit_hidden_layer
 from jobs.fit.linear import LinearFit, LinearRows, fit_linear, linear_rows
 from jobs.fit.losses import loss_and_gradient
-from jobs.fit.measures import measure, measures_of
+from jobs.fit.measures import default_metric, measure, measures_of
 from jobs.fit.options import FitOptions, HeadKind
 from jobs.fit.scaling import Scaling, scaling_of
 from jobs.fit.splits import Part
@@ -30,6 +32,11 @@ class SearchData:
     facts: RowFacts
     parts: dict[Part, RowNumbers]
     options: FitOptions
+
+    @property
+    def metric(self) -> str:
+        """What heads are compared by."""
+        return self.options.metric or default_metric(self.targets, self.facts, self.options.class_weights)
 
     @property
     def fit_rows(self) -> RowNumbers:
@@ -94,12 +101,60 @@ def search_linear(data: SearchData, rows: ViewRows) -> list[Trained]:
 
     def try_one(penalty: float, start: Trained | None) -> Trained:
         began = perf_counter()
-        found = fit_linear(fit_rows, penalty, start and start.linear)
+        found = fit_linear(fit_rows, penalty, start.linear if start else None)
         dense = ((found.weight, found.bias),)
         candidate = judged(data, rows, "linear", penalty, dense, found.num_passes, perf_counter() - began)
         return Trained(candidate, rows.view, rows.scaling, dense, found)
 
     return search_penalties(options.penalties, options.max_extensions, try_one)
+
+
+def search_hidden_layers(data: SearchData, rows: ViewRows) -> list[Trained]:
+    """Heads with a hidden layer, with all penalties."""
+    options = data.options
+
+    def try_one(penalty: float, start: Trained | None) -> Trained:
+        began = perf_counter()
+        found = hidden_fit(data, rows, rows.fit, data.fit_rows, penalty)
+        candidate = judged(data, rows, "mlp", penalty, found.dense, found.num_passes, perf_counter() - began)
+        return Trained(candidate, rows.view, rows.scaling, found.dense)
+
+    return search_penalties(options.mlp_penalties, options.max_extensions, try_one)
+
+
+def hidden_fit(data: SearchData, rows: ViewRows, held: HeldRows, numbers: RowNumbers, penalty: float) -> HiddenFit:
+    """A head with a hidden layer on some rows, stopped by the part "choose"."""
+    options = data.options
+    fit, stop = (
+        LabeledRows(each, targets.values, row_weights(targets, options.class_weights))
+        for each, targets in (
+            (held, data.targets.of(numbers)),
+            (rows.choose, data.targets.of(data.choose_rows)),
+        )
+    )
+    return fit_hidden_layer(
+        fit,
+        stop,
+        data.targets.problem,
+        data.targets.num_outputs,
+        penalty,
+        options.hidden_size,
+        options.max_epochs,
+        options.patience,
+        options.seed,
+    )
+
+
+def refitted(data: SearchData, rows: ViewRows, kind: HeadKind, penalty: float, places: NDArray[np.int64]) -> Dense:
+    """The dense layers of a head that is fitted on some of the rows, by their places in the part "fit"."""
+    held, numbers = rows.fit, data.fit_rows[places]
+    if len(places) < len(rows.fit.values):
+        half = data.options.max_bytes // 2
+        held = hold_rows(data.features, rows.view, rows.scaling, numbers, half, data.options.scratch)
+    if kind == "mlp":
+        return hidden_fit(data, rows, held, numbers, penalty).dense
+    found = fit_linear(prepared(data, held, numbers), penalty)
+    return ((found.weight, found.bias),)
 
 
 def prepared(data: SearchData, held: HeldRows, rows: RowNumbers) -> LinearRows:
@@ -121,8 +176,7 @@ def judged(
     """What a head is worth on the part "choose"."""
     targets, options = data.targets.of(data.choose_rows), data.options
     outputs = held_outputs(rows.choose, dense)
-    name = options.chosen_metric(targets.problem)
-    chosen = measures_of(outputs, targets, data.facts, data.choose_rows)[name]
+    chosen = measures_of(outputs, targets, data.facts, data.choose_rows)[data.metric]
     found = measure([chosen], _RESAMPLES_OF_ERRORS, options.seed)[0]
     loss, _ = loss_and_gradient(outputs, targets.values, row_weights(targets, "none"), targets.problem)
     in_mix = 0 if rows.view.factors is None else len(rows.view.factors)

@@ -86,7 +86,7 @@ def test_words_are_scored_as_entities_too() -> None:
     tags = replace(targets, names=("O", "B-PER", "I-PER"))
     sentences = np.arange(2000) // 10
     facts = RowFacts(sentences.tolist(), sentences=sentences)
-    result = fit_heads(features, tags, facts, replace(OPTIONS, metric="entity_f1", pooling="word"))
+    result = fit_heads(features, tags, facts, replace(OPTIONS, pooling="word"))
     assert result.metric == "entity_f1"
     assert result.test.overall["entity_f1"].low > result.test.baseline["entity_f1"]
 
@@ -118,3 +118,35 @@ def test_a_probe_says_which_layers_to_keep() -> None:
     assert len(probe.worth_keeping) == 2
     assert probe.worth_keeping[0] == 2
     assert probe.worth_keeping[1] in (5, 6), "one of two neighbours that are the same"
+
+
+def test_a_hidden_layer_is_kept_where_no_linear_head_is_as_good() -> None:
+    rows = np.random.default_rng(3).normal(size=(2000, 3))
+    features = FeatureArrays({1: rows, 4: rows[::-1] + 1})
+    targets = Targets("single", ("same", "other"), (rows[:, 0] * rows[:, 1] < 0).astype(np.int64))
+    options = replace(
+        OPTIONS, heads=("linear", "mlp"), hidden_size=16, mlp_penalties=(1e-4,), max_extensions=0, max_epochs=25
+    )
+    result = fit_heads(features, targets, RowFacts(range(2000)), options)
+    assert result.chosen.kind == "mlp"
+    assert result.chosen.layers == (1,)
+    assert result.head.activation == "relu"
+    assert len(result.head.dense) == 2
+    assert result.test.overall["accuracy"].value > 0.9
+    assert {each.kind for each in result.candidates} == {"linear", "mlp"}
+
+
+def test_the_simpler_head_is_kept_where_a_hidden_layer_brings_nothing() -> None:
+    features, targets, facts = made_data()
+    options = replace(OPTIONS, heads=("linear", "mlp"), mlp_penalties=(1e-3,), max_extensions=0)
+    result = fit_heads(features, targets, facts, options)
+    assert (result.chosen.kind, result.chosen.layers) == ("linear", (5,))
+    assert sum(each.kind == "mlp" for each in result.candidates) == 3, "on the two best layers and on the mix"
+
+
+def test_maxima_are_not_mixed_and_balanced_labels_are_compared_by_macro_f1() -> None:
+    features, targets, facts = made_data()
+    result = fit_heads(features, targets, facts, replace(OPTIONS, pooling="max", class_weights="balanced"))
+    assert {len(each.layers) for each in result.candidates} == {1}
+    assert result.metric == "macro_f1"
+    assert result.head.pooling == "max"
