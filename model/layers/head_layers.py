@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from model.config import XLMRobertaXLConfig
+from model.layers.feature_head import FeatureHead
 from model.layers.parameter_shapes import (
     ParameterShape,
     classification_head_parameters,
+    feature_classifier_parameters,
     label_head_parameters,
     layer_mix_parameters,
     lm_head_parameters,
@@ -104,6 +106,24 @@ class Mixing:
         from model.layers.layer_mix import LayerMix  # noqa: PLC0415
 
         return LayerMix(self.num_layers)
+
+
+@dataclass(frozen=True)
+class FeatureClassifying:
+    """The dense layers of a head on features of a frozen trunk, always in fp32."""
+
+    head: FeatureHead
+    is_fp32: ClassVar[bool] = True
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return feature_classifier_parameters(config, prefix, self.head.dense_sizes)
+
+    def build(self, config: XLMRobertaXLConfig, *_: object) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.feature_classifier import FeatureClassifier  # noqa: PLC0415
+
+        return FeatureClassifier(self.head, config.hidden_size, config.num_labels)
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ With these a checkpoint is compared with its configuration in a process without 
 compares them with the modules.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from model.checkpoints.reader import Checkpoint, stored_name
 from model.config import XLMRobertaXLConfig
@@ -62,6 +63,19 @@ def classification_head_parameters(config: XLMRobertaXLConfig, prefix: str) -> l
         *_linear(f"{prefix}.dense", config.hidden_size, config.hidden_size),
         *_linear(f"{prefix}.out_proj", config.hidden_size, config.num_labels),
     ]
+
+
+def feature_classifier_parameters(
+    config: XLMRobertaXLConfig, prefix: str, dense_sizes: Sequence[int]
+) -> list[ParameterShape]:
+    """`FeatureClassifier`."""
+    sizes = [config.hidden_size, *dense_sizes]
+    dense = [
+        parameter
+        for index, (in_size, out_size) in enumerate(pairwise(sizes))
+        for parameter in _linear(f"{prefix}.dense.{index}", in_size, out_size)
+    ]
+    return [*dense, *_linear(f"{prefix}.out_proj", sizes[-1], config.num_labels)]
 
 
 def layer_mix_parameters(prefix: str, num_layers: int) -> list[ParameterShape]:

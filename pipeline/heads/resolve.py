@@ -68,7 +68,12 @@ def _resolve_head(name: str, options: HeadConfig, job: JobConfig) -> Head:
         task.output_type(options, config)
     except ValueError as error:
         raise ConfigError(f"heads.{name}.{error}") from None
-    if task.reads(options, config) and config.num_hidden_layers != trunk_config.num_hidden_layers:
+    try:
+        reads = task.reads(options, config)
+    except ValueError as error:
+        field = weights_field(name, options, job.model.path)
+        raise ConfigError(f"{field}: {options.weights}: {error}; correct config.json") from None
+    if reads and config.num_hidden_layers != trunk_config.num_hidden_layers:
         raise ConfigError(
             f"heads.{name}.weights: {options.weights} has num_hidden_layers {config.num_hidden_layers}, expected "
             f"that of the trunk {trunk}, {trunk_config.num_hidden_layers}, whose layers this head reads; name a "

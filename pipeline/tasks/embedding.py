@@ -1,8 +1,8 @@
-"""Embeddings: one vector for each text or each token, normalized and quantized for a vector index."""
+"""Embeddings: one vector for each text, token or word, normalized and quantized for a vector index."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,19 +12,20 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.ragged import list_column
+from pipeline.arrays.ragged import list_column, offsets_of
 from pipeline.row_errors import NOT_FINITE
 from pipeline.tasks.contract import (
     HeadMemory,
     HeadOutput,
     HeadStates,
     OrderedHeadOutput,
+    SequenceSpec,
     Task,
     place_rows,
     text_spec,
 )
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens, request_sequences
-from pipeline.tasks.sections import AddedLater, FromList, TextHeadSection
+from pipeline.tasks.sections import AddedLater, FromList, InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.window_merging import row_maxima, row_means
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ _ITEM_TYPES = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8
 
 
 class EmbeddingHead(TextHeadSection):
-    """One vector for each text, or for each token."""
+    """One vector for each text, or for each token or word."""
 
     task: Literal["embedding"]
     pooling: Literal["mean", "cls", "max", "pooler"] = Field(
@@ -99,8 +100,57 @@ class EmbeddingHead(TextHeadSection):
         examples=[[12, 24, -1]],
     )
 
+    words: Annotated[NonEmpty | None, AddedLater()] = Field(
+        default=None,
+        description="the name or dotted path of a list column with the words of a text (then there is no `text`). "
+        "The column is a list with a vector for each word, that of its first token, and null for a word without "
+        "tokens. Without it, `text` is read.",
+        examples=["tokens"],
+    )
+
+    text_pair: Annotated[NonEmpty | None, AddedLater()] = Field(
+        default=None,
+        description="the name or dotted path of the column with the second text of a pair. The vector is one of "
+        "both texts, as a classifier of pairs reads them. Without it, texts are read alone.",
+        examples=["hypothesis"],
+    )
+    scale: Annotated[
+        Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1), FromList]
+        | None,
+        AddedLater(),
+    ] = Field(
+        default=None,
+        description="a list of numbers above 0, one for each dimension. Each dimension is divided by its number, "
+        "so that float16 can hold it. Without it, vectors are as the model gives them.",
+        examples=[[1.0, 256.0]],
+    )
+
+    @property
+    def input_columns(self) -> tuple[InputColumn, ...]:
+        """The text, or both of a pair, or the words."""
+        if self.words is not None:
+            return (InputColumn(self.words, "list of text", "words"),)
+        pair = () if self.text_pair is None else (InputColumn(self.text_pair, "text", "text_pair"),)
+        return (*super().input_columns, *pair)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether there is one vector for a text."""
+        return self.level == "sentence" and self.words is None
+
     def _disagreements(self) -> list[str]:
         problems = super()._disagreements()
+        problems += [
+            f'{name}: found "{getattr(self, name)}" and words = "{self.words}", which gives the words of a text '
+            "one vector each; remove one of the two"
+            for name in ("text", "text_pair", "level", "pooling")
+            if self.words is not None and name in self.model_fields_set and getattr(self, name)
+        ]
+        if self.text_pair is not None and self.level == "token":
+            problems.append(
+                f'text_pair: found "{self.text_pair}" and level = "token", expected one vector for both texts; '
+                "remove one of the two"
+            )
         if self.layer is not None and self.layers is not None:
             problems.append(
                 f"layer: found {self.layer}, expected none beside layers, which names all that are wanted; remove "
@@ -138,6 +188,11 @@ class EmbeddingHead(TextHeadSection):
                 f"dimensions: found {self.dimensions}, expected at most the model's hidden_size, {hidden_size}; "
                 "write less, or leave it out"
             )
+        if self.scale is not None and len(self.scale) != hidden_size:
+            raise ValueError(
+                f"scale: found {len(self.scale)} numbers, expected one for each of the model's {hidden_size} "
+                "dimensions; correct it, or leave it out"
+            )
         num_dimensions = self.dimensions or hidden_size
         if self.dtype == "ubinary" and num_dimensions % 8:
             raise ValueError(
@@ -145,6 +200,10 @@ class EmbeddingHead(TextHeadSection):
                 f"{num_dimensions}; set dimensions to a multiple of 8"
             )
         return num_dimensions
+
+    def divided(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Vectors `[n, hidden_size]` by `scale`."""
+        return vectors if self.scale is None else vectors / np.asarray(self.scale, dtype=np.float32)
 
     def layers_of(self, num_layers: int) -> tuple[int, ...]:
         """The layers of a trunk that are read, ascending; none for its last hidden states.
@@ -173,7 +232,7 @@ def _output_type(options: EmbeddingHead, config: XLMRobertaXLConfig) -> pa.DataT
     num_dimensions = options.num_dimensions(config.hidden_size)
     size = num_dimensions // BITS_PER_BYTE if options.dtype == "ubinary" else num_dimensions
     vector = pa.list_(_ITEM_TYPES[options.dtype], size)
-    column = vector if options.level == "sentence" else pa.list_(vector)
+    column = vector if options.is_pooled else pa.list_(vector)
     layers = dict.fromkeys(_names(options, config), column)
     return column if options.layers is None else pa.struct(layers)
 
@@ -189,14 +248,23 @@ def _reads(options: EmbeddingHead, config: XLMRobertaXLConfig) -> LayerReads:
     layers = options.layers_of(config.num_hidden_layers)
     if not layers:
         return {}
-    pooling = "token" if options.level == "token" else options.pooling
+    pooling = options.pooling if options.is_pooled else "token"
     assert pooling != "pooler"
     names = _names(options, config)
     return {name: LayerRead((layer,), pooling) for name, layer in zip(names, layers, strict=True)}
 
 
+def _sequence_spec(options: EmbeddingHead, max_num_tokens: int) -> SequenceSpec:
+    window = options.resolve_window(max_num_tokens)
+    if options.words is not None:
+        return SequenceSpec("words", (options.words,), *window, options.truncate)
+    if options.text_pair is not None:
+        return SequenceSpec("pair", (options.text, options.text_pair), *window, options.truncate)
+    return text_spec(options, max_num_tokens)
+
+
 def _request(options: EmbeddingHead, batch: HeadSequences) -> tuple[HeadRequest, Places]:
-    return (request_owned_tokens if options.level == "token" else request_sequences)(batch)
+    return (request_sequences if options.is_pooled else request_owned_tokens)(batch)
 
 
 def _layers(options: EmbeddingHead, config: XLMRobertaXLConfig) -> HeadLayers:
@@ -212,7 +280,7 @@ def _compute(options: EmbeddingHead, states: HeadStates) -> tuple[Tensor, ...]:
 
     if states.layers:
         return tuple(states.layers.values())
-    if options.level == "token":
+    if not options.is_pooled:
         return (states.requested.float(),)
     match options.pooling:
         case "mean":
@@ -225,18 +293,22 @@ def _compute(options: EmbeddingHead, states: HeadStates) -> tuple[Tensor, ...]:
 
 def _memory(options: EmbeddingHead) -> HeadMemory:
     # A text has at least two tokens.
-    return HeadMemory(tokens_per_vector=1 if options.level == "token" else 2)
+    return HeadMemory(tokens_per_vector=2 if options.is_pooled else 1)
 
 
 def _unusable(options: EmbeddingHead, values: HeadOutput) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     if options.dtype == "float16" and not options.normalize:
         for vectors in values:
-            largest = np.abs(vectors[:, : options.dimensions]).max(axis=1, initial=0)
+            scaled = options.divided(np.asarray(vectors, dtype=np.float32))
+            largest = np.abs(scaled[:, : options.dimensions]).max(axis=1, initial=0)
             yield NOT_FINITE_IN_FLOAT16, ~(largest < _FLOAT16_END)
 
 
 def _decode(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:
-    columns = [_vectors(options, replace(output, values=(values,))) for values in output.values]
+    columns = [
+        _vectors(options, replace(output, values=(options.divided(np.asarray(values, dtype=np.float32)),)))
+        for values in output.values
+    ]
     if options.layers is None:
         return columns[0]
     return pa.StructArray.from_arrays(columns, names=_names(options, output.config))
@@ -250,10 +322,23 @@ def _vectors(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:
         normalize=options.normalize,
         dtype=options.dtype,
     )
+    if options.words is not None:
+        return word_vectors_column(output, finish)
     if options.level == "token":
         return token_vectors_column(finish(output.floats), output.row_offsets)
     vectors, rows = row_maxima(output) if options.pooling == "max" else row_means(output)
     return place_rows(vectors_column(finish(vectors)), rows, output.num_rows)
+
+
+def word_vectors_column(
+    output: OrderedHeadOutput, finish: Callable[[NDArray[np.float32]], Vectors]
+) -> pa.ListArray:
+    """The vector of the first token of each word of a row; null for a word without tokens."""
+    word_offsets = offsets_of(output.context.fill_null(0).to_numpy().astype(np.int64))
+    word = word_offsets[output.row] + output.windows.begins.values[output.flat_token]
+    words, first = np.unique(word, return_index=True)
+    vectors = vectors_column(finish(output.floats[first]))
+    return list_column(place_rows(vectors, words, int(word_offsets[-1])), word_offsets)
 
 
 def finish_vectors(
@@ -307,7 +392,7 @@ TASK = Task(
     name="embedding",
     options=EmbeddingHead,
     output_type=_output_type,
-    sequence_spec=text_spec,
+    sequence_spec=_sequence_spec,
     request=_request,
     layers=_layers,
     reads=_reads,

@@ -22,6 +22,13 @@ from pipeline.tasks.contract import (
     text_spec,
     without_logits,
 )
+from pipeline.tasks.feature_heads import (
+    check_pooling,
+    compute_logits,
+    feature_head_of,
+    feature_layers,
+    feature_reads,
+)
 from pipeline.tasks.sections import AddedLater, InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.window_merging import row_means
 
@@ -81,6 +88,7 @@ def _check_weights(options: TextClassificationHead, config: XLMRobertaXLConfig) 
             f"problem_type: found 'regression' with {config.num_labels} labels, expected one; name a head that "
             "predicts a single value"
         )
+    check_pooling(config, of_tokens=False)
 
 
 def _sequence_spec(options: TextClassificationHead, max_num_tokens: int) -> SequenceSpec:
@@ -95,6 +103,11 @@ def classifier_layers(options: object, config: XLMRobertaXLConfig) -> HeadLayers
     from model.layers.head_layers import Classifying  # noqa: PLC0415
 
     return {"classifier": Classifying()}
+
+
+def _layers(options: TextClassificationHead, config: XLMRobertaXLConfig) -> HeadLayers:
+    head = feature_head_of(config)
+    return classifier_layers(options, config) if head is None else feature_layers(head)
 
 
 def _decode(options: TextClassificationHead, output: OrderedHeadOutput) -> pa.Array:
@@ -151,7 +164,9 @@ TASK = Task(
     options=TextClassificationHead,
     output_type=_output_type,
     sequence_spec=_sequence_spec,
-    layers=classifier_layers,
+    layers=_layers,
+    reads=feature_reads,
+    compute=compute_logits,
     decode=_decode,
     check_weights=_check_weights,
     label_names=lambda _, config: [] if problem_type(config) == "regression" else class_labels(config),

@@ -24,6 +24,13 @@ from pydantic import Field
 
 from pipeline.arrays.ragged import list_column, offsets_of, ranges, segment_argmax, segment_of, softmax
 from pipeline.tasks.contract import OrderedHeadOutput, SequenceSpec, Task, class_labels, text_spec
+from pipeline.tasks.feature_heads import (
+    check_pooling,
+    compute_logits,
+    feature_head_of,
+    feature_layers,
+    feature_reads,
+)
 from pipeline.tasks.label_schemes import OUTSIDE, LabelScheme, read_labels
 from pipeline.tasks.requests import request_owned_tokens
 from pipeline.tasks.sections import InputColumn, NonEmpty, TextHeadSection
@@ -88,7 +95,8 @@ def _sequence_spec(options: TokenClassificationHead, max_num_tokens: int) -> Seq
 def _layers(options: TokenClassificationHead, config: XLMRobertaXLConfig) -> HeadLayers:
     from model.layers.head_layers import Labelling  # noqa: PLC0415
 
-    return {"classifier": Labelling()}
+    head = feature_head_of(config)
+    return {"classifier": Labelling()} if head is None else feature_layers(head)
 
 
 def _decode(options: TokenClassificationHead, output: OrderedHeadOutput) -> pa.Array:
@@ -279,7 +287,10 @@ TASK = Task(
     sequence_spec=_sequence_spec,
     request=lambda _, batch: request_owned_tokens(batch),
     layers=_layers,
+    reads=feature_reads,
+    compute=compute_logits,
     decode=_decode,
+    check_weights=lambda _, config: check_pooling(config, of_tokens=True),
     needs_offsets=True,
     label_names=lambda _, config: class_labels(config),
     labels=_labels,

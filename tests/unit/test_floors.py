@@ -37,6 +37,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"report"},
         {"annotate", "benchmark", "compare", "convert", "reference", "status"},
         {"evaluate"},
+        {"fit"},
         {"demo"},
     ],
 }

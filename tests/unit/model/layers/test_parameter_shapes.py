@@ -8,7 +8,16 @@ from torch import nn
 
 from model import ShardGroup, XLMRobertaXLModel
 from model.checkpoints.parameters import parameters_of
-from model.layers.head_layers import Classifying, HeadLayer, Labelling, LanguageModeling, Mixing, Pooling
+from model.layers.feature_head import FeatureHead
+from model.layers.head_layers import (
+    Classifying,
+    FeatureClassifying,
+    HeadLayer,
+    Labelling,
+    LanguageModeling,
+    Mixing,
+    Pooling,
+)
 from model.layers.parameter_shapes import ParameterShape, trunk_parameters
 from tests.unit.pipeline.compute_fixtures import tiny_config
 
@@ -46,6 +55,8 @@ def test_the_parameters_of_a_trunk(changes: dict[str, Any]) -> None:
         ("classifier", Classifying()),
         ("lm_head", LanguageModeling()),
         ("mix", Mixing(num_layers=3)),
+        ("classifier", FeatureClassifying(FeatureHead((1,), "mean"))),
+        ("classifier", FeatureClassifying(FeatureHead((1, 2), "token", dense_sizes=(5, 6)))),
     ],
 )
 @pytest.mark.parametrize("is_tied", [True, False])

@@ -89,11 +89,11 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(tmp_path: Path) -> No
 
 
 def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:
-    [line] = problems(tmp_path, MINIMAL, "heads.vector.text_pair=b")
-    assert line.startswith("heads.vector.text_pair")
+    [line] = problems(tmp_path, MINIMAL, "heads.vector.choices=b")
+    assert line.startswith("heads.vector.choices")
     assert line.endswith(
         "Known keys: weights, trunk, window, stride, truncate, text, task, pooling, normalize, level, dimensions, "
-        "dtype, layer, layers"
+        "dtype, layer, layers, words, text_pair, scale"
     )
 
 

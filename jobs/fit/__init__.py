@@ -1,0 +1,1 @@
+"""Heads fitted on features of the frozen trunk: search, calibration, report and the command."""

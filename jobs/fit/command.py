@@ -1,0 +1,77 @@
+"""Fit heads to labels on the frozen model: `python -m jobs.fit FIT.toml [--set key.path=value]…`.
+
+FIT.toml names the model, Parquet files with labels, and a table [heads.NAME] for each label column. For each
+of these a directory OUTPUT/NAME is written, which [heads.NAME] weights = "OUTPUT/NAME" of a job loads. An example:
+
+  python -m jobs.fit jobs/configs/fit.toml --set output.path=fitted
+
+Features are computed once, in OUTPUT/features. Run again after an interruption, it goes on where it was.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.shown_secrets import refuse_shown_secrets
+from jobs.fit.settings import load_settings, shown_settings
+from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.streams import accept_any_text
+from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
+from pipeline.storage.filesystem_uris import without_secret
+
+FAILED, REFUSED, NO_ROOM = 1, 2, 4
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m jobs.fit",
+        description=__doc__,
+        epilog=f"settings:\n\n{shown_settings()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_version(parser)
+    parser.add_argument("fit", type=utf8_text, metavar="FIT.toml", help="the settings")
+    parser.add_argument("--set", dest="overrides", type=utf8_text, action="append", default=[],
+                        metavar="KEY=VALUE", help="replace a setting, e.g. output.path=fitted")  # fmt: skip
+    parser.add_argument("--address", type=utf8_text, metavar="ADDRESS",
+                        help='Ray cluster; default: the one of `ray job submit`, else "local"',
+                        default=os.environ.get("RAY_ADDRESS") or "local")  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    accept_any_text()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = parse_arguments(given)
+    try:
+        with Interruption() as interruption:
+            refuse_shown_secrets(given, os.environ)
+            settings = load_settings(Path(options.fit), options.overrides)
+            # Imported late: scipy and the like take a while to load, and are an extra.
+            try:
+                from jobs.fit.run import fit  # noqa: PLC0415
+            except ModuleNotFoundError as error:
+                raise ConfigError(
+                    f"the package {error.name} is not installed, expected the extras evaluate and report; "
+                    "pip install 'xlmr-ray[evaluate,report]'"
+                ) from None
+            command = shlex.join(["xlmr-fit", *map(without_secret, given)])
+            return fit(settings, command, options.address, interruption.listen)
+    except (ConfigError, InputError) as error:
+        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
+        return REFUSED
+    except NoRoomError as error:
+        print(f"no room: {without_secret(str(error))}", file=sys.stderr)
+        return NO_ROOM
+    except PipelineError as error:
+        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: run the same command again to go on from here", file=sys.stderr)
+        return INTERRUPTED

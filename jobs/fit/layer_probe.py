@@ -1,0 +1,60 @@
+"""A look at all layers, on few rows: which of them are worth keeping features of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from jobs.fit.candidates import Candidate, best
+from jobs.fit.feature_blocks import Features
+from jobs.fit.held_rows import View
+from jobs.fit.options import FitOptions
+from jobs.fit.splits import check_parts, split_rows
+from jobs.fit.targets import RowFacts, Targets
+from jobs.fit.view_search import SearchData, hold_view, search_linear
+
+MAX_ROWS = 20_000
+"""Rows that a probe needs at most."""
+_PENALTIES = (1e-3, 1e-1)
+
+
+@dataclass(frozen=True)
+class LayerProbe:
+    """The best linear head of each layer, and the layers that are worth keeping, ascending."""
+
+    num_rows: int
+    metric: str
+    layers: Sequence[Candidate]
+    worth_keeping: tuple[int, ...]
+
+
+def probe_layers(
+    features: Features, targets: Targets, facts: RowFacts, options: FitOptions, max_layers: int = 4
+) -> LayerProbe:
+    """Fit a linear head on each layer.
+
+    Args:
+        features: of all layers, of at most `MAX_ROWS` rows.
+        targets, facts: of these rows.
+        max_layers: to keep.
+
+    Raises:
+        ConfigError: a part has no rows.
+    """
+    options = replace(options, penalties=_PENALTIES, max_extensions=1)
+    parts = split_rows(targets, facts, options.seed)
+    check_parts(targets, parts, min_rows=0)
+    data = SearchData(features, targets, facts, parts, options)
+    found = [best(search_linear(data, hold_view(data, View((n,))))).candidate for n in features.layers]
+    return LayerProbe(features.num_rows, data.metric, found, worth_keeping(found, max_layers))
+
+
+def worth_keeping(layers: Sequence[Candidate], max_layers: int) -> tuple[int, ...]:
+    """The best layer, and further ones by their metric that are no neighbours of those taken before, ascending.
+
+    Neighbours are nearly the same: a mix gains nothing from both.
+    """
+    kept: list[int] = []
+    for candidate in sorted(layers, key=lambda each: (-each.metric, each.loss)):
+        layer = candidate.layers[0]
+        if len(kept) < max_layers and all(abs(layer - other) > 1 for other in kept):
+            kept.append(layer)
+    return tuple(sorted(kept))
