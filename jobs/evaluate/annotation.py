@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PREDICTION = "prediction"
 """The head, and so the column of the output."""
 
-# What is read by which task of the pipeline; `text_pair` where there are second texts.
+# What is read by which task of the pipeline; also `_OPTIONAL_TEXTS`, where examples have them.
 _HEADS: Mapping[Kind, Mapping[str, Any]] = {
     "classification": {"task": "text-classification", "text": "text"},
     "multi-label": {"task": "text-classification", "text": "text"},
@@ -37,7 +37,9 @@ _HEADS: Mapping[Kind, Mapping[str, Any]] = {
         "max_answer_tokens": 30,
     },
     "words": {"task": "token-classification", "words": "words"},
+    "translation-quality": {"task": "translation-quality", "source": "source", "translation": "translation"},
 }
+_OPTIONAL_TEXTS = ("text_pair", "reference")
 _OPEN_OF_HEAD = {"window", "stride", "max_answer_tokens"}
 _OPEN_OF_INPUT = {"max_fragment_rows", "max_fragment_bytes"}
 _PROBLEM_TYPES: Mapping[Kind, str] = {
@@ -64,11 +66,12 @@ def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: Evaluat
     name = plan.task.name
     _require_open(settings, plan.task.kind)
     head: dict[str, Any] = {**_HEADS[plan.task.kind]}
-    has_pairs = "text_pair" in SCHEMAS[plan.task.kind].names and any(
-        table["text_pair"].null_count < table.num_rows for table in plan.examples.values()
-    )
-    if has_pairs:
-        head["text_pair"] = "text_pair"
+    head |= {
+        column: column
+        for column in _OPTIONAL_TEXTS
+        if column in SCHEMAS[plan.task.kind].names
+        and any(table[column].null_count < table.num_rows for table in plan.examples.values())
+    }
     data = {
         "model": {**settings.model, "path": plan.model},
         "input": {
@@ -86,7 +89,7 @@ def annotation_job(plan: TaskPlan, settings: EvaluationSettings, folder: Evaluat
 
 def _require_open(settings: EvaluationSettings, kind: Kind) -> None:
     """Raise ConfigError for settings that the evaluation makes by itself."""
-    own = {*_HEADS[kind], "text_pair"} - _OPEN_OF_HEAD
+    own = {*_HEADS[kind], *_OPTIONAL_TEXTS} - _OPEN_OF_HEAD
     for name in sorted(settings.head.keys() & own):
         raise ConfigError(f"head.{name}: found a setting that the evaluation makes by itself; leave it out")
     for name in sorted(settings.input.keys() - _OPEN_OF_INPUT):

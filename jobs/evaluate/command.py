@@ -2,8 +2,8 @@
 
 BENCHMARK is xnli, glue, glue/mnli (and its other tasks), xquad, tydiqa, squad, squad_v2, mlqa, xcopa, pawsx,
 sib200, udpos, wikiann, or with --gold a task of jobs.annotate (text-classification, token-classification,
-question-answering, multiple-choice) on data of your own; or the path of a TOML file. The files are Parquet as the
-hub exports them. An example:
+question-answering, multiple-choice) on data of your own, or mt-quality on judged translations; or the path of a
+TOML file. The files are Parquet as the hub exports them. An example:
 
   python -m jobs.evaluate xnli --model models/xlm-roberta-xl-xnli --data data/xnli --languages de,fr
 
@@ -59,8 +59,12 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     option(
         "--columns",
         "ROLE=COLUMN,…",
-        "data of your own: text, text_pair, words, question, context, prompt, choices",
+        "data of your own: text, text_pair, words, question, context, prompt, choices; mt-quality: source, "
+        "translation, reference",
     )
+    option("--language-pair", "COLUMN", "mt-quality: score the rows of each value of this column apart")
+    option("--system", "COLUMN", "mt-quality: which system translated; compares the means of systems")
+    option("--segment", "COLUMN", "mt-quality: equal in translations of one segment; adds acc_eq of WMT23")
     option("--output", "OUT", "default: evaluated/BENCHMARK")
     option("--set", "KEY=VALUE", "a setting as in a job file, e.g. model.dtype=bfloat16 or head.window=256",
            dest="overrides", action="append", default=[])  # fmt: skip
@@ -138,7 +142,7 @@ def settings_of(options: argparse.Namespace) -> EvaluationSettings:
         found["labels"] = _labels(options.labels)
     if options.output is not None:
         found["output"] = {"path": options.output}
-    own = _given(options, "gold", "by")
+    own = _given(options, "gold", "by", "language_pair", "system", "segment")
     if options.columns is not None:
         own["columns"] = {
             role: _one_or_many(name) for role, name in parse_pairs("--columns", options.columns).items()
@@ -177,7 +181,22 @@ def _one_or_many(column: str) -> str | list[str]:
 _RUN, _SCORE, _COMPARE = "BENCHMARK", "--score-only", "--compare"
 _EXPECTED_BESIDE = {
     **dict.fromkeys(
-        ("model", "head", "data", "split", "languages", "limit", "gold", "by", "columns", "output", "overrides"),
+        (
+            "model",
+            "head",
+            "data",
+            "split",
+            "languages",
+            "limit",
+            "gold",
+            "by",
+            "columns",
+            "language_pair",
+            "system",
+            "segment",
+            "output",
+            "overrides",
+        ),
         (_RUN,),
     ),
     **dict.fromkeys(("labels", "report"), (_RUN, _SCORE)),
@@ -194,7 +213,7 @@ def _refuse_contradiction(options: argparse.Namespace) -> None:
         raise ConfigError(f"{what}, expected one of BENCHMARK, --score-only and --compare; see --help")
     for name, expected in _EXPECTED_BESIDE.items():
         if getattr(options, name) not in (None, []) and found[0] not in expected:
-            option = "set" if name == "overrides" else name
+            option = "set" if name == "overrides" else name.replace("_", "-")
             raise ConfigError(
                 f"--{option}: found beside {found[0]}, expected beside {' or '.join(expected)} only; leave it out"
             )

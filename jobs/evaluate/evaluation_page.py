@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from jobs.evaluate.examples import GOLD, ROW, SCHEMAS
+from jobs.evaluate.examples import GOLD, ROW, SCHEMAS, SEGMENT
 from jobs.evaluate.metrics.calibration import calibration
 from jobs.evaluate.metrics.classification import classification_figures
 from jobs.evaluate.results import EvaluationResult, Figure, TaskResult
@@ -34,6 +34,8 @@ from jobs.report.page import (
 )
 
 _MAX_LABELS = 40
+# Whose quality of a row is an error: the less, the better.
+_ERROR_KINDS = ("regression", "translation-quality")
 _LENGTHS = (0, 16, 32, 64, 128, 256, 512)
 
 
@@ -183,7 +185,7 @@ def _worst(scored: ScoredTask) -> Examples:
     texts = [
         name
         for name in SCHEMAS[scored.task.kind].names
-        if name not in (ROW, GOLD, "id")
+        if name not in (ROW, GOLD, "id", SEGMENT)
         and any(each.rows.examples[name].null_count < len(each.rows.examples) for each in subsets.values())
     ]
     is_scored = any(score is not None for each in subsets.values() for score in each.scores.confidence)
@@ -193,7 +195,7 @@ def _worst(scored: ScoredTask) -> Examples:
     found: list[tuple[tuple[float, float], list[Cell]]] = []
     num_wrong = 0
     for subset, each in subsets.items():
-        order, keys, num = _order(each.scores, is_error=scored.task.kind == "regression")
+        order, keys, num = _order(each.scores, is_error=scored.task.kind in _ERROR_KINDS)
         num_wrong += num
         examples = each.rows.examples.select([ROW, *texts]).take(pa.array(order, pa.int64())).to_pylist()
         for n, key, row in zip(order, keys, examples, strict=True):

@@ -14,10 +14,19 @@ import pyarrow as pa
 if TYPE_CHECKING:
     from jobs.evaluate.data.files import DataFiles
 
-Kind = Literal["classification", "multi-label", "regression", "multiple-choice", "question-answering", "words"]
+Kind = Literal[
+    "classification",
+    "multi-label",
+    "regression",
+    "multiple-choice",
+    "question-answering",
+    "words",
+    "translation-quality",
+]
 
 Rules = Literal["squad-1.1", "squad-2.0", "mlqa"]
 ROW, GOLD = "row", "gold"
+SYSTEM, SEGMENT = "system", "segment"
 WHOLE = "all"
 """The only subset of a task that has no parts."""
 _PAIR = {"text": pa.string(), "text_pair": pa.string()}
@@ -33,6 +42,14 @@ _COLUMNS: dict[Kind, dict[str, pa.DataType]] = {
         GOLD: pa.list_(pa.string()),
     },
     "words": {"words": pa.list_(pa.string()), GOLD: pa.list_(pa.string())},
+    "translation-quality": {
+        "source": pa.string(),
+        "translation": pa.string(),
+        "reference": pa.string(),
+        GOLD: pa.float64(),
+        SYSTEM: pa.string(),
+        SEGMENT: pa.string(),
+    },
 }
 SCHEMAS: Mapping[Kind, pa.Schema] = {
     kind: pa.schema([(ROW, pa.int64()), *columns.items()]) for kind, columns in _COLUMNS.items()
@@ -41,8 +58,9 @@ SCHEMAS: Mapping[Kind, pa.Schema] = {
 
 `row` is the number of the example in its file or files, from 0; in parallel benchmarks equal numbers are
 translations of each other. `gold` is null where the benchmark keeps it secret. Class labels are names, never
-numbers. `text_pair` is null in all rows of tasks on single texts. The gold of a question is its answers; an empty
-list is a question without answer (SQuAD 2.0).
+numbers. `text_pair` is null in all rows of tasks on single texts, `reference` without references, and `system` and
+`segment` where no columns are named for them. The gold of a question is its answers; an empty list is a question
+without answer (SQuAD 2.0).
 """
 
 
@@ -81,7 +99,8 @@ class BenchmarkTask:
         metrics: names of the metrics that are official, in the order in which they are printed: accuracy,
             matthews, f1 (of the class `positive`; of tokens for answers), pearson, spearman, exact_match,
             token_accuracy, xtreme_f1, entity_f1. A task with several is averaged first. One's own data also have
-            macro_f1, micro_f1, average_precision and mae (mean absolute error), which no average covers.
+            macro_f1, micro_f1, average_precision, mae (mean absolute error), and for translations kendall, acc_eq,
+            system_pearson and system_accuracy, which no average covers.
         subsets: known subsets in the order in which they are printed. Empty: whatever is in the data.
         splits: the splits that its files have, sorted.
         read: prepared examples by subset, in the order of `subsets`, of a split; `wanted` subsets, or all that are

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from jobs.annotate.exit_report import DONE, PARTLY
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
+from jobs.evaluate.benchmarks.mt_quality import KIND, left_out
 from jobs.evaluate.benchmarks.own_data import NAME, recorded_task
 from jobs.evaluate.evaluation_page import evaluation_page
 from jobs.evaluate.examples import WHOLE, Benchmark
@@ -129,6 +130,7 @@ def evaluation_result(
         for subset in task.subsets
         if name not in scored or subset not in scored[name].subsets
     ]
+    judged = (task.metrics for task in record.tasks.values() if task.kind == KIND)
     return EvaluationResult(
         benchmark=record.benchmark,
         command=record.command,
@@ -138,5 +140,5 @@ def evaluation_result(
         versions=versions() | {name: version(name) for name in _PACKAGES},
         tasks={name: task_result(task) for name, task in scored.items()},
         averages=glue_averages(scores) if benchmark.name == "glue" else {},
-        notes=[*benchmark.notes, *without_gold],
+        notes=[*benchmark.notes, *(note for metrics in judged for note in left_out(metrics)), *without_gold],
     )

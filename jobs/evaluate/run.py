@@ -7,6 +7,7 @@ from typing import get_args
 from jobs.annotate.submission import refuse_lost_output
 from jobs.evaluate.annotation import TaskPlan, annotate, annotation_job, head_labels, prepare, shown_options
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
+from jobs.evaluate.benchmarks.mt_quality import MT_QUALITY, JudgedColumns, mt_quality_task
 from jobs.evaluate.benchmarks.own_data import OwnColumns, OwnTask, own_splits, own_task
 from jobs.evaluate.data.files import DataFiles
 from jobs.evaluate.data.subsets import choose_split
@@ -21,6 +22,7 @@ from pipeline.storage.filesystem_uris import without_secret
 
 OWN_TASKS = get_args(OwnTask)
 """Tasks of the pipeline that data of one's own can be evaluated on, in place of a benchmark."""
+_OF_TRANSLATIONS = {"language_pair", "system", "segment"}
 _ROLES = ("text", "text_pair", "words", "prompt", "choices", "question", "context", "id")
 
 
@@ -105,16 +107,15 @@ def _is_extra(task: BenchmarkTask, files: DataFiles, settings: EvaluationSetting
 def find_tasks(settings: EvaluationSettings, files: DataFiles) -> Sequence[BenchmarkTask]:
     """The tasks of a benchmark by its name: all, or the one after the slash. Raises ConfigError."""
     name, _, part = settings.benchmark.partition("/")
+    if settings.benchmark == MT_QUALITY:
+        return [_mt_quality_task(files, settings)]
     if settings.benchmark in OWN_TASKS:
         return [_own_task(name, files, settings)]
     if name not in BENCHMARKS:
-        known = ", ".join([*BENCHMARKS, *OWN_TASKS])
+        known = ", ".join([*BENCHMARKS, *OWN_TASKS, MT_QUALITY])
         raise ConfigError(f"BENCHMARK: found {settings.benchmark!r}, expected one of {known}; correct it")
     for option in settings.own.model_fields_set:
-        raise ConfigError(
-            f"--{option}: found beside the benchmark {name}, expected beside one of {', '.join(OWN_TASKS)}; leave "
-            "it out"
-        )
+        raise _misplaced(option, name, [*OWN_TASKS, MT_QUALITY])
     tasks = [task for task in BENCHMARKS[name].tasks if not part or task.name == part]
     if not tasks:
         known = ", ".join(task.name for task in BENCHMARKS[name].tasks)
@@ -127,14 +128,52 @@ def find_tasks(settings: EvaluationSettings, files: DataFiles) -> Sequence[Bench
 def _own_task(name: str, files: DataFiles, settings: EvaluationSettings) -> BenchmarkTask:
     """The task of data of one's own, by the columns that are named."""
     own = settings.own
+    for option in _OF_TRANSLATIONS & own.model_fields_set:
+        raise _misplaced(option, name, [MT_QUALITY])
     task = next(task for task in OWN_TASKS if task == name)
-    if own.gold is None:
+    columns = OwnColumns(task, _gold(name, settings), own.columns, own.by, dict.fromkeys(_ROLES, "--columns"))
+    return own_task(files, columns, _own_split(files, settings))
+
+
+def _mt_quality_task(files: DataFiles, settings: EvaluationSettings) -> BenchmarkTask:
+    """The task of judged translations, by the columns that are named."""
+    own = settings.own
+    if own.by is not None:
+        raise ConfigError(
+            f"--by: found beside {MT_QUALITY}, expected --language-pair in its place; rename it, or leave it out"
+        )
+    columns = {}
+    for role, column in own.columns.items():
+        if not isinstance(column, str):
+            raise ConfigError(f"--columns: found several columns for {role}, expected one; name one")
+        columns[role] = column
+    gold = _gold(MT_QUALITY, settings)
+    judged = JudgedColumns(gold, columns, own.language_pair, own.system, own.segment)
+    return mt_quality_task(files, judged, _own_split(files, settings))
+
+
+def _gold(name: str, settings: EvaluationSettings) -> str:
+    if settings.own.gold is None:
         raise ConfigError(f"--gold: is missing, expected the column with the right answers, for {name}; name it")
-    fields = dict.fromkeys(_ROLES, "--columns")
-    split = settings.split or next(
-        (s for s in ("test", "validation") if s in own_splits(files)), own_splits(files)[0]
+    return settings.own.gold
+
+
+def _own_split(files: DataFiles, settings: EvaluationSettings) -> str:
+    """The split that is named, or test or validation, or the first that is there."""
+    there = own_splits(files)
+    return settings.split or next((split for split in ("test", "validation") if split in there), there[0])
+
+
+def _misplaced(option: str, name: str, expected: Sequence[str]) -> ConfigError:
+    """An option of other benchmarks."""
+    return ConfigError(
+        f"--{option.replace('_', '-')}: found beside the benchmark {name}, expected beside {_one_of(expected)}; "
+        "leave it out"
     )
-    return own_task(files, OwnColumns(task, own.gold, own.columns, own.by, fields), split)
+
+
+def _one_of(names: Sequence[str]) -> str:
+    return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
 
 
 def labels_of(plan: TaskPlan, job: JobConfig, settings: EvaluationSettings, option: str) -> dict[str, str]:

@@ -30,11 +30,16 @@ class TaskSettings(Section):
 class OwnData(Section):
     """`[own]`: data of one's own, and which of its columns hold what.
 
-    `gold` is the column with the right answers, `by` one whose values are scored apart, such as the language.
+    `gold` is the column with the right answers, `by` one whose values are scored apart, such as the language. For
+    mt-quality, `gold` has the judgements, `language_pair` takes the place of `by`, and `system` and `segment` say
+    who translated what.
     """
 
     gold: NonEmpty | None = None
     by: NonEmpty | None = None
+    language_pair: NonEmpty | None = None
+    system: NonEmpty | None = None
+    segment: NonEmpty | None = None
     columns: dict[str, NonEmpty | Names] = Field(default_factory=dict)
 
 

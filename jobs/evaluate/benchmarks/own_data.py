@@ -97,7 +97,7 @@ def own_task(files: DataFiles, own: OwnColumns, split: str) -> BenchmarkTask:
     of the task is not named, InputError if the gold column is absent or of another type.
     """
     _require_roles(own)
-    chosen = _files_of(files, split)
+    chosen = files_of_own_split(files, split)
     gold, kind = _gold_of(files, chosen[0], own)
     rows = read_rows(files, chosen, {GOLD: gold}) if kind in ("words", "question-answering") else None
     metrics = _METRICS[kind]
@@ -150,8 +150,8 @@ def _require_roles(own: OwnColumns) -> None:
             )
 
 
-def _files_of(files: DataFiles, split: str) -> list[DataFile]:
-    """All files if they name no split. Raises InputError if there are none."""
+def files_of_own_split(files: DataFiles, split: str) -> list[DataFile]:
+    """The files of a split, all of them if they name none. Raises InputError if there are none."""
     if split != NO_SPLIT:
         chosen = files_of_split(files.files, split)
     elif own_splits(files) == (NO_SPLIT,):
@@ -234,7 +234,7 @@ def _answer_lists(rows: Rows) -> pa.Array:
 def _read(
     own: OwnColumns, kind: Kind, files: DataFiles, split: str, wanted: Sequence[str] | None
 ) -> dict[str, pa.Table]:
-    chosen = _files_of(files, split)
+    chosen = files_of_own_split(files, split)
     gold, _ = _gold_of(files, chosen[0], own)
     columns = {GOLD: gold}
     num_choices = 0

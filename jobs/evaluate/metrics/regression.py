@@ -1,4 +1,4 @@
-"""Mean absolute error, Pearson and Spearman correlation.
+"""Mean absolute error, and the correlations of Pearson, Spearman and Kendall.
 
 A failed row's prediction is None or not finite. It has no value that is wrong by a known amount, so it is counted
 with the mean of the other predictions, which knows nothing of the row, and failed rows are reported beside the
@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import kendalltau, pearsonr, spearmanr
 
 from jobs.evaluate.metrics.label_counts import one_hot
-from jobs.evaluate.metrics.weighted import Floats, Metric, mean_metric, ratio
+from jobs.evaluate.metrics.weighted import Floats, Metric, mean_metric, metric_of_indices, ratio
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class RegressionFigures:
 
 def regression_figures(gold: Sequence[float], predicted: Sequence[float | None]) -> RegressionFigures:
     """All figures, the correlations by SciPy."""
-    gold_N, predicted_N = _values(gold, predicted)
+    gold_N, predicted_N = with_stand_ins(gold, predicted)
     is_constant = any(_spread(side[None], np.ones((1, len(gold))))[1][0] == 0 for side in (gold_N, predicted_N))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of values that are nearly constant
@@ -49,19 +49,19 @@ def regression_figures(gold: Sequence[float], predicted: Sequence[float | None])
 
 def mae_metric(gold: Sequence[float], predicted: Sequence[float | None]) -> Metric:
     """The mean absolute error."""
-    gold_N, predicted_N = _values(gold, predicted)
+    gold_N, predicted_N = with_stand_ins(gold, predicted)
     return mean_metric(np.abs(gold_N - predicted_N))
 
 
 def pearson_metric(gold: Sequence[float], predicted: Sequence[float | None]) -> Metric:
     """Pearson's correlation."""
-    gold_N, predicted_N = _values(gold, predicted)
-    return Metric(len(gold), lambda weights_RN: _pearson(gold_N[None], predicted_N[None], weights_RN))
+    gold_N, predicted_N = with_stand_ins(gold, predicted)
+    return Metric(len(gold), lambda weights_RN: pearson_of_weights(gold_N[None], predicted_N[None], weights_RN))
 
 
 def spearman_metric(gold: Sequence[float], predicted: Sequence[float | None]) -> Metric:
     """Spearman's correlation: Pearson's of the ranks, which are taken anew in each resample."""
-    sides = [np.unique(values, return_inverse=True)[1] for values in _values(gold, predicted)]
+    sides = [np.unique(values, return_inverse=True)[1] for values in with_stand_ins(gold, predicted)]
     members = [one_hot(codes_N, int(codes_N.max()) + 1) for codes_N in sides]
 
     def of_weights(weights_RN: Floats) -> Floats:
@@ -71,13 +71,24 @@ def spearman_metric(gold: Sequence[float], predicted: Sequence[float | None]) ->
             counts_RU = weights_RN @ member_NU
             ranks_RU = np.cumsum(counts_RU, axis=1) - (counts_RU - 1) / 2
             ranks.append(ranks_RU[:, codes_N])
-        return _pearson(ranks[0], ranks[1], weights_RN)
+        return pearson_of_weights(ranks[0], ranks[1], weights_RN)
 
     return Metric(len(gold), of_weights)
 
 
-def _pearson(one: Floats, other: Floats, weights_RN: Floats) -> Floats:
-    """The correlation of values `[R or 1, N]` under each row of weights `[R]`."""
+def kendall_metric(gold: Sequence[float], predicted: Sequence[float | None]) -> Metric:
+    """Kendall's tau-b, computed anew for each resample, in which a row that is drawn twice is there twice."""
+    gold_N, predicted_N = with_stand_ins(gold, predicted)
+
+    def of_rows(rows: NDArray[np.int64]) -> float:
+        found = float(kendalltau(gold_N[rows], predicted_N[rows]).statistic)
+        return 0.0 if np.isnan(found) else found  # of a constant
+
+    return metric_of_indices(len(gold), of_rows)
+
+
+def pearson_of_weights(one: Floats, other: Floats, weights_RN: Floats) -> Floats:
+    """Pearson's correlation of values `[R or 1, N]` under each row of weights `[R]`."""
     (one, one_spread), (other, other_spread) = _spread(one, weights_RN), _spread(other, weights_RN)
     covariance = (weights_RN * one * other).sum(axis=1)
     return ratio(covariance, one_spread * other_spread).clip(-1, 1)
@@ -93,7 +104,7 @@ def _spread(values: Floats, weights_RN: Floats) -> tuple[Floats, Floats]:
     return deviations, np.where(is_constant, 0.0, spread)
 
 
-def _values(gold: Sequence[float], predicted: Sequence[float | None]) -> tuple[Floats, Floats]:
+def with_stand_ins(gold: Sequence[float], predicted: Sequence[float | None]) -> tuple[Floats, Floats]:
     """Both sides as arrays, with stand-ins for the predictions of failed rows."""
     gold_N, predicted_N = np.array(gold, dtype=np.float64), np.array(predicted, dtype=np.float64)
     is_known = _is_known(predicted)

@@ -10,6 +10,7 @@ from jobs.evaluate.scoring.classification import score_classes
 from jobs.evaluate.scoring.multi_label import score_label_sets
 from jobs.evaluate.scoring.regression import score_values
 from jobs.evaluate.scoring.subset_scores import SubsetScores
+from jobs.evaluate.scoring.translations import score_translations
 from jobs.evaluate.scoring.words import score_words
 
 SCORERS: dict[Kind, Callable[[BenchmarkTask, Mapping[str, str], Predictions, str], SubsetScores]] = {
@@ -19,5 +20,6 @@ SCORERS: dict[Kind, Callable[[BenchmarkTask, Mapping[str, str], Predictions, str
     "multiple-choice": score_choices,
     "question-answering": score_answers,
     "words": score_words,
+    "translation-quality": score_translations,
 }
 """By kind, a function of task, benchmark's names of the head's labels, rows with a gold, and subset."""

@@ -31,6 +31,7 @@ ANSWER = pa.struct(
         *((name, pa.float32()) for name in ("score", "null_score")),
     ]
 )
+QUALITY = pa.struct([("score", pa.float32())])
 WORDS = pa.list_(pa.struct([("label", pa.string()), ("score", pa.float32())]))
 TYPES = {
     "classification": CLASS,
@@ -39,6 +40,7 @@ TYPES = {
     "multiple-choice": CHOICE,
     "question-answering": ANSWER,
     "words": WORDS,
+    "translation-quality": QUALITY,
 }
 
 
@@ -182,3 +184,8 @@ def label_sets(rows: Sequence[Sequence[float] | None]) -> list[dict[str, Any] | 
 def values(numbers: Sequence[float | None]) -> list[dict[str, Any] | None]:
     """Predictions of values."""
     return [None if number is None else {"value": number} for number in numbers]
+
+
+def qualities(scores: Sequence[float | None]) -> list[dict[str, Any] | None]:
+    """Predictions of the quality of translations."""
+    return [None if score is None else {"score": score} for score in scores]

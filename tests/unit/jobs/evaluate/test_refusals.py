@@ -178,7 +178,7 @@ def test_roles_of_columns(refused: Refused) -> None:
     require_remedy(refused(*run, "--columns", "text=text+gold"), "found several columns for text, expected one")
 
 
-@pytest.mark.parametrize("option", ["--gold", "--by", "--columns"])
+@pytest.mark.parametrize("option", ["--gold", "--by", "--columns", "--language-pair", "--system", "--segment"])
 def test_columns_of_ones_own_beside_a_benchmark(refused: Refused, option: str) -> None:
     write_xnli("de")
     message = refused("xnli", "--data", "data", "--model", "@nli", option, "text=label")
@@ -288,3 +288,20 @@ def test_questions_for_squad_2_are_none_of_squad(refused: Refused) -> None:
 )
 def test_options_that_do_nothing_are_refused(refused: Refused, arguments: list[str], expected: str) -> None:
     assert refused(*arguments).startswith(expected)
+
+
+def test_options_of_judged_translations(refused: Refused) -> None:
+    write(Path("data/test.parquet"), {"source": ["a", "a"], "translation": ["b", "c"], "score": [1.0, 2.0]})
+    run = ("--data", "data", "--model", "@value", "--gold", "score")
+    require_remedy(refused("mt-quality", *run[:-2]), "--gold: is missing", "for mt-quality")
+    for option, value, expected in (
+        ("--by", "source", "--by: found beside mt-quality, expected --language-pair"),
+        ("--columns", "source=a+b", "--columns: found several columns for source"),
+        ("--columns", "text=source", "--columns: found a column for text"),
+        ("--system", "score", "--system: "),
+    ):
+        require_remedy(refused("mt-quality", *run, option, value), expected)
+    message = refused("text-classification", *run, "--segment", "source")
+    require_remedy(
+        message, "--segment: found beside the benchmark text-classification, expected beside mt-quality"
+    )

@@ -108,7 +108,8 @@ def test_the_default_output_has_the_name_of_the_benchmark() -> None:
         (["xnli", "--set", "foo=1"], "foo: found an unknown setting, expected one of benchmark, data, split"),
         (["glue", "--set", "tasks.cola.foo=1"], "tasks.cola.foo: found an unknown setting, expected one of model, "
          "head, labels; correct its name"),
-        (["xnli", "--set", "own.foo=1"], "own.foo: found an unknown setting, expected one of gold, by, columns"),
+        (["xnli", "--set", "own.foo=1"], "own.foo: found an unknown setting, expected one of gold, by, "
+         "language_pair"),
         (["missing.toml"], "missing.toml: the job file cannot be read"),
         (["xnli", "--set", f"labels={'[' * 5000}"], "labels: found '[["),
     ],

@@ -10,7 +10,13 @@ pytest.importorskip("scipy")
 
 from scipy import stats
 
-from jobs.evaluate.metrics.regression import mae_metric, pearson_metric, regression_figures, spearman_metric
+from jobs.evaluate.metrics.regression import (
+    kendall_metric,
+    mae_metric,
+    pearson_metric,
+    regression_figures,
+    spearman_metric,
+)
 
 
 def random_sides(seed: int) -> tuple[list[float], list[float | None]]:
@@ -50,6 +56,24 @@ def test_metrics_are_those_of_scipy_on_rows_and_on_resampled_rows() -> None:
             for metric in (mae_metric, pearson_metric, spearman_metric)
         ]
         assert found == pytest.approx(expected, abs=1e-9), seed
+
+
+def tau_b_by_hand(one: np.ndarray, other: np.ndarray) -> float:
+    """Pairs in the same order less pairs in the opposite one, by the pairs without a tie on each side."""
+    signs = [np.sign(side[:, None] - side)[np.triu_indices(len(side), k=1)] for side in (one, other)]
+    num_untied = [np.count_nonzero(sign) for sign in signs]
+    return float((signs[0] * signs[1]).sum() / np.sqrt(num_untied[0] * num_untied[1])) if all(num_untied) else 0.0
+
+
+def test_kendall_counts_pairs_of_rows_and_of_resampled_rows() -> None:
+    for seed in range(200):
+        gold, predicted = random_sides(seed)
+        weights = np.ones(len(gold))
+        if seed % 4 > 1:
+            weights = np.random.default_rng(seed).multinomial(len(gold), weights / len(gold)).astype(float)
+        rows = [np.repeat(side, weights.astype(int)) for side in (np.array(gold), completed(predicted, gold))]
+        found = kendall_metric(gold, predicted).of_weights(weights[None])[0]
+        assert found == pytest.approx(tau_b_by_hand(*rows), abs=1e-12), seed
 
 
 def test_figures_are_those_of_the_metrics() -> None:
