@@ -22,7 +22,7 @@ from pipeline.output.manifest import (
     staged_record_path,
 )
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
-from pipeline.row_errors import ErrorKind
+from pipeline.row_errors import ErrorKind, num_that_may_change
 from pipeline.storage.threads import map_in_threads
 
 _NOT_THERE = -1
@@ -52,7 +52,8 @@ class Inventory:
         """List the folder.
 
         With `keeps_touched`, a file with the same size and footer is unchanged. With `retries_errors`, a part in
-        place that has rows with an error does not make its fragment done: a staged one is to replace it.
+        place that has rows with an error which may change does not make its fragment done: a staged one is to
+        replace it.
         """
         self.folder = folder
         self.table = table
@@ -162,8 +163,7 @@ class Inventory:
             where = self.slice_of(file_index)
             sizes = self.in_place[where]
             self.is_known[file_index] = True
-            is_to_retry = self._retries_errors and record.num_errors > 0
-            if not is_to_retry and (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
+            if not self._is_to_retry(record) and (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
                 self.is_settled[file_index] = record.input_mark == self.table.files[file_index].mark
                 self.is_done[where] = True
                 self._count(file_index, record)
@@ -185,7 +185,7 @@ class Inventory:
                 continue
             # Killed while it moved parts in place, a run has left records there of parts that are still staged.
             is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
-            is_to_retry = self._retries_errors and record.num_errors > 0 and not is_staged
+            is_to_retry = self._is_to_retry(record) and not is_staged
             if not is_to_retry and record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
                 self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)
@@ -212,6 +212,9 @@ class Inventory:
             and self._has_its_counts(record)
             and (self._keeps_touched or record.input_mark == fragment.mark)
         )
+
+    def _is_to_retry(self, record: PartRecord | FileRecord) -> bool:
+        return self._retries_errors and num_that_may_change(record.num_errors, record.errors) > 0
 
     def _count(self, file_index: int, record: PartRecord | FileRecord) -> None:
         self.num_bytes[file_index] += record.num_bytes

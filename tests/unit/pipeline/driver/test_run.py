@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from pipeline.config.job import JobConfig
+from pipeline.driver import local_device
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
@@ -61,6 +62,29 @@ def test_a_restart_works_in_a_folder_of_its_own_and_replaces_the_output(job: Job
     assert prepared.folder == prepared.output.restarted
     assert execute(prepared).is_done
     assert tree(tmp_path / "out") == before
+
+
+def test_a_device_that_this_machine_lacks_leaves_nothing_behind(
+    job: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_device, "count_gpus", lambda: 0)
+    before = tree(tmp_path)
+    for changes in ({"device": "cuda"}, {"dtype": "float8"}):
+        wrong = job.model_copy(update={"model": job.model.model_copy(update=changes)})
+        prepared = prepare_run(wrong, RunOptions(), print)
+        with pytest.raises(ConfigError, match=rf"^model\.{next(iter(changes))}: found "):
+            execute(prepared)
+        assert tree(tmp_path) == before
+    assert execute(prepare_run(job, RunOptions(), print)).is_done
+
+
+def test_a_run_that_needs_no_device_any_more_is_not_refused(
+    job: JobConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job.model_copy(update={"model": job.model.model_copy(update={"device": "cuda"})})
+    for num_gpus in (1, 0):
+        monkeypatch.setattr(local_device, "count_gpus", lambda number=num_gpus: number)
+        assert execute(prepare_run(job, RunOptions(), print)).is_done
 
 
 def test_what_changed_in_the_input_is_told(
