@@ -9,6 +9,14 @@ PIP_FAILED := { if grep -q "No space left" $(VENV)/pip.log; \
     then echo "no room on disk for the packages: make room, and run make again"; \
     else echo "a download failed: pip could not get the packages (see $(VENV)/pip.log); run make again"; \
     fi >&2; exit 1; }
+NUM_PACKAGES := $(shell grep -c == requirements.lock)
+# How far pip is, every few seconds as long as this shell lives: it says nothing itself, or far too much.
+NEWS_S := 15
+NEWS := while sleep $(NEWS_S) >/dev/null 2>&1 && kill -0 $$$$ 2>/dev/null; do \
+    if grep -q "Installing collected packages: [^,]*,.*,.*,.*," $(VENV)/pip.log 2>/dev/null; \
+    then echo "  installed: $$(ls -d $(VENV)/lib/python*/site-packages/*.dist-info | wc -l) packages"; \
+    else echo "  found: $$(grep -cE ' Collecting | already satisfied: ' $(VENV)/pip.log 2>/dev/null) of $(NUM_PACKAGES) packages"; \
+    fi; done
 
 .PHONY: demo test test-slow test-report soak soak-simulation soak-fuzz check format lock clean
 
@@ -66,12 +74,17 @@ $(READY): requirements.lock pyproject.toml
 	    { echo "no $(PYTHON) here, Python 3.11 to 3.14 is needed; try: make PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 15) else \
 	    "Python 3.11 to 3.14 is needed, found %d.%d; try: make PYTHON=python3.12" % v)'
-	@echo "setting up $(VENV): a few minutes, most of them for downloads"
+	@echo "setting up $(VENV): some 3 GB in a few minutes, most of them for downloads; with torch for GPUs it is more"
+	@echo "1 of 3: a virtual environment with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) >/dev/null || \
 	    { echo "$(PYTHON) -m venv failed: install its venv package, or make room on the disk" >&2; exit 1; }
 	@rm -f $(VENV)/pip.log
-	@$(PIP) -r requirements.lock 2>/dev/null || $(PIP_FAILED)
+	@echo "2 of 3: the $(NUM_PACKAGES) packages of requirements.lock, by pip; its log is $(VENV)/pip.log"
+	@{ $(NEWS); } & news=$$!; $(PIP) -r requirements.lock 2>/dev/null; code=$$?; kill $$news 2>/dev/null; \
+	    [ $$code = 0 ] || $(PIP_FAILED)
+	@echo "3 of 3: this package"
 	@$(PIP) --no-deps --no-build-isolation -e . 2>/dev/null || $(PIP_FAILED)
+	@echo "done: $$(du -sm $(VENV) | cut -f1) MB in $(VENV)"
 	@touch $@
 
 clean:

@@ -10,33 +10,31 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
-
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Protocol
 
 from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from model.checkpoints.errors import CheckpointError
 from model.checkpoints.hub import CONFIG_FILE, TOKENIZER_FILES, checkpoint_directory, tokenizer_directory
-from model.checkpoints.parameters import parameters_of, shapes_of
 from model.checkpoints.reader import Checkpoint, canonical
 from model.checkpoints.tensor_files import StoredTensors
-from model.checkpoints.writer import DEFAULT_MAX_SHARD_SIZE, TensorSpec, parse_size, write_checkpoint
 from model.config import XLMRobertaXLConfig
-from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint
-from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers
-from model.modeling.classifiers import XLMRobertaXLForSequenceClassification
-from model.modeling.language_models import XLMRobertaXLForMaskedLM
+
+if TYPE_CHECKING:
+    # All that loads torch is imported late, as --help needs none of it.
+    import torch
+    from torch import Tensor, nn
+
+    from model.checkpoints.writer import TensorSpec
 
 DONE, REFUSED = 0, 2
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = ("float32", "bfloat16", "float16")
 
 
 class Source(StoredTensors, Protocol):
     """Tensors under their Hugging Face names, whatever the layout of the files."""
 
-    def read(self, name: str) -> Tensor:
+    def read(self, name: str) -> "Tensor":
         """One tensor in the stored dtype."""
 
 
@@ -49,9 +47,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument("source", metavar="SOURCE", help="directory, hub id, or fairseq's model.pt")
     parser.add_argument("out", type=Path, metavar="OUT", help="directory to write; must be new or empty")
     parser.add_argument("--dtype", choices=("keep", *DTYPES), default="keep", help="default: as stored")
-    parser.add_argument(
-        "--max-shard-size", default=DEFAULT_MAX_SHARD_SIZE, help="maximum bytes per file; default 5GB"
-    )
+    parser.add_argument("--max-shard-size", default="5GB", help="maximum bytes per file; default 5GB")
     parser.add_argument("--overwrite", action="store_true", help="replace the checkpoint in OUT")
     parser.add_argument("--head", help="fairseq: the classification head to convert, if there are several")
     parser.add_argument(
@@ -74,6 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def convert(options: argparse.Namespace) -> None:
     """Read the source, check that it is complete, and write it."""
+    import torch  # noqa: PLC0415
+
+    from model.checkpoints.writer import parse_size, write_checkpoint  # noqa: PLC0415
+
     out: Path = options.out
     max_shard_size = parse_size(options.max_shard_size)
     source, config, directory = open_source(options)
@@ -82,7 +82,7 @@ def convert(options: argparse.Namespace) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not options.overwrite:
         raise ValueError(f"{out} must be new or empty; --overwrite replaces the checkpoint in it")
     check_coverage(source, config)
-    dtype = None if options.dtype == "keep" else DTYPES[options.dtype]
+    dtype = None if options.dtype == "keep" else getattr(torch, options.dtype)
     specs, stored_names = plan(source, dtype)
     write_checkpoint(out, specs, lambda name: source.read(stored_names[name]), max_shard_size=max_shard_size)
     written = specs[0].dtype
@@ -97,6 +97,8 @@ def convert(options: argparse.Namespace) -> None:
 
 def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig, Path]:
     """The tensors, their configuration, and the directory that may contain the tokenizer's files."""
+    from model.conversion.fairseq import MODEL_FILE, FairseqCheckpoint  # noqa: PLC0415
+
     path = Path(options.source)
     file = path if path.is_file() else path / MODEL_FILE
     if file.is_file() and not (path / CONFIG_FILE).is_file():
@@ -117,6 +119,13 @@ def open_source(options: argparse.Namespace) -> tuple[Source, XLMRobertaXLConfig
 
 def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
     """Raise CheckpointError unless trunk and heads are complete, and every shape fits the configuration."""
+    import torch  # noqa: PLC0415
+
+    from model.checkpoints.parameters import parameters_of, shapes_of  # noqa: PLC0415
+    from model.modeling.checkpoint_fit import refuse_misfit, refuse_other_layers  # noqa: PLC0415
+    from model.modeling.classifiers import XLMRobertaXLForSequenceClassification  # noqa: PLC0415
+    from model.modeling.language_models import XLMRobertaXLForMaskedLM  # noqa: PLC0415
+
     refuse_other_layers(config, source.names)
     with torch.device("meta"):
         masked_lm = XLMRobertaXLForMaskedLM(config)
@@ -139,11 +148,13 @@ def check_coverage(source: Source, config: XLMRobertaXLConfig) -> None:
         raise CheckpointError(f"{len(missing)} tensors are missing: {', '.join(missing[:5])}")
 
 
-def plan(source: Source, dtype: torch.dtype | None) -> tuple[list[TensorSpec], dict[str, str]]:
+def plan(source: Source, dtype: "torch.dtype | None") -> "tuple[list[TensorSpec], dict[str, str]]":
     """The tensors to write, and for each name in the file the name in the source.
 
     The bias of the LM head is written under both of its names, since Transformers does not load the one it saves.
     """
+    from model.checkpoints.writer import TensorSpec  # noqa: PLC0415
+
     stored_names = {name: name for name in source.names}
     for one, other in (("lm_head.bias", "lm_head.decoder.bias"), ("lm_head.decoder.bias", "lm_head.bias")):
         if one in stored_names:

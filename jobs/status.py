@@ -2,29 +2,64 @@
 
 OUTPUT is an output folder of jobs.annotate, whose run goes on or has ended. The exit code is 0 where all is done,
 3 where the run ended but some files or fragments could not be done, 5 where it goes on or was interrupted, and 2
-where there is no output.
+where there is no output. `--json` prints what `jobs/status.schema.json` describes.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
 
 from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.console import facts_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import PipelineError
+from pipeline.failures import FragmentFailure
 from pipeline.output.call_history import CallRecord, Extent
 from pipeline.output.output_folder import OutputFolder
-from pipeline.output.status import Holder, Status, read_status
+from pipeline.output.status import Holder, State, Status, read_status
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
+from pipeline.storage.printable import number_of
 
 REFUSED = 2
 EXIT_CODES = {"complete": 0, "partly": 3, "running": 5, "unfinished": 5}
 _MAX_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class StatusReport:
+    """How far an output is, as `--json` prints it.
+
+    `in_all`, `done` and `left` are null where no call is recorded in an unfinished output; rates are those of the
+    last call, with its start, and null where they say nothing. `exit_code` is that of `jobs.status`.
+    """
+
+    state: State
+    in_all: Extent | None
+    done: Extent | None
+    left: Extent | None
+    failures: tuple[FragmentFailure, ...]
+    holder: Holder | None
+    last_call: CallRecord | None
+    num_calls: int
+    run: str
+    rows_per_hour: float | None
+    trunk_tokens_per_hour: float | None
+    exit_code: int
+
+
+def json_schema() -> str:
+    """The JSON schema of a `StatusReport`, as text."""
+    schema = TypeAdapter(StatusReport).json_schema()
+    for definition in schema["$defs"].values():
+        # Records may have nothing else once one has been read in this process; a report may come to have more.
+        if definition.get("additionalProperties") is False:
+            del definition["additionalProperties"]
+    return json.dumps(schema, indent=1) + "\n"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,39 +67,53 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(prog="python -m jobs.status", description=__doc__)
     add_version(parser)
     parser.add_argument(
-        "output", type=utf8_text, metavar="OUTPUT", help="folder or URI that jobs.annotate writes to"
+        "output", type=utf8_text, nargs="?", metavar="OUTPUT", help="folder or URI that jobs.annotate writes to"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
-    return parser.parse_args(arguments)
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of --json, and exit")
+    options = parser.parse_args(arguments)
+    if options.output is None and not options.schema:
+        parser.error("OUTPUT: found nothing, expected the folder or URI that jobs.annotate writes to; name it")
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     accept_any_text()
     options = parse_arguments(arguments)
+    if options.schema:
+        print(json_schema(), end="")
+        return 0
     try:
         status = read_status(OutputFolder(*resolve_path(options.output, "OUTPUT")))
     except PipelineError as error:
         print(f"refused: {without_secret(str(error))}", file=sys.stderr)
         return REFUSED
     if options.json:
-        print(json.dumps(status_json(status), indent=1, ensure_ascii=False))
+        print(json.dumps(asdict(report_of(status)), indent=1, ensure_ascii=False))
     else:
         print(facts_text(_facts(status)))
         print_failures(status)
     return EXIT_CODES[status.state]
 
 
-def status_json(status: Status) -> dict[str, Any]:
-    """The status as JSON: what `Status` holds, with what is left and the rates of the last call."""
+def report_of(status: Status) -> StatusReport:
+    """What `Status` holds, with what is left and the rates of the last call."""
     counts = status.last_call.counts if status.last_call else None
-    return {
-        **asdict(status),
-        "left": status.left and asdict(status.left),
-        "rows_per_hour": counts and status.per_hour(counts.num_rows),
-        "trunk_tokens_per_hour": counts and status.per_hour(counts.num_trunk_tokens),
-        "exit_code": EXIT_CODES[status.state],
-    }
+    return StatusReport(
+        state=status.state,
+        in_all=status.in_all,
+        done=status.done,
+        left=status.left,
+        failures=status.failures,
+        holder=status.holder,
+        last_call=status.last_call,
+        num_calls=status.num_calls,
+        run=status.run,
+        rows_per_hour=counts and status.per_hour(counts.num_rows),
+        trunk_tokens_per_hour=counts and status.per_hour(counts.num_trunk_tokens),
+        exit_code=EXIT_CODES[status.state],
+    )
 
 
 def print_failures(status: Status) -> None:
@@ -88,7 +137,7 @@ def _facts(status: Status) -> Iterable[tuple[str, str]]:
         yield "done", f"{_shown(status.done)} of {_shown(status.in_all)}"
         yield "left", _shown(status.left)
     if status.failures:
-        yield "failed", f"{len(status.failures):,} fragments"
+        yield "failed", number_of(len(status.failures), "fragment")
     if status.holder is not None:
         yield "held by", _describe_holder(status.holder)
     if status.last_call is not None:
@@ -116,7 +165,7 @@ def _call_facts(status: Status, call: CallRecord) -> Iterable[tuple[str, str]]:
 
 
 def _shown(extent: Extent) -> str:
-    return f"{extent.num_rows:,} rows in {extent.num_fragments:,} fragments"
+    return f"{number_of(extent.num_rows, 'row')} in {number_of(extent.num_fragments, 'fragment')}"
 
 
 def _describe_holder(holder: Holder) -> str:

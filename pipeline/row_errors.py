@@ -27,6 +27,15 @@ class ErrorKind(StrEnum):
     """An error that this version does not know, as in an output of a later one."""
 
 
+LASTING = (
+    ErrorKind.NO_TEXT,
+    ErrorKind.NOT_UTF8,
+    ErrorKind.WRONG_TYPE,
+    ErrorKind.UNKNOWN_HEAD,
+    ErrorKind.NO_MASK,
+)
+"""Kinds that the input causes: the same rows have them again, however often they are processed."""
+
 # What is said of a column or candidate; a value in a list is followed by "at index N".
 NULL, EMPTY, BLANK, EMPTY_LIST = "is null", "is empty", "is blank", "is an empty list"
 INVISIBLE = "has nothing but invisible characters"
@@ -70,6 +79,11 @@ def kind_of(error: str) -> ErrorKind:
         return next(said, ErrorKind.OTHER)
     places = {error.find(phrase): kind for phrase, kind in _OF_RESULTS.items() if phrase in error}
     return places[min(places)] if places else ErrorKind.OTHER
+
+
+def num_that_may_change(num_errors: int, by_kind: Mapping[ErrorKind, int] | None) -> int:
+    """How many rows with an error may be without if they are processed again; all where kinds are not known."""
+    return num_errors if by_kind is None else num_errors - sum(by_kind.get(kind, 0) for kind in LASTING)
 
 
 def count_kinds(errors: Iterable[tuple[str, int]]) -> dict[ErrorKind, int]:

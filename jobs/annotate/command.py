@@ -32,7 +32,7 @@ _FLAGS = {
     "--keep-touched": "treat a file of the same size and footer as unchanged, whatever its time or ETag",
     "--prune-removed": "delete the parts of files that are no longer in the input; default: report and keep them",
     "--retry-failed": "process only the fragments that failed in earlier runs",
-    "--retry-errors": "also process the fragments again that have rows with an error",
+    "--retry-errors": "also process the fragments again that have rows with an error that may change",
     "--json": "print the plan or the result as JSON (jobs/annotate/report.schema.json)",
     "--verify": "read all parts of the output, hold their bytes against their records, and exit",
     "--quiet": "print only errors and the result",

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from pipeline.driver.token_estimate import TokenEstimate
+from pipeline.storage.printable import number_of
 
 
 def describe_tokens(estimate: TokenEstimate | None, num_rows: int) -> Iterator[tuple[str, str]]:
@@ -10,7 +11,7 @@ def describe_tokens(estimate: TokenEstimate | None, num_rows: int) -> Iterator[t
     if estimate is None:
         yield "tokens", "not estimated, as no row that was drawn can be read"
         return
-    basis = "counted" if estimate.is_exact else f"estimated from {estimate.num_rows:,} rows"
+    basis = "counted" if estimate.is_exact else f"estimated from {number_of(estimate.num_rows, 'row')}"
     yield (
         "tokens",
         f"{about(estimate.tokens_per_row * num_rows, is_exact=estimate.is_exact)} through the trunk, {basis}",

@@ -8,6 +8,7 @@ from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
 from pipeline.monitoring.origin import Origin
 from pipeline.output.output_folder import FAILED
+from pipeline.storage.printable import number_of
 
 DONE, PARTLY = 0, 3
 _MAX_SHOWN = 20
@@ -29,11 +30,11 @@ def report_failures(
     for failure in failures[:_MAX_SHOWN]:
         show(f"failed: {failure}", origins.get(failure.part_path, Origin(failure.part_path)))
     if len(failures) > _MAX_SHOWN:
-        show(f"and {len(failures) - _MAX_SHOWN} more, see {output}/{FAILED}", None)
+        show(f"and {len(failures) - _MAX_SHOWN:,} more, see {output}/{FAILED}", None)
     if failures:
         show(
-            f"{len(failures)} fragments failed, the others are in {output}; fix the causes named above, then run "
-            "the same command again, or with --retry-failed to process only those",
+            f"{number_of(len(failures), 'fragment')} failed, the others are in {output}; fix the causes named "
+            "above, then run the same command again, or with --retry-failed to process only those",
             None,
         )
     return PARTLY if files or failures else DONE

@@ -25,7 +25,7 @@ from pipeline.input.read_columns import ReadColumns
 from pipeline.input.reading import FragmentReader
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import is_uri
-from pipeline.storage.printable import printable
+from pipeline.storage.printable import number_of, printable
 
 LIKELY_NAMES = ("text", "content", "body", "document", "sentence", "article", "passage", "raw_content")
 """Names of columns that are probably the text; their values count as `_WEIGHT` times as long."""
@@ -97,8 +97,8 @@ def look_at(path: str) -> InputFacts:
     found = next((outcome for outcome in outcomes if isinstance(outcome, FilePlan)), None)
     if found is None:
         raise InputError(
-            f"{_FIELD}: none of the first {len(entries)} files can be read; the first, "
-            f"{printable(files[0].path)}: {outcomes[0]}; check the files"
+            f"{_FIELD}: found {number_of(len(entries), 'file')} that cannot be read, expected one that can; the "
+            f"first, {printable(files[0].path)}: {outcomes[0]}; check the files"
         )
     described = planner.file_columns[found.columns]
     columns = unpacked(described.schema)

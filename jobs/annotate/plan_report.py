@@ -8,14 +8,17 @@ from jobs.annotate.estimates import describe_time, describe_tokens
 from jobs.terminal.console import plain_console
 from pipeline.driver.outlook import Outlook
 from pipeline.driver.run import PreparedRun
+from pipeline.heads.resolve import Head
 from pipeline.output.increment import Increment
 from pipeline.replica.layout import describe_layout
 from pipeline.replica.memory import RankMemory
 from pipeline.replica.token_budget import CPU_TOKEN_BUDGET
 from pipeline.storage.filesystem_uris import without_secret
-from pipeline.storage.printable import shortened
+from pipeline.storage.printable import number_of, shortened
 
 GIB = 2**30
+_NARROW = 100
+"""Characters a line that the table of heads needs."""
 
 
 def print_plan(run: PreparedRun, outlook: Outlook, tokens_per_s: float | None = None) -> None:
@@ -31,31 +34,43 @@ def print_plan(run: PreparedRun, outlook: Outlook, tokens_per_s: float | None = 
         ("input", ", ".join(without_secret(path) for path in job.input.path)),
         ("files", f"{plan.num_files:,} ({len(plan.failed_files)} cannot be read)"),
         *_changes(outlook.increment, prunes=run.options.prunes),
-        ("fragments", f"{len(plan.fragments):,}, of which {len(todo):,} are to do"),
-        ("rows", f"{plan.num_rows:,}, of which {num_rows:,} are to do"),
+        ("fragments", f"{len(plan.fragments):,}, {len(todo):,} to do"),
+        ("rows", f"{plan.num_rows:,}, {num_rows:,} to do"),
         ("bytes", f"{plan.num_bytes:,} uncompressed, of the columns read"),
         *describe_tokens(outlook.tokens, num_rows),
         *_time(outlook, num_rows, tokens_per_s, job.run.cost_per_hour),
         ("output", without_secret(job.output.path)),
         ("model", f"{job.model.path}, {outlook.dtype} on {outlook.device}"),
-        ("shard groups", f"{job.model.replicas} of {job.model.tensor_parallel_size} ranks"),
+        ("shard groups", f"{job.model.replicas} of {number_of(job.model.tensor_parallel_size, 'rank')}"),
         *_layout(outlook),
         ("memory per rank", _describe_memory(outlook.memory, outlook.token_budget)),
     ):
         summary.add_row(name, value)
     console.print(summary)
-    headings = ("head", "task", "reads", "weights", "column type")
-    table = Table(*(Column(heading, overflow="fold") for heading in headings), box=None, pad_edge=False)
-    for head in run.heads:
-        reads = " + ".join(head.options.text_columns)
-        table.add_row(head.name, head.options.task, reads, head.options.weights, str(head.output_type))
-    console.print(table)
+    console.print(_heads_table(run.heads, is_narrow=console.width < _NARROW))
     for line in run.findings.unused:
         console.print(f"unused in {line}", soft_wrap=True)
     for file in plan.failed_files:
         console.print(f"cannot be read: {file.path}: {file.reason}", soft_wrap=True)
     for line in plan.passed_over.lines:
         console.print(line, soft_wrap=True)
+
+
+def _heads_table(heads: Iterable[Head], *, is_narrow: bool) -> Table:
+    """A line for each head, or where that would break words, a line for each of its facts."""
+    headings = ("head", "task", "reads", "weights", "column type")
+    names = ("", "") if is_narrow else headings
+    columns = (Column(name, overflow="fold") for name in names)
+    table = Table(*columns, show_header=not is_narrow, box=None, pad_edge=False)
+    for head in heads:
+        reads = " + ".join(head.options.text_columns)
+        cells = (head.name, head.options.task, reads, head.options.weights, str(head.output_type))
+        if is_narrow:
+            for heading, cell in zip(headings, cells, strict=True):
+                table.add_row(heading if heading == headings[0] else f"  {heading}", cell)
+        else:
+            table.add_row(*cells)
+    return table
 
 
 def _layout(outlook: Outlook) -> Iterable[tuple[str, str]]:

@@ -21,6 +21,7 @@ from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import with_suffix
+from pipeline.storage.printable import number_of
 
 _WIDTH = 120
 """Characters a line where the output is no terminal."""
@@ -61,7 +62,7 @@ def run_preview(
     console = plain_console(_WIDTH)
     which = "drawn from all" if selection.is_sample else "the first of"
     console.print(
-        f"preview: {preview.num_rows:,} rows, {which} {plan.num_rows:,}, in {prepared.output_name}; "
+        f"preview: {number_of(preview.num_rows, 'row')}, {which} {plan.num_rows:,}, in {prepared.output_name}; "
         f"{job_output} stays as it is"
     )
     rows = read_preview(prepared.output, prepared.heads)

@@ -20,7 +20,7 @@ from pipeline.heads.resolve import Head
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.output.output_folder import OutputFolder
 from pipeline.row_errors import count_kinds
-from pipeline.storage.printable import printable
+from pipeline.storage.printable import number_of, printable
 
 MAX_ROWS = 10
 _MAX_COUNTED = 10
@@ -95,7 +95,7 @@ def _print_blocks(console: Console, names: Sequence[str], lines: Sequence[Sequen
 def print_counts(console: Console, rows: pa.Table, heads: Sequence[Head]) -> None:
     """Rows with errors by kind, then the labels of each head, most frequent first."""
     errors = rows[ERROR].drop_null()
-    console.print(f"errors: {len(errors):,} of {rows.num_rows:,} rows")
+    console.print(f"errors: {len(errors):,} of {number_of(rows.num_rows, 'row')}")
     kinds = count_kinds((found["values"], found["counts"]) for found in pc.value_counts(errors).to_pylist())
     for kind, count in sorted(kinds.items(), key=lambda item: -item[1]):
         console.print(f"  {count:,}  {kind}")
@@ -117,11 +117,11 @@ def print_whole_job(
 ) -> None:
     """How long all rows of the job take at the measured rate, and what they cost."""
     if estimate is None or counts.annotating_s <= 0 or not counts.num_tokens:
-        console.print(f"the whole job: {num_rows:,} rows; how long they take was not measured")
+        console.print(f"the whole job: {number_of(num_rows, 'row')}; how long it takes was not measured")
         return
     num_tokens, rate = estimate.tokens_per_row * num_rows, counts.num_tokens / counts.annotating_s
     console.print(
-        f"the whole job: {num_rows:,} rows, {about(num_tokens, is_exact=estimate.is_exact)} tokens, "
-        f"{describe_time(num_tokens, rate, cost_per_hour)} (measured on {counts.num_tokens:,} tokens, "
+        f"the whole job: {number_of(num_rows, 'row')}, {about(num_tokens, is_exact=estimate.is_exact)} tokens, "
+        f"{describe_time(num_tokens, rate, cost_per_hour)} (measured on {number_of(counts.num_tokens, 'token')}, "
         "without the start)"
     )

@@ -6,7 +6,7 @@ from jobs.annotate.exit_report import how_to_read
 from jobs.terminal.console import facts_text
 from pipeline.driver.run import PreparedRun, RunResult
 from pipeline.monitoring.messages import Messages
-from pipeline.storage.printable import printable
+from pipeline.storage.printable import number_of, printable
 
 MAX_LABELS = 10
 _MAX_LABEL_CHARS = 40
@@ -17,16 +17,16 @@ def show_summary(run: PreparedRun, result: RunResult, messages: Messages) -> Non
     num_fragments, counts, name = len(run.plan.fragments), result.counts, run.output_name
     if counts is not None:
         messages.result(
-            f"done: {counts.num_rows:,} rows in {counts.num_parts} parts in {name}, "
-            f"{counts.num_errors:,} rows with errors"
+            f"done: {number_of(counts.num_rows, 'row')} in {number_of(counts.num_parts, 'part')} in {name}, "
+            f"{number_of(counts.num_errors, 'row with an error', 'rows with errors')}"
         )
         messages.result(facts_text(_facts(run, result)))
     elif run.options.retry_failed:
         messages.result(f"nothing to do: no fragment in {name} has failed")
     elif run.options.retries_errors:
-        messages.result(f"nothing to do: no row in {name} has an error")
+        messages.result(f"nothing to do: no row in {name} has an error that may change")
     else:
-        messages.result(f"nothing to do: all {num_fragments} fragments are in {name}")
+        messages.result(f"nothing to do: {_all(num_fragments)} in {name}")
     messages.result(how_to_read(name))
     if counts is not None:
         messages.result(f"to see more: python -m jobs.status {name}, python -m jobs.report {name}")
@@ -47,7 +47,7 @@ def _facts(run: PreparedRun, result: RunResult) -> Iterable[tuple[str, str]]:
     yield "memory", f"at most {counts.peak_rank_bytes / 2**30:.2f} GiB per rank"
     num_before = len(run.plan.fragments) - result.num_fragments
     if num_before:
-        yield "before", f"{num_before:,} fragments were done before"
+        yield "before", f"{number_of(num_before, 'fragment was', 'fragments were')} done before"
 
 
 def describe_labels(labels: Mapping[str, int]) -> str:
@@ -55,6 +55,10 @@ def describe_labels(labels: Mapping[str, int]) -> str:
     shown = [f"{_short(label)} {count:,}" for label, count in list(labels.items())[:MAX_LABELS]]
     more = f" and {len(labels) - MAX_LABELS:,} more labels" if len(labels) > MAX_LABELS else ""
     return ", ".join(shown) + more
+
+
+def _all(num_fragments: int) -> str:
+    return "the one fragment is" if num_fragments == 1 else f"all {num_fragments:,} fragments are"
 
 
 def _short(label: str) -> str:

@@ -7,7 +7,7 @@ from pipeline.output.manifest import Manifest
 from pipeline.output.output_path import open_output
 from pipeline.output.verify import verify_output
 from pipeline.storage.filesystem_uris import without_secret
-from pipeline.storage.printable import printable
+from pipeline.storage.printable import number_of, printable
 
 _MAX_SHOWN = 20
 
@@ -26,9 +26,9 @@ def print_verification(path: str, messages: Messages) -> int:
     if len(found.differences) > _MAX_SHOWN:
         messages.error(f"and {len(found.differences) - _MAX_SHOWN:,} more")
     messages.result(
-        f"verified: {found.num_parts:,} parts of {found.num_bytes:,} bytes in {name}; "
-        f"{len(found.differences):,} are not as their records say"
+        f"verified: {number_of(found.num_parts, 'part')} of {number_of(found.num_bytes, 'byte')} in {name}; "
+        f"{number_of(len(found.differences), 'is', 'are')} not as recorded"
     )
     if found.differences:
-        messages.error("delete these parts, then run the job again: it computes them anew")
+        messages.error("delete what differs, then run the job again: it computes it anew")
     return PARTLY if found.differences else DONE

@@ -29,6 +29,7 @@ from pipeline.fragments import PartName
 from pipeline.output.output_folder import OutputFolder
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
+from pipeline.storage.printable import number_of
 from pipeline.storage.retries import retry_transient
 
 DONE, REFUSED = 0, 2
@@ -154,8 +155,8 @@ def add_part(comparison: Comparison, part: str, sides: tuple[Side, Side], wanted
         rows = [file.metadata.num_rows for file in files]
         if rows[0] != rows[1]:
             raise InputError(
-                f"FOUND: {part} has {rows[1]:,} rows, expected {rows[0]:,} as in EXPECTED; compare outputs of the "
-                "same input"
+                f"FOUND: {part} has {number_of(rows[1], 'row')}, expected {rows[0]:,} as in EXPECTED; "
+                "compare outputs of the same input"
             )
         names = [file.schema_arrow.names for file in files]
         for name in wanted or ():

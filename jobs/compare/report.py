@@ -12,6 +12,7 @@ from rich.table import Table
 from jobs.compare.differences import Difference
 from jobs.terminal.console import plain_console
 from pipeline.errors import InputError
+from pipeline.storage.printable import number_of
 
 NARROWEST = 120
 
@@ -200,7 +201,7 @@ def _ratio(total: float, count: int) -> float | None:
 
 
 def _result(comparison: Comparison) -> str:
-    compared = f"{comparison.num_rows:,} rows in {comparison.num_parts:,} parts compared"
+    compared = f"{number_of(comparison.num_rows, 'row')} in {number_of(comparison.num_parts, 'part')} compared"
     different = comparison.different
     num_columns = len(comparison.columns)
     if not different:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pipeline.storage.printable import number_of
+
 NARROWEST = 100
 COLUMNS = ("id", "lang", "text", "num_tokens", "error", "language", "tags", "loss", "vector")
 """Columns of the output that are shown."""
@@ -67,7 +69,7 @@ def accuracy_line(rows: dict[str, dict[str, Any]]) -> str:
     return (
         f"\nlanguage is right in [bold]{num_right} of {len(with_text)}[/] texts "
         f"({num_right / len(with_text):.1%}) in {len({row['lang'] for row in with_text})} languages; "
-        f"{num_errors} rows could not be read and say so"
+        f"{number_of(num_errors, 'row')} could not be read and say so"
     )
 
 

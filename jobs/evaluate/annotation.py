@@ -15,6 +15,7 @@ from pipeline.config.messages import config_error
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases
+from pipeline.storage.printable import number_of
 
 if TYPE_CHECKING:
     from pipeline.driver.run import PreparedRun
@@ -150,8 +151,8 @@ def annotate(prepared: "PreparedRun", address: str, messages: Messages, on_conne
     result = execute_run(prepared, address, messages, on_connected, Phases(messages))
     if result.counts is not None:
         messages(
-            f"annotated: {result.counts.num_rows:,} rows, {result.counts.num_errors:,} with errors, "
-            f"{result.counts.num_tokens:,} tokens in {result.seconds:.1f} s"
+            f"annotated: {number_of(result.counts.num_rows, 'row')}, {result.counts.num_errors:,} with errors, "
+            f"{number_of(result.counts.num_tokens, 'token')} in {result.seconds:.1f} s"
         )
     name, origins = prepared.output_name, result.origins
     return report_failures(prepared.plan.failed_files, result.failures, name, messages.error, origins)

@@ -32,6 +32,7 @@ from jobs.report.page import (
     Section,
     Table,
 )
+from pipeline.storage.printable import number_of
 
 _MAX_LABELS = 40
 # Whose quality of a row is an error: the less, the better.
@@ -129,7 +130,7 @@ def _figures(lines: Sequence[Line], task: TaskResult, metrics: Sequence[str]) ->
             cells += [_scale(metric) * figure.value, interval]
         rows.append(cells)
     num_failed = sum(len(each.failed) for each in task.subsets.values())
-    caption = f"{num_failed:,} rows failed and count as wrong." if num_failed else ""
+    caption = f"Failed and counted as wrong: {number_of(num_failed, 'row')}." if num_failed else ""
     return Table("Figures", columns, rows, caption)
 
 

@@ -14,6 +14,7 @@ from jobs.evaluate.folder import EvaluationFolder, EvaluationRecord
 from jobs.evaluate.predictions import read_predictions
 from jobs.evaluate.scoring.classification import predicted_classes
 from jobs.evaluate.scoring.regression import predicted_values
+from pipeline.storage.printable import number_of
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _HEADER = "index\tprediction"
@@ -97,9 +98,11 @@ def submission(
                 rows = [_written(file, value, labels.get(file.task, ())) for value in found]
                 num_failed = sum(value is None for value in found)
                 if num_failed:
-                    incomplete.append(f"{file.name} has {num_failed:,} rows without prediction ({file.filler})")
+                    incomplete.append(
+                        f"{file.name} has {number_of(num_failed, 'row')} without prediction ({file.filler})"
+                    )
             if len(rows) != file.num_rows:
-                incomplete.append(f"{file.name} has {len(rows):,} rows, expected {file.num_rows:,}")
+                incomplete.append(f"{file.name} has {number_of(len(rows), 'row')}, expected {file.num_rows:,}")
             lines = [_HEADER, *(f"{index}\t{row}" for index, row in enumerate(rows))]
             entry = zipfile.ZipInfo(file.name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED

@@ -19,6 +19,7 @@ from pipeline.output.call_history import CallCounts, CallHistory, CallRecord
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.versions import versions
 from pipeline.storage.filesystem_uris import without_secret
+from pipeline.storage.printable import number_of
 
 # Exit codes of calls that an error ends, as the README lists them.
 _FAILED, _REFUSED, _NO_ROOM, _INTERRUPTED = 1, 2, 4, 130
@@ -48,9 +49,27 @@ class CallRecorder:
 
     @contextmanager
     def renewed(self, counts: Callable[[], CallCounts], interval_s: float = INTERVAL_S) -> Iterator[None]:
-        """Renew the counts in a thread during the block, so that others see how far the call has come."""
+        """Renew the counts in a thread during the block, so that others see how far the call has come.
+
+        Once more where an error or an interruption ends the block, if they can still be taken.
+        """
         with repeated(lambda: self.update(counts=counts()), interval_s, "call record"):
-            yield
+            try:
+                yield
+            except BaseException:
+                with suppress(Exception):
+                    self.update(counts=counts())
+                raise
+
+    def so_far(self) -> str:
+        """What the call has done, and what is left for the next one, as a line for people."""
+        counts, num_fragments = self._call.counts, self._call.in_all.num_fragments
+        num_left = self._call.undone.num_fragments - counts.num_parts
+        did = f"{number_of(counts.num_rows, 'row')} in {number_of(counts.num_parts, 'fragment')}"
+        return (
+            f"this call did {did}; done in all: "
+            f"{num_fragments - num_left:,} of {number_of(num_fragments, 'fragment')}, left: {num_left:,}"
+        )
 
 
 @contextmanager

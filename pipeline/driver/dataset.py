@@ -49,6 +49,7 @@ from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
 COUNTER_TIMEOUT_S = 30.0
+COUNTS_TIMEOUT_S = 5.0
 # The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. The same leaders,
 # whose ranks have loaded the model, are there for all of them.
 MAX_FRAGMENTS_AT_ONCE = 10_000
@@ -89,7 +90,9 @@ def annotate_fragments(
     encoder = block_encoder(job, heads, plan.carried_schema, run_stage)
 
     def read_counts() -> tuple[Counts, Tally]:
-        return get_result(counter.counts.remote()), get_result(counter.tally.remote())
+        # With a bound, as they are also asked for while a run ends early.
+        counts = get_result(counter.counts.remote(), timeout_s=COUNTS_TIMEOUT_S)
+        return counts, get_result(counter.tally.remote(), timeout_s=COUNTS_TIMEOUT_S)
 
     def record_metrics() -> None:
         metrics.update(*read_counts(), time.monotonic())

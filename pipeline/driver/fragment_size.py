@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from pipeline.config.job import DEFAULT_FRAGMENT_ROWS, JobConfig
 from pipeline.driver.cluster_address import LOCAL
-from pipeline.output.manifest import Manifest
 
 _NUM_REPLICAS = 16
 # Of 32,768 rows: a part of the output and what a leader holds in memory grow as well.
@@ -16,16 +15,15 @@ _MAX_GROWTH = 16
 
 
 def settle_fragment_rows(
-    job: JobConfig, manifest: Manifest, count_replicas: Callable[[], int], tell: Callable[[str], None]
+    job: JobConfig, kept: int | None, count_replicas: Callable[[], int], tell: Callable[[str], None]
 ) -> int | None:
     """The rows per fragment that "auto" comes to; None where the job says a number.
 
-    It is what the output was begun with, if it was. `count_replicas` is called for a new one with
+    It is `kept`, what the output was begun with, if it was. `count_replicas` is called for a new one with
     `model.replicas = "auto"`.
     """
     if job.input.max_fragment_rows != "auto":
         return None
-    kept = manifest.max_fragment_rows()
     if kept is not None:
         return kept
     num_replicas = count_replicas() if job.model.replicas == "auto" else job.model.replicas

@@ -22,6 +22,7 @@ from pipeline.output.output_path import open_output
 from pipeline.output.part_writer import encode_part
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import with_suffix
+from pipeline.storage.printable import number_of
 
 ROWS = "_preview/rows"
 """The rows of a preview. Without the suffix of Parquet, so that no reader takes them for a part."""
@@ -66,8 +67,8 @@ def write_preview_rows(
     unreadable = tuple(str(error) for error in found if isinstance(error, FragmentError))
     if not tables:
         raise InputError(
-            f"input.path: found no row that can be read among {plan.num_rows:,} rows, expected at least one for a "
-            f"preview; check the files{''.join(f'; {reason}' for reason in unreadable[:1])}"
+            f"input.path: found no row that can be read among {number_of(plan.num_rows, 'row')}, expected at "
+            f"least one for a preview; check the files{''.join(f'; {reason}' for reason in unreadable[:1])}"
         )
     rows = _as_carried(pa.concat_tables(tables).combine_chunks(), plan)
     with held_lease(output, job.output.lease_timeout_s, tell) as held:

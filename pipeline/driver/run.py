@@ -14,6 +14,7 @@ from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, r
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.fragment_size import settle_fragment_rows, with_fragment_rows
 from pipeline.driver.identity import run_identity
+from pipeline.driver.local_device import require_local_device
 from pipeline.driver.part_metadata import part_metadata
 from pipeline.errors import ConfigError
 from pipeline.failures import FragmentFailure
@@ -32,7 +33,7 @@ from pipeline.monitoring.tallies import Tally
 from pipeline.output.call_history import CallRecord, Extent
 from pipeline.output.card import write_card
 from pipeline.output.failure_log import FailureLog
-from pipeline.output.increment import describe_increment
+from pipeline.output.increment import describe_increment, describe_lasting_errors
 from pipeline.output.lease import held_lease
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import OutputFolder
@@ -58,7 +59,7 @@ class RunOptions:
     Attributes:
         is_restart: compute everything again, and replace the output once the new one is complete.
         retry_failed: only process the fragments that failed in earlier runs.
-        retries_errors: also process the fragments again that have rows with an error.
+        retries_errors: also process the fragments again that have rows with an error which may change.
         keeps_touched: a file with the same size and footer is unchanged, whatever its modification time or ETag.
         prunes: delete the parts of files that are no input any more.
     """
@@ -164,8 +165,9 @@ def prepare_run(
     fragment_rows: int | None = None
     if job.input.max_fragment_rows == "auto":
         # By what the run was begun with, which is found by its identity: weights are read before the input.
-        folder = folder_of_run(output, run_identity(job, heads), is_restart=options.is_restart)
-        fragment_rows = settle_fragment_rows(job, Manifest(folder), count_replicas, tell)
+        identity = run_identity(job, heads)
+        kept = Manifest(folder_of_run(output, identity, is_restart=options.is_restart)).max_fragment_rows(identity)
+        fragment_rows = settle_fragment_rows(job, kept, count_replicas, tell)
     settled = with_fragment_rows(job, fragment_rows)
     plan = plan_fragments(settled)
     require_fitting_names(output, plan.fragments)
@@ -196,6 +198,9 @@ def execute_run(
     """
     output, options = prepared.output, prepared.options
     tell.run = run_id(output, prepared.identity)
+    if address == LOCAL and Manifest(prepared.folder).identity() != dict(prepared.identity):
+        # Before the output belongs to a run that can never compute anything here.
+        require_local_device(prepared.job.model)
     lost = threading.Event()
     with held_lease(output, prepared.job.output.lease_timeout_s, tell, lost.set) as output:
         folder = begin_run(
@@ -209,6 +214,8 @@ def execute_run(
         run = prepared.output_in(folder)
         run.begin(prunes=options.prunes)
         tell(describe_increment(run.increment, prunes=options.prunes))
+        if options.retries_errors:
+            tell(describe_lasting_errors(run.inventory))
         failed = _current_failures(run)
         todo = prepared.fragments_to_do(run, failed)
         call = _call(prepared, run.increment.todo, todo, command)
@@ -216,9 +223,13 @@ def execute_run(
             started = time.monotonic()
             counts, tally = None, Tally()
             if todo:
-                counts, tally = _annotate(
-                    prepared, run, todo, failed, address, tell, on_connected, phases, recorder, lost
-                )
+                try:
+                    counts, tally = _annotate(
+                        prepared, run, todo, failed, address, tell, on_connected, phases, recorder, lost
+                    )
+                except KeyboardInterrupt:
+                    tell(recorder.so_far())
+                    raise
                 recorder.update(counts=call_counts(counts, tally))
             phases.begin("committing")
             is_done = _complete(prepared, run, output)
@@ -232,7 +243,7 @@ def execute_run(
 
 def _require_planned_fragments(folder: OutputFolder, prepared: PreparedRun) -> None:
     """Raise ConfigError if the output was begun or replaced since planning, with other fragments."""
-    kept = Manifest(folder).max_fragment_rows()
+    kept = Manifest(folder).max_fragment_rows(prepared.identity)
     if kept != prepared.fragment_rows:
         raise ConfigError(
             f"input.max_fragment_rows: found that {folder.root} has been begun with {kept} rows by now, expected "
@@ -292,6 +303,8 @@ def _annotate(
 ) -> tuple[Counts, Tally]:
     """Annotate fragments on a cluster; `lost` says whether the lease is."""
     job, heads = prepared.job, prepared.heads
+    if address == LOCAL:
+        require_local_device(job.model)
     phases.begin("connecting")
     # Imported late: Ray takes a second to load, and all that can be refused is refused before that.
     from pipeline.driver.cluster_address import describe_open_cluster  # noqa: PLC0415

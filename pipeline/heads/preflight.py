@@ -9,6 +9,7 @@ from pipeline.errors import ConfigError
 from pipeline.heads.resolve import Head, read_config, trunk_field, weights_field
 from pipeline.heads.tokenizer_fit import check_tokenizer
 from pipeline.heads.weights_fit import count_unused, refuse_unfit_head, refuse_unfit_trunk
+from pipeline.storage.printable import number_of
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,10 @@ def _require_float8_sizes(directory: str, tensor_parallel_size: int) -> None:
         or config.intermediate_size % (multiple * tensor_parallel_size)
     ):
         raise ConfigError(
-            f'model.dtype: found "float8" for {directory} on {tensor_parallel_size} ranks, expected a hidden size '
-            f"({config.hidden_size}), a rank's attention heads ({attention_unit}) and a rank's share of the "
-            f"intermediate size ({config.intermediate_size}) that are multiples of {multiple}; use another "
-            'model.tensor_parallel_size, or "bfloat16"'
+            f'model.dtype: found "float8" for {directory} on {number_of(tensor_parallel_size, "rank")}, expected '
+            f"a hidden size ({config.hidden_size}), a rank's attention heads ({attention_unit}) and a rank's "
+            f"share of the intermediate size ({config.intermediate_size}) that are multiples of {multiple}; use "
+            'another model.tensor_parallel_size, or "bfloat16"'
         )
 
 

@@ -23,7 +23,7 @@ from pipeline.input.read_columns import ReadColumns
 from pipeline.input.schema import FileSchema, common_schema, input_error
 from pipeline.storage.filesystem_uris import is_same_store
 from pipeline.storage.locations import resolve_path
-from pipeline.storage.printable import printable
+from pipeline.storage.printable import number_of, printable
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def plan_fragments(job: JobConfig) -> Plan:
     readable, failed = _read_footers(filesystem, files, partitions, columns, job.input)
     if not readable:
         raise InputError(
-            f"input.path: none of {len(files)} files can be read; the first, {failed[0].path}: "
-            f"{failed[0].reason}; check the files and their permissions"
+            f"input.path: found {number_of(len(files), 'file')} that cannot be read, expected one that can; the "
+            f"first, {failed[0].path}: {failed[0].reason}; check the files and their permissions"
         )
     fragments = FragmentTable([(file.file, file.cuts) for file in readable])
     try:
@@ -87,8 +87,8 @@ def plan_fragments(job: JobConfig) -> Plan:
         if not failed:
             raise
         raise InputError(
-            f"{error}\n  and {len(failed)} of {len(files)} files cannot be read; the first, {failed[0].path}: "
-            f"{failed[0].reason}"
+            f"{error}\n  and {len(failed):,} of {number_of(len(files), 'file')} cannot be read; the first, "
+            f"{failed[0].path}: {failed[0].reason}"
         ) from None
     return Plan(
         filesystem=filesystem,

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.storage.printable import number_of
+
 _GAP = "  "
 _MIN_BAR, _MAX_BAR = 10, 40
 
@@ -56,11 +58,11 @@ def duration(seconds: float | None) -> str:
 
 def _fields(progress: Progress) -> dict[str, str]:
     """The text of each field, in the order in which they are shown."""
-    failed = {"failed": f"{progress.num_failed:,} fragments failed"} if progress.num_failed else {}
+    failed = {"failed": f"{number_of(progress.num_failed, 'fragment')} failed"} if progress.num_failed else {}
     return {
         "fragments": f"{progress.num_fragments:,}/{progress.total_fragments:,} fragments",
         "rows": f"{progress.num_rows:,}/{progress.total_rows:,} rows",
-        "errors": f"{progress.num_errors:,} errors",
+        "errors": number_of(progress.num_errors, "error"),
         **failed,
         "tokens": f"{progress.tokens_per_s:,.0f} tokens/s",
         "ETA": f"ETA {duration(progress.remaining_s)}",

@@ -15,6 +15,7 @@ from pipeline.heads.resolve import Head, output_types
 from pipeline.output.inventory import Inventory, errors_by_kind
 from pipeline.output.manifest import run_digest
 from pipeline.output.output_folder import MANIFEST, OutputFolder
+from pipeline.storage.printable import number_of
 
 CARD = f"{MANIFEST}/card.md"
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
@@ -115,9 +116,10 @@ def _labels(heads: Sequence[Head]) -> Iterable[str]:
 
 
 def _counts(inventory: Inventory) -> Iterable[str]:
-    yield f"- files: {len(inventory.table.files):,}, in {len(inventory.table):,} parts"
+    yield f"- files: {len(inventory.table.files):,}, in {number_of(len(inventory.table), 'part')}"
     yield f"- rows: {int(inventory.table.num_rows.sum()):,}"
-    yield f"- tokens: {int(inventory.num_tokens.sum()):,}, in {int(inventory.num_windows.sum()):,} windows"
+    windows = number_of(int(inventory.num_windows.sum()), "window")
+    yield f"- tokens: {int(inventory.num_tokens.sum()):,}, in {windows}"
     kinds = errors_by_kind(inventory.errors.sum(axis=0))
     by_kind = f" ({', '.join(f'{kind} {count:,}' for kind, count in kinds.items())})" if kinds else ""
     yield f"- rows with an error: {int(inventory.num_errors.sum()):,}{by_kind}"

@@ -8,8 +8,9 @@ import numpy as np
 
 from pipeline.fragments import Fragment, PartName, part_stem
 from pipeline.input.fragment_table import FragmentSelection
-from pipeline.output.inventory import Inventory
-from pipeline.storage.printable import shortened
+from pipeline.output.inventory import Inventory, errors_by_kind
+from pipeline.row_errors import LASTING
+from pipeline.storage.printable import number_of, shortened
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,24 @@ def describe_increment(increment: Increment, *, prunes: bool = False) -> str | N
     if not (increment.changed or increment.removed or (increment.new and increment.unchanged)):
         return None
     counts = (
-        f"input: {len(increment.new):,} files new, {len(increment.changed):,} changed, "
+        f"input: {number_of(len(increment.new), 'file')} new, {len(increment.changed):,} changed, "
         f"{len(increment.unchanged):,} unchanged, {len(increment.removed):,} removed"
     )
     if not increment.removed:
         return counts
     fate = "are deleted" if prunes else "are kept, --prune-removed deletes them"
     return f"{counts}: {shortened(increment.removed)} (their parts {fate})"
+
+
+def describe_lasting_errors(inventory: Inventory) -> str | None:
+    """A message about rows whose errors no retry changes; None if there are none."""
+    counts = errors_by_kind(inventory.errors.sum(axis=0))
+    lasting = {kind: count for kind, count in counts.items() if kind in LASTING}
+    if not lasting:
+        return None
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in lasting.items())
+    rows = number_of(sum(lasting.values()), "row with an error is", "rows with errors are")
+    return f"--retry-errors: {rows} left as before, since the input causes the error ({kinds})"
 
 
 def removed_stems(inventory: Inventory, failed_files: Collection[str] = ()) -> set[str]:

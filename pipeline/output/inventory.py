@@ -23,7 +23,7 @@ from pipeline.output.manifest import (
     staged_record_path,
 )
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
-from pipeline.row_errors import ErrorKind
+from pipeline.row_errors import ErrorKind, num_that_may_change
 from pipeline.storage.threads import map_in_threads
 
 _NOT_THERE = -1
@@ -54,8 +54,8 @@ class Inventory:
         """List the folder.
 
         With `keeps_touched`, a file with the same size and footer is unchanged. With `retries_errors`, a part in
-        place that has rows with an error does not make its fragment done: a staged one is to replace it. With
-        `retries_staged`, neither does a staged part that has such rows.
+        place that has rows with an error which may change does not make its fragment done: a staged one is to
+        replace it. With `retries_staged`, neither does a staged part that has such rows.
         """
         self.folder = folder
         self.table = table
@@ -168,7 +168,7 @@ class Inventory:
             where = self.slice_of(file_index)
             sizes = self.in_place[where]
             self.is_known[file_index] = True
-            is_to_retry = self._retries_errors and record.num_errors > 0
+            is_to_retry = self._retries_errors and _may_change(record)
             if not is_to_retry and (sizes != _NOT_THERE).all() and sizes.sum() == record.num_bytes:
                 self.is_settled[file_index] = record.input_mark == self.table.files[file_index].mark
                 self.is_done[where] = True
@@ -192,7 +192,7 @@ class Inventory:
             # Killed while it moved parts in place, a run has left records there of parts that are still staged.
             is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
             retries = self._retries_staged if is_staged else self._retries_errors
-            is_to_retry = retries and record.num_errors > 0
+            is_to_retry = retries and _may_change(record)
             if not is_to_retry and record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
                 self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)
@@ -230,6 +230,11 @@ class Inventory:
 
     def _has_its_counts(self, record: PartRecord | FileRecord) -> bool:
         return self.has_all_counts == (None not in (record.num_windows, record.errors))
+
+
+def _may_change(record: PartRecord | FileRecord) -> bool:
+    """Whether there are rows with an error that would not come again."""
+    return num_that_may_change(record.num_errors, record.errors) > 0
 
 
 def errors_by_kind(counts: NDArray[np.int64]) -> dict[ErrorKind, int]:

@@ -16,8 +16,9 @@ from pydantic import Field
 from pipeline.errors import ConfigError
 from pipeline.output.json_records import Count, parse_record, record_json
 from pipeline.output.other_run import refuse_other_run
-from pipeline.output.output_folder import MANIFEST, STAGED, OutputFolder
+from pipeline.output.output_folder import FAILED, MANIFEST, PART_SUFFIX, STAGED, SUCCESS, OutputFolder
 from pipeline.row_errors import ErrorKind
+from pipeline.storage.printable import number_of
 
 RUN = f"{MANIFEST}/run.json"
 PARTS = f"{MANIFEST}/parts"
@@ -99,16 +100,25 @@ class Manifest:
 
         `max_fragment_rows`: what "auto" comes to in a run that is begun.
 
-        Raises ConfigError if the folder belongs to another run, or has Parquet files but no run.
+        Raises ConfigError if the folder belongs to another run that has left something, or has Parquet files but
+        no run.
         """
         found = self.identity()
+        if found == dict(identity):
+            return True
         if found is None:
             self.refuse_foreign_files()
-            run = RunRecord(FORMAT, dict(identity), max_fragment_rows=max_fragment_rows)
-            self.folder.put(RUN, record_json(run))
-            return False
-        refuse_other_run(self.folder.root, found, identity)
-        return True
+        elif not self.can_be_taken_over():
+            refuse_other_run(self.folder.root, found, identity)
+        self.folder.put(RUN, record_json(RunRecord(FORMAT, dict(identity), max_fragment_rows=max_fragment_rows)))
+        return False
+
+    def can_be_taken_over(self) -> bool:
+        """Whether the run of a local folder has left nothing in it, as it was refused before its first part.
+
+        Not in a store, where a part of that run may still land late.
+        """
+        return self.folder.is_local and not any(map(_is_result, self.folder.list_files()))
 
     def has_all_counts(self) -> bool:
         """Whether the run counts windows and kinds of errors, as those do that are begun now."""
@@ -120,10 +130,10 @@ class Manifest:
         run = self._run()
         return None if run is None else run.token_budget
 
-    def max_fragment_rows(self) -> int | None:
-        """What "auto" came to when the run was begun; None where the job says a number, or none is begun."""
+    def max_fragment_rows(self, identity: Mapping[str, str]) -> int | None:
+        """What "auto" came to when the run with this identity was begun; None if it was not, or for a number."""
         run = self._run()
-        return None if run is None else run.max_fragment_rows
+        return run.max_fragment_rows if run is not None and run.identity == dict(identity) else None
 
     def settle(self, *, dtype: str, token_budget: int) -> None:
         """Record what "auto" stands for on this cluster, so that all parts are computed alike.
@@ -146,8 +156,8 @@ class Manifest:
         foreign = sorted(path for path, _ in self.folder.list_files() if path.endswith(".parquet"))
         if foreign:
             raise ConfigError(
-                f"output.path: {self.folder.root} holds {len(foreign)} Parquet files that no run of this "
-                f"pipeline accounts for, such as {foreign[0]}, expected an empty or a new folder; "
+                f"output.path: {self.folder.root} holds {number_of(len(foreign), 'Parquet file')} that no run of "
+                f"this pipeline accounts for, such as {foreign[0]}, expected an empty or a new folder; "
                 "choose another output, or remove the files"
             )
 
@@ -193,6 +203,13 @@ class Manifest:
             f"output.path: {self.folder.root}/{RUN} {found}; restore it, choose another output, or remove the "
             "folder"
         )
+
+
+def _is_result(entry: tuple[str, int]) -> bool:
+    """Whether a file of the listing is a part, or a record of what was done or has failed."""
+    path, _ = entry
+    folders = (f"{PARTS}/", f"{FILES}/", f"{STAGED_RECORDS}/", f"{STAGED}/", f"{FAILED}/")
+    return path == SUCCESS or path.endswith(PART_SUFFIX) or path.startswith(folders)
 
 
 def run_digest(identity: Mapping[str, str]) -> str:

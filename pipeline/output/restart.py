@@ -36,7 +36,8 @@ def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_resta
         return output
     if is_restart:
         return output.restarted
-    refuse_other_run(output.root, found, identity)
+    if found != dict(identity) and not Manifest(output).can_be_taken_over():
+        refuse_other_run(output.root, found, identity)
     return output
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.fragments import PartName
 from pipeline.output.manifest import PARTS, Manifest
 from pipeline.output.output_folder import OutputFolder
+from pipeline.storage.printable import number_of
 from pipeline.storage.threads import map_in_threads
 
 
@@ -58,5 +59,5 @@ def _check(folder: OutputFolder, part_path: str) -> tuple[int, list[Difference]]
 
 def _difference(data: bytes, num_bytes: int, sha256: str) -> str:
     if len(data) != num_bytes:
-        return f"found {len(data):,} bytes, expected {num_bytes:,} as recorded"
+        return f"found {number_of(len(data), 'byte')}, expected {num_bytes:,} as recorded"
     return "" if hashlib.sha256(data).hexdigest() == sha256 else "its bytes are not those that were recorded"

@@ -25,6 +25,7 @@ from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.errors import PipelineError
 from pipeline.replica.crash_search import CrashError, bisect_crashes
 from pipeline.row_errors import MODEL_DIED, NOT_IN_MEMORY
+from pipeline.storage.printable import number_of
 
 NUM_BATCHES_IN_FLIGHT = 2
 # After so many batches that did not fit, the token budget is halved for good.
@@ -131,7 +132,9 @@ class Recovery:
 
     def _isolate(self, batch: RankBatch) -> BatchOutcome:
         """After two crashes: find the sequences that crash the ranks, and compute the rest."""
-        self._note(f"the ranks died twice at a batch of {len(batch.lengths)} sequences, which is bisected")
+        self._note(
+            f"the ranks died twice at a batch of {number_of(len(batch.lengths), 'sequence')}, which is bisected"
+        )
         everything = np.arange(len(batch.lengths))
         parts = [everything] if len(everything) == 1 else [half.sequences for half in halves(batch)]
         found = join_outcomes(self._search(batch, parts))
@@ -155,7 +158,8 @@ class Recovery:
         def halve(sequences: NDArray[np.int64]) -> list[NDArray[np.int64]]:
             return [sequences[half.sequences] for half in halves(take_sequences(batch, sequences).batch)]
 
-        where = f"a batch of {len(batch.lengths)} sequences; look into the logs of the ranks for the cause"
+        size = number_of(len(batch.lengths), "sequence")
+        where = f"a batch of {size}; look into the logs of the ranks for the cause"
         return [
             (take_sequences(batch, sequences), _lost(found) if isinstance(found, CrashError) else found)
             for sequences, found in bisect_crashes(parts, attempt, halve, where)

@@ -20,6 +20,7 @@ from pipeline.replica.placement import Place, rank_environment
 from pipeline.replica.rank import START_TIMEOUT_S, OutOfMemory, Rank
 from pipeline.replica.rank_settings import RankSettings
 from pipeline.replica.recovery import BatchTooLargeError, RanksLostError
+from pipeline.storage.printable import number_of
 
 # Of the check whether ranks are in step, which may wait for a batch.
 PROBE_TIMEOUT_S = 120.0
@@ -176,8 +177,9 @@ class Replica:
             except RayError as error:
                 if num_tries == MAX_STARTS:
                     raise ShardGroupError(
-                        f"a shard group of {self._size} ranks was started {MAX_STARTS} times and failed again "
-                        f"({kind_of(error)}); look into the logs of its ranks, and at the memory of their node"
+                        f"a shard group of {number_of(self._size, 'rank')} was started {MAX_STARTS} times and "
+                        f"failed again ({kind_of(error)}); look into the logs of its ranks, and at the memory of "
+                        "their node"
                     ) from None
                 time.sleep(num_tries * RESTART_PAUSE_S)
             except PlacementLostError:

@@ -11,6 +11,7 @@ from ray.exceptions import RayError, RayTaskError
 from pipeline.ray_actors import get_result
 from pipeline.replica.crash_search import CrashError, bisect_crashes
 from pipeline.row_errors import TOKENIZER_DIED
+from pipeline.storage.printable import number_of
 
 REASON = f"{TOKENIZER_DIED}, each time; take it out of the input"
 
@@ -28,7 +29,8 @@ def crashing_rows(num_rows: int, survives: Callable[[int, int], bool]) -> list[i
     def halve(rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         return np.split(rows, [len(rows) // 2])
 
-    where = f"a fragment of {num_rows} rows; see the memory of the nodes, or take the rows out of the input"
+    fragment = f"a fragment of {number_of(num_rows, 'row')}"
+    where = f"{fragment}; see the memory of the nodes, or take the rows out of the input"
     found = bisect_crashes([np.arange(num_rows)], attempt, halve, where)
     return [int(rows[0]) for rows, result in found if isinstance(result, CrashError)]
 

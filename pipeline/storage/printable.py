@@ -1,4 +1,4 @@
-"""Escape names of files for printing, and shorten lists of names."""
+"""Escape names of files for printing, shorten lists of names, and put numbers before nouns."""
 
 import re
 from collections.abc import Sequence
@@ -21,6 +21,11 @@ def shortened(names: Sequence[str], max_shown: int = 10) -> str:
     """The first names, escaped for printing, and how many more there are."""
     more = f" and {len(names) - max_shown:,} more" if len(names) > max_shown else ""
     return ", ".join(map(printable, names[:max_shown])) + more
+
+
+def number_of(number: int, noun: str, plural: str | None = None) -> str:
+    """A number of things: `1 row`, `2,000 rows`; `plural` is given where it is more than an s after the noun."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def _escaped(match: re.Match[str]) -> str:

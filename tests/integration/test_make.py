@@ -89,12 +89,19 @@ def test_no_python(tmp_path: Path) -> None:
 
 
 def test_a_download_that_fails(tmp_path: Path) -> None:
-    finished = make(tmp_path, PYTHON=sys.executable)
+    finished = make(tmp_path, PYTHON=sys.executable, NEWS_S="0.2")
     if "venv failed" in finished.stderr:
         pytest.skip("this Python cannot make virtual environments")
     assert finished.returncode != 0
     assert own_lines(finished) == [
         "a download failed: pip could not get the packages (see .venv/pip.log); run make again"
     ]
+    steps, num_packages = finished.stdout.splitlines(), (tmp_path / "requirements.lock").read_text().count("==")
+    assert steps[0].startswith("setting up .venv: some 3 GB in a few minutes")
+    assert steps[1].startswith("1 of 3: a virtual environment with Python 3.")
+    assert steps[2].startswith(f"2 of 3: the {num_packages} packages of requirements.lock, by pip")
+    # That pip works is told while it does.
+    assert set(steps[3:]) <= {f"  found: {number} of {num_packages} packages" for number in (0, 1)}
+    assert steps[3:]
     assert not (tmp_path / ".venv/.ready").exists()
     assert "Connection refused" in (tmp_path / ".venv/pip.log").read_text(encoding="utf-8")

@@ -89,6 +89,6 @@ def test_a_job_is_done_where_it_is_sent_and_refused_an_output_in_the_copy_of_the
     assert "refused: output.path: demo/annotated lies in the copy of --working-dir" in done.stdout
     assert "refused with 2" in done.stdout
     assert "asks for no token: whoever reaches its ports can run code on it" in done.stdout
-    assert f"done: 400 rows in 1 parts in {tmp_path / 'out'}" in done.stdout
+    assert f"done: 400 rows in 1 part in {tmp_path / 'out'}" in done.stdout
     output = ds.dataset(sorted((tmp_path / "out").glob("*.parquet"))).to_table()
     assert output["id"].to_pylist() == [row.id for row in read_source()]

@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 import pytest
 import torch
 from pydantic.fields import FieldInfo
@@ -229,7 +230,7 @@ def test_snippets_find_the_nearest_rows_and_those_below_the_threshold() -> None:
     sql = blocks(ROOT / "pipeline/OUTPUT.md", "sql")
     [nearest] = [text for text in sql if "array_cosine_similarity" in text]
     assert {row[0] for row in duckdb.sql(nearest).fetchall()} == {0, 1, 2, 4, 6}
-    [thresholds] = [text for text in sql if "QUALIFY" in text]
+    [thresholds] = [text for text in sql if "AS threshold" in text]
     kept = duckdb.sql(thresholds.split(";")[1]).fetchall()
     assert sorted(row[0] for row in kept) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
     [joined] = [text for text in sql if "POSITIONAL" in text]
@@ -247,6 +248,27 @@ def test_snippets_find_the_nearest_rows_and_those_below_the_threshold() -> None:
     topics = names["topics"]
     assert topics["id"].tolist() == [i for i in range(NUM_ROWS) if i != BAD_ROW]
     assert topics["label"].tolist() == [topic["label"] for topic in topics["topic"]]
+
+
+@pytest.mark.usefixtures("output")
+def test_copies_have_the_rows_that_are_kept_in_their_folders() -> None:
+    page = ROOT / "pipeline/OUTPUT.md"
+    [copied] = [text for text in blocks(page, "sql") if "COPY" in text]
+    with duckdb.connect() as connection:
+        connection.execute(copied)
+    # All but the row with an error and the last one of each language.
+    expected = [i for i in range(NUM_ROWS - 2) if i != BAD_ROW]
+    kept = duckdb.sql("SELECT id, lang, text FROM 'kept/**/*.parquet' ORDER BY id").fetchall()
+    assert kept == [(i, ["en", "de"][i % 2], f"Text {i} of Rome") for i in expected]
+    assert {path.name for path in Path("kept").iterdir()} == {"lang=en", "lang=de"}
+    [by_part] = [text for text in blocks(page, "python") if "kept_parts" in text]
+    exec(by_part, {})
+    parts = {path.relative_to("annotated"): pq.read_schema(path) for path in Path("annotated").rglob("*.parquet")}
+    copies = {path.relative_to("kept_parts"): path for path in Path("kept_parts").rglob("*.parquet")}
+    assert copies.keys() == parts.keys()
+    assert all(pq.read_schema(path).names == parts[part].names for part, path in copies.items())
+    ids = [value for path in copies.values() for value in pq.read_table(path)["id"].to_pylist()]
+    assert sorted(ids) == expected
 
 
 XL: dict[str, Any] = {}

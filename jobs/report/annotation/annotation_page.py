@@ -9,6 +9,7 @@ from jobs.report.annotation.figures import LENGTHS, Figures, HeadFigures
 from jobs.report.page import Bar, Bars, Bin, Block, Cell, Column, Histogram, Page, Prose, Section, Table
 from pipeline.output.call_history import CallRecord
 from pipeline.output.status import Status
+from pipeline.storage.printable import number_of
 
 QUANTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 """In percent."""
@@ -19,8 +20,8 @@ def annotation_page(name: str, status: Status, calls: Sequence[CallRecord], figu
     """The page of the output at `name`."""
     facts = [
         ("state", status.state),
-        ("rows", f"{figures.num_rows:,} in {figures.num_parts:,} parts"),
-        ("tokens", f"{figures.num_tokens:,} in {figures.num_windows:,} windows"),
+        ("rows", f"{figures.num_rows:,} in {number_of(figures.num_parts, 'part')}"),
+        ("tokens", f"{figures.num_tokens:,} in {number_of(figures.num_windows, 'window')}"),
         ("rows with errors", f"{figures.num_errors:,}"),
     ]
     if calls:
@@ -122,7 +123,7 @@ def _errors(status: Status, figures: Figures) -> Iterator[Block]:
 
 def _head(head: HeadFigures, figures: Figures) -> Iterator[Block]:
     task = f" ({head.column.task})" if head.column.task else ""
-    yield Prose(f"{head.num_rows:,} of {figures.num_rows:,} rows have a value{task}.")
+    yield Prose(f"{head.num_rows:,} of {number_of(figures.num_rows, 'row')} have a value{task}.")
     if head.labels:
         yield _counts("Labels", "times", dict(head.labels.most_common(_MAX_BARS)), "label")
     if head.labels_by_language:

@@ -6,6 +6,7 @@ from jobs.report.annotation.figures import parts_of
 from pipeline.errors import ConfigError, InputError
 from pipeline.output.card import CARD
 from pipeline.output.output_folder import SUCCESS, OutputFolder
+from pipeline.storage.printable import number_of
 
 
 def copy_with_card(folder: OutputFolder, target: Path) -> str:
@@ -35,4 +36,4 @@ def copy_with_card(folder: OutputFolder, target: Path) -> str:
         (target / "README.md").write_bytes(card)
     except OSError as error:
         raise ConfigError(f"--card: {target} cannot be written: {error.strerror}; choose another") from None
-    return f"copied: {len(paths):,} parts and README.md to {target}"
+    return f"copied: {number_of(len(paths), 'part')} and README.md to {target}"

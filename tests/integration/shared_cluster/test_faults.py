@@ -1,5 +1,6 @@
 """Processes are killed in the middle of a run: nothing is lost, nothing is done twice, nothing is left behind."""
 
+import re
 import shutil
 import signal
 import time
@@ -165,4 +166,5 @@ def end(run: Run, number: signal.Signals) -> None:
     assert finished.code == 130, finished
     assert time.monotonic() - sent < END_TIMEOUT_S
     assert "interrupted: run the same command again to go on from here" in finished.stderr
+    assert re.search(r"^this call did \d+ rows? in \d+ fragments?; done in all: ", finished.stderr, re.MULTILINE)
     assert "Traceback" not in finished.stderr

@@ -94,7 +94,7 @@ def job_on(store: S3Server, corpus: Corpus, **output: Any) -> dict[str, Any]:
 def test_only_what_is_new_is_done(one_rank: Annotated, day: Day, increment: Annotated) -> None:
     finished = increment.finished
     assert finished.code == 0, finished
-    assert "input: 1 files new, 1 changed, 2 unchanged, 1 removed: web/bad.parquet" in finished.stderr
+    assert "input: 1 file new, 1 changed, 2 unchanged, 1 removed: web/bad.parquet" in finished.stderr
     unchanged = list(one_rank.output.glob("news/2025/*.parquet"))
     assert unchanged
     for part in unchanged:

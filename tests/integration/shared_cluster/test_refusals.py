@@ -201,9 +201,9 @@ def test_the_plan_says_what_would_be_done_and_writes_nothing(
     assert err == ""
     for text in (
         "4 (0 cannot be read)",
-        f"{corpus.num_rows}, of which {corpus.num_rows} are to do",
+        f"{corpus.num_rows}, {corpus.num_rows} to do",
         f"{corpus.model}, float32 on cpu",
-        "1 of 1 ranks",
+        "1 of 1 rank",
         "batches of 1,024 tokens",
         "text + hypothesis",
         "fixed_size_list<item: float>[32]",
@@ -230,7 +230,7 @@ def test_the_plan_leaves_open_what_a_gpu_would_tell(
 def test_the_plan_of_a_finished_run(one_rank: Annotated, capsys: pytest.CaptureFixture[str]) -> None:
     before = files_below(one_rank.output)
     assert main([*one_rank.arguments, "--plan"]) == 0
-    assert f"{len(parts(one_rank.output))}, of which 0 are to do" in capsys.readouterr().out
+    assert f"{len(parts(one_rank.output))}, 0 to do" in capsys.readouterr().out
     assert files_below(one_rank.output) == before
 
 

@@ -1,10 +1,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
 from pyarrow import fs
 
+from jobs import status
 from jobs.status import main
 from pipeline.output.call_history import CallHistory
 from pipeline.output.failure_log import FailureLog
@@ -13,6 +16,8 @@ from pipeline.output.output_folder import OutputFolder
 from pipeline.output.run_id import run_id
 from pipeline.row_errors import ErrorKind
 from tests.unit.pipeline.output.test_status import FAILURE, RUNNING, claim_it, put
+
+SCHEMA = Path(status.__file__).with_name("status.schema.json")
 
 
 @pytest.fixture
@@ -48,14 +53,49 @@ def test_a_run_that_ended_in_part(output: OutputFolder, capsys: pytest.CaptureFi
     FailureLog(output).record(FAILURE)
     assert main([output.root]) == 3
     out = capsys.readouterr().out
-    assert "failed     1 fragments" in out
+    assert "failed     1 fragment " in out
     assert "failed: x/a.parquet: rows 0 to 3 (read): a page is damaged\n" in out
+
+
+def test_the_schema_in_the_package_is_that_of_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--schema"]) == 0
+    assert capsys.readouterr().out == SCHEMA.read_text(encoding="utf-8"), (
+        "run python -m jobs.status --schema > jobs/status.schema.json"
+    )
+
+
+def checked(text: str) -> dict[str, Any]:
+    """The report, if it is as the schema says and has nothing else."""
+    report: dict[str, Any] = json.loads(text)
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+    jsonschema.validate(report, schema)
+    assert report.keys() == schema["properties"].keys()
+    return report
+
+
+def test_json_of_an_output_in_each_state(output: OutputFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    main([output.root, "--json"])
+    found = checked(capsys.readouterr().out)
+    assert (found["state"], found["last_call"], found["left"], found["rows_per_hour"]) == (
+        "unfinished",
+        None,
+        None,
+        None,
+    )
+    claim_it(output)
+    FailureLog(output).record(FAILURE)
+    put(output, replace(RUNNING, end="2026-12-01T01:00:00.000Z", exit_code=3))
+    main([output.root, "--json"])
+    found = checked(capsys.readouterr().out)
+    assert (found["state"], found["holder"]["is_alive"], len(found["failures"])) == ("running", True, 1)
+    with pytest.raises(jsonschema.ValidationError):
+        checked(json.dumps(found | {"state": "asleep"}))
 
 
 def test_json_holds_all_of_it(output: OutputFolder, capsys: pytest.CaptureFixture[str]) -> None:
     put(output, RUNNING)
     assert main([output.root, "--json"]) == 5
-    found = json.loads(capsys.readouterr().out)
+    found = checked(capsys.readouterr().out)
     assert (found["state"], found["exit_code"], found["left"]) == (
         "unfinished",
         5,

@@ -25,7 +25,7 @@ def test_files_and_fragments_are_listed_with_reasons_and_what_to_do(capsys: pyte
     assert err.splitlines() == [
         "not read: b.parquet: no Parquet file",
         "failed: x/a.parquet: rows 0 to 3 (read): a page is damaged",
-        "1 fragments failed, the others are in out; fix the causes named above, then run the same command again, "
+        "1 fragment failed, the others are in out; fix the causes named above, then run the same command again, "
         "or with --retry-failed to process only those",
     ]
 

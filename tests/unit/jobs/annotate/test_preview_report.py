@@ -94,7 +94,7 @@ def test_errors_and_labels_are_counted() -> None:
         "labels of topic: politics 4",
     ]
     assert printed(80, print_counts, rows([HEADS[0]], num_rows=5).slice(4), [HEADS[0]]) == [
-        "errors: 1 of 1 rows",
+        "errors: 1 of 1 row",
         "  1  no_text",
         "labels of topic: none",
     ]
@@ -117,5 +117,5 @@ def test_the_whole_job_takes_its_tokens_at_the_measured_rate() -> None:
 )
 def test_nothing_is_said_of_what_was_not_measured(counts: Counts, estimate: TokenEstimate | None) -> None:
     assert printed(400, print_whole_job, counts, 7, estimate, 20.0) == [
-        "the whole job: 7 rows; how long they take was not measured"
+        "the whole job: 7 rows; how long it takes was not measured"
     ]

@@ -258,7 +258,7 @@ def test_other_parts(expected: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_another_number_of_rows(expected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     short = {name: column[:1] for name, column in rows().items()}
     found = write_output(tmp_path / "found", {FIRST: rows(), SECOND: short})
-    assert refusal(capsys, expected, found).startswith(f"FOUND: {SECOND} has 1 rows, expected 2 as in EXPECTED; ")
+    assert refusal(capsys, expected, found).startswith(f"FOUND: {SECOND} has 1 row, expected 2 as in EXPECTED; ")
 
 
 def test_a_column_that_is_not_there(expected: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -63,7 +63,7 @@ def test_languages_are_no_markup() -> None:
 
 
 def test_the_lines() -> None:
-    assert "[bold]2 of 3[/] texts (66.7%) in 3 languages; 1 rows" in accuracy_line(BY_ID)
+    assert "[bold]2 of 3[/] texts (66.7%) in 3 languages; 1 row " in accuracy_line(BY_ID)
     assert "cosine 0.96: Der rote Bus. (de) | El autobús rojo. (es)" in nearest_line(BY_ID)
     assert throughput_line(12_000, 20.0).endswith(": 600 tokens/s")
 

@@ -135,7 +135,7 @@ def test_glue_average_and_submission(tmp_path: Path, capsys: pytest.CaptureFixtu
     [task] = written_results(tmp_path)["tasks"].values()
     assert task["score"]["value"] == pytest.approx((0.75 + 0.8) / 2)
     shown = capsys.readouterr().out
-    assert "RTE.tsv has 1 rows without prediction (entailment)" in shown
+    assert "RTE.tsv has 1 row without prediction (entailment)" in shown
     assert "filled, as their tasks were not run: CoLA.tsv, SST-2.tsv, QQP.tsv" in shown
     with zipfile.ZipFile(tmp_path / "_manifest/glue-submission.zip") as archive:
         assert archive.namelist() == [file.name for file in FILES]

@@ -73,3 +73,31 @@ for main in (annotate, compare, convert):
     assert codes == ["0", "2", "2", "2", "2", "0", "0", "0"]
     assert len(done.stderr.splitlines()) == 4, done.stderr
     assert "тема" in done.stdout.decode("unicode-escape")
+
+
+@pytest.mark.parametrize("flags", [[], ["-u"]], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_leaves_ends_nothing(stream: str, flags: list[str]) -> None:
+    program = f"""
+import sys
+from jobs.terminal.leaving import leave_quickly
+from jobs.terminal.streams import accept_any_text
+accept_any_text()
+for number in range(10_000):
+    print("line", number, file=sys.{stream})
+print("done", file=sys.{"stderr" if stream == "stdout" else "stdout"})
+leave_quickly(3)
+sys.exit(3)
+"""
+    process = subprocess.Popen(
+        [sys.executable, *flags, "-c", program],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    left, other = (process.stdout, process.stderr) if stream == "stdout" else (process.stderr, process.stdout)
+    with process:
+        assert left.readline() == "line 0\n"
+        left.close()
+        assert other.read() == "done\n"
+    assert process.returncode == 3

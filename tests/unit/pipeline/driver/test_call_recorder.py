@@ -92,3 +92,22 @@ def test_counts_are_renewed_while_a_call_runs(tmp_path: Path) -> None:
     with recorder.renewed(counts, interval_s=0.001):
         assert asked.wait(10)
     assert only_call(tmp_path).counts.num_parts >= 3
+
+
+@pytest.mark.parametrize("has_counts", [True, False])
+def test_the_last_counts_of_an_interrupted_call_are_kept_and_told(has_counts: bool, tmp_path: Path) -> None:
+    recorder = CallRecorder(folder(tmp_path), a_call(), {})
+
+    def counts() -> CallCounts:
+        if not has_counts:
+            raise OSError("the counter has ended first")
+        return CallCounts(num_parts=1, num_rows=10)
+
+    with pytest.raises(KeyboardInterrupt), recorder.renewed(counts, interval_s=1000):
+        raise KeyboardInterrupt
+    if has_counts:
+        assert only_call(tmp_path).counts.num_rows == 10
+        done = "this call did 10 rows in 1 fragment; done in all: 1 of 2 fragments, left: 1"
+    else:
+        done = "this call did 0 rows in 0 fragments; done in all: 0 of 2 fragments, left: 2"
+    assert recorder.so_far() == done

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from pipeline.config.job import JobConfig
+from pipeline.driver import local_device
 from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
@@ -89,6 +90,29 @@ def test_an_output_that_another_run_has_begun_meanwhile_is_refused(job: JobConfi
     execute(prepare_run(with_auto_fragments(job, 1), RunOptions(), print))
     with pytest.raises(ConfigError, match=r"has been begun with 2048 rows by now, expected 8192, .* again$"):
         execute(slower)
+
+
+def test_a_device_that_this_machine_lacks_leaves_nothing_behind(
+    job: JobConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_device, "count_gpus", lambda: 0)
+    before = tree(tmp_path)
+    for changes in ({"device": "cuda"}, {"dtype": "float8"}):
+        wrong = job.model_copy(update={"model": job.model.model_copy(update=changes)})
+        prepared = prepare_run(wrong, RunOptions(), print)
+        with pytest.raises(ConfigError, match=rf"^model\.{next(iter(changes))}: found "):
+            execute(prepared)
+        assert tree(tmp_path) == before
+    assert execute(prepare_run(job, RunOptions(), print)).is_done
+
+
+def test_a_run_that_needs_no_device_any_more_is_not_refused(
+    job: JobConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = job.model_copy(update={"model": job.model.model_copy(update={"device": "cuda"})})
+    for num_gpus in (1, 0):
+        monkeypatch.setattr(local_device, "count_gpus", lambda number=num_gpus: number)
+        assert execute(prepare_run(job, RunOptions(), print)).is_done
 
 
 def test_what_changed_in_the_input_is_told(

@@ -57,9 +57,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_progress_counts_over_the_whole_job(capsys: pytest.CaptureFixture[str]) -> None:
     show(HALF, 0)
     _, line = capsys.readouterr().err.splitlines()
-    assert line[19:].startswith(
-        "  annotate  392/400 fragments  39,200/40,000 rows  0 errors  1 fragments failed  "
-    )
+    assert line[19:].startswith("  annotate  392/400 fragments  39,200/40,000 rows  0 errors  1 fragment failed  ")
 
 
 def test_notes_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,8 +105,8 @@ def test_quietly_only_the_log_gets_it(tmp_path: Path, capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("width", "settings", "line"),
     [
-        (40, {}, "98%  1 fragments failed  ETA -:--:--"),
-        (80, {"NO_COLOR": "1"}, "98%  392/400 fragments  0 errors  1 fragments failed  0 tokens/s  ETA -:--:--"),
+        (40, {}, "98%  1 fragment failed  ETA -:--:--"),
+        (80, {"NO_COLOR": "1"}, "98%  392/400 fragments  0 errors  1 fragment failed  0 tokens/s  ETA -:--:--"),
     ],
 )
 def test_a_terminal_gets_one_line_that_fits(

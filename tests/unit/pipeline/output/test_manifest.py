@@ -91,6 +91,7 @@ def test_a_run_goes_on_with_what_it_was_begun_with(manifest: Manifest) -> None:
 )
 def test_another_run_is_refused(manifest: Manifest, other: dict[str, str], named: str) -> None:
     manifest.begin(IDENTITY)
+    put(manifest, "a.5f2c9a1e.00000-of-00001.parquet", b"part")
     with pytest.raises(ConfigError) as caught:
         manifest.begin(other)
     message = str(caught.value)
@@ -98,6 +99,45 @@ def test_another_run_is_refused(manifest: Manifest, other: dict[str, str], named
     assert named in message
     assert "choose another output.path, or add --restart to" in message
     assert manifest.begin(IDENTITY) is True
+
+
+OTHER = {**IDENTITY, "model": "xyz"}
+
+
+def test_a_run_that_left_nothing_makes_way_for_another_one(manifest: Manifest) -> None:
+    manifest.begin(IDENTITY)
+    manifest.settle(dtype="float32", token_budget=2048)
+    put(manifest, "_manifest/runs/call.json", b"{}")
+    put(manifest, "notes.txt", b"of someone else")
+    if not manifest.folder.is_local:
+        # A part of it may still land there, and would be taken for one of the other run.
+        with pytest.raises(ConfigError, match="belongs to another run"):
+            manifest.begin(OTHER)
+        return
+    assert manifest.begin(OTHER) is False
+    assert (manifest.identity(), manifest.token_budget()) == (OTHER, None)
+    assert manifest.begin(OTHER) is True
+    assert manifest.folder.read("_manifest/runs/call.json") == b"{}"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "x/a.5f2c9a1e.00000-of-00001.parquet",
+        "_SUCCESS",
+        "_manifest/parts/a.5f2c9a1e.00000-of-00001.parquet.json",
+        "_manifest/files/a.json",
+        "_manifest/failed/a.5f2c9a1e.00000-of-00001.parquet.json",
+        "_manifest/staged/a.5f2c9a1e.00000-of-00001.parquet.json",
+        "_staged/a.5f2c9a1e.00000-of-00001.parquet.staged",
+    ],
+)
+def test_whatever_a_run_left_keeps_the_output_for_it(path: str, manifest: Manifest) -> None:
+    manifest.begin(IDENTITY)
+    put(manifest, path, b"{}")
+    with pytest.raises(ConfigError, match="belongs to another run"):
+        manifest.begin(OTHER)
+    assert manifest.identity() == IDENTITY
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "5", '{"format": 1}', '{"format": 1, "identity": 5}'])
@@ -116,7 +156,7 @@ def test_a_manifest_of_another_time_is_refused(manifest: Manifest) -> None:
 def test_a_folder_with_parquet_files_of_no_run_is_refused(manifest: Manifest) -> None:
     put(manifest, "notes.txt", b"fine")
     put(manifest, "x/other.parquet", b"part")
-    with pytest.raises(ConfigError, match=r"holds 1 Parquet files .* such as x/other\.parquet"):
+    with pytest.raises(ConfigError, match=r"holds 1 Parquet file that .* such as x/other\.parquet"):
         manifest.begin(IDENTITY)
     assert manifest.identity() is None
 
@@ -155,3 +195,11 @@ def test_a_record_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "_manifest").write_bytes(b"")
     with pytest.raises(OutputError, match="cannot be written"):
         Manifest(OutputFolder(fs.LocalFileSystem(), str(tmp_path))).record(record("p.parquet"))
+
+
+def test_the_size_of_fragments_is_that_of_the_run_alone(tmp_path: Path) -> None:
+    manifest = Manifest(OutputFolder(fs.LocalFileSystem(), str(tmp_path)))
+    assert manifest.max_fragment_rows({"model": "a"}) is None
+    manifest.begin({"model": "a"}, max_fragment_rows=8192)
+    assert manifest.max_fragment_rows({"model": "a"}) == 8192
+    assert manifest.max_fragment_rows({"model": "b"}) is None

@@ -25,7 +25,7 @@ def test_parts_as_they_were_written(folder: OutputFolder, capsys: pytest.Capture
     found = verify_output(folder)
     assert (found.num_parts, found.num_bytes, found.differences) == (1, 4, ())
     assert print_verification(folder.root, Messages()) == 0
-    assert capsys.readouterr().out.startswith("verified: 1 parts of 4 bytes in ")
+    assert capsys.readouterr().out.startswith("verified: 1 part of 4 bytes in ")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_what_differs_is_said(
     assert print_verification(folder.root, Messages()) == 3
     captured = capsys.readouterr()
     assert f"differs: {FRAGMENT.part_path}: {reason}\n" in captured.err
-    assert "delete these parts, then run the job again" in captured.err
+    assert "delete what differs, then run the job again" in captured.err
 
 
 def test_a_part_without_a_record(folder: OutputFolder) -> None:
