@@ -78,6 +78,17 @@ def _add_modes(parser: argparse.ArgumentParser) -> None:
         help="also jobs.annotate, Parquet to Parquet, and on a GPU a model runner alone",
     )
     mode.add_argument("--plumbing", action="store_true", help="everything but the model")
+    parser.add_argument(
+        "--replicas",
+        type=int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="with --plumbing: how so many replicas are fed, whose ranks sleep as long as a GPU would compute",
+    )
+    parser.add_argument(
+        "--tokens-per-second", type=float, default=3_000, metavar="RATE", help="of each of these replicas"
+    )
 
 
 def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
@@ -87,6 +98,8 @@ def _complete(options: argparse.Namespace, parser: argparse.ArgumentParser) -> N
     for mode in ("whole_job", "plumbing"):
         if getattr(options, mode) and not options.corpus:
             parser.error(f"--{mode.replace('_', '-')} needs --corpus and --tokenizer: it runs on text")
+    if options.replicas and not options.plumbing:
+        parser.error("--replicas needs --plumbing")
     if options.quantized and options.dtype != "bfloat16":
         parser.error("--quantized needs --dtype bfloat16, the dtype of everything but the products")
     if options.cpu_time:
@@ -111,11 +124,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def plumbing(options: argparse.Namespace) -> dict[str, Any]:
     """Measure everything but the model, and print it; returns the figures."""
-    from jobs.benchmark import plumbing  # noqa: PLC0415  # loads Ray and Arrow
+    from jobs.benchmark import plumbing, scale  # noqa: PLC0415  # loads Ray and Arrow
 
-    found = plumbing.measure_plumbing(options)
-    title = f"{os.cpu_count()} cores, times without the start"
-    print_cells(title, plumbing.COLUMNS, plumbing.rows(found), [run["name"].split()[0] for run in found])
+    if options.replicas:
+        found = scale.measure_scale(options)
+        title = f"{os.cpu_count()} cores, ranks that sleep at {options.tokens_per_second:,.0f} tokens/s"
+        print_cells(title, scale.COLUMNS, scale.rows(found), ["scale"] * len(found))
+    else:
+        found = plumbing.measure_plumbing(options)
+        title = f"{os.cpu_count()} cores, times without the start"
+        print_cells(title, plumbing.COLUMNS, plumbing.rows(found), [run["name"].split()[0] for run in found])
     return {"settings": settings_of(options), "plumbing": found}
 
 

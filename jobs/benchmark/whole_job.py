@@ -40,6 +40,7 @@ path = "{model}"
 dtype = "{dtype}"
 device = "{device}"
 token_budget = {token_budget}
+replicas = {replicas}
 
 [input]
 path = "{file}"
@@ -67,6 +68,7 @@ class Job:
     token_budget: int = 8192
     max_fragment_rows: int = 2048
     truncate: str = "false"
+    replicas: int = 1
 
 
 def whole_job_cases(options: Namespace, config: XLMRobertaXLConfig, stack: ExitStack) -> list[Case]:
@@ -171,9 +173,14 @@ def run_job(job: Job, *options: str) -> None:
     Raises RuntimeError if it fails.
     """
     shutil.rmtree(job.output, ignore_errors=True)
+    run_program([sys.executable, "-m", "jobs.annotate", str(write_job(job)), "--address", "local", *options])
+
+
+def write_job(job: Job) -> Path:
+    """Write the job file beside its input."""
     file = job.file.with_suffix(".toml")
     file.write_text(_JOB.format(**vars(job)), encoding="utf-8")
-    run_program([sys.executable, "-m", "jobs.annotate", str(file), "--address", "local", *options])
+    return file
 
 
 def _recipe(module: str, options: Namespace, model: Path, file: Path, output: Path) -> None:

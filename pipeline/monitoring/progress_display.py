@@ -79,6 +79,7 @@ class ProgressDisplay:
         self._tokens.add(now, counts.num_tokens)
         self._rows.add(now, counts.num_rows)
         left = what_is_left(counts, self._work)
+        states = [group.state for group in counts.groups.values()]
         return Progress(
             num_fragments=before.num_fragments + counts.num_parts,
             total_fragments=job.num_fragments,
@@ -88,6 +89,8 @@ class ProgressDisplay:
             num_failed=len(counts.failures),
             tokens_per_s=self._tokens.recent,
             remaining_s=remaining_s(left, self._tokens.usual, self._rows.usual),
+            num_running=states.count("running"),
+            num_replicas=len(states),
         )
 
 

@@ -10,7 +10,10 @@ _MIN_BAR, _MAX_BAR = 10, 40
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of the whole job, including what was done before this run."""
+    """The progress of the whole job, including what was done before this run.
+
+    `num_running` of the `num_replicas` compute; the others load the model, are rebuilt, or wait for room.
+    """
 
     num_fragments: int
     total_fragments: int
@@ -20,6 +23,8 @@ class Progress:
     num_failed: int
     tokens_per_s: float
     remaining_s: float | None
+    num_running: int = 0
+    num_replicas: int = 0
 
     def share_of(self, whole: int) -> int:
         """The share of `whole` that the done rows are of all rows, rounded down."""
@@ -35,7 +40,7 @@ def fitting_line(progress: Progress, width: int) -> str:
     """What fits into `width` characters, the most important fields first, and a bar if there is room for one."""
     fields = {"share": f"{progress.share_of(100)}%"} | _fields(progress)
     # From the most to the least important.
-    ranking = ("share", "ETA", "failed", "fragments", "tokens", "rows", "errors")
+    ranking = ("share", "ETA", "failed", "replicas", "fragments", "tokens", "rows", "errors")
     shown: set[str] = set()
     for name in ranking:
         if name in fields and _width(fields, shown | {name}) <= width:
@@ -59,11 +64,15 @@ def duration(seconds: float | None) -> str:
 def _fields(progress: Progress) -> dict[str, str]:
     """The text of each field, in the order in which they are shown."""
     failed = {"failed": f"{number_of(progress.num_failed, 'fragment')} failed"} if progress.num_failed else {}
+    replicas = {}
+    if progress.num_running < progress.num_replicas:
+        replicas["replicas"] = f"{progress.num_running} of {progress.num_replicas} replicas"
     return {
         "fragments": f"{progress.num_fragments:,}/{progress.total_fragments:,} fragments",
         "rows": f"{progress.num_rows:,}/{progress.total_rows:,} rows",
         "errors": number_of(progress.num_errors, "error"),
         **failed,
+        **replicas,
         "tokens": f"{progress.tokens_per_s:,.0f} tokens/s",
         "ETA": f"ETA {duration(progress.remaining_s)}",
     }

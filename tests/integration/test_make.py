@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_new_lock_file_keeps_the_comment_of_the_old_one(tmp_path: Path) -> Non
     finished = make(tmp_path, "lock")
     assert finished.returncode == 0, finished.stderr
     lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    comment = [line for line in lines if line.startswith("#")]
+    comment = list(takewhile(lambda line: line.startswith("#"), lines))
     assert comment
     assert (tmp_path / "requirements.lock").read_text(encoding="utf-8").splitlines() == [
         *comment,

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.failures import FragmentFailure
 from pipeline.monitoring import progress_display
+from pipeline.monitoring.group_counts import GroupCounts
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.phases import Phases
@@ -58,6 +60,12 @@ def test_progress_counts_over_the_whole_job(capsys: pytest.CaptureFixture[str]) 
     show(HALF, 0)
     _, line = capsys.readouterr().err.splitlines()
     assert line[19:].startswith("  annotate  392/400 fragments  39,200/40,000 rows  0 errors  1 fragment failed  ")
+
+
+def test_replicas_that_do_not_run_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    groups = {0: GroupCounts("running"), 1: GroupCounts("rebuilding"), 2: GroupCounts()}
+    show(replace(HALF, groups=groups), 0)
+    assert "  1 of 3 replicas  " in capsys.readouterr().err
 
 
 def test_notes_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

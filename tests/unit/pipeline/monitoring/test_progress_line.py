@@ -39,6 +39,13 @@ def test_the_most_important_fields_are_shown(width: int, line: str) -> None:
     assert fitting_line(SOME, width) == line
 
 
+def test_replicas_are_shown_where_some_do_not_run() -> None:
+    assert "replicas" not in full_line(replace(SOME, num_running=4, num_replicas=4))
+    some = replace(SOME, num_running=3, num_replicas=4)
+    assert full_line(some).endswith("  4 errors  3 of 4 replicas  1,007 tokens/s  ETA 0:01:00")
+    assert fitting_line(some, 40) == "96%  3 of 4 replicas  ETA 0:01:00"
+
+
 def test_failed_fragments_come_before_the_other_numbers() -> None:
     assert fitting_line(HUGE, 42) == "50%  12,345 fragments failed  ETA -:--:--"
 
