@@ -22,7 +22,9 @@ from tests.unit.pipeline.compute_fixtures import tiny_config
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "jobs/configs"
-EXAMPLES = sorted(path.name for path in CONFIGS.glob("*.toml"))
+FIT = "fit.toml"
+"""Not a job, but the settings of `jobs.fit`."""
+EXAMPLES = sorted(path.name for path in CONFIGS.glob("*.toml") if path.name != FIT)
 NUM_ROWS = 6
 # Class and labels of each model.
 _MODELS: dict[str, tuple[type[XLMRobertaXLPreTrainedModel], tuple[str, ...]]] = {

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -96,7 +96,7 @@ def draw(
 
 def measured(features: FeatureArrays, targets: Targets, options: FitOptions) -> dict[str, Any]:
     """Seconds of a search and of its steps, and the most memory that the process has held."""
-    began = perf_counter()
+    began, began_cpu = perf_counter(), process_time()
     facts = RowFacts(range(features.num_rows))
     result: FitResult = fit_heads(features, targets, facts, options, tell=lambda s: print(s, file=sys.stderr))
     return {
@@ -105,6 +105,7 @@ def measured(features: FeatureArrays, targets: Targets, options: FitOptions) -> 
         "labels": len(targets.names),
         "layers": len(features.layers),
         "seconds": perf_counter() - began,
+        "processor_seconds": process_time() - began_cpu,
         "seconds_of_steps": dict(result.seconds),
         "peak_memory_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "heads_tried": len(result.candidates),

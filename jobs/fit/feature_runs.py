@@ -23,10 +23,11 @@ from jobs.evaluate.annotation import annotate
 from jobs.fit.annotated_parts import AnnotatedParts
 from jobs.fit.feature_parts import FeatureParts, LayerColumn
 from jobs.fit.feature_source import FeatureSource, sources_of
+from jobs.fit.label_columns import problem_of
 from jobs.fit.settings import FitSettings, columns_of
 from pipeline.config.job import JobConfig
 from pipeline.config.messages import config_error
-from pipeline.errors import FragmentError, InputError, PipelineError
+from pipeline.errors import ConfigError, FragmentError, InputError, PipelineError
 from pipeline.monitoring.messages import Messages
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class FeatureRuns:
         """Check model and input, and write the rows of the probe. Raises ConfigError or InputError."""
         paths = list(settings.input.path)
         whole = _prepared(_job(settings, paths, folder / _PROBE, _probe_heads(settings)), messages)
+        for name, head in settings.heads.items():
+            problem_of(whole.plan.carried_schema.field(head.label).type, head, f"heads.{name}.label")
         if whole.plan.failed_files:
             first = whole.plan.failed_files[0]
             raise InputError(
@@ -183,9 +186,18 @@ def _job(settings: FitSettings, paths: Sequence[str], output: Path, heads: Mappi
 
 
 def _prepared(job: JobConfig, messages: Messages) -> "PreparedRun":
+    """Check a job. Raises ConfigError or InputError."""
     from pipeline.driver.run import RunOptions, prepare_run  # noqa: PLC0415
 
-    return prepare_run(job, RunOptions(), messages)
+    try:
+        # Rows of files that are gone, or of an earlier probe, are no rows to fit on.
+        return prepare_run(job, RunOptions(prunes=True), messages)
+    except ConfigError as error:
+        problem, is_other_run, _ = str(error).partition("; choose another output.path, or add --restart")
+        if not is_other_run:
+            raise
+        features = Path(job.output.path).parent
+        raise ConfigError(f"{problem}; choose another output.path, or delete {features}") from None
 
 
 def _write_sample(prepared: "PreparedRun", path: Path, num_rows: int) -> None:

@@ -88,7 +88,8 @@ def _test(result: FitResult) -> Iterator[Block]:
     test = result.test
     for metric, figure in test.overall.items():
         named = {_OVERALL: figure} | {name: found.figures[metric] for name, found in test.languages.items()}
-        yield _bars(metric, named, {_OVERALL: test.baseline[metric]})
+        listed = {_OVERALL: test.word_list[metric]} if test.word_list else {}
+        yield _bars(metric, named, {_OVERALL: test.baseline[metric]}, listed)
     yield _figures(result)
     if test.labels:
         yield _labels(result)
@@ -98,7 +99,9 @@ def _test(result: FitResult) -> Iterator[Block]:
         yield _reliability(test.calibrated, test.uncalibrated, result.head.temperature)
 
 
-def _bars(metric: str, figures: Mapping[str, Figure], baseline: Mapping[str, float]) -> Bars:
+def _bars(
+    metric: str, figures: Mapping[str, Figure], baseline: Mapping[str, float], word_list: Mapping[str, float]
+) -> Bars:
     by, name = _scale(metric), _name(metric)
     bars = [
         Bar(row, by * figure.value, (by * figure.low, by * figure.high), row == _OVERALL)
@@ -109,10 +112,15 @@ def _bars(metric: str, figures: Mapping[str, Figure], baseline: Mapping[str, flo
         title=name[:1].upper() + name[1:],
         measure=f"{name}, %" if by == 100 else name,
         bars=bars,
-        baseline=Reference("shares of labels alone", {row: by * value for row, value in baseline.items()}),
+        references=[Reference("list of the words fitted on", _scaled(word_list, by))] if word_list else [],
+        baseline=Reference("shares of labels alone", _scaled(baseline, by)),
         domain=(0.0, 100.0) if is_share else None,
         decimals=1 if by == 100 else 3,
     )
+
+
+def _scaled(values: Mapping[str, float], by: float) -> dict[str, float]:
+    return {name: by * value for name, value in values.items()}
 
 
 def _figures(result: FitResult) -> Table:
@@ -175,6 +183,12 @@ def _tried(result: FitResult) -> Iterator[Block]:
     columns += [Column("seconds", is_numeric=True)]
     ordered = sorted(result.candidates, key=lambda each: (-each.metric, each.loss))
     caption = f"Measured on the part “choose”, {result.parts['choose']:,} rows."
+    if any(each.kind == "mlp" for each in result.candidates):
+        options = result.options
+        caption += (
+            f" Hidden layers of {options.hidden_size} units: Adam, seed {options.seed}, at most "
+            f"{options.max_epochs} passes, stopped after {options.patience} without a lesser loss on that part."
+        )
     yield Table("Heads", columns, [_candidate(each, result) for each in ordered], caption)
 
 

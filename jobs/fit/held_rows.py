@@ -36,10 +36,6 @@ class HeldRows:
             rows = slice(start, min(start + _ROWS_AT_A_TIME, len(self.values)))
             yield rows, self.values[rows].astype(np.float64)
 
-    def first(self, num_rows: int) -> "HeldRows":
-        """The first rows, without a copy."""
-        return HeldRows(self.values[:num_rows])
-
     def sampled(self, max_rows: int) -> "HeldRows":
         """At most so many rows, evenly spaced."""
         return HeldRows(self.values[:: -(-len(self.values) // max_rows)])

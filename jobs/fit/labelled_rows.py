@@ -1,5 +1,6 @@
 """The labels of rows, or of words, and what else is known of them, from the columns of an annotated folder."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ def _of_words(rows: _Rows, lengths: NDArray[np.int64], is_there: NDArray[np.bool
     sentences = np.repeat(np.arange(len(lengths)), lengths)
 
     def of_words(values: Sequence[Any]) -> list[Any]:
-        return [values[row] for row in sentences]
+        return [values[row] for row in sentences.tolist()]
 
     facts = RowFacts(
         of_words(rows.groups),
@@ -136,13 +137,17 @@ def _text_groups(parts: AnnotatedParts, source: FeatureSource) -> list[Any]:
     present = [column for column in source.columns if column in parts.schema.names]
     if not present:
         return list(range(parts.num_rows))
-    columns = [parts.column(column).to_pylist() for column in present]
-    return [_normal_text(values) for values in zip(*columns, strict=True)]
+    pieces = zip(*(parts.pieces([column]) for column in present), strict=True)
+    rows = chain.from_iterable(zip(*(column.to_pylist() for column in of_part), strict=True) for of_part in pieces)
+    return [_text_digest(values) for values in rows]
 
 
-def _normal_text(values: Sequence[Any]) -> str:
+def _text_digest(values: Sequence[Any]) -> int:
+    """A number for the texts of a row, so that they need not be held."""
     texts = (" ".join(map(str, value)) if isinstance(value, list) else str(value) for value in values)
-    return "\n".join(" ".join(text.casefold().split()) for text in texts)
+    normal = "\n".join(" ".join(text.casefold().split()) for text in texts)
+    digest = hashlib.blake2b(normal.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
 
 
 def _is_null(label: Any) -> bool:

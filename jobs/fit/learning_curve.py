@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from jobs.evaluate.metrics.bootstrap import interval
 from jobs.evaluate.results import Figure, Measured
-from jobs.fit.splits import hashed, numbered
+from jobs.fit.splits import some_groups
 
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1.0)
 
@@ -51,9 +51,7 @@ class LearningCurve:
 
 def nested_subsets(groups: Sequence[Hashable], seed: int) -> list[NDArray[np.int64]]:
     """Places of the rows of each of `SHARES` of the groups, ascending; each holds those of the one before."""
-    names, codes = numbered(groups)
-    ranks = np.argsort(np.argsort([hashed(name, seed + 1) for name in names], kind="stable"))
-    return [np.flatnonzero(ranks[codes] < np.ceil(share * len(names))) for share in SHARES]
+    return [some_groups(groups, share, seed + 1) for share in SHARES]
 
 
 def learning_curve(

@@ -21,7 +21,7 @@ from jobs.fit.fitted_head import Floats, Problem
 from jobs.fit.held_rows import HeldRows, gram_matrix
 from jobs.fit.losses import curvature, loss_and_gradient
 
-_GRAM_ROWS = 16_384
+_GRAM_ROWS = 8_192
 _MAX_PASSES = 500
 
 
@@ -52,13 +52,10 @@ class LinearRows:
     gram: Floats
 
 
-def linear_rows(
-    rows: HeldRows, values: NDArray[Any], weights: Floats, problem: Problem, num_outputs: int
-) -> LinearRows:
-    """Prepare rows for fits with several penalties."""
-    sample = rows.sampled(_GRAM_ROWS)
-    gram = gram_matrix((block for _, block in sample.blocks()), rows.values.shape[1])
-    return LinearRows(rows, values, weights, problem, num_outputs, gram)
+def sampled_gram(rows: HeldRows) -> Floats:
+    """The mean of `x x^T` over some of the rows: `[size, size]`."""
+    blocks = (block for _, block in rows.sampled(_GRAM_ROWS).blocks())
+    return gram_matrix(blocks, rows.values.shape[1])
 
 
 def fit_linear(data: LinearRows, penalty: float, start: LinearFit | None = None) -> LinearFit:
@@ -110,8 +107,3 @@ def _pass(data: LinearRows, values: NDArray[Any], weight: Floats, bias: Floats) 
         bias_gradient += gradient.sum(axis=0)
     num_rows = len(data.rows.values)
     return total / num_rows, weight_gradient / num_rows, bias_gradient / num_rows
-
-
-def linear_outputs(rows: HeldRows, weight: Floats, bias: Floats) -> Floats:
-    """Outputs of a linear head for all rows: `[N, K]`."""
-    return np.concatenate([block @ weight.T + bias for _, block in rows.blocks()])

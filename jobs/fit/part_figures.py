@@ -14,6 +14,7 @@ from jobs.fit.feature_blocks import RowNumbers
 from jobs.fit.fitted_head import Floats, scores_of
 from jobs.fit.measures import baseline_outputs, measure, measures_of
 from jobs.fit.targets import RowFacts, Targets
+from jobs.fit.word_list import word_list_outputs
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class PartFigures:
     Attributes:
         overall: by metric.
         baseline: by metric, of a head that knows only how often labels are in the rows fitted on.
+        word_list: by metric, of a list of the words fitted on with their most frequent tags; empty without words.
         languages: by language, where rows have one.
         labels: none for regression.
         confusion: of single labels, rows by gold and predicted label.
@@ -53,6 +55,7 @@ class PartFigures:
     num_rows: int
     overall: Mapping[str, Figure]
     baseline: Mapping[str, float]
+    word_list: Mapping[str, float]
     languages: Mapping[str, SubsetFigures]
     labels: Sequence[LabelResult]
     confusion: Sequence[Sequence[int]]
@@ -77,11 +80,18 @@ def part_figures(
         fit_rows: the rows that the baseline knows.
     """
     targets = all_targets.of(rows)
-    guessed = baseline_outputs(all_targets.of(fit_rows), len(rows))
+    fitted = all_targets.of(fit_rows)
+    guessed = baseline_outputs(fitted, len(rows))
+    listed = {}
+    if facts.words is not None:
+        fit_words, words = ([facts.words[row] for row in some] for some in (fit_rows, rows))
+        found = word_list_outputs(fit_words, fitted.values, words, len(targets.names))
+        listed = _values(found, targets, facts, rows)
     return PartFigures(
         num_rows=len(rows),
         overall=_figures(outputs, targets, facts, rows, num_resamples, seed),
-        baseline={name: m.metric.value() for name, m in measures_of(guessed, targets, facts, rows).items()},
+        baseline=_values(guessed, targets, facts, rows),
+        word_list=listed,
         languages=_by_language(outputs, targets, facts, rows, num_resamples, seed),
         labels=_labels(outputs, targets, [facts.groups[row] for row in rows], num_resamples, seed),
         confusion=_confusion(outputs, targets),
@@ -99,6 +109,10 @@ def reliability(outputs: Floats, targets: Targets) -> Calibration | None:
         return calibration(scores.max(axis=1).tolist(), scores.argmax(axis=1) == targets.values)
     right = (scores >= 0.5) == (targets.values == 1)
     return calibration(np.maximum(scores, 1 - scores).ravel().tolist(), right.ravel())
+
+
+def _values(outputs: Floats, targets: Targets, facts: RowFacts, rows: RowNumbers) -> dict[str, float]:
+    return {name: each.metric.value() for name, each in measures_of(outputs, targets, facts, rows).items()}
 
 
 def _figures(

@@ -58,28 +58,17 @@ def feature_head(head: FittedHead) -> FeatureHead:
 def as_transformers(head: FittedHead, trunk: XLMRobertaXLConfig) -> tuple[str, Tensors] | None:
     """The class of Transformers that can hold a head, and its tensors; None if there is none.
 
-    `XLMRobertaXLForTokenClassification` is one linear layer on the last layer. So is no classifier of sequences:
-    `XLMRobertaXLForSequenceClassification` has a dense layer of the width of the trunk with tanh on `<s>`, which
-    holds such a layer that is no wider. The temperature is in the weights onto the labels.
+    `XLMRobertaXLForTokenClassification` is one linear layer on the last layer: the temperature is put into it.
+    `XLMRobertaXLForSequenceClassification` has a dense layer with tanh on `<s>`, which no linear head and no
+    hidden layer of ReLU units is.
     """
-    if head.layers != (trunk.num_hidden_layers,):
+    dense = _unmixed_dense(head)
+    if head.layers != (trunk.num_hidden_layers,) or head.pooling != "word" or len(dense) > 1:
         return None
-    dense = [(_fp32(weight), _fp32(bias)) for weight, bias in _unmixed_dense(head)]
-    weight, bias = dense[-1]
-    weight, bias = weight / np.float32(head.temperature), bias / np.float32(head.temperature)
-    if head.pooling == "word" and len(dense) == 1:
-        return "XLMRobertaXLForTokenClassification", _linear(CLASSIFIER, weight, bias)
-    width = trunk.hidden_size
-    is_held = head.pooling == "cls" and len(dense) == 2 and head.activation == "tanh"
-    if not is_held or len(dense[0][1]) > width:
-        return None
-    # Neurons that are not there give tanh(0) = 0.
-    missing = width - len(dense[0][1])
-    first_weight, first_bias = (np.pad(dense[0][0], ((0, missing), (0, 0))), np.pad(dense[0][1], (0, missing)))
-    return "XLMRobertaXLForSequenceClassification", {
-        **_linear(f"{CLASSIFIER}.dense", first_weight, first_bias),
-        **_linear(f"{CLASSIFIER}.out_proj", np.pad(weight, ((0, 0), (0, missing))), bias),
-    }
+    weight, bias = dense[0]
+    return "XLMRobertaXLForTokenClassification", _linear(
+        CLASSIFIER, weight / head.temperature, bias / head.temperature
+    )
 
 
 def _tensors(head: FittedHead) -> Tensors:

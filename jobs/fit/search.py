@@ -17,6 +17,7 @@ from jobs.fit.held_rows import View, hold_rows
 from jobs.fit.layer_mix import learn_mix
 from jobs.fit.layer_probe import LayerProbe
 from jobs.fit.learning_curve import LearningCurve, learning_curve, nested_subsets
+from jobs.fit.linear import sampled_gram
 from jobs.fit.measures import measure, measures_of
 from jobs.fit.near_duplicates import NearDuplicates, near_duplicates
 from jobs.fit.options import FitOptions
@@ -86,7 +87,7 @@ def fit_heads(
     tried = _try_all(data, progress)
     chosen = simplest_within_one_error(tried)
     with progress.step("near duplicates and learning curve"):
-        rows = hold_view(data, chosen.view)
+        rows = hold_view(data, chosen.view, chosen.scaling)
         duplicates = _duplicates(data, rows)
         curve = _curve(data, rows, chosen)
         del rows
@@ -177,8 +178,11 @@ def _curve(data: SearchData, rows: ViewRows, chosen: Trained) -> LearningCurve |
         return None
     targets = data.targets.of(data.choose_rows)
 
+    gram = sampled_gram(rows.fit)
+
     def measured(places: NDArray[np.int64]) -> Measured:
-        dense = refitted(data, rows, chosen.candidate.kind, chosen.candidate.penalty, places)
+        is_all = len(places) == len(data.fit_rows)
+        dense = chosen.dense if is_all else refitted(data, rows, gram, chosen, places)
         outputs = held_outputs(rows.choose, dense)
         measures = measures_of(outputs, targets, data.facts, data.choose_rows)
         return measure([measures[data.metric]], options.num_resamples, options.seed)[0]

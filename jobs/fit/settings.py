@@ -154,8 +154,8 @@ class FitHead(Section):
     words: NonEmpty | None = Field(default=None, description="in place of `input.words`", examples=["tokens"])
     min_rows: int = Field(
         default=5,
-        ge=1,
-        description="rows that a label needs in each part, 1 or more. Labels with fewer are refused.",
+        ge=0,
+        description="rows that a label needs in each part, 0 or more. With fewer of a label the fit is refused.",
         examples=[2],
     )
     class_weights: Literal["none", "balanced"] = Field(
@@ -258,12 +258,18 @@ def _section(keys: Sequence[str]) -> type[BaseModel]:
         return FitHead
     annotation = FitSettings.model_fields[keys[0]].annotation
     assert isinstance(annotation, type)
+    assert issubclass(annotation, BaseModel)
     return annotation
 
 
 def shown_settings() -> str:
     """All settings with what they take, one a line."""
-    own = {"input": InputSection, "output": OutputSection, "features": FeatureSection, "heads.NAME": FitHead}
+    own: dict[str, type[Section]] = {
+        "input": InputSection,
+        "output": OutputSection,
+        "features": FeatureSection,
+        "heads.NAME": FitHead,
+    }
     lines = [f"[model]  as in a job file: {', '.join(ModelSection.model_fields)}"]
     for table, section in own.items():
         lines.append(f"[{table}]")

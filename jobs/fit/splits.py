@@ -77,6 +77,13 @@ def hashed(name: Hashable, seed: int) -> float:
     return int.from_bytes(digest, "big") / 2**48
 
 
+def some_groups(groups: Sequence[Hashable], share: float, seed: int) -> NDArray[np.int64]:
+    """Places of the rows of a share of the groups, ascending: those whose names hash lowest, one at least."""
+    names, codes = numbered(groups)
+    ranks = np.argsort(np.argsort([hashed(name, seed) for name in names], kind="stable"))
+    return np.flatnonzero(ranks[codes] < np.ceil(share * len(names)))
+
+
 def numbered(groups: Sequence[Hashable]) -> tuple[list[Hashable], NDArray[np.int64]]:
     """The groups in order of their first row, and each row's place among them."""
     places: dict[Hashable, int] = {}

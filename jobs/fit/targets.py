@@ -54,12 +54,14 @@ class RowFacts:
         languages: what figures are given by as well.
         parts: a split that is given: "fit", "choose", "calibrate" or "test", or "" for rows to leave out.
         sentences: for words, the number of each one's sentence, ascending: entities lie within a sentence.
+        words: the words, for the baseline of a word list.
     """
 
     groups: Sequence[Hashable]
     languages: Sequence[str] | None = None
     parts: Sequence[str] | None = None
     sentences: NDArray[np.int64] | None = None
+    words: Sequence[str] | None = None
 
 
 def row_weights(targets: Targets, weights: ClassWeights) -> Floats:

@@ -11,7 +11,7 @@ from jobs.fit.feature_blocks import Features, RowNumbers
 from jobs.fit.fitted_head import FittedHead, Floats, dense_outputs
 from jobs.fit.held_rows import HeldRows, View, hold_rows, view_blocks
 from jobs.fit.hidden_layer import HiddenFit, LabeledRows, fit_hidden_layer
-from jobs.fit.linear import LinearFit, LinearRows, fit_linear, linear_rows
+from jobs.fit.linear import LinearFit, LinearRows, fit_linear, sampled_gram
 from jobs.fit.losses import loss_and_gradient
 from jobs.fit.measures import default_metric, measure, measures_of
 from jobs.fit.options import FitOptions, HeadKind
@@ -82,10 +82,10 @@ class Trained:
         )
 
 
-def hold_view(data: SearchData, view: View) -> ViewRows:
-    """Read the rows of a view, standardised by those that are fitted on."""
+def hold_view(data: SearchData, view: View, scaling: Scaling | None = None) -> ViewRows:
+    """Read the rows of a view, standardised by those that are fitted on; `scaling` is theirs where it is known."""
     features, options = data.features, data.options
-    scaling = scaling_of(view_blocks(features, view, data.fit_rows))
+    scaling = scaling or scaling_of(view_blocks(features, view, data.fit_rows))
     num_rows = len(data.fit_rows) + len(data.choose_rows)
     fit, choose = (
         hold_rows(features, view, scaling, rows, options.max_bytes * len(rows) // num_rows, options.scratch)
@@ -96,7 +96,7 @@ def hold_view(data: SearchData, view: View) -> ViewRows:
 
 def search_linear(data: SearchData, rows: ViewRows) -> list[Trained]:
     """Linear heads with all penalties."""
-    fit_rows = prepared(data, rows.fit, data.fit_rows)
+    fit_rows = prepared(data, rows.fit, data.fit_rows, sampled_gram(rows.fit))
     options = data.options
 
     def try_one(penalty: float, start: Trained | None) -> Trained:
@@ -145,23 +145,28 @@ def hidden_fit(data: SearchData, rows: ViewRows, held: HeldRows, numbers: RowNum
     )
 
 
-def refitted(data: SearchData, rows: ViewRows, kind: HeadKind, penalty: float, places: NDArray[np.int64]) -> Dense:
-    """The dense layers of a head that is fitted on some of the rows, by their places in the part "fit"."""
-    held, numbers = rows.fit, data.fit_rows[places]
-    if len(places) < len(rows.fit.values):
-        half = data.options.max_bytes // 2
-        held = hold_rows(data.features, rows.view, rows.scaling, numbers, half, data.options.scratch)
-    if kind == "mlp":
+def refitted(data: SearchData, rows: ViewRows, gram: Floats, chosen: Trained, places: NDArray[np.int64]) -> Dense:
+    """The dense layers of the chosen head when it is fitted on some of the rows.
+
+    Args:
+        gram: of all rows fitted on.
+        places: of the rows in the part "fit".
+    """
+    penalty = chosen.candidate.penalty
+    numbers, half = data.fit_rows[places], data.options.max_bytes // 2
+    held = hold_rows(data.features, rows.view, rows.scaling, numbers, half, data.options.scratch)
+    if chosen.linear is None:
         return hidden_fit(data, rows, held, numbers, penalty).dense
-    found = fit_linear(prepared(data, held, numbers), penalty)
+    # Begun at the head fitted on all rows: the minimum is the same, and nearer.
+    found = fit_linear(prepared(data, held, numbers, gram), penalty, chosen.linear)
     return ((found.weight, found.bias),)
 
 
-def prepared(data: SearchData, held: HeldRows, rows: RowNumbers) -> LinearRows:
+def prepared(data: SearchData, held: HeldRows, rows: RowNumbers, gram: Floats) -> LinearRows:
     """Rows for linear heads, with labels and weights."""
     targets = data.targets.of(rows)
     weights = row_weights(targets, data.options.class_weights)
-    return linear_rows(held, targets.values, weights, targets.problem, targets.num_outputs)
+    return LinearRows(held, targets.values, weights, targets.problem, targets.num_outputs, gram)
 
 
 def judged(

@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.run import OWN_TASKS
 from jobs.evaluate.settings import load_settings
+from jobs.fit.settings import load_settings as load_fit_settings
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
 from pipeline.config.job import load_job_config
 from pipeline.replica.memory import rank_memory
@@ -41,6 +42,7 @@ PARSERS = {
     "jobs.compare": "jobs.compare.command",
     "jobs.convert": "jobs.convert",
     "jobs.evaluate": "jobs.evaluate.command",
+    "jobs.fit": "jobs.fit.command",
     "jobs.reference": "jobs.reference",
     "jobs.report": "jobs.report.annotation.command",
     "jobs.status": "jobs.status",
@@ -83,7 +85,10 @@ def rows(page: Path, heading: str) -> list[list[str]]:
 
 
 EVALUATION = ROOT / "jobs/evaluate/README.md"
-JOBS = [(page, text) for page in PAGES for text in blocks(page, "toml") if page != EVALUATION]
+FIT_FILE = "# fit.toml\n"
+"""How settings of jobs.fit begin."""
+TABLES = [(page, text) for page in PAGES for text in blocks(page, "toml") if page != EVALUATION]
+JOBS = [(page, text) for page, text in TABLES if not text.startswith(FIT_FILE)]
 COMMANDS = [(page, line) for page in PAGES for line in command_lines(page)]
 
 
@@ -98,6 +103,14 @@ def test_every_evaluation_is_valid(tmp_path: Path) -> None:
         (tmp_path / "evaluation.toml").write_text(text, encoding="utf-8")
         settings = load_settings(tmp_path / "evaluation.toml", {}, [])
         assert settings.benchmark in BENCHMARKS
+
+
+def test_every_fit_is_valid(tmp_path: Path) -> None:
+    texts = [text for _, text in TABLES if text.startswith(FIT_FILE)]
+    assert texts
+    for text in texts:
+        (tmp_path / "fit.toml").write_text(text, encoding="utf-8")
+        assert load_fit_settings(tmp_path / "fit.toml").heads
 
 
 def test_every_benchmark_is_on_its_page() -> None:

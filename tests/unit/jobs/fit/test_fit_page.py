@@ -5,6 +5,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jobs.fit.fit_page import fit_page, write_report
@@ -13,7 +14,7 @@ from jobs.fit.fitted_head import Problem
 from jobs.fit.layer_probe import probe_layers
 from jobs.fit.options import FitOptions
 from jobs.fit.search import fit_heads
-from jobs.fit.targets import Targets
+from jobs.fit.targets import RowFacts, Targets
 from jobs.report.page import Bars, Matrix, Prose, Reliability, Table
 from tests.unit.jobs.fit.made_data import made_data
 
@@ -64,6 +65,23 @@ def test_blocks_show_the_figures_of_the_result() -> None:
     assert isinstance(heads, Table)
     assert len(heads.rows) == len(result.candidates)
     assert sum(str(row[0]).endswith("(kept)") for row in heads.rows) == 1
+
+
+def test_tags_of_words_are_set_against_a_word_list() -> None:
+    features, targets, _ = made_data()
+    tags = replace(targets, names=("O", "B-PER", "I-PER"))
+    sentences = np.arange(2000) // 10
+    words = [f"word {n % 7}" for n in range(2000)]
+    facts = RowFacts(sentences.tolist(), sentences=sentences, words=words)
+    options = replace(OPTIONS, heads=("linear", "mlp"), mlp_penalties=(1e-3,), max_extensions=0, max_epochs=2)
+    result = fit_heads(features, tags, facts, options)
+    blocks = {b.title: b for s in fit_page("ner", result).sections for b in s.blocks if not isinstance(b, Prose)}
+    entities, heads = blocks["Entity F1"], blocks["Heads"]
+    assert isinstance(entities, Bars)
+    (listed,) = entities.references
+    assert listed.values["all rows"] == pytest.approx(100 * result.test.word_list["entity_f1"])
+    assert isinstance(heads, Table)
+    assert "at most 2 passes" in heads.caption
 
 
 def test_without_curve_and_probe() -> None:

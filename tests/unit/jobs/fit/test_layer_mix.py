@@ -6,7 +6,7 @@ import pytest
 from jobs.fit.feature_blocks import FeatureArrays
 from jobs.fit.held_rows import View, hold_rows, view_blocks
 from jobs.fit.layer_mix import learn_mix
-from jobs.fit.linear import fit_linear, linear_rows
+from jobs.fit.linear import LinearRows, fit_linear, sampled_gram
 from jobs.fit.scaling import scaling_of
 from jobs.fit.targets import Targets, row_weights
 
@@ -39,7 +39,7 @@ def test_a_mix_of_two_halves_beats_each_layer() -> None:
     def error(view: View) -> float:
         scaling = scaling_of(view_blocks(features, view, rows))
         held = hold_rows(features, view, scaling, rows, 2**20)
-        fit = fit_linear(linear_rows(held, values, weights, "regression", 1), 1e-4)
+        fit = fit_linear(LinearRows(held, values, weights, "regression", 1, sampled_gram(held)), 1e-4)
         return float(np.std(held.values @ fit.weight[0] + fit.bias - values))
 
     assert error(View((1,))) == pytest.approx(3, rel=0.1)

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from jobs.fit.feature_blocks import FeatureArrays
 from jobs.fit.fitted_head import Floats, Problem
 from jobs.fit.held_rows import HeldRows, View, hold_rows, view_blocks
-from jobs.fit.linear import LinearFit, fit_linear, linear_outputs, linear_rows
+from jobs.fit.linear import LinearFit, LinearRows, fit_linear, sampled_gram
 from jobs.fit.scaling import scaling_of
 from jobs.fit.targets import ClassWeights, Targets, row_weights
 
@@ -35,10 +35,14 @@ def held(max_bytes: int = 2**30) -> HeldRows:
     return hold_rows(features, view, scaling_of(view_blocks(features, view, rows)), rows, max_bytes)
 
 
+def prepared(problem: Problem, values: NDArray[Any], weights: Floats, num_outputs: int) -> LinearRows:
+    return LinearRows(held(), values, weights, problem, num_outputs, sampled_gram(held()))
+
+
 def fit(problem: Problem, values: NDArray[Any], penalty: float, weights: ClassWeights = "none") -> LinearFit:
     names = tuple("abcd"[: int(values.max()) + 1]) if problem == "single" else ("a", "b", "c")
     targets = Targets(problem, names if problem != "regression" else ("value",), values)
-    data = linear_rows(held(), values, row_weights(targets, weights), problem, targets.num_outputs)
+    data = prepared(problem, values, row_weights(targets, weights), targets.num_outputs)
     return fit_linear(data, penalty)
 
 
@@ -100,7 +104,7 @@ def test_folding_gives_the_same_outputs_on_plain_features() -> None:
     scaling = scaling_of(view_blocks(features, View((9,)), np.arange(N)))
     weight, bias = scaling.folded(found.weight, found.bias)
     assert np.all(weight[:, 7] == 0), "nothing is taken from a constant dimension"
-    np.testing.assert_allclose(ROWS @ weight.T + bias, linear_outputs(held(), found.weight, found.bias), atol=1e-5)
+    np.testing.assert_allclose(ROWS @ weight.T + bias, held().values @ found.weight.T + found.bias, atol=1e-5)
 
 
 def test_a_scratch_file_changes_nothing() -> None:
@@ -110,7 +114,7 @@ def test_a_scratch_file_changes_nothing() -> None:
 def test_a_start_saves_passes_and_ends_at_the_same_minimum() -> None:
     values = classes(3)
     targets = Targets("single", ("a", "b", "c"), values)
-    data = linear_rows(held(), values, row_weights(targets, "none"), "single", 3)
+    data = prepared("single", values, row_weights(targets, "none"), 3)
     far = fit_linear(data, 1e-3)
     near = fit_linear(data, 1e-3, start=far)
     assert near.num_passes < far.num_passes <= 40

@@ -114,8 +114,10 @@ def features_of(columns: dict[str, list[Any]], name: str) -> list[NDArray[np.flo
     layers, pooling, *_ = FORMS[name]
     rows = columns[f"features_of_{name}"]
     if pooling == "word":
-        return [np.concatenate([np.float32(row[f"layer_{layer}"]) for row in rows]) for layer in layers]
-    return [np.float32([row[f"layer_{layer}"] for row in rows]) for layer in layers]
+        return [
+            np.concatenate([np.array(row[f"layer_{layer}"], dtype=np.float32) for row in rows]) for layer in layers
+        ]
+    return [np.array([row[f"layer_{layer}"] for row in rows], dtype=np.float32) for layer in layers]
 
 
 @pytest.mark.parametrize("name", [name for name, form in FORMS.items() if form[1] != "word"])

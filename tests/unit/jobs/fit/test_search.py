@@ -85,10 +85,12 @@ def test_words_are_scored_as_entities_too() -> None:
     features, targets, _ = made_data()
     tags = replace(targets, names=("O", "B-PER", "I-PER"))
     sentences = np.arange(2000) // 10
-    facts = RowFacts(sentences.tolist(), sentences=sentences)
+    words = [f"word {value}" for value in targets.values]
+    facts = RowFacts(sentences.tolist(), sentences=sentences, words=words)
     result = fit_heads(features, tags, facts, replace(OPTIONS, pooling="word"))
     assert result.metric == "entity_f1"
     assert result.test.overall["entity_f1"].low > result.test.baseline["entity_f1"]
+    assert result.test.word_list["entity_f1"] == 1, "these words give their tags away"
 
 
 def test_rows_that_were_fitted_on_as_well_are_told() -> None:
@@ -108,6 +110,14 @@ def test_rare_labels_are_refused() -> None:
     features, targets, facts = made_data(num_rows=60)
     with pytest.raises(ConfigError, match="set min_rows"):
         fit_heads(features, targets, facts, replace(OPTIONS, min_rows=8))
+
+
+def test_a_probe_takes_whole_groups_of_many_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    features, targets, facts = made_data()
+    monkeypatch.setattr("jobs.fit.layer_probe.MAX_ROWS", 500)
+    probe = probe_layers(features, targets, facts, OPTIONS)
+    assert probe.num_rows == pytest.approx(500, abs=8)
+    assert max(probe.layers, key=lambda each: each.metric).layers == (5,)
 
 
 def test_a_probe_says_which_layers_to_keep() -> None:

@@ -74,7 +74,7 @@ words = "tokens"
     [
         ("heads.topic.lable=x", "(from --set heads.topic.lable=x): unknown key; did you mean 'label'"),
         ("features.dtype=int8", 'features.dtype (from --set features.dtype=int8): found "int8", expected'),
-        ("heads.topic.min_rows=0", "heads.topic.min_rows"),
+        ("heads.topic.min_rows=-1", "heads.topic.min_rows"),
         ("input.features=elsewhere", "input.path: expected this or input.features, and not both"),
         ("heads.topic.task=token-classification", "heads.topic.words: is missing, expected the list column"),
         ("heads.features.label=x", "heads.features: the name of a head cannot be that of a folder"),

@@ -18,7 +18,14 @@ def test_other_bytes_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["jobs.annotate.command", "jobs.benchmark.command", "jobs.compare.command", "jobs.convert"]
+    "module",
+    [
+        "jobs.annotate.command",
+        "jobs.benchmark.command",
+        "jobs.compare.command",
+        "jobs.convert",
+        "jobs.fit.command",
+    ],
 )
 def test_every_command_tells_its_version(module: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -35,6 +42,7 @@ def test_every_command_is_a_console_script() -> None:
         "xlmr-compare": "jobs.compare.command:main",
         "xlmr-convert": "jobs.convert:main",
         "xlmr-evaluate": "jobs.evaluate.command:main",
+        "xlmr-fit": "jobs.fit.command:main",
         "xlmr-report": "jobs.report.annotation.command:main",
         "xlmr-status": "jobs.status:main",
     }

@@ -1,0 +1,72 @@
+"""The command up to the point where Ray would start: help, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from jobs.fit.command import REFUSED, main
+from tests.example_jobs import CONFIGS, FIT
+from tests.tiny_tokenizer import SENTENCES
+from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_checkpoint(tmp_path_factory.mktemp("model"), heads=frozenset())
+
+
+def write_rows(path: Path, **columns: Any) -> None:
+    texts = list(SENTENCES[:6])
+    pq.write_table(pa.table({"text": texts, **columns}), path)
+
+
+def refused(capsys: pytest.CaptureFixture[str], tmp_path: Path, *arguments: str) -> str:
+    values = [f"output.path={tmp_path / 'out'}", *arguments]
+    assert main([str(CONFIGS / FIT), *(f"--set={value}" for value in values)]) == REFUSED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("refused: ")
+    assert not (tmp_path / "out").exists()
+    return captured.err
+
+
+def test_help_has_an_example_and_all_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "python -m jobs.fit jobs/configs/fit.toml --set output.path=fitted" in shown
+    assert "probe_rows" in shown
+
+
+def test_a_file_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["nowhere.toml"]) == REFUSED
+    assert "nowhere.toml" in capsys.readouterr().err
+
+
+def test_models_and_columns_that_are_not_there_are_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.parquet"
+    write_rows(rows, lang=["en"] * 6, topic=list("ababab"), tags=[["a"]] * 6)
+    assert "model.path" in refused(capsys, tmp_path, f"input.path={rows}", f"model.path={tmp_path / 'none'}")
+    found = refused(capsys, tmp_path, f"input.path={rows}", f"model.path={model}")
+    assert "'quality'" in found
+
+
+def test_a_label_column_of_another_type_is_refused_before_any_work(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.parquet"
+    write_rows(rows, lang=["en"] * 6, topic=[{"a": 1}] * 6, tags=[["a"]] * 6, quality=[0.5] * 6)
+    found = refused(capsys, tmp_path, f"input.path={rows}", f"model.path={model}")
+    assert "heads.topic.label: column 'topic' has type struct<a: int64>, expected string" in found
+
+
+def test_an_example_names_its_own_command() -> None:
+    lines = (CONFIGS / FIT).read_text(encoding="utf-8").splitlines()
+    assert "#   python -m jobs.fit fit.toml" in lines
+    assert all(len(line) <= 120 for line in lines)
