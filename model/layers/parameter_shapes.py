@@ -4,7 +4,7 @@ With these a checkpoint is compared with its configuration in a process without 
 compares them with the modules.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from model.checkpoints.reader import Checkpoint, stored_name
@@ -67,6 +67,16 @@ def classification_head_parameters(config: XLMRobertaXLConfig, prefix: str) -> l
 def layer_mix_parameters(prefix: str, num_layers: int) -> list[ParameterShape]:
     """`LayerMix`."""
     return [_parameter(f"{prefix}.weight", num_layers), _parameter(f"{prefix}.gamma", 1)]
+
+
+def estimator_parameters(prefix: str, sizes: Sequence[int]) -> list[ParameterShape]:
+    """`Estimator`."""
+    ends = [*sizes[1:], 1]
+    return [
+        parameter
+        for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        for parameter in _linear(f"{prefix}.layers.{i}", size, end)
+    ]
 
 
 def lm_head_parameters(config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:

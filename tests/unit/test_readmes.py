@@ -29,6 +29,7 @@ from pipeline.row_errors import ErrorKind
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from pipeline.tasks.sections import TextHeadSection
 from tests.annotated_by_hand import BAD_ROW, NUM_DIMENSIONS, NUM_ROWS, write_input_and_output
+from tests.comet_checkpoints import converted_options
 from tests.unit.pipeline.compute_fixtures import make_head
 from tests.unit.test_floors import FLOORS
 
@@ -311,12 +312,15 @@ def own_options(task: str) -> dict[str, FieldInfo]:
 def variants(task: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Options and values of `config.json` that decide the type of a task's column."""
     needed = {"labels": ["a"]} if task == "zero-shot-classification" else {}
-    yield needed, {"num_labels": 2}
+    yield needed, {"num_labels": 2, "comet": converted_options("kiwi")}
     if task == "text-classification":
         yield {}, {"num_labels": 2, "problem_type": "multi_label_classification"}
         yield {}, {"num_labels": 1}
     if task == "token-classification":
         yield {"words": "words"}, {"num_labels": 2}
+    if task == "translation-quality":
+        yield {"reference": "reference"}, {"comet": converted_options("unite")}
+        yield {"reference": "reference"}, {"comet": converted_options("xcomet")}
 
 
 def test_the_table_of_tasks_has_their_columns_and_options() -> None:
