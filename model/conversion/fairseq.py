@@ -15,15 +15,10 @@ from model.checkpoints.errors import CheckpointError
 from model.checkpoints.torch_file import named_tensors
 from model.config import XLMRobertaXLConfig
 from model.conversion.fairseq_file import load_fairseq_file, stored_num_heads
+from model.conversion.geometry import FIRST_FC1, POSITIONS, TOKEN_TYPES, WORDS, config_of_tensors
 
 MODEL_FILE = "model.pt"
-WORDS = "roberta.embeddings.word_embeddings.weight"
-POSITIONS = "roberta.embeddings.position_embeddings.weight"
-TOKEN_TYPES = "roberta.embeddings.token_type_embeddings.weight"
-FIRST_FC1 = "roberta.encoder.layer.0.intermediate.dense.weight"
 PROJECTION = "lm_head.decoder.weight"
-# Both released models have 32 heads, of size 80 (XL) and 128 (XXL); the tensors do not say so.
-_RELEASED_HEADS = {2560: 32, 4096: 32}
 
 _ENCODER = r"^(?:encoder|decoder)\.sentence_encoder\."
 _LAYER = _ENCODER + r"layers\.(\d+)\."
@@ -53,7 +48,6 @@ _KEYS = [
 _NO_WEIGHTS = re.compile(_ENCODER + r"(?:version|embed_positions\._float_tensor)$")
 _HEAD = re.compile(r"^classification_heads\.(.+)\.(dense|out_proj)" + _KIND)
 _POST_LAYER_NORM = re.compile(_ENCODER + r"(?:emb_layer_norm|layernorm_embedding)\.")
-_RENAMED_LAYER = re.compile(r"^roberta\.encoder\.layer\.(\d+)\.")
 
 
 class FairseqCheckpoint:
@@ -154,22 +148,8 @@ class FairseqCheckpoint:
         return True
 
     def _config(self, num_attention_heads: int | None, tie_word_embeddings: bool) -> XLMRobertaXLConfig:
-        vocab_size, hidden_size = self._tensors[WORDS].shape
-        heads = num_attention_heads or _RELEASED_HEADS.get(hidden_size)
-        if heads is None:
-            raise CheckpointError(
-                f"it does not tell how many attention heads a model of width {hidden_size} has: name it"
-            )
-        layers = [int(match[1]) for name in self._tensors if (match := _RENAMED_LAYER.match(name))]
         out_proj = self._tensors.get("classifier.out_proj.weight")
-        return XLMRobertaXLConfig(
-            vocab_size=vocab_size,
-            hidden_size=hidden_size,
-            num_hidden_layers=max(layers) + 1,
-            num_attention_heads=heads,
-            intermediate_size=self._tensors[FIRST_FC1].shape[0],
-            max_position_embeddings=self._tensors[POSITIONS].shape[0],
-            num_labels=2 if out_proj is None else out_proj.shape[0],
-            tie_word_embeddings=tie_word_embeddings,
-            torch_dtype=self._tensors[WORDS].dtype,
+        num_labels = 2 if out_proj is None else out_proj.shape[0]
+        return config_of_tensors(
+            self._tensors, num_attention_heads, num_labels=num_labels, tie_word_embeddings=tie_word_embeddings
         )

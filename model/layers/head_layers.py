@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from model.config import XLMRobertaXLConfig
+from model.configuration.comet import CometOptions
 from model.layers.feature_head import FeatureHead
 from model.layers.parameter_shapes import (
     ParameterShape,
     classification_head_parameters,
+    estimator_parameters,
     feature_classifier_parameters,
     label_head_parameters,
     layer_mix_parameters,
@@ -124,6 +126,25 @@ class FeatureClassifying:
         from model.layers.feature_classifier import FeatureClassifier  # noqa: PLC0415
 
         return FeatureClassifier(self.head, config.hidden_size, config.num_labels)
+
+
+@dataclass(frozen=True)
+class Estimating:
+    """The estimator of a COMET metric, always in fp32."""
+
+    options: CometOptions
+    is_fp32: ClassVar[bool] = True
+
+    def parameters(self, config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
+        """As of `HeadLayer`."""
+        return estimator_parameters(prefix, (config.hidden_size, *self.options.hidden_sizes))
+
+    def build(self, config: XLMRobertaXLConfig, *_: object) -> "nn.Module":
+        """As of `HeadLayer`."""
+        from model.layers.estimator import Estimator  # noqa: PLC0415
+
+        sizes = (config.hidden_size, *self.options.hidden_sizes)
+        return Estimator(sizes, self.options.activation, self.options.final_activation)
 
 
 @dataclass(frozen=True)

@@ -83,6 +83,16 @@ def layer_mix_parameters(prefix: str, num_layers: int) -> list[ParameterShape]:
     return [_parameter(f"{prefix}.weight", num_layers), _parameter(f"{prefix}.gamma", 1)]
 
 
+def estimator_parameters(prefix: str, sizes: Sequence[int]) -> list[ParameterShape]:
+    """`Estimator`."""
+    ends = [*sizes[1:], 1]
+    return [
+        parameter
+        for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
+        for parameter in _linear(f"{prefix}.layers.{i}", size, end)
+    ]
+
+
 def lm_head_parameters(config: XLMRobertaXLConfig, prefix: str) -> list[ParameterShape]:
     """`LMHead`, with the trunk's embeddings if they are tied."""
     weight = (config.vocab_size, config.hidden_size)

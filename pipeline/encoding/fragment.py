@@ -15,10 +15,12 @@ from model.tokenizer.truncation import longest_first
 from pipeline.arrays.ragged import Ragged, concat_rows, cut, list_column, offsets_of
 from pipeline.arrays.windows import WINDOW_TYPE, Windows, cut_windows
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, WANTED, context_column, sequence_column
+from pipeline.encoding.encoded import Encoded
 from pipeline.encoding.items import Items, decoding_context, read_items
 from pipeline.encoding.routes import route_rows
 from pipeline.encoding.row_texts import FragmentTexts
 from pipeline.encoding.tokenizing import Tokens, tokenize_texts, tokenize_words
+from pipeline.encoding.translations import encode_translations
 from pipeline.heads.resolve import Head, sequence_specs
 from pipeline.row_errors import INVISIBLE, NO_MASK
 from pipeline.tasks.contract import SequenceSpec
@@ -30,16 +32,6 @@ class _Frame:
 
     prefix: Ragged
     suffix: Ragged
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """A spec's column of windows, and for each row its number of tokens (before truncation) and windows."""
-
-    windows: pa.ListArray
-    num_tokens: NDArray[np.int32]
-    num_windows: NDArray[np.int32]
-    problems: dict[int, str]
 
 
 def encode_fragment(
@@ -70,8 +62,12 @@ def encode_fragment(
     for i, spec in enumerate(sequence_specs(heads)):
         readers = [h for h, head in enumerate(heads) if head.sequence_spec == spec]
         with_offsets = any(heads[h].task.needs_offsets for h in readers)
-        items = read_items(texts, spec, np.asarray(routes.wanted[:, readers].any(axis=1)))
-        encoded = encode_items(items, spec, tokenizer, table.num_rows, with_offsets=with_offsets)
+        is_wanted = np.asarray(routes.wanted[:, readers].any(axis=1))
+        if spec.layout == "translation":
+            encoded = encode_translations(texts, spec, is_wanted, tokenizer)
+        else:
+            items = read_items(texts, spec, is_wanted)
+            encoded = encode_items(items, spec, tokenizer, table.num_rows, with_offsets=with_offsets)
         columns[sequence_column(i)] = encoded.windows
         columns[context_column(i)] = decoding_context(texts, spec, with_offsets)
         num_tokens += encoded.num_tokens

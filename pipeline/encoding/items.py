@@ -93,6 +93,8 @@ def decoding_context(texts: FragmentTexts, spec: SequenceSpec, with_offsets: boo
             return _nullable([w if isinstance(w, Problem) else len(w) for w in words], pa.int32())
         case "hypotheses":
             return _nullable(candidate_labels(texts, spec), pa.list_(pa.string()))
+        case "translation":
+            return _nullable(texts.text(spec.columns[0], allow_blank=spec.allows_blank), pa.string())
         case _ if with_offsets:
             return _nullable(texts.text(spec.columns[0]), pa.string())
     return pa.nulls(texts.num_rows)

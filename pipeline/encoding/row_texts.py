@@ -29,15 +29,15 @@ class Problem:
         return f"column {self.column!r} {self.found}, expected {self.expected}"
 
 
-def text_field(table: pa.Table, path: str) -> list[str | Problem]:
-    """The text of each row at `path`; a Problem if it is null, empty, blank, not UTF-8 or not text.
+def text_field(table: pa.Table, path: str, *, allow_blank: bool = False) -> list[str | Problem]:
+    """The text of each row at `path`; a Problem if it is null, not UTF-8 or not text.
 
-    Raises KeyError if the table has no such column.
+    Also if it is empty or blank, unless `allow_blank`. Raises KeyError if the table has no such column.
     """
     column = column_at(table, path)
     if not _is_text_or_null(column.type):
         return [Problem(path, f"{HAS_TYPE} {column.type}", _TEXT)] * len(column)
-    return [_checked(value, path) for value in text_values(column)]
+    return [_checked(value, path, allow_blank) for value in text_values(column)]
 
 
 def text_list_field(table: pa.Table, path: str, *, allow_blank: bool = False) -> list[list[str] | Problem]:
@@ -100,8 +100,8 @@ def _lists(column: pa.ChunkedArray) -> list[list[str | UnicodeDecodeError | None
     return lists
 
 
-def _checked(value: str | UnicodeDecodeError | None, path: str) -> str | Problem:
-    if isinstance(value, str) and value.strip():
+def _checked(value: str | UnicodeDecodeError | None, path: str, allow_blank: bool) -> str | Problem:
+    if isinstance(value, str) and (allow_blank or value.strip()):
         return value
     return Problem(path, _fault(value), _TEXT)
 

@@ -21,6 +21,7 @@ _FILES = (
     "causal_lm_loss",
     "text_generation",
     "zero_shot_classification",
+    "translation_quality",
 )
 
 _ALL: tuple[Task[Any], ...] = tuple(import_module(f"pipeline.tasks.{name}").TASK for name in _FILES)

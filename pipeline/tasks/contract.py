@@ -36,7 +36,7 @@ Options = TypeVar("Options", bound=HeadSection)
 HeadOutput = tuple[NDArray[np.generic], ...]
 """The results of a head on a batch: arrays whose first axis is as long as the request's index."""
 
-Layout = Literal["text", "words", "pair", "question", "choices", "hypotheses", "prompt"]
+Layout = Literal["text", "words", "pair", "question", "choices", "hypotheses", "prompt", "translation"]
 _MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 
@@ -45,7 +45,8 @@ class SequenceSpec:
     """Which columns are read, and how they become sequences; heads with equal specs share their sequences.
 
     A sequence is `<s> body </s>`, or with a companion `<s> body </s></s> companion </s>` (for a question
-    `<s> companion </s></s> body </s>`). Windows are cut from the body.
+    `<s> companion </s></s> body </s>`). Windows are cut from the body. A translation is joined with its source,
+    and where there is a reference also with that, and with both; see `pipeline.encoding.translations`.
 
     Attributes:
         columns: of the body, then of the companion; choices may have several.
@@ -55,6 +56,7 @@ class SequenceSpec:
         labels: candidate labels of zero-shot classification, if they are not in a column.
         template: makes the companion from a candidate label.
         parses_mask: `<mask>` in a text becomes the mask token, and each text needs one.
+        allows_blank: blank texts are read like others, of translations alone.
     """
 
     layout: Layout
@@ -65,6 +67,7 @@ class SequenceSpec:
     labels: tuple[str, ...] = ()
     template: str = ""
     parses_mask: bool = False
+    allows_blank: bool = False
 
     def companion_name(self, number: int) -> str:
         """How messages call the companion of a row's item `number`."""

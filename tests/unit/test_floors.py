@@ -16,8 +16,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"checkpoints", "kernels"},
         {"configuration"},
         {"config", "tokenizer"},
-        {"layers", "generation", "conversion"},
-        {"inference"},
+        {"layers", "generation"},
+        {"inference", "conversion"},
         {"modeling"},
     ],
     "pipeline": [

@@ -21,6 +21,7 @@ import torch
 from pydantic.fields import FieldInfo
 
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
+from jobs.evaluate.benchmarks.mt_quality import MT_QUALITY
 from jobs.evaluate.run import OWN_TASKS
 from jobs.evaluate.settings import load_settings
 from jobs.fit.settings import load_settings as load_fit_settings
@@ -31,6 +32,7 @@ from pipeline.row_errors import ErrorKind
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
 from pipeline.tasks.sections import TextHeadSection
 from tests.annotated_by_hand import BAD_ROW, NUM_DIMENSIONS, NUM_ROWS, write_input_and_output
+from tests.comet_checkpoints import converted_options
 from tests.unit.pipeline.compute_fixtures import make_head
 from tests.unit.test_floors import FLOORS
 
@@ -40,7 +42,7 @@ PARSERS = {
     "jobs.annotate": "jobs.annotate.command",
     "jobs.benchmark": "jobs.benchmark.command",
     "jobs.compare": "jobs.compare.command",
-    "jobs.convert": "jobs.convert",
+    "jobs.convert": "jobs.convert.command",
     "jobs.evaluate": "jobs.evaluate.command",
     "jobs.fit": "jobs.fit.command",
     "jobs.reference": "jobs.reference",
@@ -117,7 +119,7 @@ def test_every_benchmark_is_on_its_page() -> None:
     named = {
         name for cells in rows(EVALUATION, "| name | metrics |") for name in re.findall(r"\w[\w-]+", cells[0])
     }
-    assert named - {"TASK"} == {*BENCHMARKS, *OWN_TASKS}
+    assert named - {"TASK"} == {*BENCHMARKS, *OWN_TASKS, MT_QUALITY}
 
 
 @pytest.mark.parametrize(("page", "text"), JOBS, ids=[shown(page) for page, _ in JOBS])
@@ -246,6 +248,9 @@ def test_snippets_find_the_nearest_rows_and_those_below_the_threshold() -> None:
     [thresholds] = [text for text in sql if "AS threshold" in text]
     kept = duckdb.sql(thresholds.split(";")[1]).fetchall()
     assert sorted(row[0] for row in kept) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    [pairs] = blocks(ROOT / "jobs/configs/README.md", "sql")
+    # Of each language the worst fifth by the worse direction is left out.
+    assert sorted(row[0] for row in duckdb.sql(pairs).fetchall()) == [0, 2, 3, 4, 6, 7, 9, 10, 11]
     [joined] = [text for text in sql if "POSITIONAL" in text]
     assert duckdb.sql(joined).fetchall()[5] == (None, None)
     [arrays] = [text for text in blocks(ROOT / "pipeline/OUTPUT.md", "python") if "argsort" in text]
@@ -346,12 +351,15 @@ def own_options(task: str) -> dict[str, FieldInfo]:
 def variants(task: str) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Options and values of `config.json` that decide the type of a task's column."""
     needed = {"labels": ["a"]} if task == "zero-shot-classification" else {}
-    yield needed, {"num_labels": 2}
+    yield needed, {"num_labels": 2, "comet": converted_options("kiwi")}
     if task == "text-classification":
         yield {}, {"num_labels": 2, "problem_type": "multi_label_classification"}
         yield {}, {"num_labels": 1}
     if task == "token-classification":
         yield {"words": "words"}, {"num_labels": 2}
+    if task == "translation-quality":
+        yield {"reference": "reference"}, {"comet": converted_options("unite")}
+        yield {"reference": "reference"}, {"comet": converted_options("xcomet")}
 
 
 def test_the_table_of_tasks_has_their_columns_and_options() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from jobs.convert import check_coverage
+from jobs.convert.conversion import check_coverage
 from model.conversion.fairseq import FairseqCheckpoint
 from tests.fairseq_checkpoints import fairseq_tensors
 from tests.fuzz.folders import put

@@ -16,6 +16,7 @@ from jobs.compare.differences import Difference, column_differences
 from pipeline.errors import InputError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
 from pipeline.tasks.text_classification import ProblemType, TextClassificationHead
+from tests.comet_checkpoints import converted_options
 from tests.unit.jobs.compare.differences_oracle import Oracle
 from tests.unit.jobs.compare.nested_arrays import TYPES, columns_of
 from tests.unit.pipeline.compute_fixtures import tiny_config
@@ -70,7 +71,8 @@ def task_types() -> list[tuple[str, pa.DataType]]:
     options += [{"task": "embedding", "level": "token", "dtype": dtype} for dtype in ("float32", "ubinary")]
     for values in options:
         head: HeadConfig = TypeAdapter(HeadConfig).validate_python(values)
-        types.append((str(values), TASKS[head.task].output_type(head, tiny_config(hidden_size=16))))
+        config = tiny_config(hidden_size=16, comet=converted_options("xcomet"))
+        types.append((str(values), TASKS[head.task].output_type(head, config)))
     return types
 
 

@@ -40,7 +40,7 @@ def test_every_command_is_a_console_script() -> None:
         "xlmr-annotate": "jobs.annotate.command:main",
         "xlmr-benchmark": "jobs.benchmark.command:main",
         "xlmr-compare": "jobs.compare.command:main",
-        "xlmr-convert": "jobs.convert:main",
+        "xlmr-convert": "jobs.convert.command:main",
         "xlmr-evaluate": "jobs.evaluate.command:main",
         "xlmr-fit": "jobs.fit.command:main",
         "xlmr-report": "jobs.report.annotation.command:main",

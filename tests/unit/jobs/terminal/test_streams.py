@@ -52,7 +52,7 @@ def test_commands_in_an_ascii_locale(tmp_path: Path) -> None:
     program = f"""
 from jobs.annotate.command import main as annotate
 from jobs.compare.command import main as compare
-from jobs.convert import main as convert
+from jobs.convert.command import main as convert
 print(annotate([{str(job)!r}, "--plan"]))
 print(annotate([{str(job)!r}, "--plan", "--set", "input.text=текст"]))
 print(annotate([{str(tmp_path)!r} + "/нет.toml"]))

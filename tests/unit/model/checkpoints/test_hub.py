@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import constants, errors
 from safetensors.torch import load_file, save_file
 
-from jobs.convert import main
+from jobs.convert.command import main
 from model import (
     CheckpointError,
     XLMRobertaXLConfig,

@@ -138,6 +138,10 @@ labels = ["sports", "politics"]
 [heads.zero2]
 task = "zero-shot-classification"
 labels_column = "doc.labels"
+[heads.quality]
+task = "translation-quality"
+source = "doc.src"
+reference = "ref"
 """
 )
 
@@ -160,6 +164,7 @@ def test_heads_of_every_task_read_their_columns(tmp_path: Path) -> None:
         "more": ("body",),
         "zero": ("body",),
         "zero2": ("body", "doc.labels"),
+        "quality": ("translation", "doc.src", "ref"),
     }
     lists = [c.path for head in job.heads.values() for c in head.input_columns if c.shape == "list of text"]
     assert lists == ["tokens", "choices", "doc.labels"]

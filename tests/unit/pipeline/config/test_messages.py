@@ -100,7 +100,8 @@ def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:
 def test_unknown_and_missing_tasks_list_the_known_ones(tmp_path: Path) -> None:
     known = (
         '"text-classification", "token-classification", "question-answering", "multiple-choice", "embedding", '
-        '"fill-mask", "masked-lm-loss", "causal-lm-loss", "text-generation", "zero-shot-classification"'
+        '"fill-mask", "masked-lm-loss", "causal-lm-loss", "text-generation", "zero-shot-classification", '
+        '"translation-quality"'
     )
     heads = '[heads.a]\ntask = "embeding"\n[heads.b]\npooling = "cls"\n[heads.c]\ntask = 5\n'
     a, b, c = problems(tmp_path, MINIMAL + heads)

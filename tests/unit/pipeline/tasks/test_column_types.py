@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS, HeadConfig
 from pipeline.tasks.text_classification import ProblemType, TextClassificationHead
+from tests.comet_checkpoints import converted_options
 from tests.unit.pipeline.compute_fixtures import tiny_config
 
 CLASSIFIER = TextClassificationHead(task="text-classification")
@@ -37,9 +38,9 @@ LOSS = "struct<loss: double, nll: double, num_tokens: int32>"
 LOSS_AND_PERPLEXITY = LOSS.replace(">", ", perplexity: double>")
 
 
-def type_of(hidden_size: int = 16, **options: Any) -> str:
+def type_of(hidden_size: int = 16, metric: str = "xcomet", **options: Any) -> str:
     head: HeadConfig = TypeAdapter(HeadConfig).validate_python(options)
-    config = tiny_config(hidden_size=hidden_size)
+    config = tiny_config(hidden_size=hidden_size, comet=converted_options(metric))
     return str(TASKS[head.task].output_type(head, config))
 
 
@@ -126,6 +127,42 @@ def test_all_layers_are_the_embeddings_and_each_layer() -> None:
 def test_layers_that_the_model_has_not_have_no_type(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         type_of(task="embedding", **options)
+
+
+SPANS = "list<item: struct<severity: string, start: int32, end: int32, text: string, score: float>>"
+SUB_SCORES = "src_score: float, ref_score: float, unified_score: float"
+
+
+@pytest.mark.parametrize(
+    ("metric", "reference", "expected"),
+    [
+        ("kiwi", None, "struct<score: float>"),
+        ("unite", None, "struct<score: float>"),
+        ("unite", "r", f"struct<score: float, {SUB_SCORES}>"),
+        ("xcomet", None, f"struct<score: float, src_score: float, mqm_score: float, spans: {SPANS}>"),
+        ("xcomet", "r", f"struct<score: float, {SUB_SCORES}, mqm_score: float, spans: {SPANS}>"),
+    ],
+)
+def test_types_of_translation_quality(metric: str, reference: str | None, expected: str) -> None:
+    assert type_of(task="translation-quality", metric=metric, reference=reference) == expected
+
+
+def test_a_metric_without_references_has_no_type_for_one() -> None:
+    with pytest.raises(ValueError, match=r'^reference: found "r", expected none, as this checkpoint was trained'):
+        type_of(task="translation-quality", metric="kiwi", reference="r")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (None, r"^weights: found no comet in its config.json, expected a checkpoint that xlmr-convert"),
+        ({"metric": "bleu"}, r"^weights: comet.metric has a value that no converted COMET checkpoint has, 'bleu'"),
+    ],
+)
+def test_other_weights_have_no_type(values: dict[str, Any] | None, message: str) -> None:
+    head: HeadConfig = TypeAdapter(HeadConfig).validate_python({"task": "translation-quality"})
+    with pytest.raises(ValueError, match=message):
+        TASKS[head.task].output_type(head, tiny_config(comet=values))
 
 
 def test_every_task_has_a_type() -> None:

@@ -11,7 +11,7 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from jobs.convert import main
+from jobs.convert.command import main
 from model import (
     XLMRobertaXLConfig,
     XLMRobertaXLForMaskedLM,

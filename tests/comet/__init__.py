@@ -1,0 +1,1 @@
+"""Checkpoints of the COMET family, small ones, and what COMET itself says of pairs with them."""
