@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 from pydantic import TypeAdapter
 
-from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.console import facts_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import PipelineError
@@ -71,7 +71,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of --json, and exit")
-    options = parser.parse_args(arguments)
+    options = parse_known(parser, arguments)
     if options.output is None and not options.schema:
         parser.error("OUTPUT: found nothing, expected the folder or URI that jobs.annotate writes to; name it")
     return options

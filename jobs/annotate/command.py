@@ -13,7 +13,7 @@ from jobs.annotate.interruption import INTERRUPTED, Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
-from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
@@ -108,7 +108,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=os.environ.get("RAY_ADDRESS") or "local",
         help='Ray cluster to run on; default: the one of `ray job submit`, else "local" (this machine)',
     )
-    options = parser.parse_args(arguments)
+    options = parse_known(parser, arguments)
     options.command = [parser.prog, *(sys.argv[1:] if arguments is None else arguments)]
     return options
 

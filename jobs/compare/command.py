@@ -22,7 +22,7 @@ from rich.progress import track
 
 from jobs.compare.differences import Difference, column_differences
 from jobs.compare.report import Comparison, print_comparison, write_json
-from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import InputError, OutputError
 from pipeline.fragments import PartName
@@ -63,7 +63,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         "--columns", type=utf8_text, metavar="A,B", help="columns to compare; default: all that both have"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file as well")
-    return parser.parse_args(arguments)
+    return parse_known(parser, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

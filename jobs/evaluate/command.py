@@ -25,7 +25,7 @@ from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.evaluate.local_files import require_writable
 from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
-from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
 from pipeline.storage.filesystem_uris import without_secret
@@ -75,7 +75,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     option("--json", "FILE", "with --compare: write all figures, and the rows that flipped, to this file")
     option("--address", "ADDRESS", 'Ray cluster; default: the one of `ray job submit`, else "local"',
            default=os.environ.get("RAY_ADDRESS") or "local")  # fmt: skip
-    return parser.parse_args(arguments)
+    return parse_known(parser, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

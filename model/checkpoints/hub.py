@@ -164,5 +164,5 @@ def _download(repository: str, file: str, options: HubOptions) -> Path | None:
 def _not_there(repository: str, what: str) -> str:
     return (
         f"{repository} is no directory here, and neither the Hugging Face hub nor its local cache "
-        f"(all there is without a network) holds its {what}"
+        f"(all there is without a network) holds its {what}; check the path, or the name"
     )

@@ -40,7 +40,7 @@ def _what_is_there(schema: pa.Schema, column: str) -> str:
     guess = f"did you mean {nearest[0]!r}? " if nearest else ""
     above = nearest_parent(schema, column)
     if above is None:
-        return f"{guess}The file has: {', '.join(schema.names)}"
+        return f"{guess}{'The' if guess else 'the'} file has: {', '.join(schema.names)}"
     return f"{guess}{above[0]!r} has type {shorten(str(above[1]), 200, placeholder=' ...>')}"
 
 

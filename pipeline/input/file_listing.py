@@ -174,7 +174,8 @@ def _glob(entry: str, field: str) -> tuple[str, PathPattern]:
     parts = location.rstrip("/").split("/")
     first = next((i for i, part in enumerate(parts) if _WILDCARDS.search(part)), None)
     if first is None:
-        raise InputError(f"{field}: {name} does not exist; check the path")
+        where = "" if is_uri(entry) or os.path.isabs(entry) else f" in {printable(os.getcwd())}"
+        raise InputError(f"{field}: {name} does not exist{where}; check the path")
     base = "/".join(parts[:first]) or ("/" if first else ".")
     _, root = resolve_path(base + mark + query, field)
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from pipeline.input.path_patterns import SUFFIX, PathPattern, States, is_hidden
-from pipeline.storage.printable import shortened
+from pipeline.storage.printable import number_of, shortened
 
 _PARQUET_NAME = re.compile(r"(.*?)\.(?:parquet|parq|pqt?)(?:\.[^.]*)?", re.IGNORECASE | re.DOTALL)
 _CHECKSUM = ".crc"
@@ -52,12 +52,14 @@ class PassedOver:
     def lines(self) -> list[str]:
         """Messages for the user, one for each kind."""
         aliases = [f"{alias} (is {path})" for alias, path in self.aliases]
+        other_names = f"with names that start with _ or ., or do not end with {SUFFIX}"
+        twice = "found under two names, and read once"
         return [
-            f"passed over: {len(paths):,} {what}: {shortened(paths)}"
-            for paths, what in (
-                (self.names, f"with names that start with _ or ., or do not end with {SUFFIX}"),
-                (self.broken_links, "symbolic links that lead nowhere"),
-                (aliases, "found under two names, and read once"),
+            f"passed over: {number_of(len(paths), one, several)}: {shortened(paths)}"
+            for paths, one, several in (
+                (self.names, other_names, other_names),
+                (self.broken_links, "symbolic link that leads nowhere", "symbolic links that lead nowhere"),
+                (aliases, twice, twice),
             )
             if paths
         ]

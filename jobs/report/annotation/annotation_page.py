@@ -44,19 +44,19 @@ def _calls(calls: Sequence[CallRecord]) -> Iterator[Block]:
         yield Prose("No calls are recorded: the output was made by an earlier version.")
         return
     shown = calls[-_MAX_CALLS:]
-    rates = [Bar(call.begin, _rate(call)) for call in shown if _rate(call) is not None]
+    rates = [Bar(_moment(call.begin)[5:], _rate(call)) for call in shown if _rate(call) is not None]
     if rates:
         yield Bars(
             "Tokens through the trunk", "tokens a second, with start-up", rates, category="call", decimals=0
         )
-    names = ("begin", "rows", "rows with errors", "tokens through the trunk", "seconds", "exit code", "host")
-    columns = [Column(name, is_numeric=name not in ("begin", "host")) for name in names]
+    names = ("begin (UTC)", "rows", "rows with errors", "tokens through the trunk", "seconds", "exit code", "host")
+    columns = [Column(name, is_numeric=name not in ("begin (UTC)", "host")) for name in names]
     has_price = any(_price([call]) is not None for call in shown)
     if has_price:
         columns.append(Column("cost per million tokens", is_numeric=True, decimals=4))
     rows: list[list[Cell]] = [
         [
-            call.begin,
+            _moment(call.begin),
             call.counts.num_rows,
             call.counts.num_errors,
             call.counts.num_trunk_tokens,
@@ -68,6 +68,11 @@ def _calls(calls: Sequence[CallRecord]) -> Iterator[Block]:
         for call in shown
     ]
     yield Table("Calls", columns, rows, "Calls without an exit code go on, or were killed.")
+
+
+def _moment(time: str) -> str:
+    """A recorded time to the second, so that it is short and can be broken at its space."""
+    return datetime.fromisoformat(time).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration_s(call: CallRecord) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from jobs.report.annotation.card_copy import copy_with_card
 from jobs.report.annotation.figures import read_figures
-from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import ConfigError, PipelineError
 from pipeline.output.call_history import CallHistory
@@ -38,7 +38,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser.add_argument(
         "--card", type=Path, metavar="DIR", help="only copy the parts to a new folder, with the card as README.md"
     )
-    return parser.parse_args(arguments)
+    return parse_known(parser, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,8 +36,9 @@ def spec(block: Bars, width: int) -> Spec:
     shift = -MARK_PX / 2 if block.references else 0
     scale = domain(_values(block), block.domain)
     room = plot_width(width, margins)
+    ticks = axis(scale["domain"], min(6, max(2, room // 70)), is_whole=block.decimals == 0)
     layers = [
-        _bars([row for row in rows if row["value"] is not None], scale, shift, min(6, max(2, room // 70))),
+        _bars([row for row in rows if row["value"] is not None], scale, shift, ticks),
         *_whiskers([row for row in rows if row["low"] is not None], shift),
         *_baseline(block),
         *(_marks(block, index) for index in range(len(block.references))),
@@ -119,12 +120,12 @@ def _margins(block: Bars, width: int) -> Margins:
     return Margins(left=max(left, 24), right=int(texts) + 14, top=24, bottom=24)
 
 
-def _bars(rows: list[Spec], scale: Spec, shift: float, num_ticks: int) -> Spec:
+def _bars(rows: list[Spec], scale: Spec, shift: float, ticks: Spec) -> Spec:
     mark = {"type": "bar", "height": BAR_PX, "yOffset": shift}
     return layer(
         mark,
         rows,
-        x=quantity("value", scale=scale, axis=axis(scale["domain"], num_ticks)),
+        x=quantity("value", scale=scale, axis=ticks),
         color={"field": "colour", "type": "nominal", "scale": None, "legend": None},
     )
 

@@ -23,7 +23,7 @@ def histogram(block: Histogram, width: int) -> Spec:
     """A column for each bin, as high as its number of rows."""
     room = plot_width(width, MARGINS)
     scale = domain([bin_.count for bin_ in block.bins], None)
-    y = quantity("count", scale=scale, axis=axis(scale["domain"], 5))
+    y = quantity("count", scale=scale, axis=axis(scale["domain"], 5, is_whole=True))
     layers = [
         *columns(_counts(block.bins), y, room / max(1, len(block.bins))),
         *edges(block.bins, room, PLOT_PX),

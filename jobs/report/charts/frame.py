@@ -90,12 +90,14 @@ def quantity(field: str, **more: Any) -> Spec:
     return {"field": field, "type": "quantitative", "title": None, **more}
 
 
-def axis(values: Sequence[float | None], num_ticks: int) -> Spec:
-    """An axis with a grid; large numbers have short labels."""
+def axis(values: Sequence[float | None], num_ticks: int, *, is_whole: bool = False) -> Spec:
+    """An axis with a grid; large numbers have short labels. `is_whole`: what is counted comes in whole numbers."""
     greatest = max((abs(value) for value in values if value is not None), default=0)
     # In place of 0k, which Vega would write.
     short = {"format": "~s", "labelExpr": "datum.value === 0 ? '0' : datum.label"} if greatest >= 5_000 else {}
-    return {"tickCount": num_ticks, "grid": True, **short}
+    # Vega would also write halves of a few.
+    few = {"values": [*range(int(greatest) + 1)], "format": "d"} if is_whole and greatest <= num_ticks else {}
+    return {"tickCount": num_ticks, "grid": True, **few, **short}
 
 
 def domain(values: Sequence[float | None], given: tuple[float, float] | None) -> Spec:

@@ -156,6 +156,21 @@ def test_all_other_options_go_together(
     assert " to do" in planned(job, capsys, *options)
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_plan_breaks_no_words_on_narrow_terminals(
+    width: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jobs.terminal.console.Console.is_terminal", True)
+    monkeypatch.setenv("COLUMNS", str(width))
+    write(tmp_path / "in" / "a.parquet", rows(3))
+    lines = [line.rstrip() for line in planned(job_file(tmp_path, tmp_path / "in"), capsys).splitlines()]
+    table = lines[next(i for i, line in enumerate(lines) if line.startswith("head ")) :]
+    facts = {" ".join(line.split()) for line in table}
+    assert {"head vector", "task embedding", "reads text"} <= facts
+    assert any(line.split()[:2] == ["column", "type"] for line in table)
+    assert all(len(line) <= width for line in lines if not line.startswith(("unused in", "passed over")))
+
+
 def test_the_plan_estimates_tokens_time_and_cost(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(tmp_path / "in" / "a.parquet", rows(30))
     job = job_file(tmp_path, tmp_path / "in")

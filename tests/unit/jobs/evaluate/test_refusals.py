@@ -217,7 +217,8 @@ def test_something_is_missing(refused: Refused) -> None:
     require_remedy(refused("xnli", "--data", "data"), "--model: is missing", "add --model DIR")
     require_remedy(refused("glue", "--data", "data"), "--model: is missing", "add --model cola=DIR")
     assert (
-        refused("xnli", "--data", "nowhere", "--model", "@nli") == "--data: nowhere does not exist; check the path"
+        refused("xnli", "--data", "nowhere", "--model", "@nli")
+        == f"--data: nowhere does not exist in {Path.cwd()}; check the path"
     )
     # A path that no id of the hub has, so that nothing is looked up there.
     message = refused("xnli", "--data", "data", "--model", "/no/model")

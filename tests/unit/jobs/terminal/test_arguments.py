@@ -46,3 +46,20 @@ def test_every_command_is_a_console_script() -> None:
         "xlmr-report": "jobs.report.annotation.command:main",
         "xlmr-status": "jobs.status:main",
     }
+
+
+@pytest.mark.parametrize(
+    ("argument", "remedy"),
+    [("--plann", "did you mean --plan?"), ("--lmit=3", "did you mean --limit?"), ("other.toml", "leave it out")],
+)
+def test_a_misspelt_argument_is_refused_in_one_line(
+    argument: str, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        import_module("jobs.annotate.command").main(["job.toml", argument])
+    assert ended.value.code == 2
+    assert capsys.readouterr() == (
+        "",
+        f"refused: {argument}: found an argument that python -m jobs.annotate does not know, expected those that "
+        f"--help lists; {remedy}\n",
+    )

@@ -48,7 +48,7 @@ def test_missing_columns_name_the_nearest() -> None:
     assert str(caught.value) == (
         "a.parquet: column 'text' is missing; did you mean 'texts'? The file has: id, texts"
     )
-    with pytest.raises(InputError, match=r"'zzz' is missing; The file has"):
+    with pytest.raises(InputError, match=r"'zzz' is missing; the file has"):
         require_text_column(schema, "zzz", "a.parquet")
 
 
@@ -101,7 +101,7 @@ def test_missing_fields_name_the_nearest_and_what_is_above() -> None:
     )
     with pytest.raises(InputError, match=r"'id\.x' is missing; (did .*\? )?'id' has type int64"):
         require_column(NESTED, "id.x", "f")
-    with pytest.raises(InputError, match=r"'x\.y' is missing; The file has: id, doc, doc\.title$"):
+    with pytest.raises(InputError, match=r"'x\.y' is missing; the file has: id, doc, doc\.title$"):
         require_column(NESTED, "x.y", "f")
     wide = pa.schema([("doc", pa.struct([(f"field{i}", pa.string()) for i in range(1000)]))])
     with pytest.raises(InputError) as caught:

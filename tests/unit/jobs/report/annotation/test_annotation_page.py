@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from jobs.report.annotation.annotation_page import annotation_page
 from jobs.report.annotation.figures import Figures
-from jobs.report.page import Page, Table
+from jobs.report.page import Bars, Page, Table
 from pipeline.output.call_history import CallCounts, CallRecord, Extent
 from pipeline.output.status import Status
 from tests.unit.pipeline.output.test_call_history import CALL
@@ -36,3 +36,14 @@ def test_without_a_price_or_tokens_there_is_none() -> None:
         page = page_of(call)
         assert prices(page) == []
         assert PRICE not in dict(page.facts)
+
+
+def test_calls_are_named_by_the_second_they_began_in() -> None:
+    (bars, table) = page_of(replace(HOUR, begin="2026-11-30T23:00:05.250Z")).sections[0].blocks
+    assert isinstance(bars, Bars)
+    assert isinstance(table, Table)
+    assert (bars.bars[0].name, table.columns[0].name, table.rows[0][0]) == (
+        "11-30 23:00:05",
+        "begin (UTC)",
+        "2026-11-30 23:00:05",
+    )

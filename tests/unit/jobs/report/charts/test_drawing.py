@@ -222,3 +222,12 @@ def test_phones_get_a_picture_of_their_own() -> None:
     assert 'class="picture wide" width="680"' in first
     assert 'class="picture narrow" width="328"' in second
     assert set(texts(str(first))) >= {"80.0", "en"} <= set(texts(str(second)))
+
+
+@pytest.mark.parametrize(("greatest", "others"), [(1, set()), (3, {"1", "2"})])
+def test_what_is_counted_has_axes_in_whole_numbers(greatest: int, others: set[str]) -> None:
+    names = {"0", str(greatest)} | others
+    counted = Bars("Errors", "rows", [Bar("no_text", float(greatest))], decimals=0)
+    assert set(texts(wide(counted))) == {"no_text", "rows"} | names, greatest
+    assert names <= set(texts(wide(Histogram("Lengths", "tokens", [Bin(0, 1, greatest), Bin(1, 2, 0)]))))
+    assert not any("." in text for text in texts(wide(counted)))
