@@ -23,7 +23,7 @@ def test_other_bytes_are_refused() -> None:
         "jobs.annotate.command",
         "jobs.benchmark.command",
         "jobs.compare.command",
-        "jobs.convert",
+        "jobs.convert.command",
         "jobs.fit.command",
     ],
 )
