@@ -139,7 +139,7 @@ def test_gold_of_another_type_is_refused(tmp_path: Path, task: OwnTask, gold: An
 
 def test_gold_that_is_absent_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        InputError, match=r"--gold: rows.parquet: column 'label' is missing; The .*expected .*; name"
+        InputError, match=r"--gold: rows.parquet: column 'label' is missing; the .*expected .*; name"
     ):
         read_own(tmp_path, "text-classification", ["a", "b"], named="label")
 
