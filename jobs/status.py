@@ -110,8 +110,8 @@ def report_of(status: Status) -> StatusReport:
         last_call=status.last_call,
         num_calls=status.num_calls,
         run=status.run,
-        rows_per_hour=counts and status.per_hour(counts.num_rows),
-        trunk_tokens_per_hour=counts and status.per_hour(counts.num_trunk_tokens),
+        rows_per_hour=status.per_hour(counts.num_rows) if counts else None,
+        trunk_tokens_per_hour=status.per_hour(counts.num_trunk_tokens) if counts else None,
         exit_code=EXIT_CODES[status.state],
     )
 

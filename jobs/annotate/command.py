@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipeline.monitoring.cluster_state import ClusterState
 
 REFUSED, FAILED, NO_ROOM = 2, 1, 4
+_GO_ON = "run the same command again to go on from here"
 _FLAGS = {
     "--plan": "print the plan and exit; with --address also how the cluster would be used",
     "--restart": "process everything again; the existing output stays until the new one is complete",
@@ -152,7 +153,8 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
         messages.error(f"failed: {error}")
         return FAILED
     except KeyboardInterrupt:
-        messages.error("interrupted: run the same command again to go on from here")
+        changes_nothing = options.plan or options.verify
+        messages.error(f"interrupted: {'nothing was changed' if changes_nothing else _GO_ON}")
         return INTERRUPTED
 
 

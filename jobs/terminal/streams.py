@@ -44,7 +44,7 @@ def _patient(stream: io.TextIOWrapper) -> io.TextIOWrapper:
     stream.flush()
     pipe = _PatientPipe(stream.fileno(), "w", closefd=False)
     return io.TextIOWrapper(
-        pipe if isinstance(stream.buffer, io.FileIO) else io.BufferedWriter(pipe),  # type: ignore[arg-type]
+        pipe if isinstance(stream.buffer, io.FileIO) else io.BufferedWriter(pipe),
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,

@@ -26,6 +26,7 @@ def count_gpus() -> int:
     from ray._private.accelerators import get_accelerator_manager_for_resource  # noqa: PLC0415
 
     manager = get_accelerator_manager_for_resource("GPU")
+    assert manager is not None, "Ray has one for each of its resources"
     number: int = manager.get_current_node_num_accelerators()
     visible = manager.get_current_process_visible_accelerator_ids()
     return number if visible is None else min(number, len(visible))

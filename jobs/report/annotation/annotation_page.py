@@ -46,9 +46,7 @@ def _calls(calls: Sequence[CallRecord]) -> Iterator[Block]:
     shown = calls[-_MAX_CALLS:]
     rates = [Bar(_moment(call.begin)[5:], _rate(call)) for call in shown if _rate(call) is not None]
     if rates:
-        yield Bars(
-            "Tokens through the trunk", "tokens a second, with start-up", rates, category="call", decimals=0
-        )
+        yield Bars("Tokens through the trunk", "tokens/s, start included", rates, category="call", decimals=0)
     names = ("begin (UTC)", "rows", "rows with errors", "tokens through the trunk", "seconds", "exit code", "host")
     columns = [Column(name, is_numeric=name not in ("begin (UTC)", "host")) for name in names]
     has_price = any(_price([call]) is not None for call in shown)
