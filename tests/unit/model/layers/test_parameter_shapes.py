@@ -8,9 +8,11 @@ from torch import nn
 
 from model import ShardGroup, XLMRobertaXLModel
 from model.checkpoints.parameters import parameters_of
+from model.configuration.comet import CometOptions
 from model.layers.feature_head import FeatureHead
 from model.layers.head_layers import (
     Classifying,
+    Estimating,
     FeatureClassifying,
     HeadLayer,
     Labelling,
@@ -19,6 +21,7 @@ from model.layers.head_layers import (
     Pooling,
 )
 from model.layers.parameter_shapes import ParameterShape, trunk_parameters
+from tests.comet_checkpoints import converted_options
 from tests.unit.pipeline.compute_fixtures import tiny_config
 
 TRUNKS: list[dict[str, Any]] = [
@@ -57,6 +60,7 @@ def test_the_parameters_of_a_trunk(changes: dict[str, Any]) -> None:
         ("mix", Mixing(num_layers=3)),
         ("classifier", FeatureClassifying(FeatureHead((1,), "mean"))),
         ("classifier", FeatureClassifying(FeatureHead((1, 2), "token", dense_sizes=(5, 6)))),
+        ("estimator", Estimating(CometOptions.from_dict(converted_options("kiwi")))),
     ],
 )
 @pytest.mark.parametrize("is_tied", [True, False])
