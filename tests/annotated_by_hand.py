@@ -29,6 +29,8 @@ SCHEMA = output_schema(
         "vector": pa.list_(pa.float32(), NUM_DIMENSIONS),
         "loss": pa.struct({"loss": pa.float64(), "nll": pa.float64(), "num_tokens": pa.int32()}),
         "entities": pa.list_(pa.struct(_ENTITY)),
+        "quality": pa.struct({"score": pa.float32()}),
+        "backward": pa.struct({"score": pa.float32()}),
     },
 )
 _PARTS = {"news/a": [(0, 4), (4, 8)], "web/b": [(8, NUM_ROWS)]}
@@ -68,4 +70,6 @@ def _row(i: int) -> dict[str, Any]:
         "vector": vector,
         "loss": {"loss": float(i), "nll": 5.0 * i, "num_tokens": 5},
         "entities": [{"entity": "LOC", "start": 10, "end": 14, "text": "Rome", "score": 0.9}] if i % 2 else [],
+        "quality": {"score": (i + 1) / NUM_ROWS},
+        "backward": {"score": 0.0 if i == 8 else 0.9},
     }

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import torch
 from safetensors.torch import load_file, save_file
 
+from jobs.convert import main as convert
 from model import (
     XLMRobertaXLForMaskedLM,
     XLMRobertaXLForMultipleChoice,
@@ -17,6 +18,7 @@ from model import (
     XLMRobertaXLForTokenClassification,
 )
 from model.modeling.pretrained import XLMRobertaXLPreTrainedModel
+from tests.comet.checkpoints import CHECKPOINTS, NUM_HEADS, Geometry, write_raw
 from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import tiny_config
 
@@ -37,13 +39,14 @@ _MODELS: dict[str, tuple[type[XLMRobertaXLPreTrainedModel], tuple[str, ...]]] = 
 
 
 def write_models_and_texts(root: Path) -> None:
-    """`models/`, `corpus/`, `questions/` and `problems/`, as the examples name them."""
+    """`models/`, `corpus/`, `questions/`, `problems/` and `pairs/`, as the examples name them."""
     for seed, (name, (kind, labels)) in enumerate(_MODELS.items()):
         torch.manual_seed(seed)
         directory = root / "models" / name
         kind(tiny_config(id2label=dict(enumerate(labels)))).save_pretrained(directory)
         write_tiny_sentencepiece(directory)
     _keep_head_only(root / "models/tags-head/model.safetensors")
+    _convert_comet(root / "raw", root / "models/cometkiwi-xl", tokenizer=root / "models/xlm-roberta-xl")
     ids = list(range(NUM_ROWS))
     texts, others = list(SENTENCES[:NUM_ROWS]), list(SENTENCES[NUM_ROWS : 2 * NUM_ROWS])
     routes = [None, ["vector"], ["tags", "topic"], [], ["topic"], None]
@@ -51,6 +54,7 @@ def write_models_and_texts(root: Path) -> None:
     for folder, columns in {
         "corpus/news": corpus,
         "questions": {"id": ids, "question": others, "passage": texts},
+        "pairs": {"id": ids, "lang": ["en"] * NUM_ROWS, "source": others, "translation": texts},
         "problems": {"id": ids, "premise": others, "choice1": texts, "choice2": texts[::-1]},
     }.items():
         (root / folder).mkdir(parents=True)
@@ -71,6 +75,12 @@ def _value(job: dict[str, Any], key: str) -> str | None:
     for part in key.split("."):
         value = value.get(part) if value is not None else None
     return value
+
+
+def _convert_comet(raw: Path, directory: Path, *, tokenizer: Path) -> None:
+    write_raw(raw, CHECKPOINTS[0], str(tokenizer), Geometry(vocab_size=tiny_config().vocab_size))
+    arguments = ["--tokenizer", str(tokenizer), "--num-attention-heads", str(NUM_HEADS)]
+    assert convert([str(raw), str(directory), *arguments]) == 0
 
 
 def _keep_head_only(file: Path) -> None:

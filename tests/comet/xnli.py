@@ -1,7 +1,7 @@
 """Compare with COMET on parallel sentences: `python -m tests.comet.xnli ENVIRONMENT --data DIR`.
 
-The sentences of XNLI in 15 languages, with the released tokenizer, through the same small checkpoints. `--data` has
-the folders `xnli` and `xlm-roberta-tokenizer`, which are no part of the repository.
+The sentences of XNLI in 15 languages, with the released tokenizer, through the same small checkpoints. `--data`
+has the folders `xnli` and `xlm-roberta-tokenizer`, which are no part of the repository.
 """
 
 import argparse

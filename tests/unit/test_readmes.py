@@ -20,6 +20,7 @@ import torch
 from pydantic.fields import FieldInfo
 
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
+from jobs.evaluate.benchmarks.mt_quality import MT_QUALITY
 from jobs.evaluate.run import OWN_TASKS
 from jobs.evaluate.settings import load_settings
 from model import XLMRobertaXLConfig, XLMRobertaXLForMaskedLM
@@ -104,7 +105,7 @@ def test_every_benchmark_is_on_its_page() -> None:
     named = {
         name for cells in rows(EVALUATION, "| name | metrics |") for name in re.findall(r"\w[\w-]+", cells[0])
     }
-    assert named - {"TASK"} == {*BENCHMARKS, *OWN_TASKS}
+    assert named - {"TASK"} == {*BENCHMARKS, *OWN_TASKS, MT_QUALITY}
 
 
 @pytest.mark.parametrize(("page", "text"), JOBS, ids=[shown(page) for page, _ in JOBS])
@@ -233,6 +234,9 @@ def test_snippets_find_the_nearest_rows_and_those_below_the_threshold() -> None:
     [thresholds] = [text for text in sql if "QUALIFY" in text]
     kept = duckdb.sql(thresholds.split(";")[1]).fetchall()
     assert sorted(row[0] for row in kept) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    [pairs] = blocks(ROOT / "jobs/configs/README.md", "sql")
+    # Of each language the worst fifth by the worse direction is left out.
+    assert sorted(row[0] for row in duckdb.sql(pairs).fetchall()) == [0, 2, 3, 4, 6, 7, 9, 10, 11]
     [joined] = [text for text in sql if "POSITIONAL" in text]
     assert duckdb.sql(joined).fetchall()[5] == (None, None)
     [arrays] = [text for text in blocks(ROOT / "pipeline/OUTPUT.md", "python") if "argsort" in text]

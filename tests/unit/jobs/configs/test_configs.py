@@ -22,7 +22,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_there_is_an_example_for_each_purpose() -> None:
     tasks = {head.task for name in EXAMPLES for head in load_job_config(CONFIGS / name).heads.values()}
-    assert tasks == set(HEAD_SECTIONS) - {"fill-mask", "causal-lm-loss", "text-generation", "translation-quality"}
+    assert tasks == set(HEAD_SECTIONS) - {"fill-mask", "causal-lm-loss", "text-generation"}
     assert {"nightly.toml", "routing.toml", "s3.toml", "vectors.toml", "filter_by_loss.toml"} <= set(EXAMPLES)
 
 

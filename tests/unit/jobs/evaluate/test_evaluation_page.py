@@ -19,6 +19,7 @@ from tests.unit.jobs.evaluate.finished import (
     examples_of,
     label_sets,
     own_task_of,
+    qualities,
     scored_folder,
     task_of,
     values,
@@ -30,6 +31,7 @@ SCRIPT, ARABIC = "<script>alert('&')</script>", "كان النهر عاليا"
 CLASSES = own_task_of("classification", "accuracy", "macro_f1", "micro_f1")
 VALUES = own_task_of("regression", "mae", "pearson", "spearman")
 LABEL_SETS = own_task_of("multi-label", "micro_f1", "macro_f1", "average_precision")
+QUALITIES = own_task_of("translation-quality", "pearson", "spearman", "kendall")
 LABELS = {name: name for name in ("no", "yes")}
 
 KINDS: list[tuple[str, BenchmarkTask, dict[str, Any], list[Any]]] = [
@@ -43,6 +45,8 @@ KINDS: list[tuple[str, BenchmarkTask, dict[str, Any], list[Any]]] = [
      answers(["y", None])),
     ("udpos", task_of("udpos"), {"words": [[SCRIPT], [ARABIC, "z"]], "gold": [["NOUN"], ["X", "X"]]},
      words([["VERB"], None])),
+    ("mt-quality", QUALITIES, {"source": [SCRIPT, ARABIC], "translation": ["c", "d"], "gold": [1.0, 2.0]},
+     qualities([0.3, None])),
 ]  # fmt: skip
 
 
@@ -80,7 +84,9 @@ def test_every_kind_is_rendered(
     page = page_of(tmp_path, benchmark, task, columns, found)
     assert all(math.isfinite(number) for number in numbers_in(page))
     errors = block_of(page, Examples)
-    assert [row[1] for row in errors.rows] == ([1, 0] if task.kind == "regression" else [0, 1])
+    assert [row[1] for row in errors.rows] == (
+        [1, 0] if task.kind in ("regression", "translation-quality") else [0, 1]
+    )
     assert errors.num_total == 2
     # Only columns that there is something in.
     names = [column.name for column in errors.columns]
