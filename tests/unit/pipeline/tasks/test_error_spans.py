@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipeline.arrays.ragged import offsets_of
 from pipeline.tasks.error_spans import (
@@ -19,7 +20,7 @@ from tests.comet_checkpoints import SEVERITIES
 NUM_LABELS = 1 + len(SEVERITIES)
 
 
-def probabilities_of(labels: list[list[int]], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def probabilities_of(labels: list[list[int]], seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Probabilities whose maxima are these labels, and the offsets of the rows."""
     flat = np.array([label for row in labels for label in row], dtype=np.int64)
     values = np.random.default_rng(seed).random((len(flat), NUM_LABELS)) * 0.2

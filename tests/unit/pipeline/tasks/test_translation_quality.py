@@ -244,7 +244,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"reference": "ref"},
         'heads.q.reference: found "ref", expected none, as this checkpoint was trained',
     ),
-    ("tokenizer", {}, "model.path: "),
+    ("tokenizer", {}, "config.json is not there"),
+    (
+        "raw",
+        {},
+        "found hparams.yaml, as COMET checkpoints have; convert it with xlmr-convert, and name the result",
+    ),
 ]
 
 
@@ -252,7 +257,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 def test_what_is_refused_before_any_work(
     metrics: dict[str, Metric], kind: str, options: dict[str, Any], message: str
 ) -> None:
-    path = metrics["kiwi"].directory / "tokenizer" if kind == "tokenizer" else metrics[kind].path
+    path = metrics[kind].path if kind in metrics else metrics["kiwi"].directory / kind
     with pytest.raises(ConfigError) as caught:
         resolve_heads(job_of(path, {"q": {"task": "translation-quality", **options}}))
     assert message in str(caught.value)
