@@ -17,6 +17,7 @@ WEIGHT_FILES = (SINGLE_FILE, INDEX_FILE, PICKLED_FILE, PICKLED_INDEX_FILE)
 INDEX_FILES = (INDEX_FILE, PICKLED_INDEX_FILE)
 _ADAPTER_FILES = ("adapter_model.safetensors", "adapter_model.bin", "adapter_config.json")
 _OTHER_FRAMEWORKS = ("tf_model.h5", "model.ckpt.index", "flax_model.msgpack")
+_HPARAMS_FILE = "hparams.yaml"
 _MAX_SHOWN = 8
 
 
@@ -69,6 +70,10 @@ def describe_contents(directory: Path) -> str:
         return (
             f"found {adapters[0]}, an adapter (LoRA) without its model; merge it into the model with PEFT "
             "(merge_and_unload), and save that"
+        )
+    if _HPARAMS_FILE in names:
+        return (
+            f"found {_HPARAMS_FILE}, as COMET checkpoints have; convert it with xlmr-convert, and name the result"
         )
     if broken := _broken_links(directory):
         return f"found {broken[0]}, a link that leads nowhere; download it again"

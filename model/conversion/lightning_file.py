@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -45,11 +45,10 @@ class StandIn:
         items: what it was filled with, as a dictionary.
     """
 
-    def __init__(self, *_: object) -> None:
-        self.items: dict[Any, Any] = {}
+    items: dict[Any, Any]
 
-    def __new__(cls, *_: object) -> "StandIn":
-        """An instance with nothing in it, also where a pickle calls no initialiser."""
+    def __new__(cls, *_: object) -> Self:
+        """An empty one; a pickle need not call the initialiser."""
         made = super().__new__(cls)
         made.items = {}
         return made

@@ -32,6 +32,7 @@ FORMATS = (
     "safetensors_file",
     "torch_file",
     "fairseq_file",
+    "comet_file",
     "sentencepiece_model",
     "job_toml",
     "output_folder",

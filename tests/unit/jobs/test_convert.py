@@ -18,9 +18,19 @@ from model import (
     XLMRobertaXLForSequenceClassification,
     XLMRobertaXLModel,
 )
+from model.configuration.comet import CometOptions
 from tests.checkpoints import write_random_checkpoint
+from tests.comet_checkpoints import (
+    METRICS,
+    NUM_HEADS,
+    comet_tensors,
+    converted_options,
+    write_comet,
+    write_converted,
+)
 from tests.fairseq_checkpoints import fairseq_tensors, transformers_model
 from tests.oracle import assert_close, padded_batch
+from tests.tiny_tokenizer import write_tiny_sentencepiece
 
 CONFIG = XLMRobertaXLConfig(
     vocab_size=60, hidden_size=24, num_hidden_layers=2, num_attention_heads=4, intermediate_size=40,
@@ -148,6 +158,59 @@ def test_a_trunk_alone(source: Path, tmp_path: Path) -> None:
         for directory in (tmp_path / "out", source)
     )
     assert torch.equal(found, expected)
+
+
+def test_comet_checkpoints(tmp_path: Path) -> None:
+    tensors = write_converted(tmp_path, METRICS["xcomet"])
+    out = tmp_path / "converted"
+    prefix = "encoder.model."
+    trunk = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+    theirs = transformers.XLMRobertaXLModel.from_pretrained(out, add_pooling_layer=False)
+    assert all(torch.equal(tensor, trunk[name]) for name, tensor in theirs.state_dict().items() if name in trunk)
+    assert trunk.keys() <= theirs.state_dict().keys()
+    stored = load_file(out / "model.safetensors")
+    assert torch.equal(stored["tags.weight"], tensors["hidden2tag.weight"])
+    config = XLMRobertaXLConfig.from_pretrained(out)
+    assert config.architectures == ["XLMRobertaXLModel"]
+    assert CometOptions.from_dict(config.comet).to_dict() == converted_options("xcomet")  # type: ignore[attr-defined]
+    assert json.loads((out / "hparams.json").read_text()) == METRICS["xcomet"]
+    assert (out / "sentencepiece.bpe.model").is_file()
+
+
+def test_heads_of_comet_stay_in_float32(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = write_comet(tmp_path / "raw", METRICS["kiwi"])
+    write_tiny_sentencepiece(tmp_path / "raw")
+    arguments = [str(tmp_path / "raw"), str(tmp_path / "out"), "--num-attention-heads", str(NUM_HEADS)]
+    assert main([*arguments, "--dtype", "bfloat16", "--max-shard-size", "20KB"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("bfloat16")
+    stored = {name: t for file in (tmp_path / "out").glob("*.safetensors") for name, t in load_file(file).items()}
+    of_trunk = {name for name in stored if name.startswith("roberta.")}
+    assert {stored[name].dtype for name in of_trunk} == {torch.bfloat16}
+    assert {stored[name].dtype for name in stored.keys() - of_trunk} == {torch.float32}
+    assert torch.equal(stored["estimator.layers.2.bias"], tensors["estimator.ff.6.bias"])
+    assert XLMRobertaXLConfig.from_pretrained(tmp_path / "out").dtype_name == "bfloat16"
+
+
+def test_comet_checkpoints_that_are_refused(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    write_comet(raw, METRICS["kiwi"])
+    heads = ("--num-attention-heads", NUM_HEADS)
+    assert "how many attention heads a model of width 32 has" in refusal(capsys, raw, out)
+    found = refusal(capsys, raw, out, *heads)
+    assert "name with --tokenizer the directory of facebook/xlm-roberta-xl" in found
+    assert "--head is for fairseq's model.pt" in refusal(capsys, raw, out, *heads, "--head", "mnli")
+    assert "--tokenizer is for COMET checkpoints" in refusal(capsys, source, out, "--tokenizer", raw)
+    write_comet(raw, METRICS["kiwi"] | {"encoder_model": "MiniLM"})
+    assert "encoder_model: found 'MiniLM', expected 'XLM-RoBERTa-XL'" in refusal(capsys, raw, out, *heads)
+    write_comet(raw, METRICS["kiwi"], comet_tensors(METRICS["kiwi"], vocab_size=500))
+    write_tiny_sentencepiece(tmp_path / "tokenizer")
+    found = refusal(capsys, raw, out, *heads, "--tokenizer", tmp_path / "tokenizer")
+    assert "has 602 pieces, expected at most the 500 rows of the embeddings" in found
+    (raw / "checkpoints/model.ckpt").unlink()
+    assert "is not a readable torch file" in refusal(capsys, raw, out, *heads)
+    assert not out.exists()
 
 
 def test_out_must_be_new(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,8 +8,18 @@ from torch import nn
 
 from model import ShardGroup, XLMRobertaXLModel
 from model.checkpoints.parameters import parameters_of
-from model.layers.head_layers import Classifying, HeadLayer, Labelling, LanguageModeling, Mixing, Pooling
+from model.configuration.comet import CometOptions
+from model.layers.head_layers import (
+    Classifying,
+    Estimating,
+    HeadLayer,
+    Labelling,
+    LanguageModeling,
+    Mixing,
+    Pooling,
+)
 from model.layers.parameter_shapes import ParameterShape, trunk_parameters
+from tests.comet_checkpoints import converted_options
 from tests.unit.pipeline.compute_fixtures import tiny_config
 
 TRUNKS: list[dict[str, Any]] = [
@@ -46,6 +56,7 @@ def test_the_parameters_of_a_trunk(changes: dict[str, Any]) -> None:
         ("classifier", Classifying()),
         ("lm_head", LanguageModeling()),
         ("mix", Mixing(num_layers=3)),
+        ("estimator", Estimating(CometOptions.from_dict(converted_options("kiwi")))),
     ],
 )
 @pytest.mark.parametrize("is_tied", [True, False])

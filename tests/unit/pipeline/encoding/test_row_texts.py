@@ -196,3 +196,12 @@ def test_nothing_is_lost_or_moved(
     texts = text_field(pa.table({"t": pa.array(flat, pa.string())}), "t")
     for text, found_text in zip(flat, texts, strict=True):
         assert found_text == text if text and text.strip() else isinstance(found_text, Problem)
+
+
+def test_blank_texts_may_be_allowed() -> None:
+    """Null and broken texts are not."""
+    table = pa.table({"x": encoded([b"", b" \n", b"a", None, b"\xff"], pa.string())})
+    assert [isinstance(value, Problem) for value in text_field(table, "x")] == [True, True, False, True, True]
+    allowed = text_field(table, "x", allow_blank=True)
+    assert allowed[:3] == ["", " \n", "a"]
+    assert [str(value) for value in allowed[3:]] == [str(value) for value in text_field(table, "x")[3:]]

@@ -27,6 +27,7 @@ from pipeline.replica.memory import rank_memory
 from pipeline.replica.model_runner import ModelRunner
 from pipeline.replica.rank_settings import RankSettings
 from pipeline.tasks.all_tasks import HEAD_SECTIONS, TASKS
+from tests.comet_checkpoints import METRICS, write_converted
 from tests.distributed.processes import run_on_ranks
 from tests.example_task import scored_tokens
 from tests.unit.pipeline.compute_fixtures import TINY_VOCAB_SIZE, make_head, tiny_checkpoint, tiny_config
@@ -161,6 +162,26 @@ def test_weights_in_fp32_take_four_bytes(tmp_path: Path, monkeypatch: pytest.Mon
     )
     trunk = weights_of(heads_on(directory, "embedding"), dtype="bfloat16")
     assert weights_of([head], dtype="bfloat16") - trunk == 4 * sum(t.numel() for t in tensors.values())
+
+
+def test_translation_quality_takes_its_fp32_head_and_the_rows_that_it_reads(tmp_path: Path) -> None:
+    """A row of the mix for each sequence, and one of the labelled layer for each token."""
+    tensors = write_converted(tmp_path, METRICS["xcomet"])
+    directory = tmp_path / "converted"
+    options = {"reference": "reference"}
+    both = (
+        heads_on(directory, task, **given) for task, given in (("translation-quality", options), ("embedding", {}))
+    )
+    quality, vector = both
+    of_head = [t.numel() for name, t in tensors.items() if not name.startswith("encoder.")]
+    for dtype in ("float32", "bfloat16"):
+        for size in (1, 2):
+            more = weights_of(quality, size, dtype) - weights_of(vector, size, dtype)
+            # The weights of the mix, their factor, the estimator and the labels, whole on each rank.
+            assert more == 4 * sum(of_head)
+    config = read_config(str(directory), "weights")
+    read = activations(quality, token_budget=8192) - activations(vector, token_budget=8192)
+    assert read >= (8192 // 2 + 8192) * config.hidden_size * 4
 
 
 def test_on_a_cpu_only_the_states_grow_with_the_budget(tmp_path: Path) -> None:
