@@ -9,6 +9,7 @@ Shapes: R resamples, N rows, S segments, P pairs of rows of one segment, T thres
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,18 +40,23 @@ class SegmentPairs:
     is_ordered: NDArray[np.bool_]
     is_tie: NDArray[np.bool_]
 
-    @property
+    @cached_property
     def thresholds(self) -> Floats:
         """0 and all differences, rising: `[T]`. The accuracy is the same between two of them."""
         return np.union1d([0.0], self.gap)
+
+    @cached_property
+    def num_equal(self) -> NDArray[np.int64]:
+        """How many of the pairs are ties at each threshold: `[T]`."""
+        return np.searchsorted(self.gap, self.thresholds, side="right")
 
     def accuracies(self, weights_N: Floats) -> Floats:
         """The accuracy at each threshold `[T]`, where segments count as often as their rows do."""
         share_P = self.share * weights_N[self.row]
         change_P = np.where(self.is_tie, share_P, np.where(self.is_ordered, -share_P, 0.0))
         total = np.concatenate([[0.0], np.cumsum(change_P)]) + share_P[self.is_ordered].sum()
-        is_equal = np.searchsorted(self.gap, self.thresholds, side="right")
-        return ratio(total[is_equal], np.full(len(is_equal), weights_N[self.first_row].sum()))
+        at_threshold = total[self.num_equal]
+        return ratio(at_threshold, np.full_like(at_threshold, weights_N[self.first_row].sum()))
 
 
 def segment_pairs(
