@@ -74,9 +74,9 @@ def _head(result: FitResult) -> Table:
         ["temperature", f"{head.temperature:.3f}"],
         ["labels", ", ".join(result.names)],
     ]
-    if head.mix is not None:
-        mix = ", ".join(f"{layer}: {factor:.3g}" for layer, factor in zip(head.layers, head.mix, strict=True))
-        rows.append(["factors of layers", mix])
+    if result.mix_weights:
+        weights = zip(head.layers, result.mix_weights, strict=True)
+        rows.append(["shares of layers", ", ".join(f"{layer}: {100 * share:.0f} %" for layer, share in weights)])
     caption = (
         "The simplest of all heads tried whose metric on the part “choose” is within one standard error of the "
         "best. Figures of the test part are of this head alone."

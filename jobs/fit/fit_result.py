@@ -20,6 +20,7 @@ class FitResult:
     Attributes:
         head: the head, with its temperature.
         names: labels in the order of its outputs.
+        mix_weights: of the head's layers, free of their scales, adding up to 1; none without a mix.
         metric: what candidates were compared by.
         chosen, candidates: the one that is kept, and all that were tried.
         parts: rows of each part, and of these by label.
@@ -32,6 +33,7 @@ class FitResult:
 
     head: FittedHead
     names: tuple[str, ...]
+    mix_weights: tuple[float, ...]
     metric: str
     chosen: Candidate
     candidates: Sequence[Candidate]
@@ -54,6 +56,7 @@ def to_json(result: FitResult) -> dict[str, Any]:
         "head": {
             "layers": head.layers,
             "mix": None if head.mix is None else head.mix.tolist(),
+            "mix_weights": result.mix_weights,
             "pooling": head.pooling,
             "problem": head.problem,
             "num_parameters": head.num_parameters,

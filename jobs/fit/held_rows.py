@@ -18,10 +18,14 @@ _ROWS_AT_A_TIME = 512
 
 @dataclass(frozen=True)
 class View:
-    """What a head reads: one layer, or `sum_i factors[i] * layers[i]`, with float64 `factors` `[len(layers)]`."""
+    """What a head reads: one layer, or `sum_i factors[i] * layers[i]`, with float64 `factors` `[len(layers)]`.
+
+    `weights` says to people how much of the mix each layer is: they add up to 1, free of the layers' scales.
+    """
 
     layers: tuple[int, ...]
     factors: Floats | None = None
+    weights: Floats | None = None
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def learn_mix(
         )
         for layer, scaling, scale in zip(layers, scalings, scales, strict=True)
     ]
-    return View(layers, _mix_weights(held, values, weights, problem, num_outputs, penalty) / scales)
+    mix = _mix_weights(held, values, weights, problem, num_outputs, penalty)
+    return View(layers, mix / scales, mix)
 
 
 def layer_scale(scaling: Scaling) -> float:

@@ -97,6 +97,7 @@ def fit_heads(
     return FitResult(
         head=head,
         names=targets.names,
+        mix_weights=() if chosen.view.weights is None else tuple(chosen.view.weights.tolist()),
         metric=data.metric,
         chosen=chosen.candidate,
         candidates=[each.candidate for each in tried],

@@ -27,6 +27,9 @@ def test_layers_with_the_signal_get_the_weight_whatever_their_scale() -> None:
     # In units of the layers' scales, which differ by a million.
     shares = view.factors * [1e3, 1e-3, 1]
     assert shares[1] > 0.8 * shares.sum()
+    assert view.weights is not None
+    assert view.weights.sum() == pytest.approx(1)
+    np.testing.assert_allclose(view.weights, shares / shares.sum(), atol=0.02)
 
 
 def test_a_mix_of_two_halves_beats_each_layer() -> None:

@@ -108,7 +108,10 @@ def test_folding_gives_the_same_outputs_on_plain_features() -> None:
 
 
 def test_a_scratch_file_changes_nothing() -> None:
-    np.testing.assert_array_equal(held(max_bytes=100).values, held().values)
+    in_file = held(max_bytes=4 * N * D - 1).values
+    assert isinstance(in_file, np.memmap)
+    assert not isinstance(held(max_bytes=4 * N * D).values, np.memmap)
+    np.testing.assert_array_equal(in_file, held().values)
 
 
 def test_a_start_saves_passes_and_ends_at_the_same_minimum() -> None:

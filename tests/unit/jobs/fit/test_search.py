@@ -75,6 +75,7 @@ def test_a_mix_is_kept_where_two_layers_have_half_each() -> None:
     result = fit_heads(features, targets, facts, OPTIONS)
     assert result.chosen.layers == (3, 8)
     assert result.head.mix is not None
+    assert result.mix_weights == pytest.approx((0.5, 0.5), abs=0.05)
     assert result.test.overall["spearman"].value > 0.99
     # The head's own arithmetic on features as they are.
     outputs = result.head.logits([features.arrays[3], features.arrays[8]])[:, 0]
