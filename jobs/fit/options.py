@@ -42,7 +42,7 @@ class FitOptions:
     metric: str | None = None
     class_weights: ClassWeights = "none"
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
-    mlp_penalties: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    mlp_penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     mlp_layers: int = 2
     max_extensions: int = 3
     hidden_size: int = 256
