@@ -21,9 +21,9 @@ from pydantic import ValidationError
 
 from jobs.evaluate.annotation import annotate
 from jobs.fit.annotated_parts import AnnotatedParts
+from jobs.fit.early_checks import check_labels
 from jobs.fit.feature_parts import FeatureParts, LayerColumn
 from jobs.fit.feature_source import FeatureSource, sources_of
-from jobs.fit.label_columns import problem_of
 from jobs.fit.settings import FitSettings, columns_of
 from pipeline.config.job import JobConfig
 from pipeline.config.messages import config_error
@@ -57,13 +57,7 @@ class FeatureRuns:
         """Check model and input, and write the rows of the probe. Raises ConfigError or InputError."""
         paths = list(settings.input.path)
         whole = _prepared(_job(settings, paths, folder / _PROBE, _probe_heads(settings)), messages)
-        for name, head in settings.heads.items():
-            problem_of(whole.plan.carried_schema.field(head.label).type, head, f"heads.{name}.label")
-        if whole.plan.failed_files:
-            first = whole.plan.failed_files[0]
-            raise InputError(
-                f"input.path: {first.relative_path} cannot be read: {first.reason}; take it away, or correct it"
-            )
+        check_labels(settings, whole.plan)
         if whole.plan.num_rows <= settings.features.probe_rows:
             return cls(settings, folder, whole, is_whole=True)
         _write_sample(whole, folder / _ROWS, settings.features.probe_rows)

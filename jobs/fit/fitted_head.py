@@ -10,6 +10,7 @@ from scipy.special import expit, softmax
 
 Problem = Literal["single", "multi_label", "regression"]
 Pooling = Literal["mean", "cls", "max", "word"]
+Activation = Literal["relu", "tanh"]
 Floats = NDArray[np.float64]
 
 
@@ -34,7 +35,7 @@ class FittedHead:
     pooling: Pooling
     mix: Floats | None
     dense: tuple[tuple[Floats, Floats], ...]
-    activation: Literal["relu"] | None
+    activation: Activation | None
     problem: Problem
     temperature: float = 1.0
 
@@ -65,14 +66,12 @@ class FittedHead:
         return mixed
 
 
-def dense_outputs(
-    inputs: Floats, dense: Sequence[tuple[Floats, Floats]], activation: Literal["relu"] | None
-) -> Floats:
+def dense_outputs(inputs: Floats, dense: Sequence[tuple[Floats, Floats]], activation: Activation | None) -> Floats:
     """Dense layers with the activation between them: `[N, in]` to `[N, out]`."""
     outputs = inputs
     for number, (weight, bias) in enumerate(dense):
-        if number and activation == "relu":
-            outputs = np.maximum(outputs, 0.0)
+        if number and activation is not None:
+            outputs = np.tanh(outputs) if activation == "tanh" else np.maximum(outputs, 0.0)
         outputs = outputs @ np.asarray(weight, dtype=np.float64).T + bias
     return outputs
 

@@ -92,9 +92,8 @@ def _look(
     rows = labelled_rows(parts, settings, name, source, features.is_there())
     runner.messages(f"{name}: looking at layers 0 to {features.layers[-1]}")
     with naming(name):
-        found = probe_layers(
-            features, rows.targets, rows.facts, options_of(settings, head, source), settings.features.max_layers
-        )
+        options = options_of(settings, head, source, features)
+        found = probe_layers(features, rows.targets, rows.facts, options, settings.features.max_layers)
     runner.messages(f"{name}: worth keeping are layers {', '.join(map(str, found.worth_keeping))}")
     return found
 
@@ -132,11 +131,18 @@ def _scales(
 
 
 def options_of(
-    settings: FitSettings, head: FitHead, source: FeatureSource, scratch: Path | None = None
+    settings: FitSettings,
+    head: FitHead,
+    source: FeatureSource,
+    features: FeatureParts,
+    scratch: Path | None = None,
 ) -> FitOptions:
     """How a head is searched."""
     return FitOptions(
         pooling=source.pooling,
+        # As the classifier of Transformers has it, which can hold such a head of `<s>`.
+        hidden_size=min(FitOptions.hidden_size, features.size),
+        activation="tanh" if source.pooling == "cls" else "relu",
         class_weights=head.class_weights,
         seed=settings.seed,
         min_rows=head.min_rows,

@@ -12,8 +12,8 @@ from jobs.fit.feature_blocks import Features, RowNumbers
 from jobs.fit.fitted_head import Floats
 from jobs.fit.scaling import Scaling
 
-_ROWS_AT_A_TIME = 512
-"""Rows that are taken to fp64 together: 10 MiB at 2,560 dimensions, which stay in the cache."""
+_NUMBERS_AT_A_TIME = 512 * 2560
+"""Numbers that are taken to fp64 together: 10 MiB, which stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,9 @@ class HeldRows:
 
     def blocks(self) -> Iterator[tuple[slice, Floats]]:
         """All rows in fp64, a few at a time, and which ones they are."""
-        for start in range(0, len(self.values), _ROWS_AT_A_TIME):
-            rows = slice(start, min(start + _ROWS_AT_A_TIME, len(self.values)))
+        num_rows = max(1, _NUMBERS_AT_A_TIME // self.values.shape[1])
+        for start in range(0, len(self.values), num_rows):
+            rows = slice(start, min(start + num_rows, len(self.values)))
             yield rows, self.values[rows].astype(np.float64)
 
     def sampled(self, max_rows: int) -> "HeldRows":

@@ -1,6 +1,6 @@
 """Heads with one hidden layer: Adam on shuffled rows, stopped early by the loss on rows apart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from jobs.fit.fitted_head import Floats, Problem, dense_outputs
+from jobs.fit.fitted_head import Activation, Floats, Problem, dense_outputs
 from jobs.fit.held_rows import HeldRows
 from jobs.fit.losses import loss_and_gradient
 
 _LEARNING_RATE = 1e-3
+_UNITS: Mapping[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 Dense = tuple[tuple[Floats, Floats], ...]
 
 
@@ -45,8 +46,9 @@ def fit_hidden_layer(
     max_epochs: int,
     patience: int,
     seed: int,
+    activation: Activation = "relu",
 ) -> HiddenFit:
-    """Fit a hidden layer of ReLU units and an output layer, in fp32 on the CPU.
+    """Fit a hidden layer and an output layer, in fp32 on the CPU.
 
     The loss is that of `linear`, with the penalty on both weights.
 
@@ -65,10 +67,10 @@ def fit_hidden_layer(
     optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE)
     kept, least, stale, num_passes = _as_dense(parameters), np.inf, 0, 0
     while num_passes < max_epochs and stale < patience:
-        _epoch(fit, problem, penalty, parameters, optimizer, generator)
+        _epoch(fit, problem, penalty, parameters, optimizer, generator, activation)
         num_passes, stale = num_passes + 1, stale + 1
         dense = _as_dense(parameters)
-        loss = _loss(stop, problem, dense)
+        loss = _loss(stop, problem, dense, activation)
         if loss < least:
             kept, least, stale = dense, loss, 0
     first, (weight, bias) = kept
@@ -91,6 +93,7 @@ def _epoch(
     parameters: Sequence[Tensor],
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
+    activation: Activation,
 ) -> None:
     order = torch.randperm(len(fit.values), generator=generator).numpy()
     batch_size = min(256, max(32, len(order) // 50))
@@ -98,7 +101,7 @@ def _epoch(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         inputs = torch.from_numpy(fit.rows.values[rows])
-        units = functional.relu(functional.linear(inputs, hidden, hidden_bias))
+        units = _UNITS[activation](functional.linear(inputs, hidden, hidden_bias))
         outputs = functional.linear(units, out, out_bias)
         values = torch.from_numpy(fit.values[rows])
         weights = torch.from_numpy(fit.weights[rows].astype(np.float32))
@@ -123,9 +126,9 @@ def _as_dense(parameters: Sequence[Tensor]) -> Dense:
     return (hidden, hidden_bias), (out, out_bias)
 
 
-def _loss(stop: LabeledRows, problem: Problem, dense: Dense) -> float:
+def _loss(stop: LabeledRows, problem: Problem, dense: Dense, activation: Activation) -> float:
     total = 0.0
     for rows, block in stop.rows.blocks():
-        outputs = dense_outputs(block, dense, "relu")
+        outputs = dense_outputs(block, dense, activation)
         total += loss_and_gradient(outputs, stop.values[rows], stop.weights[rows], problem)[0]
     return total / len(stop.values)

@@ -85,7 +85,7 @@ def _mix_weights(
 ) -> Floats:
     """Softmax weights of the layers `[L]`, by L-BFGS from even ones, preconditioned as in `linear`."""
     L, K, size = len(held), num_outputs, held[0].values.shape[1]
-    bend = curvature(problem, K)
+    bend = curvature(np.zeros((1, K)), problem)
     even = (np.mean(blocks, axis=0) for blocks in _aligned(held))
     lower = cholesky(bend * gram_matrix(even, size) + penalty * np.eye(size), lower=True)
 

@@ -4,9 +4,9 @@ The objective is `sum_n s_n loss_n / N + penalty / 2 * |W|^2` on standardised fe
 summed over blocks of rows. With N rows scikit-learn's `C` is `1 / (penalty * N)`, its `alpha` of Ridge
 `penalty * N`.
 
-L-BFGS runs on `W L^T` with `L L^T = c * gram + penalty`, about the Hessian of a row of W: features of a trunk are
-so correlated that it takes hundreds of passes over the rows without this, and about ten with it. The minimum is
-the same.
+L-BFGS runs on `W L` with `L L^T = c * gram + penalty`, about the Hessian of a row of W, where c is the mean
+curvature of the loss at the start. Features of a trunk are so correlated that it takes hundreds of passes over the
+rows without this, and tens with it. The minimum is the same.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from jobs.fit.fitted_head import Floats, Problem
 from jobs.fit.held_rows import HeldRows, gram_matrix
 from jobs.fit.losses import curvature, loss_and_gradient
 
-_GRAM_ROWS = 8_192
+_SAMPLE = 8_192
+_LEAST_CURVATURE = 1e-5
 _MAX_PASSES = 500
 
 
@@ -54,7 +55,7 @@ class LinearRows:
 
 def sampled_gram(rows: HeldRows) -> Floats:
     """The mean of `x x^T` over some of the rows: `[size, size]`."""
-    blocks = (block for _, block in rows.sampled(_GRAM_ROWS).blocks())
+    blocks = (block for _, block in rows.sampled(_SAMPLE).blocks())
     return gram_matrix(blocks, rows.values.shape[1])
 
 
@@ -68,7 +69,10 @@ def fit_linear(data: LinearRows, penalty: float, start: LinearFit | None = None)
     if data.problem == "regression":
         center, spread = float(data.values.mean()), float(data.values.std()) or 1.0
     values = (data.values - center) / spread if data.problem == "regression" else data.values
-    bend = curvature(data.problem, K)
+    begin_weight, begin_bias = np.zeros((K, size)), np.zeros(K)
+    if start is not None:
+        begin_weight, begin_bias = start.weight / spread, (start.bias - center) / spread
+    bend = _curvature_at(data, begin_weight, begin_bias)
     lower = cholesky(bend * data.gram + penalty * np.eye(size), lower=True, check_finite=False)
 
     def weight_and_bias(variables: Floats) -> tuple[Floats, Floats]:
@@ -82,10 +86,7 @@ def fit_linear(data: LinearRows, penalty: float, start: LinearFit | None = None)
         turned = solve_triangular(lower, (weight_gradient + penalty * weight).T, lower=True).T
         return loss, np.concatenate([turned.ravel(), bias_gradient / np.sqrt(bend)])
 
-    begin = np.zeros(K * size + K)
-    if start is not None:
-        begin[: K * size] = (start.weight / spread @ lower).ravel()
-        begin[K * size :] = (start.bias - center) / spread * np.sqrt(bend)
+    begin = np.concatenate([(begin_weight @ lower).ravel(), begin_bias * np.sqrt(bend)])
     found = minimize(
         objective,
         begin,
@@ -95,6 +96,12 @@ def fit_linear(data: LinearRows, penalty: float, start: LinearFit | None = None)
     )
     weight, bias = weight_and_bias(found.x)
     return LinearFit(spread * weight, spread * bias + center, int(found.nfev))
+
+
+def _curvature_at(data: LinearRows, weight: Floats, bias: Floats) -> float:
+    """The mean curvature of the loss where a fit begins, on some of the rows; above 0 though all be certain."""
+    blocks = [block @ weight.T + bias for _, block in data.rows.sampled(_SAMPLE).blocks()]
+    return max(curvature(np.concatenate(blocks), data.problem), _LEAST_CURVATURE)
 
 
 def _pass(data: LinearRows, values: NDArray[Any], weight: Floats, bias: Floats) -> tuple[float, Floats, Floats]:

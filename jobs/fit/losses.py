@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
-from jobs.fit.fitted_head import Floats, Problem
+from jobs.fit.fitted_head import Floats, Problem, scores_of
 
 
 def loss_and_gradient(
@@ -35,9 +35,9 @@ def loss_and_gradient(
     return float(0.5 * weights @ errors**2), (weights * errors)[:, None]
 
 
-def curvature(problem: Problem, num_outputs: int) -> float:
-    """About the second derivative of a row's loss by an output, at even probabilities."""
+def curvature(outputs: Floats, problem: Problem) -> float:
+    """The mean second derivative of a row's loss by an output, over rows and outputs `[n, K]`."""
     if problem == "regression":
         return 1.0
-    share = 1 / num_outputs if problem == "single" else 0.5
-    return max(share * (1 - share), 0.05)
+    shares = scores_of(outputs, problem)
+    return float((shares * (1 - shares)).mean())

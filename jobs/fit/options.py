@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.fit.fitted_head import Pooling
+from jobs.fit.fitted_head import Activation, Pooling
 from jobs.fit.targets import ClassWeights
 
 HeadKind = Literal["linear", "mlp"]
@@ -26,7 +26,7 @@ class FitOptions:
             search goes on by factors of 10, `max_extensions` times.
         mlp_penalties: of those with a hidden layer.
         mlp_layers: on how many of the layers a hidden layer is tried: those with the best linear heads.
-        hidden_size: units of the hidden layer.
+        hidden_size, activation: units of the hidden layer.
         max_epochs, patience: passes over the rows, and how many of them may bring no better loss on the part
             "choose" before fitting stops.
         seed: of splits, hidden layers and resamples.
@@ -42,10 +42,11 @@ class FitOptions:
     metric: str | None = None
     class_weights: ClassWeights = "none"
     penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1)
-    mlp_penalties: tuple[float, ...] = (1e-5, 1e-4, 1e-3)
+    mlp_penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
     mlp_layers: int = 2
     max_extensions: int = 3
     hidden_size: int = 256
+    activation: Activation = "relu"
     max_epochs: int = 50
     patience: int = 5
     seed: int = 0

@@ -49,7 +49,7 @@ def _fit_head(
     rows = labelled_rows(found.parts, settings, name, found.source, found.features.is_there())
     for reason, count in rows.left_out.items():
         messages(f"{name}: left out are {count:,} rows {reason}")
-    options = options_of(settings, settings.heads[name], found.source, scratch=folder)
+    options = options_of(settings, settings.heads[name], found.source, found.features, scratch=folder)
     folder.mkdir(parents=True, exist_ok=True)
     with naming(name):
         return fit_heads(

@@ -50,7 +50,7 @@ def feature_head(head: FittedHead) -> FeatureHead:
         layers=head.layers,
         pooling="token" if head.pooling == "word" else head.pooling,
         dense_sizes=tuple(len(bias) for _, bias in head.dense[:-1]),
-        activation=head.activation or "relu",
+        activation=head.activation or "tanh",
         temperature=float(head.temperature),
     )
 
@@ -58,17 +58,25 @@ def feature_head(head: FittedHead) -> FeatureHead:
 def as_transformers(head: FittedHead, trunk: XLMRobertaXLConfig) -> tuple[str, Tensors] | None:
     """The class of Transformers that can hold a head, and its tensors; None if there is none.
 
-    `XLMRobertaXLForTokenClassification` is one linear layer on the last layer: the temperature is put into it.
-    `XLMRobertaXLForSequenceClassification` has a dense layer with tanh on `<s>`, which no linear head and no
-    hidden layer of ReLU units is.
+    `XLMRobertaXLForTokenClassification` is one linear layer on the last layer.
+    `XLMRobertaXLForSequenceClassification` has a dense layer with tanh on `<s>` of the last layer, as wide as the
+    trunk: it holds a hidden layer that is no wider, and no linear head. The temperature is in the last weights.
     """
-    dense = _unmixed_dense(head)
-    if head.layers != (trunk.num_hidden_layers,) or head.pooling != "word" or len(dense) > 1:
+    dense, width = _unmixed_dense(head), trunk.hidden_size
+    if head.layers != (trunk.num_hidden_layers,):
         return None
-    weight, bias = dense[0]
-    return "XLMRobertaXLForTokenClassification", _linear(
-        CLASSIFIER, weight / head.temperature, bias / head.temperature
-    )
+    weight, bias = dense[-1][0] / head.temperature, dense[-1][1] / head.temperature
+    if head.pooling == "word" and len(dense) == 1:
+        return "XLMRobertaXLForTokenClassification", _linear(CLASSIFIER, weight, bias)
+    if head.pooling != "cls" or len(dense) != 2 or head.activation != "tanh" or len(dense[0][1]) > width:
+        return None
+    # Units that are not there give tanh(0) = 0.
+    missing = width - len(dense[0][1])
+    hidden = np.pad(dense[0][0], ((0, missing), (0, 0))), np.pad(dense[0][1], (0, missing))
+    return "XLMRobertaXLForSequenceClassification", {
+        **_linear(f"{CLASSIFIER}.dense", *hidden),
+        **_linear(f"{CLASSIFIER}.out_proj", np.pad(weight, ((0, 0), (0, missing))), bias),
+    }
 
 
 def _tensors(head: FittedHead) -> Tensors:

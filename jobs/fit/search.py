@@ -184,7 +184,7 @@ def _curve(data: SearchData, rows: ViewRows, chosen: Trained) -> LearningCurve |
     def measured(places: NDArray[np.int64]) -> Measured:
         is_all = len(places) == len(data.fit_rows)
         dense = chosen.dense if is_all else refitted(data, rows, gram, chosen, places)
-        outputs = held_outputs(rows.choose, dense)
+        outputs = held_outputs(rows.choose, dense, options.activation)
         measures = measures_of(outputs, targets, data.facts, data.choose_rows)
         return measure([measures[data.metric]], options.num_resamples, options.seed)[0]
 

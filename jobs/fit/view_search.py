@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from jobs.fit.candidates import Candidate, search_penalties
 from jobs.fit.feature_blocks import Features, RowNumbers
-from jobs.fit.fitted_head import FittedHead, Floats, dense_outputs
+from jobs.fit.fitted_head import Activation, FittedHead, Floats, dense_outputs
 from jobs.fit.held_rows import HeldRows, View, hold_rows, view_blocks
 from jobs.fit.hidden_layer import HiddenFit, LabeledRows, fit_hidden_layer
 from jobs.fit.linear import LinearFit, LinearRows, fit_linear, sampled_gram
@@ -77,7 +77,7 @@ class Trained:
             pooling=data.options.pooling,
             mix=self.view.factors,
             dense=(self.scaling.folded(weight, bias), *further),
-            activation="relu" if further else None,
+            activation=data.options.activation if further else None,
             problem=data.targets.problem,
         )
 
@@ -142,6 +142,7 @@ def hidden_fit(data: SearchData, rows: ViewRows, held: HeldRows, numbers: RowNum
         options.max_epochs,
         options.patience,
         options.seed,
+        options.activation,
     )
 
 
@@ -180,7 +181,7 @@ def judged(
 ) -> Candidate:
     """What a head is worth on the part "choose"."""
     targets, options = data.targets.of(data.choose_rows), data.options
-    outputs = held_outputs(rows.choose, dense)
+    outputs = held_outputs(rows.choose, dense, data.options.activation)
     chosen = measures_of(outputs, targets, data.facts, data.choose_rows)[data.metric]
     found = measure([chosen], _RESAMPLES_OF_ERRORS, options.seed)[0]
     loss, _ = loss_and_gradient(outputs, targets.values, row_weights(targets, "none"), targets.problem)
@@ -198,9 +199,9 @@ def judged(
     )
 
 
-def held_outputs(rows: HeldRows, dense: Dense) -> Floats:
+def held_outputs(rows: HeldRows, dense: Dense, activation: Activation) -> Floats:
     """Outputs of dense layers for standardised rows: `[N, K]`."""
-    return np.concatenate([dense_outputs(block, dense, "relu") for _, block in rows.blocks()])
+    return np.concatenate([dense_outputs(block, dense, activation) for _, block in rows.blocks()])
 
 
 def head_outputs(head: FittedHead, features: Features, rows: RowNumbers) -> Floats:

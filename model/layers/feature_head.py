@@ -17,7 +17,7 @@ FEATURE_HEAD = "feature_head"
 MIX, CLASSIFIER = "mix", "classifier"
 """Prefixes of the tensors: the weights of a mix of layers, and the dense layers."""
 
-DenseActivation = Literal["relu", "tanh"]
+DenseActivation = Literal["tanh", "relu"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class FeatureHead:
     layers: tuple[int, ...]
     pooling: LayerPooling
     dense_sizes: tuple[int, ...] = ()
-    activation: DenseActivation = "relu"
+    activation: DenseActivation = "tanh"
     temperature: float = 1.0
 
     @classmethod
@@ -60,8 +60,13 @@ class FeatureHead:
             raise ValueError(
                 f"config.{FEATURE_HEAD}.pooling must be mean, cls or token for a mix of layers, found 'max'"
             )
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-        return cls(**values)
+        return cls(
+            layers=tuple(table["layers"]),
+            pooling=table["pooling"],
+            dense_sizes=tuple(table["dense_sizes"]),
+            activation=table["activation"],
+            temperature=table["temperature"],
+        )
 
     def table(self) -> dict[str, Any]:
         """The table of `config.json`."""

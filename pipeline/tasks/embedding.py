@@ -203,7 +203,7 @@ class EmbeddingHead(TextHeadSection):
 
     def divided(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Vectors `[n, hidden_size]` by `scale`."""
-        return vectors if self.scale is None else vectors / np.asarray(self.scale, dtype=np.float32)
+        return vectors if self.scale is None else np.divide(vectors, np.asarray(self.scale, dtype=np.float32))
 
     def layers_of(self, num_layers: int) -> tuple[int, ...]:
         """The layers of a trunk that are read, ascending; none for its last hidden states.

@@ -66,6 +66,22 @@ def test_a_label_column_of_another_type_is_refused_before_any_work(
     assert "heads.topic.label: column 'topic' has type struct<a: int64>, expected string" in found
 
 
+@pytest.mark.parametrize(
+    ("topics", "message"),
+    [
+        (["a"] * 6, "heads.topic.label: column 'topic' has 1 label in 6 rows with one, expected two or more"),
+        ([None] * 6, "heads.topic.label: column 'topic' has type null"),
+        (list("aaaaab"), "heads.topic.label: label 'b' has 1 rows, expected 20 at least, 5 in each of fit"),
+    ],
+)
+def test_labels_that_no_head_can_be_fitted_to_are_refused_before_any_work(
+    topics: list[str | None], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = tmp_path / "rows.parquet"
+    write_rows(rows, lang=["en"] * 6, topic=topics, tags=[["a"], []] * 3, quality=[0.5, 1.0] * 3)
+    assert message in refused(capsys, tmp_path, f"input.path={rows}", f"model.path={model}")
+
+
 def test_an_example_names_its_own_command() -> None:
     lines = (CONFIGS / FIT).read_text(encoding="utf-8").splitlines()
     assert "#   python -m jobs.fit fit.toml" in lines

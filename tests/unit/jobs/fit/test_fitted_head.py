@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.fit.fitted_head import FittedHead, Problem
+from jobs.fit.fitted_head import Activation, FittedHead, Problem
 
 
 def random_arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
@@ -12,15 +12,16 @@ def random_arrays(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [generator.normal(size=shape) for shape in shapes]
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
 @pytest.mark.parametrize("problem", ["single", "multi_label", "regression"])
-def test_hidden_layer_on_a_mix_is_what_torch_computes(problem: Problem) -> None:
+def test_hidden_layer_on_a_mix_is_what_torch_computes(problem: Problem, activation: Activation) -> None:
     first, second, hidden, hidden_bias, out, out_bias = random_arrays((7, 5), (7, 5), (4, 5), (4,), (3, 4), (3,))
     dense = ((hidden, hidden_bias), (out, out_bias))
-    head = FittedHead((2, 5), "mean", np.array([0.5, -2.0]), dense, "relu", problem, temperature=1.7)
+    head = FittedHead((2, 5), "mean", np.array([0.5, -2.0]), dense, activation, problem, temperature=1.7)
 
     with torch.no_grad():
         mixed = torch.from_numpy(0.5 * first - 2.0 * second)
-        units = torch.relu(
+        units = (torch.relu if activation == "relu" else torch.tanh)(
             torch.nn.functional.linear(mixed, torch.from_numpy(hidden), torch.from_numpy(hidden_bias))
         )
         logits = torch.nn.functional.linear(units, torch.from_numpy(out), torch.from_numpy(out_bias))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.fit.fitted_head import Floats, Problem, dense_outputs
+from jobs.fit.fitted_head import Activation, Floats, Problem, dense_outputs
 from jobs.fit.held_rows import HeldRows
 from jobs.fit.hidden_layer import HiddenFit, LabeledRows, fit_hidden_layer
 from jobs.fit.targets import Targets, row_weights
@@ -24,13 +24,19 @@ def values_of(problem: Problem) -> NDArray[Any]:
     return 500 + 20 * (ROWS[:, 0] * ROWS[:, 1]).astype(np.float64)
 
 
-def fitted(problem: Problem, penalty: float = 1e-5, seed: int = 0, max_epochs: int = 25) -> HiddenFit:
+def fitted(
+    problem: Problem,
+    penalty: float = 1e-5,
+    seed: int = 0,
+    max_epochs: int = 25,
+    activation: Activation = "relu",
+) -> HiddenFit:
     values = values_of(problem)
     weights = row_weights(Targets(problem, NAMES[problem], values), "none")
     fit, stop = (
         LabeledRows(HeldRows(ROWS[part]), values[part], weights[part]) for part in (slice(2000), slice(2000, 2500))
     )
-    return fit_hidden_layer(fit, stop, problem, len(NAMES[problem]), penalty, 32, max_epochs, 5, seed)
+    return fit_hidden_layer(fit, stop, problem, len(NAMES[problem]), penalty, 32, max_epochs, 5, seed, activation)
 
 
 def outputs(found: HiddenFit) -> Floats:
@@ -48,6 +54,11 @@ def test_quadrants_are_told_apart(problem: Problem) -> None:
     else:
         expected = values_of(problem)[2500:]
         assert np.abs(found[:, 0] - expected).mean() < 0.4 * np.abs(expected - expected.mean()).mean()
+
+
+def test_tanh_tells_quadrants_apart() -> None:
+    found = dense_outputs(ROWS[2500:].astype(np.float64), fitted("single", activation="tanh").dense, "tanh")
+    assert (found.argmax(axis=1) == QUADRANT[2500:]).mean() > 0.9
 
 
 def test_a_seed_gives_the_same_layers_and_another_one_others() -> None:

@@ -55,7 +55,7 @@ def random_head(name: str) -> FittedHead:
         pooling=pooling,
         mix=rng.normal(size=len(layers)) if len(layers) > 1 else None,
         dense=dense,
-        activation=None if width is None else "relu",
+        activation=None if width is None else "tanh" if pooling == "cls" else "relu",
         problem=problem,
         temperature=1.0 if problem == "regression" else 1.7,
     )
@@ -145,6 +145,26 @@ def test_words_get_the_labels_of_the_fitted_head(name: str, columns: dict[str, l
     assert [word["score"] for word in words] == pytest.approx(scores.max(axis=1).tolist(), abs=1e-5)
 
 
+def test_a_head_of_words_finds_entities_in_plain_text(saved: Path, trunk: Path, tmp_path: Path) -> None:
+    """Every piece has the label of its own state; neighbours with the same one are an entity if it has letters."""
+    heads = {
+        "entities": {"task": "token-classification", "text": "text", "weights": str(saved / "tags")},
+        "tokens": {
+            "task": "embedding", "text": "text", "level": "token", "layer": 2, "normalize": False,
+            "weights": str(trunk),
+        },
+    }  # fmt: skip
+    output, _ = annotate_in_process(tmp_path, pa.table({"text": list(SENTENCES)}), heads, trunk, dtype="float32")
+    head = random_head("tags")
+    for row in output.to_pylist():
+        labels = head.logits([np.array(row["tokens"], dtype=np.float32)]).argmax(axis=1)
+        expected = [labels[0], *(label for before, label in pairwise(labels) if label != before)]
+        found = [entity["entity"] for entity in row["entities"]]
+        left = iter([LABELS[label] for label in expected])
+        assert all(kind in left for kind in found)
+        assert len(found) > 0.8 * len(expected)
+
+
 def _of_rank(group: ShardGroup, directory: Path, saved: Path, trunk: Path) -> dict[str, list[Any]]:
     return annotated(directory / str(group.rank), saved, trunk, group)
 
@@ -183,7 +203,7 @@ def test_states_that_are_not_finite_give_no_label(trunk: Path, saved: Path, tmp_
         ({"pooling": "last"}, "must be one of token, cls, mean, max, found 'last'"),
         ({"pooling": "max", "layers": [1, 2]}, "must be mean, cls or token for a mix of layers"),
         ({"dense_sizes": [0]}, "must be a list of widths"),
-        ({"activation": "swish"}, "must be one of relu, tanh"),
+        ({"activation": "swish"}, "must be one of tanh, relu"),
         ({"temperature": 0}, "must be a finite number above 0, found 0"),
         ({"width": 3}, r"\.width is unknown"),
         ({"temperature": None}, "must be a finite number"),
@@ -237,6 +257,21 @@ def test_tags_on_the_last_layer_are_also_a_head_of_transformers(trunk: Path, tmp
     states = torch.randn(5, SIZE, generator=torch.Generator().manual_seed(1))
     found = model.classifier(states).detach().numpy()
     np.testing.assert_allclose(found, head.logits([states.numpy()]) / head.temperature, atol=1e-5)
+
+
+def test_a_hidden_layer_on_the_last_layer_is_also_a_head_of_transformers(trunk: Path, tmp_path: Path) -> None:
+    config = XLMRobertaXLConfig.from_pretrained(trunk)
+    head = replace(random_head("first"), layers=(NUM_LAYERS,))
+    save_head(tmp_path, head, LABELS, config)
+    labelled = XLMRobertaXLConfig.from_pretrained(tmp_path / TRANSFORMERS)
+    assert labelled.architectures == ["XLMRobertaXLForSequenceClassification"]
+    heads = {
+        name: {"task": "text-classification", "text": "text", "weights": str(directory)}
+        for name, directory in (("fitted", tmp_path), ("held", tmp_path / TRANSFORMERS))
+    }
+    output, _ = annotate_in_process(tmp_path, pa.table({"text": list(SENTENCES)}), heads, trunk, dtype="float32")
+    for row in output.to_pylist():
+        assert row["fitted"]["logits"] == pytest.approx(row["held"]["logits"], abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["mean", "last", "mix", "mixed_tags"])
