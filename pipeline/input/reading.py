@@ -18,6 +18,8 @@ from pipeline.input.row_group_pass import RowGroupPass
 from pipeline.storage.access_errors import access_error_in, access_remedy
 from pipeline.storage.retries import retry_transient
 
+# So small a file of a store is read by one request, with its footer.
+_WHOLE_BYTES = 2 * 2**20
 _REMEDY = "restore the file, or take it out of the input"
 
 
@@ -89,6 +91,9 @@ class FragmentReader:
             if mark and self._known is not None and self._known[0] == mark:
                 source.close()
                 return self._known[1]
+            if mark and source.size() <= _WHOLE_BYTES:
+                remote, source = source, pa.BufferReader(source.read_buffer())
+                remote.close()
             footer = read_footer(source)
             if footer.version != fragment.version:
                 raise FragmentError(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import ray
 from ray.util import placement_group_table
 from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
 
@@ -42,6 +43,17 @@ class Place:
     def has_room(self) -> bool:
         """Whether the group is on a living node now. After the loss of its node, Ray looks for another one."""
         return _is_placed(self.group)
+
+    @property
+    def current_node_id(self) -> str:
+        """The id of the node that the group is on now."""
+        node_id: str = placement_group_table(self.group)["bundles_to_node_id"][0]
+        return node_id
+
+
+def address_of(node_id: str) -> str:
+    """The address of a node, also of one that was lost."""
+    return next((node["NodeManagerAddress"] for node in ray.nodes() if node["NodeID"] == node_id), node_id)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.progress_counter import counted_bytes
 from pipeline.ray_actors import find_actor, get_result, node_address, skip_exit_handlers
 from pipeline.replica.deployment import Deployment
-from pipeline.replica.placement import Place
+from pipeline.replica.placement import Place, address_of
 from pipeline.replica.recovery import Recovery
 from pipeline.replica.shard_group import PlacementLostError, Replica
 from pipeline.stages.batch_reports import BatchReports
@@ -85,6 +85,7 @@ class Annotator:
         self._ranks: threading.Lock = threading.Lock()
         self._recovery: Recovery | None = None
         self._replica: Replica | None = None
+        self._ranks_on: str = self._place.node_id
         with ThreadPoolExecutor(1) as pool:
             tokenizer = pool.submit(load_tokenizer, model.path)
             self._start_ranks()
@@ -136,8 +137,10 @@ class Annotator:
         with self._ranks:
             if self._replica is None:
                 self._start_ranks()
-            if self._replica is None:
-                return None
+                if self._replica is None:
+                    return None
+                node = address_of(self._ranks_on)
+                self._note(f"a shard group that had lost its node has found room on {node}, and runs again")
             self._part_path = fragment.part_path
             try:
                 computed = run_batches(prepared, self._run, token_budget=self._deployment.token_budget)
@@ -197,6 +200,7 @@ class Annotator:
         except PlacementLostError:
             self._lose_ranks()
             return
+        self._ranks_on = self._place.current_node_id
         self._recovery = Recovery(self._replica, self._deployment.token_budget, self._note)
         self._progress.open_leader.remote(self._id, ray.get_runtime_context().current_actor)
         self._progress.set_state.remote(self._group, "running")
@@ -206,7 +210,8 @@ class Annotator:
         self._progress.close_leader.remote(self._id)
         self._progress.set_state.remote(self._group, "waiting")
         self._note(
-            "a shard group has lost its node; the others do its fragments until there is room for it elsewhere"
+            f"a shard group has lost its node ({address_of(self._ranks_on)}); the others do its fragments until "
+            "there is room for it elsewhere"
         )
 
     @contextmanager

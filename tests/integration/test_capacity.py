@@ -1,7 +1,7 @@
 """Clusters that are too small, too busy, or become smaller: runs wait, go on with what is left, and say so."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 from tests.integration.corpus import Corpus, job_of, write_job
 from tests.integration.nodes import Nodes, running_nodes
 from tests.integration.processes import wait_for
-from tests.integration.runs import Finished, annotate, parts, started
+from tests.integration.runs import ANNOTATE, Finished, annotate, parts, started
+from tests.integration.shared_cluster.conftest import SMALL_DATASETS
 
 # Fragments enough to be in the middle of them for a while.
 INPUT = {"max_fragment_rows": 2}
@@ -66,11 +67,14 @@ def two_nodes() -> Iterator[Nodes]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("program", [ANNOTATE, SMALL_DATASETS], ids=["one dataset", "several"])
 def test_a_job_ends_with_the_replica_that_is_left(
-    desk: Desk, expected: dict[str, bytes], two_nodes: Nodes
+    program: Sequence[str], desk: Desk, expected: dict[str, bytes], two_nodes: Nodes
 ) -> None:
+    """Also where the leader without ranks is handed on from one dataset to the next."""
     job = desk.job("lost", replicas="auto", cpus_per_rank=2, stall_timeout_s=90)
-    with started(job, "--address", two_nodes.address, logs=desk.logs("lost")) as run:
+    arguments = ["--address", two_nodes.address]
+    with started(job, *arguments, logs=desk.logs("lost"), program=program) as run:
         wait_for("parts", lambda: desk.num_finished("lost") >= NUM_PARTS, timeout_s=START_TIMEOUT_S)
         assert two_nodes.ask("nodes") == [[1, 1], [1, 1]]
         assert two_nodes.ask("kill shard") == 1

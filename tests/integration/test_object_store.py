@@ -94,6 +94,18 @@ def test_a_fragment_takes_less_than_six_requests(
     assert proxy.counts.total() < 60 * 6 + 40
 
 
+def test_a_file_of_one_fragment_takes_few_requests(store: S3Server, tmp_path: Path) -> None:
+    """Nine: two each to plan it, to read it, for part and record, and to read that; and the file's record."""
+    for number in range(60):
+        write(tmp_path / "in" / f"{number}.parquet", rows(10))
+    bucket = store.make_bucket("small-files")
+    store.upload(tmp_path / "in", f"{bucket}/in")
+    with faulty_proxy(store.port) as proxy:
+        assert run_once(store.uri(f"{bucket}/in", proxy.port), store.uri(f"{bucket}/out", proxy.port))
+    # The other requests are of the lease, looks at it, and lists.
+    assert 60 * 9 <= proxy.counts.total() < 60 * 9 + 150
+
+
 def test_a_small_file_is_put_by_one_request(store: S3Server, bucket: str) -> None:
     with faulty_proxy(store.port) as proxy:
         filesystem, path = resolve_path(store.uri(f"{bucket}/one", proxy.port), "output.path")
