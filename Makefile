@@ -78,7 +78,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "1 of 3: a virtual environment with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv $(VENV) >/dev/null || \
 	    { echo "$(PYTHON) -m venv failed: install its venv package, or make room on the disk" >&2; exit 1; }
-	@rm -f $(VENV)/pip.log
+	@: > $(VENV)/pip.log
 	@echo "2 of 3: the $(NUM_PACKAGES) packages of requirements.lock, by pip; its log is $(VENV)/pip.log"
 	@{ $(NEWS); } & news=$$!; $(PIP) -r requirements.lock 2>/dev/null; code=$$?; kill $$news 2>/dev/null; \
 	    [ $$code = 0 ] || $(PIP_FAILED)
