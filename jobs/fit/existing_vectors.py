@@ -12,6 +12,7 @@ from jobs.fit.feature_parts import FeatureParts, LayerColumn
 from jobs.fit.feature_source import FeatureSource
 from jobs.fit.settings import FitSettings
 from model import XLMRobertaXLConfig
+from model.checkpoints.errors import CheckpointError
 from pipeline.errors import InputError
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_path import open_output
@@ -81,7 +82,11 @@ def _require_usable(options: Mapping[str, Any], settings: FitSettings) -> None:
                 f"expected {words}, which a head can read of the model; make them again with "
                 f"{name} = {json.dumps(accepted[0])}, or name the texts as input.path"
             )
-    if options["trunk"] != weights_digest(settings.model.path):
+    try:
+        digest = weights_digest(settings.model.path)
+    except (OSError, CheckpointError) as error:
+        raise InputError(f"model.path: {error}; name the directory of the model that made the vectors") from None
+    if options["trunk"] != digest:
         raise InputError(
             f"{_FIELD}: the vectors {column!r} are of another model than model.path, {settings.model.path}, "
             "expected the same; name the model that they were made with"
