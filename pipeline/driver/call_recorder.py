@@ -49,17 +49,9 @@ class CallRecorder:
 
     @contextmanager
     def renewed(self, counts: Callable[[], CallCounts], interval_s: float = INTERVAL_S) -> Iterator[None]:
-        """Renew the counts in a thread during the block, so that others see how far the call has come.
-
-        Once more where an error or an interruption ends the block, if they can still be taken.
-        """
+        """Renew the counts in a thread during the block and at its end, so that others see how far the call is."""
         with repeated(lambda: self.update(counts=counts()), interval_s, "call record"):
-            try:
-                yield
-            except BaseException:
-                with suppress(Exception):
-                    self.update(counts=counts())
-                raise
+            yield
 
     def so_far(self) -> str:
         """What the call has done, and what is left for the next one, as a line for people."""

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from itertools import cycle
 from typing import Any
 
@@ -15,6 +15,7 @@ from ray.data._internal.execution.operators.actor_pool_map_operator import (
     ActorPoolMapOperator,
     _ActorPool,
 )
+from ray.exceptions import RayError
 from ray.util.annotations import RayDeprecationWarning
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -49,11 +50,12 @@ from pipeline.stages.stage_runner import CrashCountingRunner
 from pipeline.stages.write import PartSink
 
 COUNTER_TIMEOUT_S = 30.0
-COUNTS_TIMEOUT_S = 5.0
 # The driver keeps a task for each fragment of a dataset, so larger jobs run as several datasets. The same leaders,
 # whose ranks have loaded the model, are there for all of them.
 MAX_FRAGMENTS_AT_ONCE = 10_000
 METRICS_INTERVAL_S = 5.0
+# For metrics and records, also when the run is interrupted and has seconds to end.
+LOOK_TIMEOUT_S = 3.0
 # Of the memory of a node. An actor that asks for no resource at all is put on any node, whatever is preferred.
 _LEADER_BYTES = 1
 
@@ -91,13 +93,15 @@ def annotate_fragments(
 
     def read_counts() -> tuple[Counts, Tally]:
         # With a bound, as they are also asked for while a run ends early.
-        counts = get_result(counter.counts.remote(), timeout_s=COUNTS_TIMEOUT_S)
-        return counts, get_result(counter.tally.remote(), timeout_s=COUNTS_TIMEOUT_S)
+        counts: Counts = get_result(counter.counts.remote(), timeout_s=LOOK_TIMEOUT_S)
+        return counts, get_result(counter.tally.remote(), timeout_s=LOOK_TIMEOUT_S)
 
     def record_metrics() -> None:
         metrics.update(*read_counts(), time.monotonic())
 
+    # The groups are removed last: leaders would tell, and the display show, that they have lost their nodes.
     with (
+        ExitStack() as placed,
         ProgressDisplay(counter, work, messages, phases),
         Watchdog(
             lambda: (_progress(counter), wait.num_looks),
@@ -106,9 +110,9 @@ def annotate_fragments(
         ),
         record(read_counts),
         repeated(record_metrics, METRICS_INTERVAL_S, "metrics"),
-        replica_placement(deployment.layout, wait) as places,
         keeping_leaders() as leaders,
     ):
+        places = placed.enter_context(replica_placement(deployment.layout, wait))
         phases.begin("loading the model")
         arguments = (heads, job.model, deployment, places, counter_name, metrics.run)
         for begin in range(0, len(fragments), MAX_FRAGMENTS_AT_ONCE):
@@ -119,7 +123,8 @@ def annotate_fragments(
             counts = _settled(counter, num_ended=begin + len(some))
             leaders.release()
     get_result(counter.end_replicas.remote())
-    record_metrics()
+    with suppress(RayError):
+        record_metrics()
     tally: Tally = get_result(counter.tally.remote())
     ray.kill(counter)
     return counts, tally

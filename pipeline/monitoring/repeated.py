@@ -9,7 +9,11 @@ _JOIN_TIMEOUT_S = 5.0
 
 @contextmanager
 def repeated(action: Callable[[], None], interval_s: float, name: str) -> Iterator[None]:
-    """Call `action` every `interval_s` in a thread called `name` during the block, whatever it raises."""
+    """Call `action` every `interval_s` in a thread called `name` during the block, and once more at its end.
+
+    Also where an error ends the block, so that it is told what a stopped run has done. Errors of `action` are
+    ignored.
+    """
     stop = threading.Event()
 
     def repeat() -> None:
@@ -25,3 +29,5 @@ def repeated(action: Callable[[], None], interval_s: float, name: str) -> Iterat
     finally:
         stop.set()
         thread.join(timeout=_JOIN_TIMEOUT_S)
+        with suppress(Exception):
+            action()

@@ -1,4 +1,7 @@
 import threading
+from contextlib import nullcontext
+
+import pytest
 
 from pipeline.monitoring.repeated import repeated
 
@@ -15,6 +18,16 @@ def test_an_action_is_repeated_whatever_it_raises_until_the_block_ends() -> None
     assert "test" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_short_block_sees_none_of_it() -> None:
-    with repeated(lambda: 1 / 0, 60, "test"):
-        pass
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt()], ids=["ended", "interrupted"])
+def test_a_short_block_sees_it_once_at_its_end(error: BaseException | None) -> None:
+    calls: list[str] = []
+
+    def fail() -> None:
+        calls.append(threading.current_thread().name)
+        raise ValueError("not now")
+
+    with nullcontext() if error is None else pytest.raises(KeyboardInterrupt), repeated(fail, 60, "test"):
+        assert calls == []
+        if error is not None:
+            raise error
+    assert calls == [threading.main_thread().name]
