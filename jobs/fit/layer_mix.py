@@ -114,7 +114,7 @@ def _mix_weights(
         np.zeros(K * size + K + L),
         jac=True,
         method="L-BFGS-B",
-        options={"maxcor": 20, "gtol": 1e-5, "ftol": 1e-9, "maxiter": _MAX_PASSES, "maxfun": _MAX_PASSES},
+        options={"maxcor": 20, "gtol": 1e-4, "ftol": 1e-7, "maxiter": _MAX_PASSES, "maxfun": _MAX_PASSES},
     )
     return np.asarray(softmax(found.x[-L:]), dtype=np.float64)
 

@@ -12,7 +12,7 @@ from jobs.evaluate.results import Measured
 from jobs.fit.candidates import best, layers_text, simplest_within_one_error
 from jobs.fit.feature_blocks import Features
 from jobs.fit.fit_result import FitResult
-from jobs.fit.fitted_head import FittedHead
+from jobs.fit.fitted_head import FittedHead, Floats
 from jobs.fit.held_rows import View, hold_rows
 from jobs.fit.layer_mix import learn_mix
 from jobs.fit.layer_probe import LayerProbe
@@ -29,6 +29,7 @@ from jobs.fit.view_search import (
     SearchData,
     Trained,
     ViewRows,
+    finished,
     head_outputs,
     held_outputs,
     hold_view,
@@ -85,12 +86,16 @@ def fit_heads(
     check_parts(targets, parts, options.min_rows)
     data = SearchData(features, targets, facts, parts, options)
     tried = _try_all(data, progress)
-    chosen = simplest_within_one_error(tried)
-    with progress.step("near duplicates and learning curve"):
-        rows = hold_view(data, chosen.view, chosen.scaling)
+    kept = simplest_within_one_error(tried)
+    with progress.step("the kept head"):
+        rows = hold_view(data, kept.view, kept.scaling)
+        gram = sampled_gram(rows.fit)
+        chosen = finished(data, rows, gram, kept)
+    with progress.step("near duplicates"):
         duplicates = _duplicates(data, rows)
-        curve = _curve(data, rows, chosen)
-        del rows
+    with progress.step("learning curve"):
+        curve = _curve(data, rows, gram, chosen)
+    del rows
     with progress.step("calibration and test"):
         head = _calibrated(data, chosen.head(data))
         test = _tested(data, head)
@@ -100,7 +105,7 @@ def fit_heads(
         mix_weights=() if chosen.view.weights is None else tuple(chosen.view.weights.tolist()),
         metric=data.metric,
         chosen=chosen.candidate,
-        candidates=[each.candidate for each in tried],
+        candidates=[(chosen if each is kept else each).candidate for each in tried],
         parts={part: len(rows) for part, rows in parts.items()},
         label_rows={part: label_counts(targets.of(rows)) for part, rows in parts.items()},
         duplicates=duplicates,
@@ -171,15 +176,13 @@ def _duplicates(data: SearchData, rows: ViewRows) -> dict[str, NearDuplicates]:
     return found
 
 
-def _curve(data: SearchData, rows: ViewRows, chosen: Trained) -> LearningCurve | None:
+def _curve(data: SearchData, rows: ViewRows, gram: Floats, chosen: Trained) -> LearningCurve | None:
     """The chosen head on ever more rows; None where an eighth of the groups is next to nothing."""
     options = data.options
     groups = [data.facts.groups[row] for row in data.fit_rows]
     if len(set(groups)) < MIN_GROUPS_OF_CURVE:
         return None
     targets = data.targets.of(data.choose_rows)
-
-    gram = sampled_gram(rows.fit)
 
     def measured(places: NDArray[np.int64]) -> Measured:
         is_all = len(places) == len(data.fit_rows)

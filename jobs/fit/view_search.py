@@ -95,13 +95,13 @@ def hold_view(data: SearchData, view: View, scaling: Scaling | None = None) -> V
 
 
 def search_linear(data: SearchData, rows: ViewRows) -> list[Trained]:
-    """Linear heads with all penalties."""
+    """Linear heads with all penalties, near enough to be compared."""
     fit_rows = prepared(data, rows.fit, data.fit_rows, sampled_gram(rows.fit))
     options = data.options
 
     def try_one(penalty: float, start: Trained | None) -> Trained:
         began = perf_counter()
-        found = fit_linear(fit_rows, penalty, start.linear if start else None)
+        found = fit_linear(fit_rows, penalty, start.linear if start else None, is_exact=False)
         dense = ((found.weight, found.bias),)
         candidate = judged(data, rows, "linear", penalty, dense, found.num_passes, perf_counter() - began)
         return Trained(candidate, rows.view, rows.scaling, dense, found)
@@ -144,6 +144,18 @@ def hidden_fit(data: SearchData, rows: ViewRows, held: HeldRows, numbers: RowNum
         options.seed,
         options.activation,
     )
+
+
+def finished(data: SearchData, rows: ViewRows, gram: Floats, chosen: Trained) -> Trained:
+    """The chosen head, fitted to the end where it is a linear one; `gram` is that of the rows fitted on."""
+    if chosen.linear is None:
+        return chosen
+    tried, began = chosen.candidate, perf_counter()
+    found = fit_linear(prepared(data, rows.fit, data.fit_rows, gram), tried.penalty, chosen.linear)
+    dense = ((found.weight, found.bias),)
+    num_passes, seconds = tried.num_passes + found.num_passes, tried.seconds + perf_counter() - began
+    candidate = judged(data, rows, tried.kind, tried.penalty, dense, num_passes, seconds)
+    return Trained(candidate, chosen.view, chosen.scaling, dense, found)
 
 
 def refitted(data: SearchData, rows: ViewRows, gram: Floats, chosen: Trained, places: NDArray[np.int64]) -> Dense:

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import log_loss
 
 from jobs.fit.feature_blocks import FeatureArrays
 from jobs.fit.fitted_head import Floats, Problem
@@ -122,3 +124,12 @@ def test_a_start_saves_passes_and_ends_at_the_same_minimum() -> None:
     near = fit_linear(data, 1e-3, start=far)
     assert near.num_passes < far.num_passes <= 40
     np.testing.assert_allclose(near.weight, far.weight, atol=1e-4)
+
+
+def test_what_is_near_enough_to_compare_takes_fewer_passes() -> None:
+    values = classes(4)
+    data = prepared("single", values, np.ones(N), 4)
+    rough, exact = (fit_linear(data, 1e-4, is_exact=is_exact) for is_exact in (False, True))
+    assert rough.num_passes < exact.num_passes
+    losses = [log_loss(values, softmax(held().values @ fit.weight.T + fit.bias, axis=1)) for fit in (rough, exact)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
