@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from jobs.fit.feature_blocks import FeatureArrays
-from jobs.fit.fit_result import FitResult
-from jobs.fit.options import FitOptions
-from jobs.fit.search import fit_heads
-from jobs.fit.targets import RowFacts, Targets
+from jobs.fit.labels.targets import RowFacts, Targets
+from jobs.fit.search.fit_result import FitResult
+from jobs.fit.search.options import FitOptions
+from jobs.fit.search.search import fit_heads
 from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 

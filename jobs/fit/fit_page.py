@@ -7,9 +7,9 @@ from pathlib import Path
 from jobs.evaluate.metrics.calibration import Calibration
 from jobs.evaluate.results import Figure
 from jobs.evaluate.tables import AS_THEY_ARE, NAMES, shown
-from jobs.fit.candidates import Candidate, layers_text
-from jobs.fit.fit_result import FitResult, to_json
-from jobs.fit.splits import PARTS
+from jobs.fit.labels.splits import PARTS
+from jobs.fit.search.candidates import Candidate, layers_text
+from jobs.fit.search.fit_result import FitResult, to_json
 from jobs.report.page import (
     Bar,
     Bars,

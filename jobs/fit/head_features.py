@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.fit.annotated_parts import AnnotatedParts
-from jobs.fit.existing_vectors import existing_features
-from jobs.fit.feature_parts import FeatureParts, scales_of
-from jobs.fit.feature_runs import FeatureRuns, Runner, Scales, kept_features, probe_features
-from jobs.fit.feature_source import FeatureSource, source_of, sources_of
-from jobs.fit.labelled_rows import labelled_rows
-from jobs.fit.layer_probe import LayerProbe, probe_layers
-from jobs.fit.options import FitOptions
+from jobs.fit.features.annotated_parts import AnnotatedParts
+from jobs.fit.features.existing_vectors import existing_features
+from jobs.fit.features.feature_parts import FeatureParts, scales_of
+from jobs.fit.features.feature_runs import FeatureRuns, Runner, Scales, kept_features, probe_features
+from jobs.fit.features.feature_source import FeatureSource, source_of, sources_of
+from jobs.fit.features.labelled_rows import labelled_rows
+from jobs.fit.search.layer_probe import LayerProbe, probe_layers
+from jobs.fit.search.options import FitOptions
 from jobs.fit.settings import FitHead, FitSettings
 from model import XLMRobertaXLConfig
 from pipeline.errors import ConfigError

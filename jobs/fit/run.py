@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from jobs.fit.feature_runs import Runner
+from jobs.fit.features.feature_runs import Runner
+from jobs.fit.features.labelled_rows import labelled_rows
+from jobs.fit.features.storage_rounding import largest_change
 from jobs.fit.fit_page import write_report
-from jobs.fit.fit_result import FitResult
 from jobs.fit.head_features import HeadFeatures, features_of_heads, naming, options_of
-from jobs.fit.labelled_rows import labelled_rows
-from jobs.fit.layer_probe import LayerProbe
 from jobs.fit.saved_head import save_head
-from jobs.fit.search import fit_heads
+from jobs.fit.search.fit_result import FitResult
+from jobs.fit.search.layer_probe import LayerProbe
+from jobs.fit.search.search import fit_heads
 from jobs.fit.settings import FitSettings
-from jobs.fit.storage_rounding import largest_change
 from model import XLMRobertaXLConfig
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages

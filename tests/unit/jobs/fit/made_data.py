@@ -4,7 +4,7 @@ import numpy as np
 
 from jobs.fit.feature_blocks import FeatureArrays
 from jobs.fit.fitted_head import Problem
-from jobs.fit.targets import RowFacts, Targets
+from jobs.fit.labels.targets import RowFacts, Targets
 
 NAMES = ("left", "middle", "right")
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from jobs.fit.fit_page import fit_page, write_report
-from jobs.fit.fit_result import FitResult
 from jobs.fit.fitted_head import Problem
-from jobs.fit.layer_probe import probe_layers
-from jobs.fit.options import FitOptions
-from jobs.fit.search import fit_heads
-from jobs.fit.targets import RowFacts, Targets
+from jobs.fit.labels.targets import RowFacts, Targets
+from jobs.fit.search.fit_result import FitResult
+from jobs.fit.search.layer_probe import probe_layers
+from jobs.fit.search.options import FitOptions
+from jobs.fit.search.search import fit_heads
 from jobs.report.page import Bars, Matrix, Prose, Reliability, Table
 from tests.unit.jobs.fit.made_data import made_data
 

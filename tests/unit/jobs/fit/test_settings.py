@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.fit.feature_source import FeatureSource, source_of, sources_of
+from jobs.fit.features.feature_source import FeatureSource, source_of, sources_of
 from jobs.fit.settings import FitSettings, columns_of, load_settings, shown_settings
 from pipeline.errors import ConfigError
 

@@ -1,0 +1,1 @@
+"""Figures of a head on a part: measures with intervals, near duplicates of fitted rows."""
