@@ -112,6 +112,13 @@ class OutputFolder:
             with _reported(f"{self.root} cannot be flushed", "check the disk"):
                 files.sync({self._below_top(path) for path in paths})
 
+    def sync_all(self) -> None:
+        """Have the names of all files be on a local disk.
+
+        What speaks for all of them needs it: a driver whose disk failed may have moved some, and flushed none.
+        """
+        self.sync(path for path, _ in self.list_files())
+
     def delete(self, path: str) -> None:
         """Delete a file, if it is there, and the local folders below the root that are empty without it."""
         files = self.files

@@ -15,7 +15,7 @@ from pipeline.output.other_run import refuse_other_run
 from pipeline.output.output_folder import FAILED, MANIFEST, RESTART, STAGED, SUCCESS, OutputFolder
 from pipeline.storage.threads import call_in_threads
 
-_CLEARED = f"{MANIFEST}/old_output_is_deleted"
+CLEARED = f"{MANIFEST}/old_output_is_deleted"
 
 
 def folder_of_run(output: OutputFolder, identity: Mapping[str, str], *, is_restart: bool) -> OutputFolder:
@@ -81,11 +81,11 @@ def replace_output(output: OutputFolder) -> None:
     if run is None or success is None:
         # While this driver was paused, the next one has replaced the output.
         raise LeaseLostError(output.root)
-    if new.read(_CLEARED) is None:
+    if new.read(CLEARED) is None:
         output.delete(SUCCESS)
         output.sync([SUCCESS])
         _delete_old(output)
-        new.put(_CLEARED, b"")
+        new.put(CLEARED, b"")
     # Never deleted, as parts without it belong to no run: a deletion that lands late would end the output.
     output.put(RUN, run)
     moves = []
@@ -95,7 +95,7 @@ def replace_output(output: OutputFolder) -> None:
         elif (part_path := new.part_in_place(path)) is not None:
             moves.append((path, part_path))
     call_in_threads(lambda move: output.move(f"{RESTART}/{move[0]}", move[1]), moves)
-    output.sync(target for _, target in moves)
+    output.sync_all()
     output.put(SUCCESS, success)
     # Without it, what is left of the folder is not a restart.
     new.delete(RUN)

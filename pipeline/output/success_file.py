@@ -34,6 +34,7 @@ def write_success_file(inventory: Inventory, identity: Mapping[str, str]) -> Non
     }
     data = encode_json(values)
     if inventory.folder.read(SUCCESS) != data:
+        inventory.folder.sync_all()
         inventory.folder.put(SUCCESS, data)
 
 

@@ -1,8 +1,13 @@
 """Another run in the place of one that is there, and not before it is complete."""
 
 import pytest
+from pyarrow import fs
 
 from pipeline.errors import ConfigError
+from pipeline.output.manifest import RUN
+from pipeline.output.output_folder import OutputFolder
+from pipeline.output.restart import CLEARED, replace_output
+from pipeline.storage import local_files
 from tests.integration.night import OTHER_RUN, Night
 from tests.integration.output_runs import Options
 from tests.unit.pipeline.input_files import tree
@@ -63,3 +68,24 @@ def test_what_is_not_of_a_run_stays(night: Night) -> None:
     assert night.run(OTHER_RUN)
     for name in ("README.txt", "x/notes.parquet", "_private/data.parquet"):
         assert (night.output / name).read_bytes() == b"mine"
+
+
+def test_what_an_earlier_driver_moved_is_flushed_before_success(
+    night: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(local_files, "sync_folder", flushed.append)
+    folders = {str(path.parent) for path in night.output.rglob("*.parquet")}
+    assert len(folders) == 3
+    # As after a driver whose disk failed once it had moved all parts.
+    (night.output / "_SUCCESS").unlink()
+    assert night.run()
+    assert folders <= set(flushed[:-1])
+    assert flushed[-1] == str(night.output)
+    restart = night.output / "_restart"
+    for name, content in (("_SUCCESS", "_SUCCESS"), (RUN, RUN), (CLEARED, RUN)):
+        (restart / name).parent.mkdir(parents=True, exist_ok=True)
+        (restart / name).write_bytes((night.output / content).read_bytes())
+    flushed.clear()
+    replace_output(OutputFolder(fs.LocalFileSystem(), str(night.output)))
+    assert folders <= set(flushed)
