@@ -1,6 +1,7 @@
 """Heads with one hidden layer: Adam on shuffled rows, stopped early by the loss on rows apart."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +16,8 @@ from jobs.fit.training.held_rows import HeldRows
 from jobs.fit.training.losses import loss_and_gradient
 
 _LEARNING_RATE = 1e-3
+# Multiplications of a step, below which a second thread brings less than it costs, above all on a busy machine.
+_MIN_PRODUCTS = 2**24
 _UNITS: Mapping[Activation, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "tanh": torch.tanh}
 Dense = tuple[tuple[Floats, Floats], ...]
 
@@ -67,7 +70,8 @@ def fit_hidden_layer(
     optimizer = torch.optim.Adam(parameters, lr=_LEARNING_RATE)
     kept, least, stale, num_passes = _as_dense(parameters), np.inf, 0, 0
     while num_passes < max_epochs and stale < patience:
-        _epoch(fit, problem, penalty, parameters, optimizer, generator, activation)
+        with _threads_for(_batch_size(len(fit.values)) * parameters[0].numel()):
+            _epoch(fit, problem, penalty, parameters, optimizer, generator, activation)
         num_passes, stale = num_passes + 1, stale + 1
         dense = _as_dense(parameters)
         loss = _loss(stop, problem, dense, activation)
@@ -96,7 +100,7 @@ def _epoch(
     activation: Activation,
 ) -> None:
     order = torch.randperm(len(fit.values), generator=generator).numpy()
-    batch_size = min(256, max(32, len(order) // 50))
+    batch_size = _batch_size(len(order))
     hidden, hidden_bias, out, out_bias = parameters
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -110,6 +114,22 @@ def _epoch(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+
+
+def _batch_size(num_rows: int) -> int:
+    return min(256, max(32, num_rows // 50))
+
+
+@contextmanager
+def _threads_for(num_products: int) -> Iterator[None]:
+    """One thread for small steps."""
+    num_threads = torch.get_num_threads()
+    if num_products < _MIN_PRODUCTS:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(num_threads)
 
 
 def _row_losses(outputs: Tensor, values: Tensor, weights: Tensor, problem: Problem) -> Tensor:
