@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 
-from jobs.convert import check_coverage
+from jobs.convert.conversion import check_coverage
 from model.conversion.comet import CometCheckpoint
 from tests.comet_checkpoints import METRICS, NUM_HEADS, comet_tensors
 from tests.fuzz.folders import put

@@ -80,6 +80,7 @@ def undisturbed(labelled: Path, cluster: Cluster, tmp_path_factory: pytest.TempP
     return output
 
 
+@pytest.mark.slow
 def test_a_fitted_head_annotates(undisturbed: Path, labelled: Path, cluster: Cluster, tmp_path: Path) -> None:
     job = tmp_path / "job.toml"
     heads = "".join(
@@ -104,6 +105,7 @@ def test_a_fitted_head_annotates(undisturbed: Path, labelled: Path, cluster: Clu
     assert sum(errors) / len(errors) < 0.2
 
 
+@pytest.mark.slow
 def test_vectors_that_exist_serve_as_features(undisturbed: Path, cluster: Cluster, tmp_path: Path) -> None:
     """Those of the probe, which are the vectors of an annotation job with labels."""
     settings = tmp_path / "fit.toml"

@@ -75,7 +75,9 @@ def test_sizes_that_float8_cannot_multiply_are_refused(
         check(directory, model=model)
     else:
         found = refusal(directory, model=model)
-        assert found.startswith(f'model.dtype: found "float8" for {directory} on {num_ranks} ranks, expected')
+        assert found.startswith(
+            f'model.dtype: found "float8" for {directory} on {num_ranks} rank{"s"[: num_ranks > 1]}, expected'
+        )
 
 
 def test_relative_positions_are_refused(tmp_path: Path) -> None:
