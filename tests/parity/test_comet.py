@@ -73,6 +73,7 @@ def test_one_rank(name: str, mode: str, converted: Path, pairs: list[Pair]) -> N
     assert_equal_to_comet(found, expected_of(name, pairs), mode)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "mode"), RUNS)
 def test_two_ranks(name: str, mode: str, converted: Path, pairs: list[Pair]) -> None:
     found = run_on_ranks(2, _score_on_rank, converted / name, pairs, mode == "with")
