@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.annotate.exit_report import DONE, PARTLY, report_failures
-from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
@@ -17,15 +17,15 @@ from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
-from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
+from pipeline.errors import INTERRUPTED, REFUSED, ConfigError, PipelineError, ending_of, exit_code_of
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.phases import Phases, process_began
 
 if TYPE_CHECKING:
-    from pipeline.driver.run import PreparedRun
+    from pipeline.driver.prepared_run import PreparedRun
     from pipeline.monitoring.cluster_state import ClusterState
 
-REFUSED, FAILED, NO_ROOM = 2, 1, 4
+
 _GO_ON = "run the same command again to go on from here"
 _FLAGS = {
     "--plan": "print the plan and exit; with --address also how the cluster would be used",
@@ -143,15 +143,9 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
                 return _write_job(options)
             job = load_job_config(options.job, options.overrides)
             return run_job(job, interruption, options, messages, phases)
-    except (ConfigError, InputError) as error:
-        messages.error(f"refused: {error}")
-        return REFUSED
-    except NoRoomError as error:
-        messages.error(f"no room: {error}")
-        return NO_ROOM
     except PipelineError as error:
-        messages.error(f"failed: {error}")
-        return FAILED
+        messages.error(ending_of(error))
+        return exit_code_of(error)
     except KeyboardInterrupt:
         changes_nothing = options.plan or options.verify
         messages.error(f"interrupted: {'nothing was changed' if changes_nothing else _GO_ON}")
@@ -185,7 +179,8 @@ def run_job(
     from jobs.annotate.summary import show_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.fragment_size import replicas_on  # noqa: PLC0415
-    from pipeline.driver.run import RunOptions, execute_run, prepare_run  # noqa: PLC0415
+    from pipeline.driver.prepared_run import RunOptions, prepare_run  # noqa: PLC0415
+    from pipeline.driver.run import execute_run  # noqa: PLC0415
 
     run_options = RunOptions(
         is_restart=options.restart,

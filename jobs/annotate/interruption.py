@@ -6,8 +6,8 @@ import threading
 from types import FrameType, TracebackType
 from typing import Self
 
-INTERRUPTED = 130
-"""Exit code of a command that was interrupted."""
+from pipeline.errors import INTERRUPTED
+
 GRACE_S = 30.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

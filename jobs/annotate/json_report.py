@@ -17,7 +17,8 @@ from pipeline.storage.printable import printable
 
 if TYPE_CHECKING:
     from pipeline.driver.outlook import Outlook
-    from pipeline.driver.run import PreparedRun, RunResult
+    from pipeline.driver.prepared_run import PreparedRun
+    from pipeline.driver.run import RunResult
 
 MAX_LABELS = 10
 

@@ -7,7 +7,7 @@ from rich.table import Column, Table
 from jobs.annotate.estimates import describe_time, describe_tokens
 from jobs.terminal.console import plain_console
 from pipeline.driver.outlook import Outlook
-from pipeline.driver.run import PreparedRun
+from pipeline.driver.prepared_run import PreparedRun
 from pipeline.heads.resolve import Head
 from pipeline.output.increment import Increment
 from pipeline.replica.layout import describe_layout

@@ -10,8 +10,9 @@ from jobs.terminal.console import plain_console
 from pipeline.config.job import DEFAULT_FRAGMENT_ROWS, JobConfig
 from pipeline.config.local_models import with_local_models
 from pipeline.driver.fragment_size import with_fragment_rows
+from pipeline.driver.prepared_run import RunOptions, prepare_run
 from pipeline.driver.preview_job import Selection, write_preview_rows
-from pipeline.driver.run import RunOptions, execute_run, prepare_run
+from pipeline.driver.run import execute_run
 from pipeline.driver.token_estimate import estimate_tokens
 from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import resolve_heads

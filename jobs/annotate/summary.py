@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from jobs.annotate.exit_report import how_to_read
 from jobs.terminal.console import facts_text
-from pipeline.driver.run import PreparedRun, RunResult
+from pipeline.driver.prepared_run import PreparedRun
+from pipeline.driver.run import RunResult
 from pipeline.monitoring.messages import Messages
 from pipeline.storage.printable import number_of, printable
 

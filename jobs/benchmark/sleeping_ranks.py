@@ -21,7 +21,8 @@ from pipeline.batching.rank_batch import BatchOutput, RankBatch
 from pipeline.config.job import load_job_config
 from pipeline.driver import dataset, ray_connection
 from pipeline.driver.cluster_address import LOCAL
-from pipeline.driver.run import RunOptions, execute_run, prepare_run
+from pipeline.driver.prepared_run import RunOptions, prepare_run
+from pipeline.driver.run import execute_run
 from pipeline.heads.resolve import Head
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases

@@ -18,7 +18,7 @@ from pipeline.monitoring.phases import Phases
 from pipeline.storage.printable import number_of
 
 if TYPE_CHECKING:
-    from pipeline.driver.run import PreparedRun
+    from pipeline.driver.prepared_run import PreparedRun
 
 PREDICTION = "prediction"
 """The head, and so the column of the output."""
@@ -132,7 +132,7 @@ def head_labels(job: JobConfig, plan: TaskPlan) -> list[str]:
 
 def prepare(job: JobConfig, messages: Messages) -> "PreparedRun":
     """Check a job whose examples are written, without Ray. Raises ConfigError or InputError."""
-    from pipeline.driver.run import RunOptions, prepare_run  # noqa: PLC0415
+    from pipeline.driver.prepared_run import RunOptions, prepare_run  # noqa: PLC0415
 
     try:
         return prepare_run(job, RunOptions(), messages)

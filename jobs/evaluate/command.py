@@ -20,17 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from jobs.annotate.exit_report import DONE
-from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.evaluate.local_files import require_writable
 from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.streams import accept_any_text
-from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
+from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
 
-FAILED, REFUSED, NO_ROOM = 1, 2, 4
 _BY_TASK = re.compile(r"\w+=")
 
 
@@ -87,15 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with Interruption() as interruption:
             refuse_shown_secrets(given, os.environ)
             return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]), interruption)
-    except (ConfigError, InputError) as error:
-        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
-        return REFUSED
-    except NoRoomError as error:
-        print(f"no room: {without_secret(str(error))}", file=sys.stderr)
-        return NO_ROOM
     except PipelineError as error:
-        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
-        return FAILED
+        print(without_secret(ending_of(error)), file=sys.stderr)
+        return exit_code_of(error)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on from here", file=sys.stderr)
         return INTERRUPTED

@@ -15,15 +15,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.fit.settings import load_settings, shown_settings
 from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.streams import accept_any_text
-from pipeline.errors import ConfigError, InputError, NoRoomError, PipelineError
+from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
-
-FAILED, REFUSED, NO_ROOM = 1, 2, 4
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -63,15 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ) from None
             command = shlex.join(["xlmr-fit", *map(without_secret, given)])
             return fit(settings, command, options.address, interruption.listen)
-    except (ConfigError, InputError) as error:
-        print(f"refused: {without_secret(str(error))}", file=sys.stderr)
-        return REFUSED
-    except NoRoomError as error:
-        print(f"no room: {without_secret(str(error))}", file=sys.stderr)
-        return NO_ROOM
     except PipelineError as error:
-        print(f"failed: {without_secret(str(error))}", file=sys.stderr)
-        return FAILED
+        print(without_secret(ending_of(error)), file=sys.stderr)
+        return exit_code_of(error)
     except KeyboardInterrupt:
         print("interrupted: run the same command again to go on from here", file=sys.stderr)
         return INTERRUPTED

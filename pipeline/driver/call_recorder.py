@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from uuid import uuid4
 
-from pipeline.errors import ConfigError, InputError, LeaseLostError, NoRoomError, OutputError, PipelineError
+from pipeline.errors import LeaseLostError, OutputError, PipelineError, exit_code_of
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.monitoring.repeated import repeated
 from pipeline.monitoring.tallies import Tally
@@ -21,8 +21,6 @@ from pipeline.output.versions import versions
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.printable import number_of
 
-# Exit codes of calls that an error ends, as the README lists them.
-_FAILED, _REFUSED, _NO_ROOM, _INTERRUPTED = 1, 2, 4, 130
 INTERVAL_S = 15.0
 MAX_LABELS = 10
 
@@ -74,7 +72,7 @@ def recorded_call(output: OutputFolder, call: CallRecord, seconds: Mapping[str, 
     except LeaseLostError:
         raise
     except BaseException as error:
-        recorder.update(end=now(), exit_code=_exit_code(error), message=_message(error))
+        recorder.update(end=now(), exit_code=exit_code_of(error), message=_message(error))
         raise
     recorder.update(end=now())
 
@@ -112,14 +110,6 @@ def call_counts(counts: Counts, tally: Tally) -> CallCounts:
 def now() -> str:
     """The time in UTC, ISO 8601, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _exit_code(error: BaseException) -> int:
-    if isinstance(error, KeyboardInterrupt):
-        return _INTERRUPTED
-    if isinstance(error, NoRoomError):
-        return _NO_ROOM
-    return _REFUSED if isinstance(error, ConfigError | InputError) else _FAILED
 
 
 def _message(error: BaseException) -> str | None:

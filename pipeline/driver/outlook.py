@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.driver.run import PreparedRun
+from pipeline.driver.prepared_run import PreparedRun
 from pipeline.driver.token_estimate import TokenEstimate, estimate_tokens
 from pipeline.fragments import Fragment
 from pipeline.monitoring.cluster_state import ClusterState, Node

@@ -1,30 +1,20 @@
-"""Run a job from begin to end: check and plan it, acquire the lease, annotate what is not done, commit.
-
-`prepare_run` writes nothing and does not start Ray, so an invalid job is refused before any work.
-"""
+"""Run a prepared job from begin to end: acquire the lease, annotate what is not done, commit."""
 
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipeline.config.job import JobConfig
-from pipeline.config.local_models import with_local_models
 from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
 from pipeline.driver.cluster_address import LOCAL
-from pipeline.driver.fragment_size import settle_fragment_rows, with_fragment_rows
-from pipeline.driver.identity import run_identity
 from pipeline.driver.local_device import require_local_device
 from pipeline.driver.part_metadata import part_metadata
+from pipeline.driver.prepared_run import PreparedRun
 from pipeline.errors import ConfigError
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
-from pipeline.heads.finite_weights import require_finite_weights
-from pipeline.heads.preflight import Findings, require_runnable
-from pipeline.heads.resolve import Head, resolve_heads
-from pipeline.heads.shared_trunks import share_trunks
 from pipeline.input.fragment_table import FragmentSelection
-from pipeline.input.planning import Plan, plan_fragments
+from pipeline.input.planning import Plan
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.origin import Origin
 from pipeline.monitoring.phases import Phases
@@ -37,81 +27,15 @@ from pipeline.output.increment import describe_increment, describe_lasting_error
 from pipeline.output.lease import held_lease
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_folder import OutputFolder
-from pipeline.output.output_path import open_output
-from pipeline.output.path_limits import require_fitting_names
-from pipeline.output.restart import begin_run, folder_of_run, replace_output, unfinished_restart
+from pipeline.output.restart import begin_run, replace_output, unfinished_restart
 from pipeline.output.run_id import run_id
 from pipeline.output.run_output import RunOutput
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.printable import printable
 
-Tell = Callable[[str | None], None]
-"""Called with messages for the user, or with None instead."""
 DONE, PARTLY = 0, 3
 """Exit codes of runs that were not ended early: whether all could be done."""
 _MAX_FAILED_FILES = 100
-
-
-@dataclass(frozen=True)
-class RunOptions:
-    """How a run handles an existing output.
-
-    Attributes:
-        is_restart: compute everything again, and replace the output once the new one is complete.
-        retry_failed: only process the fragments that failed in earlier runs.
-        retries_errors: also process the fragments again that have rows with an error which may change.
-        keeps_touched: a file with the same size and footer is unchanged, whatever its modification time or ETag.
-        prunes: delete the parts of files that are no input any more.
-    """
-
-    is_restart: bool = False
-    retry_failed: bool = False
-    retries_errors: bool = False
-    keeps_touched: bool = False
-    prunes: bool = False
-
-
-@dataclass(frozen=True)
-class PreparedRun:
-    """A job that has passed all checks that do not need a cluster.
-
-    Attributes:
-        job: with models in local directories.
-        output: the folder at `output.path`.
-        folder: the folder that the run writes to: `output`, or its restart.
-        heads: with equal trunks shared.
-        fragment_rows: what `input.max_fragment_rows = "auto"` has come to, also in `job`; None for a number.
-    """
-
-    job: JobConfig
-    options: RunOptions
-    output: OutputFolder
-    folder: OutputFolder
-    heads: list[Head]
-    findings: Findings
-    plan: Plan
-    identity: Mapping[str, str]
-    fragment_rows: int | None = None
-
-    @property
-    def output_name(self) -> str:
-        """The output path without secrets, for printing."""
-        return without_secret(self.job.output.path)
-
-    def output_in(self, folder: OutputFolder) -> RunOutput:
-        """The output of this run in a folder."""
-        options = self.options
-        return RunOutput(
-            folder,
-            self.plan,
-            self.identity,
-            keeps_touched=options.keeps_touched,
-            retries_errors=options.retries_errors,
-        )
-
-    def fragments_to_do(self, run: RunOutput, failed: Mapping[str, FragmentFailure]) -> Sequence[Fragment]:
-        """The fragments without a part; with `retry_failed` as `Increment.to_retry` says."""
-        return run.increment.to_retry(failed) if self.options.retry_failed else run.increment.todo
 
 
 @dataclass(frozen=True)
@@ -147,39 +71,6 @@ class RunResult:
     def origins(self) -> Mapping[str, Origin]:
         """Where they failed, as far as it is known, by part path."""
         return {} if self.counts is None else self.counts.origins
-
-
-def prepare_run(
-    job: JobConfig, options: RunOptions, tell: Tell, count_replicas: Callable[[], int] = lambda: 1
-) -> PreparedRun:
-    """Check a job, plan its fragments and find its folder; `tell` is called with warnings.
-
-    `count_replicas` is as of `settle_fragment_rows`. Raises ConfigError or InputError if the job, its input or its
-    output is invalid.
-    """
-    output = open_output(job.output.path)
-    job = with_local_models(job)
-    resolved = resolve_heads(job)
-    findings = require_runnable(job, resolved)
-    heads = share_trunks(resolved)
-    fragment_rows: int | None = None
-    if job.input.max_fragment_rows == "auto":
-        # By what the run was begun with, which is found by its identity: weights are read before the input.
-        identity = run_identity(job, heads)
-        kept = Manifest(folder_of_run(output, identity, is_restart=options.is_restart)).max_fragment_rows(identity)
-        fragment_rows = settle_fragment_rows(job, kept, count_replicas, tell)
-    settled = with_fragment_rows(job, fragment_rows)
-    plan = plan_fragments(settled)
-    require_fitting_names(output, plan.fragments)
-    identity = run_identity(job, heads)
-    require_finite_weights(job, resolved)
-    folder = folder_of_run(output, identity, is_restart=options.is_restart)
-    for warning in findings.warnings:
-        tell(f"warning: {warning}")
-    prepared = PreparedRun(settled, options, output, folder, heads, findings, plan, identity, fragment_rows)
-    if options.retry_failed or options.retries_errors:
-        _require_earlier_run(prepared)
-    return prepared
 
 
 def execute_run(
@@ -366,14 +257,3 @@ def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:
     job = Size(len(plan.fragments), plan.num_rows)
     done_before = Size(job.num_fragments - len(left), job.num_rows - left.num_rows)
     return Work.of(todo, done_before=done_before, job=job)
-
-
-def _require_earlier_run(prepared: PreparedRun) -> None:
-    if Manifest(prepared.folder).identity() is None:
-        option, what = ("--retry-failed", "fragments that have failed")
-        if prepared.options.retries_errors:
-            option, what = ("--retry-errors", "rows that have an error")
-        raise ConfigError(
-            f"{option}: found no earlier run in {prepared.output_name}, expected an output with {what}; check "
-            "output.path, or leave the option out"
-        )

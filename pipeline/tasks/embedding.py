@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.arrays.ragged import list_column, offsets_of
 from pipeline.row_errors import NOT_FINITE
 from pipeline.tasks.contract import (
     HeadMemory,
@@ -26,6 +25,14 @@ from pipeline.tasks.contract import (
 )
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens, request_sequences
 from pipeline.tasks.sections import AddedLater, FromList, InputColumn, NonEmpty, TextHeadSection
+from pipeline.tasks.vector_columns import (
+    BITS_PER_BYTE,
+    VectorDtype,
+    finish_vectors,
+    token_vectors_column,
+    vectors_column,
+    word_vectors_column,
+)
 from pipeline.tasks.window_merging import row_maxima, row_means
 
 if TYPE_CHECKING:
@@ -34,11 +41,6 @@ if TYPE_CHECKING:
     from model import XLMRobertaXLConfig
     from pipeline.tasks.contract import HeadLayers, LayerReads
 
-VectorDtype = Literal["float32", "float16", "int8", "ubinary"]
-Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray[np.uint8]
-
-INT8_SCALE = 127
-BITS_PER_BYTE = 8
 NOT_FINITE_IN_FLOAT16 = (
     f"the vector {NOT_FINITE} in float16, whose numbers end at 65504; set dtype = "
     '"float32" or normalize = true for this head'
@@ -328,64 +330,6 @@ def _vectors(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:
         return token_vectors_column(finish(output.floats), output.row_offsets)
     vectors, rows = row_maxima(output) if options.pooling == "max" else row_means(output)
     return place_rows(vectors_column(finish(vectors)), rows, output.num_rows)
-
-
-def word_vectors_column(
-    output: OrderedHeadOutput, finish: Callable[[NDArray[np.float32]], Vectors]
-) -> pa.ListArray:
-    """The vector of the first token of each word of a row; null for a word without tokens."""
-    word_offsets = offsets_of(output.context.fill_null(0).to_numpy().astype(np.int64))
-    word = word_offsets[output.row] + output.windows.begins.values[output.flat_token]
-    words, first = np.unique(word, return_index=True)
-    vectors = vectors_column(finish(output.floats[first]))
-    return list_column(place_rows(vectors, words, int(word_offsets[-1])), word_offsets)
-
-
-def finish_vectors(
-    values: NDArray[np.float32], *, dimensions: int, normalize: bool, dtype: VectorDtype
-) -> Vectors:
-    """Truncate, normalize and quantize vectors. Vectors of zeros stay zeros.
-
-    Args:
-        values: float32 `[n, hidden_size]`, finite; without `normalize`, also finite in float16 if that is `dtype`.
-        dtype: "float32" or "float16";
-            "int8": round(127 x), halves to even, of vectors of length 1, so that the dot product of two is
-                127^2 times their cosine, up to rounding;
-            "ubinary": one bit a dimension, 1 where x > 0, the first dimension in the highest bit of the first
-                byte (as numpy.packbits and sentence-transformers); compared by Hamming distance.
-
-    Returns:
-        `[n, dimensions]`, or uint8 `[n, dimensions / 8]` for "ubinary".
-    """
-    vectors = values[:, :dimensions]
-    if normalize and dtype != "ubinary":  # the signs are enough, and underflow could change them
-        vectors = normalized(vectors)
-    match dtype:
-        case "float32":
-            return vectors
-        case "float16":
-            return vectors.astype(np.float16)
-        case "int8":
-            return np.rint(vectors * np.float32(INT8_SCALE)).astype(np.int8)
-        case "ubinary":
-            return np.packbits(vectors > 0, axis=1)
-
-
-def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors `[n, d]` scaled to length 1, with norms in float64; zeros stay zeros."""
-    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64))
-    lengths[lengths == 0] = 1
-    return np.divide(vectors, lengths[:, None], out=np.empty_like(vectors), casting="same_kind")
-
-
-def vectors_column(vectors: Vectors) -> pa.FixedSizeListArray:
-    """Vectors `[n, width]` as a column of fixed-size lists."""
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(vectors).ravel()), vectors.shape[1])
-
-
-def token_vectors_column(vectors: Vectors, row_offsets: NDArray[np.int64]) -> pa.ListArray:
-    """The vectors `[tokens, width]` of each row's tokens, as `list<fixed_size_list>`."""
-    return list_column(vectors_column(vectors), row_offsets)
 
 
 TASK = Task(

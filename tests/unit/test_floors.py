@@ -120,6 +120,7 @@ def test_command_lines_load_little(command: str, absent: set[str]) -> None:
     ("module", "absent"),
     [
         ("model", {"torch", "numpy"}),
+        ("pipeline.driver.prepared_run", {"torch", "ray"}),
         ("pipeline.driver.run", {"torch", "ray"}),
         ("pipeline.driver.cluster_address", {"ray", "grpc"}),
         ("pipeline.driver.dataset", {"torch"}),

@@ -31,7 +31,7 @@ from pipeline.errors import ConfigError, FragmentError, InputError, PipelineErro
 from pipeline.monitoring.messages import Messages
 
 if TYPE_CHECKING:
-    from pipeline.driver.run import PreparedRun
+    from pipeline.driver.prepared_run import PreparedRun
 
 _PROBE, _KEPT, _ROWS = "features/probe", "features/kept", "features/probe_rows/rows.parquet"
 # Words are many more than texts.
@@ -181,7 +181,7 @@ def _job(settings: FitSettings, paths: Sequence[str], output: Path, heads: Mappi
 
 def _prepared(job: JobConfig, messages: Messages) -> "PreparedRun":
     """Check a job. Raises ConfigError or InputError."""
-    from pipeline.driver.run import RunOptions, prepare_run  # noqa: PLC0415
+    from pipeline.driver.prepared_run import RunOptions, prepare_run  # noqa: PLC0415
 
     try:
         # Rows of files that are gone, or of an earlier probe, are no rows to fit on.

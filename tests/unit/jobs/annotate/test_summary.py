@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from jobs.annotate.summary import show_summary
-from pipeline.driver.run import RunOptions, RunResult
+from pipeline.driver.prepared_run import RunOptions
+from pipeline.driver.run import RunResult
 from pipeline.input.passed_over import PassedOver
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.progress_counter import Counts

@@ -8,7 +8,8 @@ import pytest
 
 from pipeline.config.job import JobConfig
 from pipeline.driver import local_device
-from pipeline.driver.run import PreparedRun, RunOptions, RunResult, execute_run, prepare_run
+from pipeline.driver.prepared_run import PreparedRun, RunOptions, prepare_run
+from pipeline.driver.run import RunResult, execute_run
 from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
 from pipeline.monitoring.phases import Phases

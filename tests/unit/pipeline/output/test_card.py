@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from pipeline.config.job import JobConfig
-from pipeline.driver.run import PreparedRun, RunOptions, prepare_run
+from pipeline.driver.prepared_run import PreparedRun, RunOptions, prepare_run
 from pipeline.output.card import CARD, card_text, model_name, write_card
 from pipeline.output.inventory import Inventory
 from pipeline.row_errors import ErrorKind

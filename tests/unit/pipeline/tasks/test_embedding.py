@@ -12,14 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from model import XLMRobertaXLConfig
-from pipeline.tasks.embedding import (
-    TASK,
-    EmbeddingHead,
-    VectorDtype,
-    finish_vectors,
-    token_vectors_column,
-    vectors_column,
-)
+from pipeline.tasks.embedding import TASK, EmbeddingHead
+from pipeline.tasks.vector_columns import VectorDtype, finish_vectors, token_vectors_column, vectors_column
 
 DTYPES: tuple[VectorDtype, ...] = get_args(VectorDtype)
 VECTORS = hnp.arrays(np.float32, (4, 24), elements=st.floats(-1e6, 1e6, width=32))
