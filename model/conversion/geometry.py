@@ -35,7 +35,9 @@ def config_of_tensors(
     heads = num_attention_heads or _RELEASED_HEADS.get(hidden_size)
     if heads is None:
         raise CheckpointError(
-            f"it does not tell how many attention heads a model of width {hidden_size} has: name it"
+            f"found nothing that tells how many attention heads a model of width {hidden_size} has, expected the "
+            f"width of a released model ({', '.join(map(str, _RELEASED_HEADS))}); name it: num_attention_heads "
+            "(--num-attention-heads of the command)"
         )
     layers = [int(match[1]) for name in tensors if (match := _LAYER.match(name))]
     return XLMRobertaXLConfig(

@@ -130,8 +130,10 @@ def _checked_type(schema: pa.Schema, column: Column, file: DataFile) -> pa.DataT
     try:
         found = require_column(schema, column.path, file.name)
     except InputError as error:
-        expected = "" if column.shape == "any" else f", expected of type {_EXPECTED[column.shape]}"
-        raise InputError(f"{column.field}: {error}{expected}; name files that have it") from None
+        expected = "" if column.shape == "any" else f"; expected {_EXPECTED[column.shape]}"
+        raise InputError(
+            f"{column.field}: {error}{expected}; name a column that is there, or other files"
+        ) from None
     type_ = _read_as(found, column.shape)
     if type_ is None:
         raise InputError(

@@ -206,5 +206,5 @@ def test_tensors_that_are_refused(tmp_path: Path, name: str, tensor: torch.Tenso
 
 def test_the_number_of_attention_heads_must_be_known(tmp_path: Path) -> None:
     write_comet(tmp_path, METRICS["kiwi"])
-    with pytest.raises(CheckpointError, match="how many attention heads a model of width 32 has: name it"):
+    with pytest.raises(CheckpointError, match="how many attention heads a model of width 32 has, expected"):
         CometCheckpoint(tmp_path)

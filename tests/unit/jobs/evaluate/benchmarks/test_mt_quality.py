@@ -87,7 +87,7 @@ def test_language_pairs_are_chosen_by_languages(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "rows", "message"),
     [
-        ({"gold": "nothing"}, {}, "--gold: .*nothing.*, expected of type a floating-point or integer type"),
+        ({"gold": "nothing"}, {}, "--gold: .*nothing.*; expected a floating-point or integer type"),
         ({"gold": "ref"}, {}, "--gold: .*'ref' has type string, expected a floating-point or integer type"),
         ({"columns": {"source": "src"}}, {}, "--columns: .*src.*"),
         ({"columns": {"text": "ref"}}, {}, "--columns: found a column for text, expected columns for source"),

@@ -103,7 +103,7 @@ def test_answers_of_another_type_are_refused(tmp_path: Path) -> None:
     table = squad().drop_columns("answers").append_column("answers", pa.array(["x", "y"]))
     write(tmp_path / "xquad.de" / VALIDATION, table)
     with pytest.raises(
-        InputError, match=r"--data: .*: column 'answers.text' is missing; .*'answers' has type string, e"
+        InputError, match=r"--data: .*: column 'answers.text' is missing; .*'answers' has type string; e"
     ):
         read_task("xquad", tmp_path)
 

@@ -63,7 +63,7 @@ def test_missing_column_is_named_with_its_option(tmp_path: Path) -> None:
         read(tmp_path, {"text": Column("premise", "text", "--text")})
     assert str(error.value) == (
         "--text: test.parquet: column 'premise' is missing; did you mean 'premises'? The file has: premises, "
-        "label, expected of type string; name files that have it"
+        "label; expected string; name a column that is there, or other files"
     )
 
 
