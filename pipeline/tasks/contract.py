@@ -7,7 +7,7 @@ validated without them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
@@ -81,6 +81,11 @@ class SequenceSpec:
 def text_spec(options: TextHeadSection, max_num_tokens: int) -> SequenceSpec:
     """A single text. Raises ValueError if the window does not fit a model of `max_num_tokens` positions."""
     return SequenceSpec("text", (options.text,), *options.resolve_window(max_num_tokens), options.truncate)
+
+
+def translation_spec(columns: Sequence[str], max_num_tokens: int, *, allows_blank: bool = False) -> SequenceSpec:
+    """A translation, its source, and a reference if there is one, cut to one window each as COMET does."""
+    return SequenceSpec("translation", tuple(columns), max_num_tokens, truncate=True, allows_blank=allows_blank)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from pipeline.row_errors import NOT_FINITE
 from pipeline.tasks.contract import (
     HeadMemory,
     HeadOutput,
@@ -22,14 +21,17 @@ from pipeline.tasks.contract import (
     Task,
     place_rows,
     text_spec,
+    translation_spec,
 )
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_owned_tokens, request_sequences
 from pipeline.tasks.sections import AddedLater, FromList, InputColumn, NonEmpty, TextHeadSection
 from pipeline.tasks.vector_columns import (
-    BITS_PER_BYTE,
+    NOT_FINITE_IN_FLOAT16,
     VectorDtype,
+    exceed_float16,
     finish_vectors,
     token_vectors_column,
+    vector_type,
     vectors_column,
     word_vectors_column,
 )
@@ -40,15 +42,6 @@ if TYPE_CHECKING:
 
     from model import XLMRobertaXLConfig
     from pipeline.tasks.contract import HeadLayers, LayerReads
-
-NOT_FINITE_IN_FLOAT16 = (
-    f"the vector {NOT_FINITE} in float16, whose numbers end at 65504; set dtype = "
-    '"float32" or normalize = true for this head'
-)
-
-# Numbers from here on round to infinity in float16.
-_FLOAT16_END = 65520.0
-_ITEM_TYPES = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8(), "ubinary": pa.uint8()}
 
 
 class EmbeddingHead(TextHeadSection):
@@ -101,7 +94,6 @@ class EmbeddingHead(TextHeadSection):
         "the column is one vector.",
         examples=[[12, 24, -1]],
     )
-
     words: Annotated[NonEmpty | None, AddedLater()] = Field(
         default=None,
         description="the name or dotted path of a list column with the words of a text (then there is no `text`). "
@@ -109,12 +101,18 @@ class EmbeddingHead(TextHeadSection):
         "tokens. Without it, `text` is read.",
         examples=["tokens"],
     )
-
     text_pair: Annotated[NonEmpty | None, AddedLater()] = Field(
         default=None,
         description="the name or dotted path of the column with the second text of a pair. The vector is one of "
         "both texts, as a classifier of pairs reads them. Without it, texts are read alone.",
         examples=["hypothesis"],
+    )
+    joined: Annotated[Literal["pair", "translation"], AddedLater()] = Field(
+        default="pair",
+        description='"pair" or "translation": how both texts of a pair are joined. "translation" is as '
+        "`translation-quality` reads a translation (`text`) and its source (`text_pair`), cut to one window: then "
+        "both heads share a pass.",
+        examples=["pair"],
     )
     scale: Annotated[
         Annotated[tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...], Field(min_length=1), FromList]
@@ -152,6 +150,11 @@ class EmbeddingHead(TextHeadSection):
             problems.append(
                 f'text_pair: found "{self.text_pair}" and level = "token", expected one vector for both texts; '
                 "remove one of the two"
+            )
+        if self.joined == "translation" and (self.text_pair is None or self.window or self.stride is not None):
+            problems.append(
+                'joined: found "translation", expected text_pair beside it, and neither window nor stride, as a '
+                "pair is cut to what the model takes; correct these, or remove joined"
             )
         if self.layer is not None and self.layers is not None:
             problems.append(
@@ -232,8 +235,7 @@ class EmbeddingHead(TextHeadSection):
 
 def _output_type(options: EmbeddingHead, config: XLMRobertaXLConfig) -> pa.DataType:
     num_dimensions = options.num_dimensions(config.hidden_size)
-    size = num_dimensions // BITS_PER_BYTE if options.dtype == "ubinary" else num_dimensions
-    vector = pa.list_(_ITEM_TYPES[options.dtype], size)
+    vector = vector_type(options.dtype, num_dimensions)
     column = vector if options.is_pooled else pa.list_(vector)
     layers = dict.fromkeys(_names(options, config), column)
     return column if options.layers is None else pa.struct(layers)
@@ -257,6 +259,8 @@ def _reads(options: EmbeddingHead, config: XLMRobertaXLConfig) -> LayerReads:
 
 
 def _sequence_spec(options: EmbeddingHead, max_num_tokens: int) -> SequenceSpec:
+    if options.joined == "translation":
+        return translation_spec(options.text_columns, max_num_tokens)
     window = options.resolve_window(max_num_tokens)
     if options.words is not None:
         return SequenceSpec("words", (options.words,), *window, options.truncate)
@@ -302,8 +306,7 @@ def _unusable(options: EmbeddingHead, values: HeadOutput) -> Iterator[tuple[str,
     if options.dtype == "float16" and not options.normalize:
         for vectors in values:
             scaled = options.divided(np.asarray(vectors, dtype=np.float32))
-            largest = np.abs(scaled[:, : options.dimensions]).max(axis=1, initial=0)
-            yield NOT_FINITE_IN_FLOAT16, ~(largest < _FLOAT16_END)
+            yield NOT_FINITE_IN_FLOAT16, exceed_float16(scaled[:, : options.dimensions])
 
 
 def _decode(options: EmbeddingHead, output: OrderedHeadOutput) -> pa.Array:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from pipeline.arrays.ragged import offsets_of
-from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, place_rows
+from pipeline.tasks.contract import HeadStates, OrderedHeadOutput, SequenceSpec, Task, place_rows, translation_spec
 from pipeline.tasks.error_spans import SPAN_TYPE, find_spans, mqm_scores, spans_column, weighted_probabilities
 from pipeline.tasks.requests import HeadRequest, HeadSequences, Places, request_tokens
 from pipeline.tasks.sections import HeadSection, InputColumn, NonEmpty
@@ -110,10 +110,7 @@ def _sub_scores(options: TranslationQualityHead, comet: CometOptions) -> tuple[s
 
 
 def _sequence_spec(options: TranslationQualityHead, max_num_tokens: int) -> SequenceSpec:
-    columns = tuple(column.path for column in options.input_columns)
-    return SequenceSpec(
-        "translation", columns, max_num_tokens, truncate=True, allows_blank=options.blank == "score"
-    )
+    return translation_spec(options.text_columns, max_num_tokens, allows_blank=options.blank == "score")
 
 
 def _layers(options: TranslationQualityHead, config: XLMRobertaXLConfig) -> HeadLayers:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.arrays.ragged import list_column, offsets_of
+from pipeline.row_errors import NOT_FINITE
 from pipeline.tasks.contract import OrderedHeadOutput, place_rows
 
 VectorDtype = Literal["float32", "float16", "int8", "ubinary"]
@@ -15,6 +16,24 @@ Vectors = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.int8] | NDArray
 
 INT8_SCALE = 127
 BITS_PER_BYTE = 8
+NOT_FINITE_IN_FLOAT16 = (
+    f"the vector {NOT_FINITE} in float16, whose numbers end at 65504; set dtype = "
+    '"float32" or normalize = true for this head'
+)
+# Numbers from here on round to infinity in float16.
+_FLOAT16_END = 65520.0
+_ITEM_TYPES = {"float32": pa.float32(), "float16": pa.float16(), "int8": pa.int8(), "ubinary": pa.uint8()}
+
+
+def vector_type(dtype: VectorDtype, num_dimensions: int) -> pa.DataType:
+    """The type of one vector."""
+    size = num_dimensions // BITS_PER_BYTE if dtype == "ubinary" else num_dimensions
+    return pa.list_(_ITEM_TYPES[dtype], size)
+
+
+def exceed_float16(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Which of the vectors `[n, d]` hold a number that float16 does not, or that is not finite."""
+    return ~(np.abs(vectors).max(axis=1, initial=0) < _FLOAT16_END)
 
 
 def word_vectors_column(

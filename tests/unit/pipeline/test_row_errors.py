@@ -11,7 +11,7 @@ from pipeline.encoding.routes import route_rows
 from pipeline.encoding.row_texts import Problem, text_field, text_list_field
 from pipeline.row_errors import ErrorKind, count_kinds, kind_of
 from pipeline.stages.crash_isolation import REASON
-from pipeline.tasks.embedding import NOT_FINITE_IN_FLOAT16
+from pipeline.tasks.vector_columns import NOT_FINITE_IN_FLOAT16
 
 TOO_LARGE = "its sequence of 90 tokens does not fit in the memory of a rank; give the head a smaller window, or …"
 POISON = "the model process died on this row three times (ActorDiedError); take it out of the input, or look …"

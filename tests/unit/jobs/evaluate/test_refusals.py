@@ -86,7 +86,9 @@ def test_a_wrong_layout(refused: Refused) -> None:
         "expected one of rows",
     )
     write(Path("other/de/test-00000-of-00001.parquet"), {"sentence": ["a"], "label": [1]})
-    require_remedy(refused("xnli", "--data", "other", "--model", "@nli"), "--data: ", "'premise'", "expected string")
+    require_remedy(
+        refused("xnli", "--data", "other", "--model", "@nli"), "--data: ", "'premise'", "expected string"
+    )
 
 
 @pytest.mark.parametrize("head", ["sentiment", "value", "topics"])

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from pipeline.batching.finite_results import NOT_FINITE, not_finite_sequences
 from pipeline.batching.result_collector import HeadOutputCollector
 from pipeline.columns import ERROR
-from pipeline.tasks.embedding import NOT_FINITE_IN_FLOAT16
 from pipeline.tasks.requests import Places
+from pipeline.tasks.vector_columns import NOT_FINITE_IN_FLOAT16
 from tests.not_finite_rows import (
     FIRST_OVERFLOW,
     GENERATION_HEADS,

@@ -93,7 +93,7 @@ def test_an_option_of_another_task_is_unknown(tmp_path: Path) -> None:
     assert line.startswith("heads.vector.choices")
     assert line.endswith(
         "Known keys: weights, trunk, window, stride, truncate, text, task, pooling, normalize, level, dimensions, "
-        "dtype, layer, layers, words, text_pair, scale"
+        "dtype, layer, layers, words, text_pair, joined, scale"
     )
 
 

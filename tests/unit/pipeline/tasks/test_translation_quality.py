@@ -153,6 +153,31 @@ def test_each_sequence_passes_the_trunk_once(tmp_path: Path, metrics: dict[str, 
         np.testing.assert_allclose(found, others, atol=1e-5)
 
 
+def test_a_vector_of_the_same_pair_shares_the_pass(tmp_path: Path, metrics: dict[str, Metric]) -> None:
+    trunk = metrics["kiwi"].path
+    quality = {"task": "translation-quality"}
+    vector = {"task": "embedding", "text": "translation", "text_pair": "source", "layer": -1, "normalize": False}
+
+    def run(**heads: dict[str, Any]) -> tuple[pa.Table, int]:
+        table, shard = annotate_in_process(tmp_path, pairs(), heads, trunk)
+        return table, shard.num_trunk_tokens
+
+    alone, num_tokens = run(quality=quality)
+    both, num_tokens_of_both = run(quality=quality, vector=vector | {"joined": "translation"})
+    assert num_tokens_of_both == num_tokens
+    np.testing.assert_allclose(
+        *(pc.struct_field(table.column("quality"), "score").to_numpy() for table in (both, alone)), atol=1e-5
+    )
+    # Without the option it takes a pass of its own, and gives the same vectors where the pair fits.
+    apart, num_tokens_of_apart = run(quality=quality, vector=vector)
+    assert num_tokens_of_apart > num_tokens
+    lengths = np.array([len(ids) for ids in sequences_of(metrics["kiwi"])[::3]])
+    fits = lengths < lengths.max()
+    assert 3 < fits.sum() < len(fits)
+    found, expected = (np.array(table.column("vector").to_pylist())[fits] for table in (both, apart))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def head_with_higher_scores(converted: Path, directory: Path) -> Path:
     """The head of a checkpoint without its trunk; its scores are higher by 1."""
     tensors = load_file(converted / "model.safetensors")
