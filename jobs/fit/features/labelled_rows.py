@@ -1,6 +1,7 @@
 """The labels of rows, or of words, and what else is known of them, from the columns of an annotated folder."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -154,7 +155,7 @@ def _is_null(label: Any) -> bool:
     """Whether it says nothing: null, not a number, or a list that holds null."""
     if isinstance(label, list):
         return None in label
-    return label is None or label != label  # noqa: PLR0124  # not a number
+    return label is None or (isinstance(label, float) and math.isnan(label))
 
 
 def _counted(reasons: Sequence[str | None]) -> dict[str, int]:

@@ -14,8 +14,6 @@ from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.arrays.windows import cut_windows
 from pipeline.columns import sequence_column
 from pipeline.encoding.fragment import encode_fragment
-from pipeline.heads.tokenizer import load_tokenizer
-from tests.tiny_tokenizer import write_tiny_sentencepiece
 from tests.unit.pipeline.compute_fixtures import make_head
 
 BOS, EOS = [0], [2]
@@ -64,18 +62,6 @@ KINDS = {
     "labels": Kind(ZERO_SHOT),
     "labels in a column": Kind(ZERO_SHOT | {"labels_column": "companions"}),
 }
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("tokenizer")
-    write_tiny_sentencepiece(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def tokenizer(directory: Path) -> XLMRobertaXLTokenizer:
-    return load_tokenizer(str(directory))
 
 
 @pytest.fixture(scope="module")

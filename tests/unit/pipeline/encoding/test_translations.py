@@ -10,26 +10,13 @@ from transformers import XLMRobertaTokenizer
 from model.tokenizer.tokenizer import XLMRobertaXLTokenizer
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, context_column, sequence_column
 from pipeline.encoding.fragment import encode_fragment
-from pipeline.heads.tokenizer import load_tokenizer
 from tests.comet_checkpoints import converted_options
 from tests.comet_reference import joined
-from tests.tiny_tokenizer import SENTENCES, write_tiny_sentencepiece
+from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import make_head, tiny_config
 
 # Words that are one token each, in the tiny vocabulary.
 WORDS = ("every", "pass", "for", "can", "we", "per", "mar")
-
-
-@pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("tokenizer")
-    write_tiny_sentencepiece(directory)
-    return directory
-
-
-@pytest.fixture(scope="module")
-def tokenizer(directory: Path) -> XLMRobertaXLTokenizer:
-    return load_tokenizer(str(directory))
 
 
 def encode(tokenizer: XLMRobertaXLTokenizer, columns: dict[str, list[Any]], **options: Any) -> pa.Table:
