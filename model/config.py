@@ -14,13 +14,11 @@ from model.configuration.inherited import INHERITED_DEFAULTS, relabelled, withou
 from model.configuration.json_form import SECRETS, errors_that_name, find_config_file, read_config_file
 from model.configuration.labels import as_id2label, as_label2id, as_num_labels, as_pruned_heads
 from model.configuration.parsing import as_dtype, dtype_name, one_dtype, parse_changes
-from model.configuration.schema import refuse_reserved_names
+from model.configuration.schema import MODEL_TYPE, refuse_other_architecture, refuse_reserved_names
 from model.configuration.validation import refuse_wrong_values
 
 if TYPE_CHECKING:
     import torch
-
-MODEL_TYPE = "xlm-roberta-xl"
 
 Activation = Callable[["torch.Tensor"], "torch.Tensor"]
 
@@ -235,12 +233,7 @@ class XLMRobertaXLConfig:
             ValueError: another `model_type`, `num_labels` that is not the length of `id2label`, a wrong value.
             TypeError: `kwargs` that are not attributes and are not returned.
         """
-        model_type = config_dict.get("model_type", MODEL_TYPE)
-        if model_type != MODEL_TYPE:
-            raise ValueError(
-                f"model_type must be {MODEL_TYPE!r}, found {shown(model_type)}, another architecture; name a "
-                "checkpoint of XLM-RoBERTa-XL or XXL"
-            )
+        refuse_other_architecture(config_dict.get("model_type", MODEL_TYPE))
         refuse_reserved_names(config_dict, cls)
         known = {"num_labels", "name_or_path", *vars(cls()), *config_dict}
         unused = {name: value for name, value in kwargs.items() if name not in known}
@@ -249,9 +242,8 @@ class XLMRobertaXLConfig:
         values = {**config_dict, **{name: value for name, value in kwargs.items() if name in known}}
         if "torch_dtype" in kwargs:
             values.pop("dtype", None)
-        config = cls(**relabelled(values, kwargs.get("num_labels"), has_names="id2label" in kwargs))
-        if "torch_dtype" in kwargs:
             unused["torch_dtype"] = kwargs["torch_dtype"]
+        config = cls(**relabelled(values, kwargs.get("num_labels"), has_names="id2label" in kwargs))
         return (config, unused) if return_unused_kwargs else config
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 
 from model.checkpoints.json_files import shown
 
+MODEL_TYPE = "xlm-roberta-xl"
 # Far above all models there are. Numbers of layers and heads are looped over; widths are multiplied by each other,
 # and tensors of that size are made on the meta device before any weights are read.
 MAX_WIDTH = 2**28
@@ -81,6 +82,15 @@ def refuse_wrong_types(values: Mapping[str, Any]) -> None:
     for name, field_type in FIELD_TYPES.items():
         if not field_type.accepts(values[name]):
             raise ValueError(f"config.{name} must be {field_type.expected}, found {shown(values[name])}")
+
+
+def refuse_other_architecture(model_type: object) -> None:
+    """Raise ValueError unless `model_type` is that of XLM-RoBERTa-XL."""
+    if model_type != MODEL_TYPE:
+        raise ValueError(
+            f"model_type must be {MODEL_TYPE!r}, found {shown(model_type)}, another architecture; name a "
+            "checkpoint of XLM-RoBERTa-XL or XXL"
+        )
 
 
 def refuse_reserved_names(names: Mapping[str, Any], config_class: type) -> None:

@@ -12,7 +12,8 @@ from tests.example_jobs import CONFIGS, EXAMPLES, NUM_ROWS, overrides, write_mod
 from tests.integration.object_store import KEY, SECRET, s3_server
 from tests.integration.runs import annotate
 from tests.integration.shared_cluster.conftest import Workbench
-from tests.unit.test_readmes import ROOT, blocks, command_lines
+from tests.unit.pages import ROOT, blocks
+from tests.unit.test_readmes import command_lines
 
 pytestmark = pytest.mark.slow
 S3 = "s3.toml"
