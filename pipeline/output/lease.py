@@ -74,7 +74,10 @@ def acquire(output: OutputFolder, timeout_s: float, tell: Callable[[str], None])
 
 
 def give_back(held: OutputFolder) -> None:
-    """Remove a claim and its workspace; a claim that cannot be removed expires."""
+    """Remove a claim and its workspace; a claim that cannot be removed expires.
+
+    Also where the workspace was taken away: left there, the claim would be that of a living process.
+    """
     files = held.files
     with suppress(OSError, LeaseLostError):
         _delete_claim(files, _path_of(held.claim))
@@ -118,8 +121,7 @@ def _take_over(held: OutputFolder, dead: set[str]) -> None:
 
 
 def _delete_claim(files: LocalFiles | StoreFiles, path: str) -> None:
-    delete = files.delete if isinstance(files, LocalFiles) else files.delete_unguarded
-    retry_transient(lambda: delete(path))
+    retry_transient(lambda: files.delete_unguarded(path))
 
 
 def _wait_for_death(output: OutputFolder, token: str, timeout_s: float, tell: Callable[[str], None]) -> None:

@@ -152,6 +152,11 @@ class LocalFiles:
             return
         remove_tree(waste)
 
+    def delete_unguarded(self, path: str) -> None:
+        """Delete a file, if it is there, whether the workspace is there or not: for the claims themselves."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self._whole(path))
+
     def list(self, path: str, *, recursive: bool) -> Iterator[tuple[str, int | None]]:
         """Path and size in bytes of every file in a folder, of folders with None, in no order; without links."""
         try:

@@ -3,12 +3,15 @@
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from jobs.annotate.command import main
 from pipeline.errors import ConfigError
+from pipeline.output import lease
+from pipeline.output.claim import Claim
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
 from pipeline.storage.local_files import WORKSPACES
@@ -132,6 +135,27 @@ def test_of_many_that_want_it_at_the_same_time_one_has_it(tmp_path: Path) -> Non
         assert process.exitcode == 0
     assert [here.recv() for _ in processes] == [0] * len(processes)
     assert claims(str(tmp_path / "out")) == []
+
+
+def test_a_claim_is_withdrawn_though_the_next_holder_has_taken_its_workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver claims between the last look of another one and what that one does first."""
+    output = str(tmp_path / "out")
+    before = lease._claim
+
+    def claim_late(held: OutputFolder, claim: Claim) -> None:
+        before(held, claim)
+        monkeypatch.setattr(lease, "_claim", before)
+        other = Claim.of_this_process(60)
+        other_held = replace(held, claim=other.token)
+        before(other_held, other)
+        held.files.take_over()  # type: ignore[union-attr]
+        lease.give_back(other_held)
+        assert claims(output) == [f"{LEASE}/{claim.token}.json"]
+
+    monkeypatch.setattr(lease, "_claim", claim_late)
+    assert take(output) == []
 
 
 def test_what_a_driver_left_that_was_killed_while_it_wrote_is_cleared(tmp_path: Path) -> None:
