@@ -63,9 +63,9 @@ def _change(rng: random.Random, place: tuple[Any, Any], names: Sequence[str], va
     elif kind == "nest":
         container[key] = rng.choice(([inner], {"a": inner}, {rng.choice(names): inner}))
     elif kind == "number" and isinstance(inner, int | float) and not isinstance(inner, bool):
-        container[key] = rng.choice(
-            (-inner, inner + 1, inner - 1, inner * 2, float(inner), str(inner), inner * 10**9)
-        )
+        # Ten mutations in a row can make an integer that no float can hold.
+        as_float = float(inner) if abs(inner) < 2**1000 else inner
+        container[key] = rng.choice((-inner, inner + 1, inner - 1, inner * 2, as_float, str(inner), inner * 10**9))
     else:
         container[key] = copy.deepcopy(rng.choice(values))
 
