@@ -62,7 +62,7 @@ def _check_class(group: ShardGroup, class_name: str) -> None:
         _check_case(group, CaseGenerator(class_name, 1000 + number, min_heads=group.size).case())
 
 
-@pytest.mark.parametrize("num_ranks", [2, 4])
+@pytest.mark.parametrize("num_ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("class_name", CLASSES)
 def test_class(class_name: str, num_ranks: int) -> None:
     run_on_ranks(num_ranks, _check_class, class_name)

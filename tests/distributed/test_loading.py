@@ -99,7 +99,9 @@ def _options_of_loading_and_saving(group: ShardGroup, directory: Path, out: Path
 
 
 @pytest.mark.parametrize("cls", [XLMRobertaXLForMaskedLM, XLMRobertaXLModel])
-@pytest.mark.parametrize(("num_ranks", "dtype"), [(2, torch.float32), (4, torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("num_ranks", "dtype"), [(2, torch.float32), pytest.param(4, torch.bfloat16, marks=pytest.mark.slow)]
+)
 def test_parameters_are_slices_of_the_checkpoint(
     tmp_path: Path, cls: Any, num_ranks: int, dtype: torch.dtype
 ) -> None:

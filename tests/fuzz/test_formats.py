@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.fuzz.runner import FORMATS
 
 ROOT = Path(__file__).resolve().parents[2]
-NUM_CASES = 60
+NUM_CASES = 40
 
 
 def test_every_mutated_file_is_read_rightly_or_refused_by_name() -> None:

@@ -82,11 +82,14 @@ def score(group: ShardGroup, directory: Path, model: Path, head: dict[str, Any])
 
 CASES = [("kiwi", False), ("unite", False), ("unite", True), ("xcomet", False), ("xcomet", True)]
 
+ON_TWO_RANKS = [
+    pytest.param(2, *case, marks=() if case == ("xcomet", True) else pytest.mark.slow) for case in CASES
+]
 
-@pytest.mark.parametrize(("kind", "with_reference"), CASES)
-@pytest.mark.parametrize("num_ranks", [1, 2])
+
+@pytest.mark.parametrize(("num_ranks", "kind", "with_reference"), [*((1, *case) for case in CASES), *ON_TWO_RANKS])
 def test_scores_and_spans(
-    tmp_path: Path, metrics: dict[str, Metric], kind: str, with_reference: bool, num_ranks: int
+    tmp_path: Path, metrics: dict[str, Metric], num_ranks: int, kind: str, with_reference: bool
 ) -> None:
     metric = metrics[kind]
     head = {"task": "translation-quality"} | ({"reference": "reference"} if with_reference else {})
