@@ -36,7 +36,7 @@ from pipeline.monitoring.repeated import repeated
 from pipeline.monitoring.stacks import dump_stacks
 from pipeline.monitoring.tallies import Tally
 from pipeline.monitoring.watchdog import Watchdog
-from pipeline.output.manifest import PartRecord
+from pipeline.output.manifest import PartRecord, part_record_file
 from pipeline.output.output_folder import OutputFolder
 from pipeline.ray_actors import get_result, start_actor_here, unique_name
 from pipeline.replica.deployment import Deployment
@@ -77,12 +77,14 @@ def annotate_fragments(
     failed_before: Collection[str] = (),
     metadata: Mapping[str, str] | None = None,
     record: Callable[[Callable[[], tuple[Counts, Tally]]], AbstractContextManager[None]] = lambda _: nullcontext(),
-) -> tuple[Counts, Tally]:
+) -> tuple[Counts, Tally, Mapping[str, bytes]]:
     """Run the job on some of a plan's fragments, on the connected Ray cluster, once there is room for it.
 
     `work` is for the display, and `metrics` follow the counts; `staged`, `failed_before` and `metadata` are as of
     `PartSink`. `record` gets a function that tells how far the run is, and is entered as long as there is
     something to tell.
+
+    The last of what is returned are records of written parts, as of `RunOutput.end`.
     """
     _configure_ray_data()
     counter_name = unique_name(RunActor)
@@ -125,9 +127,7 @@ def annotate_fragments(
     get_result(counter.end_replicas.remote())
     with suppress(RayError):
         record_metrics()
-    tally: Tally = get_result(counter.tally.remote())
-    ray.kill(counter)
-    return counts, tally
+    return counts, *_ended(counter)
 
 
 def _annotated(encoded: Dataset, places: Sequence[Place], arguments: tuple[Any, ...]) -> Dataset:
@@ -198,6 +198,14 @@ def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
         time.sleep(0.05)
 
 
+def _ended(counter: ActorHandle[Any]) -> tuple[Tally, Mapping[str, bytes]]:
+    """End the run's actor; returns the tally and the records that it has kept."""
+    tally: Tally = get_result(counter.tally.remote())
+    records: Mapping[str, bytes] = get_result(counter.records.remote())
+    ray.kill(counter)
+    return tally, records
+
+
 def _progress(counter: ActorHandle[Any]) -> tuple[int, int, int]:
     counts: Counts = get_result(counter.counts.remote(), timeout_s=COUNTER_TIMEOUT_S)
     return counts.num_tokens, counts.num_parts, len(counts.failures)
@@ -213,8 +221,12 @@ def _sink(
     failed_before: Collection[str],
     metadata: Mapping[str, str] | None,
 ) -> PartSink:
+    # Reading records back from a disk is cheap, and a proof that they are there.
+    is_local = folder.is_local
+
     def report(part: PartRecord, tally: Tally) -> None:
-        counter.finish_part.remote(part.part_path, part.num_rows, part.num_errors, tally)
+        record = None if is_local else part_record_file(part, is_staged=part.input_path in staged)
+        counter.write_part.remote(part.part_path, part.num_rows, part.num_errors, tally, record)
 
     def report_failure(failure: FragmentFailure) -> None:
         reason: str | None = get_result(counter.fail_fragment.remote(failure))

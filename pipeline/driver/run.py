@@ -112,10 +112,10 @@ def execute_run(
         call = _call(prepared, run.increment.todo, todo, command)
         with recorded_call(output, call, phases.seconds) as recorder:
             started = time.monotonic()
-            counts, tally = None, Tally()
+            counts, tally, written = None, Tally(), None
             if todo:
                 try:
-                    counts, tally = _annotate(
+                    counts, tally, written = _annotate(
                         prepared, run, todo, failed, address, tell, on_connected, phases, recorder, lost
                     )
                 except KeyboardInterrupt:
@@ -123,7 +123,7 @@ def execute_run(
                     raise
                 recorder.update(counts=call_counts(counts, tally))
             phases.begin("committing")
-            is_done = _complete(prepared, run, output)
+            is_done = _complete(prepared, run, output, written)
             phases.end()
             seconds = time.monotonic() - started
             has_failures = bool(prepared.plan.failed_files or (counts is not None and counts.failures))
@@ -142,9 +142,11 @@ def _require_planned_fragments(folder: OutputFolder, prepared: PreparedRun) -> N
         )
 
 
-def _complete(prepared: PreparedRun, run: RunOutput, output: OutputFolder) -> bool:
+def _complete(
+    prepared: PreparedRun, run: RunOutput, output: OutputFolder, written: Mapping[str, bytes] | None
+) -> bool:
     """Commit what is finished; whether everything is done, in which case a restart replaces the output."""
-    is_done = run.end(prunes=prepared.options.prunes)
+    is_done = run.end(prunes=prepared.options.prunes, written=written)
     if is_done and run.folder != output:
         replace_output(output)
     if is_done and run.inventory.has_all_counts:
@@ -191,8 +193,8 @@ def _annotate(
     phases: Phases,
     recorder: CallRecorder,
     lost: threading.Event,
-) -> tuple[Counts, Tally]:
-    """Annotate fragments on a cluster; `lost` says whether the lease is."""
+) -> tuple[Counts, Tally, Mapping[str, bytes]]:
+    """As `annotate_fragments`, on a cluster; `lost` says whether the lease is."""
     job, heads = prepared.job, prepared.heads
     if address == LOCAL:
         require_local_device(job.model)
@@ -231,7 +233,7 @@ def _annotate(
         work, head_names = _work(prepared.plan, run, todo), [head.name for head in heads]
         metrics = RunMetrics(tell.run, work, head_names, len(deployment.layout.nodes))
         with metrics.counting_lease_loss(lost):
-            counts, tally = annotate_fragments(
+            done = annotate_fragments(
                 job,
                 prepared.plan,
                 todo,
@@ -249,7 +251,7 @@ def _annotate(
                 record=lambda counts: recorder.renewed(lambda: call_counts(*counts())),
             )
         phases.begin("shutting down")
-    return counts, tally
+    return done
 
 
 def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:

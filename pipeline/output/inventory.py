@@ -5,7 +5,7 @@ file, those of its parts are not read. Parts are a few numbers in arrays, so a m
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +20,11 @@ from pipeline.output.manifest import (
     Manifest,
     PartRecord,
     part_record_path,
+    record_path,
     staged_record_path,
 )
 from pipeline.output.output_folder import FAILED, STAGED, OutputFolder, shown_path, staged_path
+from pipeline.output.written_records import WrittenRecords
 from pipeline.row_errors import ErrorKind, num_that_may_change
 from pipeline.storage.threads import map_in_threads
 
@@ -50,12 +52,14 @@ class Inventory:
         keeps_touched: bool = False,
         retries_errors: bool = False,
         retries_staged: bool = False,
+        written: Mapping[str, bytes] | None = None,
     ) -> None:
         """List the folder.
 
         With `keeps_touched`, a file with the same size and footer is unchanged. With `retries_errors`, a part in
         place that has rows with an error which may change does not make its fragment done: a staged one is to
         replace it. With `retries_staged`, neither does a staged part that has such rows.
+        `written` are contents of part records by path, which are not read where the listing agrees with them.
         """
         self.folder = folder
         self.table = table
@@ -78,6 +82,7 @@ class Inventory:
         self._keeps_touched = keeps_touched
         self._retries_errors = retries_errors
         self._retries_staged = retries_staged
+        self._written = WrittenRecords(written or {})
         self._manifest = Manifest(folder)
         self.has_all_counts = self._manifest.has_all_counts()
         stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
@@ -116,6 +121,7 @@ class Inventory:
 
     def _enter(self, path: str, size: int) -> str | None:
         """Enter one file of the listing; returns the stem if it is the record of an input file."""
+        self._written.enter(path, size)
         if path.startswith(f"{PARTS}/"):
             index = self._find(path.removeprefix(f"{PARTS}/").removesuffix(".json"), self.other_records)
             if index is not None:
@@ -185,21 +191,34 @@ class Inventory:
         is_there = (self.in_place != _NOT_THERE) | (self.staged != _NOT_THERE)
         candidates = np.flatnonzero((self.is_recorded | self.has_staged_record) & is_there & ~self.is_done)
         file_indices = np.searchsorted(self.table.starts, candidates, side="right") - 1
-        read = map_in_threads(self._read_record, map(int, candidates))
-        for index, file_index, (fragment, record) in zip(candidates, file_indices, read, strict=True):
+        indices = [int(index) for index in candidates]
+        read = map_in_threads(self._read_record, indices)
+        for index, file_index, (fragment, record) in zip(indices, file_indices, read, strict=True):
             if record is None or not self._is_of(record, fragment):
                 continue
-            # Killed while it moved parts in place, a run has left records there of parts that are still staged.
-            is_staged = self.has_staged_record[index] or self.in_place[index] == _NOT_THERE
+            is_staged = self._has_record_of_staged(index)
             retries = self._retries_staged if is_staged else self._retries_errors
             is_to_retry = retries and _may_change(record)
-            if not is_to_retry and record.num_bytes == (self.staged if is_staged else self.in_place)[index]:
+            if not is_to_retry and record.num_bytes == self._size_of_part(index):
                 self.is_done[index], self.is_staged[index] = True, is_staged
                 self._count(file_index, record)
 
     def _read_record(self, index: int) -> tuple[Fragment, PartRecord | None]:
-        fragment = self.table[index]
-        return fragment, self._manifest.part(fragment.part_path, is_staged=bool(self.has_staged_record[index]))
+        fragment, is_staged = self.table[index], bool(self.has_staged_record[index])
+        path = record_path(fragment.part_path, is_staged=is_staged)
+        record = self._written.find(path, self._size_of_part(index))
+        return fragment, record or self._manifest.part(fragment.part_path, is_staged=is_staged)
+
+    def _has_record_of_staged(self, index: int) -> bool:
+        """Whether the record of a fragment is of a staged part.
+
+        Killed while it moved parts in place, a run has left records there of parts that are still staged.
+        """
+        return bool(self.has_staged_record[index]) or self.in_place[index] == _NOT_THERE
+
+    def _size_of_part(self, index: int) -> int:
+        """The size in bytes of the part that the record of a fragment is of."""
+        return int((self.staged if self._has_record_of_staged(index) else self.in_place)[index])
 
     def _drop_needless_staged(self) -> None:
         """Staged parts of a file that is as it was before, or has changed again, are stale."""

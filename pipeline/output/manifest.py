@@ -174,11 +174,11 @@ class Manifest:
 
     def record(self, part: PartRecord, *, is_staged: bool = False) -> None:
         """Record that a part is finished, after writing it. Raises OutputError."""
-        self.folder.put(_record_path(part.part_path, is_staged=is_staged), record_json(part))
+        self.folder.put(*part_record_file(part, is_staged=is_staged))
 
     def part(self, part_path: str, *, is_staged: bool = False) -> PartRecord | None:
         """The record of a part in place, or of a staged one; None if it is missing or damaged."""
-        return parse_record(PartRecord, self.folder.read(_record_path(part_path, is_staged=is_staged)))
+        return parse_record(PartRecord, self.folder.read(record_path(part_path, is_staged=is_staged)))
 
     def record_file(self, stem: str, file: FileRecord) -> None:
         """Record that all parts of an input file are in place; `stem` is the common start of their names."""
@@ -227,8 +227,14 @@ def staged_record_path(part_path: str) -> str:
     return f"{STAGED_RECORDS}/{part_path}.json"
 
 
-def _record_path(part_path: str, *, is_staged: bool) -> str:
+def record_path(part_path: str, *, is_staged: bool) -> str:
+    """The path of the record of a part in place, or of a staged one."""
     return staged_record_path(part_path) if is_staged else part_record_path(part_path)
+
+
+def part_record_file(part: PartRecord, *, is_staged: bool) -> tuple[str, bytes]:
+    """Path and content of the record of a part in place, or of a staged one."""
+    return record_path(part.part_path, is_staged=is_staged), record_json(part)
 
 
 def file_record_path(stem: str) -> str:

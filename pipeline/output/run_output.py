@@ -52,11 +52,15 @@ class RunOutput:
         """The manifest of the output folder."""
         return Manifest(self.folder)
 
-    def end(self, *, prunes: bool = False) -> bool:
-        """Commit complete files; write `_SUCCESS` if everything is done, and return whether it is."""
+    def end(self, *, prunes: bool = False, written: Mapping[str, bytes] | None = None) -> bool:
+        """Commit complete files; write `_SUCCESS` if everything is done, and return whether it is.
+
+        `written`: contents of records of parts by path, as of `part_record_file`, that this run has written since
+        `begin`. Others are read.
+        """
         made = self.manifest.made_folders()
         if self.increment.todo:
-            self._take_inventory()
+            self._take_inventory(written=written)
         commit(self.inventory, self._failed_files)
         if prunes:
             prune(self.inventory, self._failed_files)
@@ -76,12 +80,13 @@ class RunOutput:
         self.folder.sync(records)
         call_in_threads(self.folder.delete, self.inventory.stale)
 
-    def _take_inventory(self, *, retries_staged: bool = False) -> None:
+    def _take_inventory(self, *, retries_staged: bool = False, written: Mapping[str, bytes] | None = None) -> None:
         self.inventory = Inventory(
             self.folder,
             self._plan.fragments,
             keeps_touched=self._keeps_touched,
             retries_errors=self._retries_errors,
             retries_staged=retries_staged,
+            written=written,
         )
         self.increment = find_increment(self.inventory, self._failed_files)

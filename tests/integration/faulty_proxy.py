@@ -28,6 +28,8 @@ class FaultyProxy:
         """Called before each request is looked at, with the number of requests so far."""
         self.counts: Counter[str] = Counter()
         """How many requests got which fault, "none" for none."""
+        self.requests: list[str] = []
+        """Method and target of each."""
         self._server_port = server_port
         self._faults = faults
         self._random = random.Random(seed)
@@ -70,6 +72,7 @@ class FaultyProxy:
                 if request and self._key not in data:
                     fault = "403"
                 if request:
+                    self.requests.append(b" ".join(request.groups()).decode())
                     self.on_request(self.counts.total())
                 if fault == "reset":
                     _reset(client)

@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,9 @@ from ray.data._internal.execution.interfaces import TaskContext
 
 from pipeline.columns import ERROR, NUM_TOKENS, NUM_WINDOWS, output_schema
 from pipeline.input.planning import plan_fragments
+from pipeline.monitoring.tallies import Tally
 from pipeline.output.lease import held_lease
+from pipeline.output.manifest import PartRecord, part_record_file
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.restart import begin_run, folder_of_run, replace_output
 from pipeline.output.run_output import RunOutput
@@ -80,16 +82,30 @@ def run_once(
         run.begin(prunes=options.prunes)
         schema = output_schema(plan.carried_schema, SCHEMA_OF_HEADS)
         metadata = {"run": options.identity["model"]} if run.manifest.has_all_counts() else None
-        sink = PartSink(folder, schema, staged_inputs=run.increment.staged, metadata=metadata)
+        staged, written = run.increment.staged, dict[str, bytes]()
+        keep = keeper(written, folder, staged)
+        sink = PartSink(folder, schema, staged_inputs=staged, metadata=metadata, on_part=keep)
         factor = 0.5 if options.identity == {"model": "a"} else 0.25
         for fragment in run.increment.todo:
             rows = with_keys(read_fragment(fragment, plan.read_schema, plan.filesystem), fragment)
             sink.write([annotated(rows, factor, is_mended=options.is_mended)], CONTEXT)
             on_part()
-        is_done = run.end(prunes=options.prunes)
+        is_done = run.end(prunes=options.prunes, written=written)
         if is_done and folder != whole:
             replace_output(whole)
     return is_done
+
+
+def keeper(
+    written: dict[str, bytes], folder: OutputFolder, staged: Collection[str]
+) -> Callable[[PartRecord, Tally], None]:
+    """Keeps the records of parts for the end of a run, as the run's actor does: those in a store."""
+
+    def keep(part: PartRecord, _: Tally) -> None:
+        if not folder.is_local:
+            written.update([part_record_file(part, is_staged=part.input_path in staged)])
+
+    return keep
 
 
 def run_apart(inputs: str, output: str, options: Options | None = None, kill_at: int | None = None) -> int:

@@ -20,6 +20,7 @@ from pipeline.fragments import Cut, Fragment
 from pipeline.input.fragment_table import FileCuts, FragmentTable, PlannedFile
 from pipeline.output import claim, heartbeat, lease, output_folder
 from pipeline.output.failure_log import FailureLog
+from pipeline.output.manifest import part_record_file
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.part_writer import finish_part
 from pipeline.output.restart import begin_run, folder_of_run, replace_output
@@ -32,6 +33,8 @@ from tests.simulation.world import World
 
 ROOT = "/out"
 LEASE_TIMEOUT_S = 60.0
+TOLD = 0.7
+"""The share of the records that the driver is told, and need not read."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +101,12 @@ def run_driver(
         for part_path in failed.keys() - ({f.part_path for f in todo} if failed else set()):
             FailureLog(folder).forget(part_path)
         world.random.shuffle(todo)
+        written: dict[str, bytes] = {}
         for fragment in todo:
-            _work(folder, fragment, run, output_run.increment.staged, failed)
-        is_done = output_run.end(prunes=run.prunes)
+            told = _work(folder, fragment, run, output_run.increment.staged, failed)
+            # What a worker tells may be lost.
+            written.update(told if world.random.random() < TOLD else {})
+        is_done = output_run.end(prunes=run.prunes, written=written)
         if is_done and folder != held:
             replace_output(held)
     return is_done
@@ -108,14 +114,14 @@ def run_driver(
 
 def _work(
     folder: OutputFolder, fragment: Fragment, run: Run, staged: frozenset[str], failed: Mapping[str, object]
-) -> None:
+) -> dict[str, bytes]:
     if fragment.index in run.failing:
         FailureLog(folder).record(FragmentFailure.of(fragment, "annotate", "it fails"))
-        return
+        return {}
     has_error = fragment.index in run.erring
     data = content_of(fragment, run.identity, has_error=has_error)
     counts = {"num_errors": int(has_error), "num_tokens": 1, "num_windows": 1}
-    finish_part(
+    record = finish_part(
         folder,
         fragment,
         data,
@@ -125,6 +131,7 @@ def _work(
     )
     if fragment.part_path in failed:
         FailureLog(folder).forget(fragment.part_path)
+    return dict([part_record_file(record, is_staged=fragment.relative_path in staged)])
 
 
 class SimulatedHeartbeat(heartbeat.Heartbeat):

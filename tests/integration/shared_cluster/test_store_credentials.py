@@ -32,9 +32,12 @@ def proxy(store: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyPr
         yield proxy
 
 
-@pytest.mark.usefixtures("proxy")
 def test_workers_have_the_variables_of_the_driver_and_no_log_has(
-    workbench: Workbench, store: S3Server, one_rank: Annotated, monkeypatch: pytest.MonkeyPatch
+    workbench: Workbench,
+    store: S3Server,
+    proxy: FaultyProxy,
+    one_rank: Annotated,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
@@ -43,6 +46,9 @@ def test_workers_have_the_variables_of_the_driver_and_no_log_has(
     assert run.finished.code == 0, run.finished
     found = {path: data for path, data in store.files(f"{BUCKET}/out").items() if path.endswith(".parquet")}
     assert found == parts(one_rank.output)
+    records = f"/{BUCKET}/out/_manifest/parts/"
+    of_records = [request.partition(" ")[0] for request in proxy.requests if records in request]
+    assert of_records == ["PUT"] * len(found), "what the workers have told is not read"
     assert SECRET not in str(run.finished)
     assert "asks for no token" not in run.finished.stderr
     logs = [path for path in workbench.cluster.session_folder().rglob("*") if path.is_file()]
