@@ -2,8 +2,8 @@
 
 import time
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import cycle
 from typing import Any
 
@@ -104,12 +104,7 @@ def annotate_fragments(
     # The groups are removed last: leaders would tell, and the display show, that they have lost their nodes.
     with (
         ExitStack() as placed,
-        ProgressDisplay(counter, work, messages, phases),
-        Watchdog(
-            lambda: (_progress(counter), wait.num_looks),
-            job.model.stall_timeout_s,
-            lambda: messages.dump(dump_stacks),
-        ),
+        _watched(counter, job.model.stall_timeout_s, work, messages, phases, wait),
         record(read_counts),
         repeated(record_metrics, METRICS_INTERVAL_S, "metrics"),
         keeping_leaders() as leaders,
@@ -128,6 +123,25 @@ def annotate_fragments(
     with suppress(RayError):
         record_metrics()
     return counts, *_ended(counter)
+
+
+@contextmanager
+def _watched(
+    counter: ActorHandle[Any],
+    stall_timeout_s: float,
+    work: Work,
+    messages: Messages,
+    phases: Phases,
+    wait: RoomWait,
+) -> Iterator[None]:
+    """Display the progress meanwhile, and end the process where there is none for so long."""
+    with (
+        ProgressDisplay(counter, work, messages, phases),
+        Watchdog(
+            lambda: (_progress(counter), wait.num_looks), stall_timeout_s, lambda: messages.dump(dump_stacks)
+        ),
+    ):
+        yield
 
 
 def _annotated(encoded: Dataset, places: Sequence[Place], arguments: tuple[Any, ...]) -> Dataset:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from pipeline.driver.call_recorder import CallRecorder, call_counts, new_call, recorded_call
 from pipeline.driver.cluster_address import LOCAL
@@ -32,6 +33,10 @@ from pipeline.output.run_id import run_id
 from pipeline.output.run_output import RunOutput
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.printable import printable
+
+if TYPE_CHECKING:
+    from pipeline.replica.deployment import Deployment
+    from pipeline.replica.room import RoomWait
 
 DONE, PARTLY = 0, 3
 """Exit codes of runs that were not ended early: whether all could be done."""
@@ -203,10 +208,7 @@ def _annotate(
     from pipeline.driver.cluster_address import describe_open_cluster  # noqa: PLC0415
     from pipeline.driver.dataset import annotate_fragments  # noqa: PLC0415
     from pipeline.driver.ray_connection import job_id, placement_timeout_s, ray_cluster  # noqa: PLC0415
-    from pipeline.monitoring.cluster_look import look_at_cluster  # noqa: PLC0415
     from pipeline.monitoring.metrics import RunMetrics  # noqa: PLC0415
-    from pipeline.replica.deployment import deploy  # noqa: PLC0415
-    from pipeline.replica.layout import describe_fewer_replicas  # noqa: PLC0415
     from pipeline.replica.room import RoomWait  # noqa: PLC0415
 
     tell(describe_open_cluster(address))
@@ -216,19 +218,8 @@ def _annotate(
             tell(f"in metrics and logs this run is called {tell.run}")
         phases.begin("placing")
         recorder.update(ray_job_id=job_id())
-        cluster = look_at_cluster()
         wait = RoomWait(placement_timeout_s(job.model, address), phases, tell)
-        deployment = deploy(
-            job,
-            heads,
-            cluster,
-            cores,
-            num_fragments=len(todo),
-            wait=wait,
-            kept_token_budget=run.manifest.token_budget(),
-        )
-        tell(describe_fewer_replicas(job.model, deployment.layout, len(todo), cluster))
-        run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
+        deployment = _deployment(prepared, run, len(todo), cores, wait, tell)
         metadata = part_metadata(prepared.identity, heads) if run.manifest.has_all_counts() else None
         work, head_names = _work(prepared.plan, run, todo), [head.name for head in heads]
         metrics = RunMetrics(tell.run, work, head_names, len(deployment.layout.nodes))
@@ -252,6 +243,29 @@ def _annotate(
             )
         phases.begin("shutting down")
     return done
+
+
+def _deployment(
+    prepared: PreparedRun, run: RunOutput, num_fragments: int, cores: int, wait: "RoomWait", tell: Messages
+) -> "Deployment":
+    """The deployment of the job on the connected cluster; what "auto" comes to is recorded in the output."""
+    from pipeline.monitoring.cluster_look import look_at_cluster  # noqa: PLC0415
+    from pipeline.replica.deployment import deploy  # noqa: PLC0415
+    from pipeline.replica.layout import describe_fewer_replicas  # noqa: PLC0415
+
+    job, cluster = prepared.job, look_at_cluster()
+    deployment = deploy(
+        job,
+        prepared.heads,
+        cluster,
+        cores,
+        num_fragments=num_fragments,
+        wait=wait,
+        kept_token_budget=run.manifest.token_budget(),
+    )
+    tell(describe_fewer_replicas(job.model, deployment.layout, num_fragments, cluster))
+    run.manifest.settle(dtype=deployment.shard.dtype, token_budget=deployment.token_budget)
+    return deployment
 
 
 def _work(plan: Plan, run: RunOutput, todo: Sequence[Fragment]) -> Work:
