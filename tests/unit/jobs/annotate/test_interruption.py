@@ -65,6 +65,9 @@ with Interruption(grace_s=0.2):
         time.sleep(60)
 """
     started = time.monotonic()
-    ended = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, timeout=60, capture_output=True, text=True
+    )
     assert ended.returncode == INTERRUPTED
+    assert ended.stderr.startswith("interrupted: ended after 0.2 s of shutting down; run the same command again")
     assert time.monotonic() - started < 30
