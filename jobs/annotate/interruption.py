@@ -28,13 +28,9 @@ class Interruption:
 
     def __enter__(self) -> Self:
         self._before = {number: signal.getsignal(number) for number in _SIGNALS}
-        self.listen()
-        return self
-
-    def listen(self) -> None:
-        """Install the handlers again, since `ray.init` replaces them."""
         for number in _SIGNALS:
             signal.signal(number, self._interrupt)
+        return self
 
     def _interrupt(self, number: int, frame: FrameType | None) -> None:
         for each in _SIGNALS:

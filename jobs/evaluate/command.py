@@ -83,9 +83,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     options = parse_arguments(given)
     try:
-        with Interruption() as interruption:
+        with Interruption():
             refuse_shown_secrets(given, os.environ)
-            return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]), interruption)
+            return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]))
     except PipelineError as error:
         print(without_secret(ending_of(error)), file=sys.stderr)
         return exit_code_of(error)
@@ -94,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(options: argparse.Namespace, command: str, interruption: Interruption) -> int:
+def _run(options: argparse.Namespace, command: str) -> int:
     """Evaluate, score again, or compare; returns the exit code."""
     _refuse_contradiction(options)
     # Imported late: scikit-learn and the like take a while to load, and are an extra.
@@ -116,7 +116,7 @@ def _run(options: argparse.Namespace, command: str, interruption: Interruption) 
     settings = settings_of(options)
     from jobs.evaluate.run import evaluate  # noqa: PLC0415
 
-    code = evaluate(settings, command, options.address, interruption.listen)
+    code = evaluate(settings, command, options.address)
     published = publish(settings.output["path"], seed=settings.seed, report=options.report, labels=None)
     return published or code
 

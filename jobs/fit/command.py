@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
     """Fit; returns the exit code, also of errors."""
     try:
-        with Interruption() as interruption:
+        with Interruption():
             refuse_shown_secrets(given, os.environ)
             settings = load_settings(Path(options.fit), options.overrides)
             # Imported late: scipy and the like take a while to load, and are an extra.
@@ -68,7 +68,7 @@ def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
                     "pip install 'xlmr-ray[evaluate,report]'"
                 ) from None
             command = shlex.join(["xlmr-fit", *map(without_secret, given)])
-            return fit(settings, command, options.address, interruption.listen)
+            return fit(settings, command, options.address)
     except PipelineError as error:
         print(without_secret(ending_of(error)), file=sys.stderr)
         return exit_code_of(error)

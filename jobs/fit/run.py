@@ -1,7 +1,6 @@
 """From settings to heads: features, and for each label column a head and its report."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from jobs.fit.features.feature_runs import Runner
@@ -19,7 +18,7 @@ from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
 
 
-def fit(settings: FitSettings, command: str, address: str, on_connected: Callable[[], None]) -> int:
+def fit(settings: FitSettings, command: str, address: str) -> int:
     """Fit all heads; returns the exit code. `command` is for the reports.
 
     Raises PipelineErrors for what is refused or cannot be done.
@@ -28,7 +27,7 @@ def fit(settings: FitSettings, command: str, address: str, on_connected: Callabl
     folder = Path(settings.output.path)
     _require_folder(folder)
     trunk = _trunk(settings.model.path)
-    found = features_of_heads(settings, folder, Runner(address, messages, on_connected), trunk)
+    found = features_of_heads(settings, folder, Runner(address, messages), trunk)
     for name, features in found.items():
         result = _fit_head(settings, name, features, folder, messages)
         save_head(folder / name, result.head, result.names, trunk)

@@ -23,12 +23,14 @@ def kept_signal_handlers() -> Iterator[None]:
         _install_again()
         return worker
 
-    core_worker, install = _raylet.CoreWorker, utils.set_sigterm_handler
-    _raylet.CoreWorker, utils.set_sigterm_handler = connected, lambda _: None
+    # A compiled module, whose classes have no types.
+    raylet: Any = _raylet
+    core_worker, install = raylet.CoreWorker, utils.set_sigterm_handler
+    raylet.CoreWorker, utils.set_sigterm_handler = connected, lambda _: None
     try:
         yield
     finally:
-        _raylet.CoreWorker, utils.set_sigterm_handler = core_worker, install
+        raylet.CoreWorker, utils.set_sigterm_handler = core_worker, install
         _install_again()
 
 

@@ -8,7 +8,7 @@ OUT/features/kept/                     the same of all rows: the layers that wer
 Both are resumed as any annotation job.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -99,13 +99,12 @@ class Runner:
 
     address: str
     messages: Messages
-    on_connected: Callable[[], None]
 
     def __call__(self, prepared: "PreparedRun") -> None:
         """Annotate what is not annotated yet. Raises PipelineError where some of it could not be."""
         from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
 
-        code = annotate(prepared, reachable_cluster(self.address), self.messages, self.on_connected)
+        code = annotate(prepared, reachable_cluster(self.address), self.messages)
         if code:
             raise PipelineError(
                 "some of the features could not be computed, as told above; correct the input, and run the same "

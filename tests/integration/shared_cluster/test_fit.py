@@ -152,7 +152,12 @@ def test_interrupted_while_ray_starts_or_runs_it_says_so(title: str, labelled: P
     arguments = [f"model.path={MODEL}", f"input.path={labelled}", f"output.path={tmp_path / 'fitted'}", *SMALL]
     options = [*(f"--set={value}" for value in arguments), "--address", "local"]
     with started(CONFIGS / FIT, *options, logs=tmp_path / "logs", program=FITTED) as run:
-        wait_for(title, lambda: any(title in process.title for process in run.look()), timeout_s=120)
+
+        def is_there() -> bool:
+            assert run.process.poll() is None, run.finish()
+            return any(title in process.title for process in run.look())
+
+        wait_for(title, is_there, timeout_s=120)
         run.process.send_signal(signal.SIGTERM)
         found = run.finish()
         wait_for("end of Ray", lambda: not any(process.is_alive for process in run.seen), timeout_s=30)

@@ -25,17 +25,6 @@ def test_a_signal_interrupts_the_block_and_the_handlers_come_back(number: signal
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
 
 
-def test_signals_are_taken_back_from_whoever_has_taken_them() -> None:
-    def block() -> None:
-        with Interruption() as interruption:
-            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
-            interruption.listen()
-            send(signal.SIGTERM)
-
-    with pytest.raises(KeyboardInterrupt):
-        block()
-
-
 def test_the_end_is_not_disturbed_by_further_signals() -> None:
     ended = []
 

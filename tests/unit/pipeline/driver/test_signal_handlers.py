@@ -5,14 +5,17 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import ray
-from ray import _raylet
+from ray import _raylet as compiled
 from ray._private import utils
 
 from pipeline.driver.ray_connection import ray_cluster
 from pipeline.driver.signal_handlers import kept_signal_handlers
+
+_raylet: Any = compiled
 
 
 def ignore_unknown_to_python() -> None:
