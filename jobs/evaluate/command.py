@@ -26,6 +26,7 @@ from jobs.evaluate.local_files import require_writable
 from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
+from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
@@ -81,7 +82,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     accept_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parse_arguments(given)
+    code = _run_and_report(parse_arguments(given), given)
+    if arguments is None:
+        leave_quickly(code)
+    return code
+
+
+def _run_and_report(options: argparse.Namespace, given: Sequence[str]) -> int:
+    """Run the command; returns the exit code, also of errors."""
     try:
         with Interruption():
             refuse_shown_secrets(given, os.environ)
