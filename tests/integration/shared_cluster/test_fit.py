@@ -84,14 +84,18 @@ def undisturbed(labelled: Path, cluster: Cluster, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.slow
-def test_a_fitted_head_annotates(undisturbed: Path, labelled: Path, cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_a_fitted_head_annotates(
+    num_ranks: int, undisturbed: Path, labelled: Path, cluster: Cluster, tmp_path: Path
+) -> None:
     job = tmp_path / "job.toml"
     heads = "".join(
         f'[heads.of_{name}]\ntask = "text-classification"\nweights = "{undisturbed / name}"\n'
         for name in ("topic", "tags", "quality")
     )
     job.write_text(
-        f'[model]\npath = "{MODEL}"\n[input]\npath = "{labelled}"\n[output]\npath = "{tmp_path / "out"}"\n{heads}',
+        f'[model]\npath = "{MODEL}"\ntensor_parallel_size = {num_ranks}\n[input]\npath = "{labelled}"\n'
+        f'[output]\npath = "{tmp_path / "out"}"\n{heads}',
         encoding="utf-8",
     )
     found = annotate(job, "--address", cluster.address, logs=tmp_path / "logs")
