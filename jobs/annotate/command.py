@@ -137,12 +137,12 @@ def _run_and_report(options: argparse.Namespace, messages: Messages, began: floa
     phases = Phases(messages)
     phases.begin("checking", began)
     try:
-        with Interruption() as interruption:
+        with Interruption():
             refuse_shown_secrets(options.command, os.environ)
             if options.init is not None or options.init_output is not None or options.job is None:
                 return _write_job(options)
             job = load_job_config(options.job, options.overrides)
-            return run_job(job, interruption, options, messages, phases)
+            return run_job(job, options, messages, phases)
     except PipelineError as error:
         messages.error(ending_of(error))
         return exit_code_of(error)
@@ -166,9 +166,7 @@ def _write_job(options: argparse.Namespace) -> int:
     return DONE
 
 
-def run_job(
-    job: JobConfig, interruption: Interruption, options: argparse.Namespace, messages: Messages, phases: Phases
-) -> int:
+def run_job(job: JobConfig, options: argparse.Namespace, messages: Messages, phases: Phases) -> int:
     """Run a job, or print its plan; returns the exit code."""
     _refuse_contradiction(options)
     if options.verify:
@@ -191,13 +189,10 @@ def run_job(
     )
 
     def count_replicas() -> int:
-        count = replicas_on(job, reachable_cluster(options.address))
-        # Ray has replaced the signal handlers.
-        interruption.listen()
-        return count
+        return replicas_on(job, reachable_cluster(options.address))
 
     if options.plan:
-        _print_plan(prepare_run(job, run_options, messages, count_replicas), options, interruption)
+        _print_plan(prepare_run(job, run_options, messages, count_replicas), options)
         return DONE
     address = reachable_cluster(options.address)
     if options.limit or options.sample:
@@ -205,9 +200,9 @@ def run_job(
         from pipeline.driver.preview_job import Selection  # noqa: PLC0415
 
         selection = Selection(options.limit or options.sample, is_sample=options.limit is None)
-        return run_preview(job, selection, options.preview_output, address, messages, interruption.listen, phases)
+        return run_preview(job, selection, options.preview_output, address, messages, phases)
     prepared = prepare_run(job, run_options, messages, count_replicas)
-    result = execute_run(prepared, address, messages, interruption.listen, phases, command=options.command)
+    result = execute_run(prepared, address, messages, phases, command=options.command)
     for line in prepared.plan.passed_over.lines:
         messages(line)
     if options.json:
@@ -221,20 +216,20 @@ def run_job(
     return DONE if options.failed_ok and code == PARTLY else code
 
 
-def _print_plan(prepared: "PreparedRun", options: argparse.Namespace, interruption: Interruption) -> None:
+def _print_plan(prepared: "PreparedRun", options: argparse.Namespace) -> None:
     # Imported late: it loads torch, for the memory of a rank.
     from jobs.annotate.json_report import plan_json  # noqa: PLC0415
     from jobs.annotate.plan_report import print_plan  # noqa: PLC0415
     from pipeline.driver.outlook import outlook_of  # noqa: PLC0415
 
-    outlook = outlook_of(prepared, *_cluster(options.address, interruption))
+    outlook = outlook_of(prepared, *_cluster(options.address))
     if options.json:
         print(plan_json(prepared, outlook))
     else:
         print_plan(prepared, outlook, options.tokens_per_second)
 
 
-def _cluster(address: str, interruption: Interruption) -> tuple["ClusterState", int] | tuple[()]:
+def _cluster(address: str) -> tuple["ClusterState", int] | tuple[()]:
     """The cluster at an address, and cores for ranks on each of its nodes; nothing for this machine."""
     from pipeline.driver.cluster_address import LOCAL, reachable_cluster  # noqa: PLC0415
 
@@ -242,10 +237,7 @@ def _cluster(address: str, interruption: Interruption) -> tuple["ClusterState", 
         return ()
     from pipeline.driver.ray_connection import cluster_at  # noqa: PLC0415
 
-    found = cluster_at(reachable_cluster(address))
-    # Ray has replaced the signal handlers.
-    interruption.listen()
-    return found
+    return cluster_at(reachable_cluster(address))
 
 
 def _refuse_contradiction(options: argparse.Namespace) -> None:

@@ -1,7 +1,6 @@
 """`--limit` and `--sample`: annotate a few rows into another folder, and print what came of them."""
 
 import os
-from collections.abc import Callable
 
 from jobs.annotate.exit_report import PARTLY, report_failures
 from jobs.annotate.preview_report import print_counts, print_rows, print_whole_job, read_preview, read_texts
@@ -34,13 +33,12 @@ def run_preview(
     output_path: str | None,
     address: str,
     messages: Messages,
-    on_connected: Callable[[], None],
     phases: Phases,
 ) -> int:
     """Annotate and print the selected rows of a job; returns the exit code.
 
-    `output_path` is by default that of the job with `.preview` after it. `address`, `on_connected` and `phases`
-    are as of `execute_run`. Raises ConfigError and InputError like `prepare_run`, for the whole job.
+    `output_path` is by default that of the job with `.preview` after it. `address` and `phases` are as of
+    `execute_run`. Raises ConfigError and InputError like `prepare_run`, for the whole job.
     """
     job_output = without_secret(job.output.path)
     output_path = output_path or with_suffix(job.output.path, ".preview")
@@ -58,7 +56,7 @@ def run_preview(
     for reason in preview.unreadable:
         messages(f"not read: {reason}")
     prepared = prepare_run(preview.job, RunOptions(), messages)
-    result = execute_run(prepared, address, messages, on_connected, phases)
+    result = execute_run(prepared, address, messages, phases)
 
     console = plain_console(_WIDTH)
     which = "drawn from all" if selection.is_sample else "the first of"

@@ -148,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended = threading.Event()
     thread = threading.Thread(target=sample, daemon=True)
     thread.start()
-    result = execute_run(prepared, LOCAL, messages, lambda: None, phases)
+    result = execute_run(prepared, LOCAL, messages, phases)
     ended.set()
     thread.join()
     (options.folder / CPU_FILE).write_text(json.dumps(samples), encoding="utf-8")

@@ -1,6 +1,6 @@
 """The annotation of one task: prepared examples through the pipeline, with one head, named `prediction`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +140,7 @@ def prepare(job: JobConfig, messages: Messages) -> "PreparedRun":
         raise in_words_of_the_command(error) from None
 
 
-def annotate(prepared: "PreparedRun", address: str, messages: Messages, on_connected: Callable[[], None]) -> int:
+def annotate(prepared: "PreparedRun", address: str, messages: Messages) -> int:
     """Annotate what is not annotated yet; returns the exit code of the annotation.
 
     Raises PipelineErrors where it ends early.
@@ -148,7 +148,7 @@ def annotate(prepared: "PreparedRun", address: str, messages: Messages, on_conne
     from jobs.annotate.exit_report import report_failures  # noqa: PLC0415
     from pipeline.driver.run import execute_run  # noqa: PLC0415
 
-    result = execute_run(prepared, address, messages, on_connected, Phases(messages))
+    result = execute_run(prepared, address, messages, Phases(messages))
     if result.counts is not None:
         messages(
             f"annotated: {number_of(result.counts.num_rows, 'row')}, {result.counts.num_errors:,} with errors, "

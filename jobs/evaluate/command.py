@@ -26,6 +26,7 @@ from jobs.evaluate.local_files import require_writable
 from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
+from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
@@ -81,11 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     accept_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parse_arguments(given)
+    code = _run_and_report(parse_arguments(given), given)
+    if arguments is None:
+        leave_quickly(code)
+    return code
+
+
+def _run_and_report(options: argparse.Namespace, given: Sequence[str]) -> int:
+    """Run the command; returns the exit code, also of errors."""
     try:
-        with Interruption() as interruption:
+        with Interruption():
             refuse_shown_secrets(given, os.environ)
-            return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]), interruption)
+            return _run(options, shlex.join(["xlmr-evaluate", *map(without_secret, given)]))
     except PipelineError as error:
         print(without_secret(ending_of(error)), file=sys.stderr)
         return exit_code_of(error)
@@ -94,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _run(options: argparse.Namespace, command: str, interruption: Interruption) -> int:
+def _run(options: argparse.Namespace, command: str) -> int:
     """Evaluate, score again, or compare; returns the exit code."""
     _refuse_contradiction(options)
     # Imported late: scikit-learn and the like take a while to load, and are an extra.
@@ -116,7 +124,7 @@ def _run(options: argparse.Namespace, command: str, interruption: Interruption) 
     settings = settings_of(options)
     from jobs.evaluate.run import evaluate  # noqa: PLC0415
 
-    code = evaluate(settings, command, options.address, interruption.listen)
+    code = evaluate(settings, command, options.address)
     published = publish(settings.output["path"], seed=settings.seed, report=options.report, labels=None)
     return published or code
 

@@ -1,7 +1,7 @@
 """Evaluate: read the benchmark, check heads and labels, write the examples, annotate, and record what was done."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import get_args
 
 from jobs.annotate.submission import refuse_lost_output
@@ -26,7 +26,7 @@ _OF_TRANSLATIONS = {"language_pair", "system", "segment"}
 _ROLES = ("text", "text_pair", "words", "prompt", "choices", "question", "context", "id")
 
 
-def evaluate(settings: EvaluationSettings, command: str, address: str, on_connected: Callable[[], None]) -> int:
+def evaluate(settings: EvaluationSettings, command: str, address: str) -> int:
     """Annotate the examples of a benchmark; returns the exit code, 3 where some of it failed.
 
     Everything that can be refused is refused before any work, with ConfigError or InputError.
@@ -47,7 +47,7 @@ def evaluate(settings: EvaluationSettings, command: str, address: str, on_connec
     reachable = _cluster(address)
     code = 0
     for plan, job, joined, examples, run in zip(plans, jobs, labels, subsets, prepared, strict=True):
-        code = max(code, annotate(run, reachable, messages, on_connected))
+        code = max(code, annotate(run, reachable, messages))
         as_given = settings.of_task(plan.task.name).labels == AS_GIVEN
         tasks[plan.task.name] = TaskRecord(
             kind=plan.task.kind,

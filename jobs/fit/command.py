@@ -19,6 +19,7 @@ from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.fit.settings import load_settings, shown_settings
 from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
@@ -46,9 +47,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
     accept_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = parse_arguments(given)
+    code = _run(parse_arguments(given), given)
+    if arguments is None:
+        leave_quickly(code)
+    return code
+
+
+def _run(options: argparse.Namespace, given: Sequence[str]) -> int:
+    """Fit; returns the exit code, also of errors."""
     try:
-        with Interruption() as interruption:
+        with Interruption():
             refuse_shown_secrets(given, os.environ)
             settings = load_settings(Path(options.fit), options.overrides)
             # Imported late: scipy and the like take a while to load, and are an extra.
@@ -60,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     "pip install 'xlmr-ray[evaluate,report]'"
                 ) from None
             command = shlex.join(["xlmr-fit", *map(without_secret, given)])
-            return fit(settings, command, options.address, interruption.listen)
+            return fit(settings, command, options.address)
     except PipelineError as error:
         print(without_secret(ending_of(error)), file=sys.stderr)
         return exit_code_of(error)

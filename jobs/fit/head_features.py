@@ -19,6 +19,8 @@ from jobs.fit.settings import FitHead, FitSettings
 from model import XLMRobertaXLConfig
 from pipeline.errors import ConfigError
 
+_TASKS = ("text-classification", "token-classification")
+
 
 @dataclass(frozen=True)
 class HeadFeatures:
@@ -49,7 +51,8 @@ def features_of_heads(
             if (head.task == "token-classification") != (source.words is not None):
                 raise ConfigError(
                     f"heads.{name}.task: found {head.task!r}, expected one for the vectors "
-                    f"{settings.input.column!r}, which are of {'texts' if source.words is None else 'words'}"
+                    f"{settings.input.column!r}, which are of {'texts' if source.words is None else 'words'}; "
+                    f'write task = "{_TASKS[source.words is not None]}", or name other vectors as input.column'
                 )
         return {name: HeadFeatures(parts, features, source) for name in settings.heads}
     return _computed_features(settings, FeatureRuns.plan(settings, folder, runner.messages), runner)
@@ -152,8 +155,8 @@ def options_of(
 
 @contextmanager
 def naming(head: str) -> Iterator[None]:
-    """Name the head in what is refused."""
+    """Name the head in what is refused of its labels."""
     try:
         yield
     except ConfigError as error:
-        raise ConfigError(f"heads.{head}: {error}") from None
+        raise ConfigError(f"heads.{head}.label: {error}") from None

@@ -1,6 +1,6 @@
 """From settings to heads: features, and for each label column a head and its report."""
 
-from collections.abc import Callable
+import os
 from pathlib import Path
 
 from jobs.fit.features.feature_runs import Runner
@@ -18,15 +18,16 @@ from pipeline.errors import ConfigError
 from pipeline.monitoring.messages import Messages
 
 
-def fit(settings: FitSettings, command: str, address: str, on_connected: Callable[[], None]) -> int:
+def fit(settings: FitSettings, command: str, address: str) -> int:
     """Fit all heads; returns the exit code. `command` is for the reports.
 
     Raises PipelineErrors for what is refused or cannot be done.
     """
     messages = Messages()
     folder = Path(settings.output.path)
+    _require_folder(folder)
     trunk = _trunk(settings.model.path)
-    found = features_of_heads(settings, folder, Runner(address, messages, on_connected), trunk)
+    found = features_of_heads(settings, folder, Runner(address, messages), trunk)
     for name, features in found.items():
         result = _fit_head(settings, name, features, folder, messages)
         save_head(folder / name, result.head, result.names, trunk)
@@ -34,6 +35,14 @@ def fit(settings: FitSettings, command: str, address: str, on_connected: Callabl
         write_report(folder / name, name, result, [("command", command)])
         print(summary(name, result, folder / name))
     return 0
+
+
+def _require_folder(folder: Path) -> None:
+    """Raise ConfigError where no folder can be made; nothing is made yet."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        found = "cannot be written to" if nearest.is_dir() else "is no folder"
+        raise ConfigError(f"output.path: {nearest} {found}, expected a folder for the heads; choose another")
 
 
 def _trunk(path: str) -> XLMRobertaXLConfig:

@@ -27,6 +27,16 @@ from pipeline.replica.placement import CPU_RANK_ENVIRONMENT
 LOOPBACK = "127.0.0.1"
 
 
+class _OwnSession(services.ConsolePopen):
+    """A server of Ray that gets no signal sent to the group of this process, such as by `timeout`.
+
+    Otherwise it would be gone while the run shuts down, which then waits for it. It ends with this process.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options, start_new_session=True)
+
+
 class _FixedCluster(ClusterAutoscaler):
     """A cluster that does not grow, in place of an actor that asks an autoscaler for more nodes."""
 
@@ -71,6 +81,7 @@ def fewer_processes() -> Iterator[None]:
             (Node, "start_api_server", no_dashboard),
             (Node, "start_monitor", nothing),
             (Node, "start_log_monitor", nothing),
+            (services, "ConsolePopen", _OwnSession),
             # Otherwise a loopback address is replaced by one that other machines can reach.
             (services, "resolve_ip_for_localhost", lambda host: host),
             # Otherwise all packages of the dashboard are imported, to see whether they are installed.

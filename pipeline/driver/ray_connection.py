@@ -15,6 +15,7 @@ from pipeline.config.job import ModelSection
 from pipeline.driver.cluster_address import LOCAL
 from pipeline.driver.local_ray import LOOPBACK, fewer_processes
 from pipeline.driver.private_files import make_session_private, make_token_private
+from pipeline.driver.signal_handlers import kept_signal_handlers
 from pipeline.errors import ConfigError, JobError, PipelineError
 from pipeline.monitoring.cluster_look import look_at_cluster
 from pipeline.monitoring.cluster_state import ClusterState
@@ -42,13 +43,14 @@ def ray_cluster(address: str) -> Iterator[int]:
         ConfigError: Ray cannot be started, or the cluster cannot be joined.
         JobError: a process that the run depends on was lost, or raised an unexpected error.
     """
-    try:
-        with fewer_processes() if address == LOCAL else nullcontext():
-            yield connect(address)
-    except RayError as error:
-        raise JobError(_explanation(error)) from None
-    finally:
-        ray.shutdown()
+    with kept_signal_handlers():
+        try:
+            with fewer_processes() if address == LOCAL else nullcontext():
+                yield connect(address)
+        except RayError as error:
+            raise JobError(_explanation(error)) from None
+        finally:
+            ray.shutdown()
 
 
 def _explanation(error: RayError) -> str:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,15 +82,14 @@ def execute_run(
     prepared: PreparedRun,
     address: str,
     tell: Messages,
-    on_connected: Callable[[], None],
     phases: Phases,
     *,
     command: Sequence[str] = (),
 ) -> RunResult:
     """Do what is not done yet, while holding the lease of the output.
 
-    `address` is from `reachable_cluster`; `on_connected` is called once Ray has replaced the signal handlers;
-    `phases` are those before, which are gone on with. `command` is for the record of the call.
+    `address` is from `reachable_cluster`; `phases` are those before, which are gone on with. `command` is for the
+    record of the call.
     """
     output, options = prepared.output, prepared.options
     tell.run = run_id(output, prepared.identity)
@@ -121,7 +120,7 @@ def execute_run(
             if todo:
                 try:
                     counts, tally, written = _annotate(
-                        prepared, run, todo, failed, address, tell, on_connected, phases, recorder, lost
+                        prepared, run, todo, failed, address, tell, phases, recorder, lost
                     )
                 except KeyboardInterrupt:
                     tell(recorder.so_far())
@@ -194,7 +193,6 @@ def _annotate(
     failed: Mapping[str, FragmentFailure],
     address: str,
     tell: Messages,
-    on_connected: Callable[[], None],
     phases: Phases,
     recorder: CallRecorder,
     lost: threading.Event,
@@ -213,7 +211,6 @@ def _annotate(
 
     tell(describe_open_cluster(address))
     with ray_cluster(address) as cores:
-        on_connected()
         if address != LOCAL:
             tell(f"in metrics and logs this run is called {tell.run}")
         phases.begin("placing")

@@ -79,6 +79,8 @@ class Annotator:
         self._place: Place = places[self._group]
         self._progress.set_state.remote(self._group, "waiting")
         self._part_path: str | None = None
+        if context.was_current_actor_reconstructed:
+            self._note(f"a leader whose process had ended was started again on {node_address()}")
         self._batch_seconds: BatchSeconds = BatchSeconds(run, self._group)
         self._reports: BatchReports = BatchReports(self._progress, self._group)
         # The ranks run batches of one fragment at a time, so that a failure concerns that fragment alone.

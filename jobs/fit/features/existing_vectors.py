@@ -65,7 +65,7 @@ def _options(path: str, column: str) -> dict[str, Any]:
         names = json.loads(identity.get("heads", "[]"))
         raise InputError(
             f"{_FIELD}: found no embedding head {column!r} in {path}, expected one; its heads are "
-            f"{', '.join(map(repr, names)) or 'unknown'}"
+            f"{', '.join(map(repr, names)) or 'unknown'}; name one of them that is, or another input.features"
         )
     digests = ("trunk", "weights")
     return {key: value if key in digests else json.loads(value) for key, value in found.items()}

@@ -8,7 +8,7 @@ OUT/features/kept/                     the same of all rows: the layers that wer
 Both are resumed as any annotation job.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from jobs.evaluate.annotation import annotate
 from jobs.fit.features.annotated_parts import AnnotatedParts
 from jobs.fit.features.feature_parts import FeatureParts, LayerColumn
 from jobs.fit.features.feature_source import FeatureSource, sources_of
+from jobs.fit.features.fields import with_own_fields
 from jobs.fit.labels.early_checks import check_labels
 from jobs.fit.settings import FitSettings, columns_of
 from pipeline.config.job import JobConfig
@@ -56,13 +57,13 @@ class FeatureRuns:
     def plan(cls, settings: FitSettings, folder: Path, messages: Messages) -> "FeatureRuns":
         """Check model and input, and write the rows of the probe. Raises ConfigError or InputError."""
         paths = list(settings.input.path)
-        whole = _prepared(_job(settings, paths, folder / _PROBE, _probe_heads(settings)), messages)
+        whole = _prepared(settings, _job(settings, paths, folder / _PROBE, _probe_heads(settings)), messages)
         check_labels(settings, whole.plan)
         if whole.plan.num_rows <= settings.features.probe_rows:
             return cls(settings, folder, whole, is_whole=True)
         _write_sample(whole, folder / _ROWS, settings.features.probe_rows)
         job = _job(settings, [str(folder / _ROWS)], folder / _PROBE, _probe_heads(settings))
-        return cls(settings, folder, _prepared(job, messages), is_whole=False)
+        return cls(settings, folder, _prepared(settings, job, messages), is_whole=False)
 
     def run_probe(self, run: "Runner") -> AnnotatedParts:
         """All layers of the rows of the probe."""
@@ -88,7 +89,7 @@ class FeatureRuns:
                     **stored,
                 }
         job = _job(self.settings, list(self.settings.input.path), self.folder / _KEPT, heads)
-        run(_prepared(job, run.messages))
+        run(_prepared(self.settings, job, run.messages))
         return AnnotatedParts.open(self.folder / _KEPT, "output.path")
 
 
@@ -98,13 +99,12 @@ class Runner:
 
     address: str
     messages: Messages
-    on_connected: Callable[[], None]
 
     def __call__(self, prepared: "PreparedRun") -> None:
         """Annotate what is not annotated yet. Raises PipelineError where some of it could not be."""
         from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
 
-        code = annotate(prepared, reachable_cluster(self.address), self.messages, self.on_connected)
+        code = annotate(prepared, reachable_cluster(self.address), self.messages)
         if code:
             raise PipelineError(
                 "some of the features could not be computed, as told above; correct the input, and run the same "
@@ -176,20 +176,23 @@ def _job(settings: FitSettings, paths: Sequence[str], output: Path, heads: Mappi
     try:
         return JobConfig.model_validate(data)
     except ValidationError as error:
-        raise config_error("features", error, data, JobConfig, {}) from None
+        problem = str(config_error("features", error, data, JobConfig, {}))
+        raise ConfigError(with_own_fields(problem, settings)) from None
 
 
-def _prepared(job: JobConfig, messages: Messages) -> "PreparedRun":
+def _prepared(settings: FitSettings, job: JobConfig, messages: Messages) -> "PreparedRun":
     """Check a job. Raises ConfigError or InputError."""
     from pipeline.driver.prepared_run import RunOptions, prepare_run  # noqa: PLC0415
 
     try:
         # Rows of files that are gone, or of an earlier probe, are no rows to fit on.
         return prepare_run(job, RunOptions(prunes=True), messages)
+    except InputError as error:
+        raise InputError(with_own_fields(str(error), settings)) from None
     except ConfigError as error:
         problem, is_other_run, _ = str(error).partition("; choose another output.path, or add --restart")
         if not is_other_run:
-            raise
+            raise ConfigError(with_own_fields(str(error), settings)) from None
         features = Path(job.output.path).parent
         raise ConfigError(f"{problem}; choose another output.path, or delete {features}") from None
 

@@ -152,10 +152,10 @@ def _text_digest(values: Sequence[Any]) -> int:
 
 
 def _is_null(label: Any) -> bool:
-    """Whether it says nothing: null, not a number, or a list that holds null."""
+    """Whether it says nothing: null, not a finite number, or a list that holds null."""
     if isinstance(label, list):
         return None in label
-    return label is None or (isinstance(label, float) and math.isnan(label))
+    return label is None or (isinstance(label, float) and not math.isfinite(label))
 
 
 def _counted(reasons: Sequence[str | None]) -> dict[str, int]:

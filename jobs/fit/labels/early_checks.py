@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.fit.labels.label_columns import problem_of, require_variety, targets_of
+from jobs.fit.labels.split_column import given_parts
 from jobs.fit.labels.splits import PARTS
 from jobs.fit.settings import FitHead, FitSettings
 from pipeline.errors import FragmentError, InputError
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
 
 
 def check_labels(settings: FitSettings, plan: "Plan") -> None:
-    """Raise InputError for files that cannot be read, and label columns that no head can be fitted to."""
+    """Raise InputError for files that cannot be read, and labels or parts that no head can be fitted to."""
     if plan.failed_files:
         first = plan.failed_files[0]
         raise InputError(
             f"input.path: {first.relative_path} cannot be read: {first.reason}; take it away, or correct it"
         )
+    if not plan.num_rows:
+        raise InputError("input.path: found no rows, expected rows with labels; name other files")
+    if settings.input.split is not None:
+        parts = list(_values(plan, plan.carried_schema.field(settings.input.split)))
+        given_parts(parts, range(len(parts)), settings.seed)
     for name, head in settings.heads.items():
         field = f"heads.{name}.label"
         column = plan.carried_schema.field(head.label)
@@ -31,8 +37,11 @@ def check_labels(settings: FitSettings, plan: "Plan") -> None:
         if head.task == "token-classification":
             values = chain.from_iterable(value for value in values if value is not None)
         known = list(values)
-        require_variety(targets_of(known, problem), field, head)
-        if problem != "regression" and settings.input.split is None:
+        targets = targets_of(known, problem)
+        require_variety(targets, field, head)
+        if problem == "regression":
+            _require_enough_numbers(int(targets.is_known.sum()), head, field)
+        else:
             _require_enough(known, head, field)
 
 
@@ -43,6 +52,15 @@ def _values(plan: "Plan", column: pa.Field) -> Iterable[Any]:
         if isinstance(table, FragmentError):
             raise InputError(f"input.path: {table}; take the file away, or correct it")
         yield from table.column(0).to_pylist()
+
+
+def _require_enough_numbers(count: int, head: FitHead, field: str) -> None:
+    needed = head.min_rows * len(PARTS)
+    if count < needed:
+        raise InputError(
+            f"{field}: column {head.label!r} has {count:,} rows with a number, expected {needed:,} at least, "
+            f"{head.min_rows:,} in each of {', '.join(PARTS)}; give more rows, or lower min_rows"
+        )
 
 
 def _require_enough(values: list[Any], head: FitHead, field: str) -> None:

@@ -84,6 +84,11 @@ def targets_of(values: Sequence[Any], problem: Problem) -> Targets:
 def require_variety(targets: Targets, field: str, head: FitHead) -> None:
     """Raise InputError where there is nothing to tell apart."""
     known = targets.values[targets.is_known]
+    if not len(known):
+        raise InputError(
+            f"{field}: column {head.label!r} has no label in any of {len(targets.values):,} rows, expected two "
+            "or more different ones; name another column, or fill it in"
+        )
     if targets.problem == "regression":
         num, what = len(np.unique(known)), "value"
     elif targets.problem == "single":

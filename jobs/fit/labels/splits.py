@@ -49,14 +49,14 @@ def check_parts(targets: Targets, parts: dict[Part, RowNumbers], min_rows: int) 
     for part, rows in parts.items():
         if len(rows) < max(min_rows, 1):
             raise ConfigError(
-                f"the part {part!r} has {len(rows)} rows with a label, expected {max(min_rows, 1)} at least: give "
-                "more rows, or a split column that has all of fit, choose, calibrate and test"
+                f"the part {part!r} has {len(rows)} rows with a label, expected {max(min_rows, 1)} at least; give "
+                "more rows, or a split column that has all of fit, choose, calibrate and test, or lower min_rows"
             )
         for name, count in label_counts(targets.of(rows)).items():
             if count < min_rows:
                 raise ConfigError(
-                    f"label {name!r} has {count} rows in the part {part!r}, expected {min_rows} at least: give "
-                    "more rows of it, leave the label out, or set min_rows"
+                    f"label {name!r} has {count} rows in the part {part!r}, expected {min_rows} at least; give "
+                    "more rows of it, set the label to null, or lower min_rows"
                 )
 
 

@@ -22,6 +22,7 @@ RANK = "ray::Rank"
 NUM_PARTS = 4
 START_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 30.0
+STARTED_AGAIN = "a leader whose process had ended was started again on "
 
 
 @pytest.fixture
@@ -78,6 +79,7 @@ def test_the_death_of_ranks_and_of_their_leader_changes_nothing(
 
     finished = run.finish()
     assert finished.code == 0, finished
+    assert finished.stderr.count(STARTED_AGAIN) == 1, finished
     assert parts(output) == parts(two_ranks.output)
     assert f"done: {workbench.corpus.num_rows} rows in {len(parts(output))} parts" in finished.stdout
     workbench.cluster.wait_until_free()
@@ -102,6 +104,7 @@ def test_the_death_of_a_rank_and_of_the_leader_on_this_machine_changes_nothing(
         kill(next(process for process in run.look() if process.title.startswith(LEADER)))
         finished = run.finish()
     assert finished.code == 0, finished
+    assert finished.stderr.count(STARTED_AGAIN) == 1, finished
     assert parts(output) == parts(two_ranks.output)
 
 

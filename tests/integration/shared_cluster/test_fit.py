@@ -1,6 +1,7 @@
 """Heads fitted as users fit them, loaded by a job; also killed while features are computed, and run again."""
 
 import random
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.demo.run import PACKAGE
+from pipeline.errors import INTERRUPTED
 from tests.example_jobs import CONFIGS, FIT
 from tests.integration.cluster import Cluster
+from tests.integration.processes import wait_for
 from tests.integration.runs import Finished, annotate, started
 from tests.tiny_tokenizer import SENTENCES
 
@@ -81,14 +84,18 @@ def undisturbed(labelled: Path, cluster: Cluster, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.slow
-def test_a_fitted_head_annotates(undisturbed: Path, labelled: Path, cluster: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("num_ranks", [1, 2])
+def test_a_fitted_head_annotates(
+    num_ranks: int, undisturbed: Path, labelled: Path, cluster: Cluster, tmp_path: Path
+) -> None:
     job = tmp_path / "job.toml"
     heads = "".join(
         f'[heads.of_{name}]\ntask = "text-classification"\nweights = "{undisturbed / name}"\n'
         for name in ("topic", "tags", "quality")
     )
     job.write_text(
-        f'[model]\npath = "{MODEL}"\n[input]\npath = "{labelled}"\n[output]\npath = "{tmp_path / "out"}"\n{heads}',
+        f'[model]\npath = "{MODEL}"\ntensor_parallel_size = {num_ranks}\n[input]\npath = "{labelled}"\n'
+        f'[output]\npath = "{tmp_path / "out"}"\n{heads}',
         encoding="utf-8",
     )
     found = annotate(job, "--address", cluster.address, logs=tmp_path / "logs")
@@ -140,6 +147,27 @@ def test_killed_while_features_are_computed_it_gives_the_same_heads(
     found = finished(labelled, output, cluster)
     assert found.code == 0, found
     assert heads_of(output) == heads_of(undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("title", ["gcs_server", "raylet/raylet", "ray::Rank"])
+def test_interrupted_while_ray_starts_or_runs_it_says_so(title: str, labelled: Path, tmp_path: Path) -> None:
+    """On a cluster that it starts for itself."""
+    arguments = [f"model.path={MODEL}", f"input.path={labelled}", f"output.path={tmp_path / 'fitted'}", *SMALL]
+    options = [*(f"--set={value}" for value in arguments), "--address", "local"]
+    with started(CONFIGS / FIT, *options, logs=tmp_path / "logs", program=FITTED) as run:
+
+        def is_there() -> bool:
+            assert run.process.poll() is None, run.finish()
+            return any(title in process.title for process in run.look())
+
+        wait_for(title, is_there, timeout_s=120)
+        run.process.send_signal(signal.SIGTERM)
+        found = run.finish()
+        wait_for("end of Ray", lambda: not any(process.is_alive for process in run.seen), timeout_s=30)
+    assert found.code == INTERRUPTED, found
+    assert found.stderr.endswith("interrupted: run the same command again to go on from here\n"), found
+    assert "Traceback" not in found.stderr
 
 
 def test_what_cannot_be_fitted_is_refused(labelled: Path, cluster: Cluster, tmp_path: Path) -> None:

@@ -72,15 +72,74 @@ def test_a_label_column_of_another_type_is_refused_before_any_work(
     [
         (["a"] * 6, "heads.topic.label: column 'topic' has 1 label in 6 rows with one, expected two or more"),
         ([None] * 6, "heads.topic.label: column 'topic' has type null"),
+        (
+            pa.nulls(6, pa.string()),
+            "heads.topic.label: column 'topic' has no label in any of 6 rows, expected two",
+        ),
         (list("aaaaab"), "heads.topic.label: label 'b' has 1 rows, expected 20 at least, 5 in each of fit"),
     ],
 )
 def test_labels_that_no_head_can_be_fitted_to_are_refused_before_any_work(
-    topics: list[str | None], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    topics: list[str | None] | pa.Array,
+    message: str,
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = tmp_path / "rows.parquet"
     write_rows(rows, lang=["en"] * 6, topic=topics, tags=[["a"], []] * 3, quality=[0.5, 1.0] * 3)
     assert message in refused(capsys, tmp_path, f"input.path={rows}", f"model.path={model}")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ["heads.topic.label=topik"],
+            "heads.topic.label: {rows}: column 'topik' is missing; did you mean 'topic'? ",
+        ),
+        (["input.split=part"], "input.split: {rows}: column 'part' is missing"),
+        (["input.group=doc"], "input.group: {rows}: column 'doc' is missing"),
+        (["input.text=body"], "input.text: {rows}: column 'body' is missing"),
+        (["heads.tags.text=body"], "heads.tags.text: {rows}: column 'body' is missing"),
+        (["input.text=quality"], "input.text, heads.quality.label: {rows}: column 'quality' has type double, exp"),
+        (["features.layers=[99]"], "features.layers: found 99, expected 0 (the embeddings) to 2"),
+        (["input.split=lang"], "input.split: found the value 'en', expected fit, choose, calibrate, test"),
+        (
+            ["heads.quality.min_rows=5"],
+            "heads.quality.label: column 'quality' has 6 rows with a number, expected 20",
+        ),
+    ],
+)
+def test_what_is_refused_names_settings_of_the_fit(
+    settings: list[str], message: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before features are computed, which is done by a job with settings of other names."""
+    rows = tmp_path / "rows.parquet"
+    write_rows(rows, lang=["en"] * 6, topic=list("ababab"), tags=[["a"], []] * 3, quality=[0.5, 1.0] * 3)
+    no_minimum = [f"heads.{name}.min_rows=0" for name in ("topic", "tags", "quality")]
+    found = refused(capsys, tmp_path, f"input.path={rows}", f"model.path={model}", *no_minimum, *settings)
+    assert found.startswith(f"refused: {message.format(rows=rows)}"), found
+
+
+def test_a_file_without_rows_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    types = {"text": pa.string(), "lang": pa.string(), "topic": pa.string(), "tags": pa.list_(pa.string())}
+    schema = pa.schema({**types, "quality": pa.float64()})
+    pq.write_table(schema.empty_table(), tmp_path / "rows.parquet")
+    found = refused(capsys, tmp_path, f"input.path={tmp_path / 'rows.parquet'}", f"model.path={model}")
+    assert found == "refused: input.path: found no rows, expected rows with labels; name other files\n"
+
+
+@pytest.mark.parametrize("output", ["file", "file/below"])
+def test_an_output_that_is_no_folder_is_refused(
+    output: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    values = (f"model.path={model}", f"output.path={tmp_path / output}")
+    found = refused(capsys, tmp_path, *values)
+    assert found.startswith(
+        f"refused: output.path: {tmp_path / 'file'} is no folder, expected a folder for the heads"
+    )
 
 
 def test_an_example_names_its_own_command() -> None:

@@ -120,29 +120,28 @@ def features_of(columns: dict[str, list[Any]], name: str) -> list[NDArray[np.flo
     return [np.array([row[f"layer_{layer}"] for row in rows], dtype=np.float32) for layer in layers]
 
 
-@pytest.mark.parametrize("name", [name for name, form in FORMS.items() if form[1] != "word"])
-def test_texts_get_the_logits_of_the_fitted_head(name: str, columns: dict[str, list[Any]]) -> None:
-    expected = random_head(name).logits(features_of(columns, name)) / random_head(name).temperature
-    rows = columns[name]
-    if FORMS[name][-1] == "regression":
-        assert [row["value"] for row in rows] == pytest.approx(expected[:, 0].tolist(), abs=1e-5)
+def require_fitted(columns: dict[str, list[Any]], name: str) -> None:
+    """A column has what the fitted coefficients give on the features beside it, within 1e-5."""
+    head, features = random_head(name), features_of(columns, name)
+    expected, scores = head.logits(features) / head.temperature, head.scores(features)
+    pooling, problem = FORMS[name][1], FORMS[name][3]
+    rows = [word for row in columns[name] for word in row] if pooling == "word" else columns[name]
+    assert len(rows) == (sum(map(len, WORDS)) if pooling == "word" else len(SENTENCES))
+    if problem == "regression":
+        np.testing.assert_allclose([row["value"] for row in rows], expected[:, 0], rtol=0, atol=1e-5, err_msg=name)
         return
-    np.testing.assert_allclose([row["logits"] for row in rows], expected, atol=1e-5)
-    scores = random_head(name).scores(features_of(columns, name))
-    if FORMS[name][-1] == "multi_label":
-        np.testing.assert_allclose([row["scores"] for row in rows], scores, atol=1e-5)
-    else:
-        assert [row["label"] for row in rows] == [LABELS[place] for place in scores.argmax(axis=1)]
-        assert [row["score"] for row in rows] == pytest.approx(scores.max(axis=1).tolist(), abs=1e-5)
+    if pooling != "word":
+        np.testing.assert_allclose([row["logits"] for row in rows], expected, rtol=0, atol=1e-5, err_msg=name)
+    if problem == "multi_label":
+        np.testing.assert_allclose([row["scores"] for row in rows], scores, rtol=0, atol=1e-5, err_msg=name)
+        return
+    assert [row["label"] for row in rows] == [LABELS[place] for place in scores.argmax(axis=1)], name
+    np.testing.assert_allclose([row["score"] for row in rows], scores.max(axis=1), rtol=0, atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["tags", "mixed_tags"])
-def test_words_get_the_labels_of_the_fitted_head(name: str, columns: dict[str, list[Any]]) -> None:
-    scores = random_head(name).scores(features_of(columns, name))
-    words = [word for row in columns[name] for word in row]
-    assert len(words) == sum(map(len, WORDS))
-    assert [word["label"] for word in words] == [LABELS[place] for place in scores.argmax(axis=1)]
-    assert [word["score"] for word in words] == pytest.approx(scores.max(axis=1).tolist(), abs=1e-5)
+@pytest.mark.parametrize("name", FORMS)
+def test_a_saved_head_gives_what_the_fitted_one_does(name: str, columns: dict[str, list[Any]]) -> None:
+    require_fitted(columns, name)
 
 
 def test_a_head_of_words_finds_entities_in_plain_text(saved: Path, trunk: Path, tmp_path: Path) -> None:
@@ -170,14 +169,11 @@ def _of_rank(group: ShardGroup, directory: Path, saved: Path, trunk: Path) -> di
 
 
 def test_two_ranks_give_the_same(columns: dict[str, list[Any]], saved: Path, trunk: Path, tmp_path: Path) -> None:
+    """Every form, by the features that the two ranks compute, and by those of one."""
     for found in run_on_ranks(2, _of_rank, tmp_path, saved, trunk):
         for name in FORMS:
-            if name == "value" or FORMS[name][1] == "word":
-                continue
-            logits = [row["logits"] for row in found[name]]
-            np.testing.assert_allclose(logits, [row["logits"] for row in columns[name]], atol=1e-5, err_msg=name)
-            expected = random_head(name).logits(features_of(found, name)) / random_head(name).temperature
-            np.testing.assert_allclose(logits, expected, atol=1e-5, err_msg=name)
+            require_fitted(found, name)
+            require_fitted({**found, f"features_of_{name}": columns[f"features_of_{name}"]}, name)
 
 
 def test_states_that_are_not_finite_give_no_label(trunk: Path, saved: Path, tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """What Ray is started without, and that nothing of it stays."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 import ray
+from ray._private import services
 from ray._private.node import Node
 from ray.data._internal.execution import streaming_executor
 from ray.data._internal.execution.operators import actor_pool_map_operator
@@ -16,6 +19,7 @@ REPLACED = [
     (Node, "start_api_server"),
     (Node, "start_monitor"),
     (Node, "start_log_monitor"),
+    (services, "ConsolePopen"),
     (streaming_executor, "create_cluster_autoscaler"),
     (actor_pool_map_operator, "get_or_create_actor_location_tracker"),
     (_StatsManager, "register_dataset_to_stats_actor"),
@@ -33,6 +37,15 @@ def test_functions_of_ray_are_replaced_within_the_block_only() -> None:
     with fewer_processes():
         assert all(vars(owner)[name] is not old for (owner, name), old in zip(REPLACED, before, strict=True))
     assert [vars(owner)[name] for owner, name in REPLACED] == before
+
+
+def test_servers_get_no_signal_that_is_sent_to_the_group_of_the_run() -> None:
+    with (
+        fewer_processes(),
+        services.ConsolePopen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as server,
+    ):
+        assert os.getsid(server.pid) == server.pid
+        assert os.getpgid(server.pid) == server.pid != os.getpgid(0)
 
 
 def test_workers_have_the_environment_of_ranks_so_that_none_is_started_for_them() -> None:

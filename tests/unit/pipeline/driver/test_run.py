@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import ray
 
 from pipeline.config.job import JobConfig
 from pipeline.driver import local_device
@@ -31,13 +32,17 @@ def job(tmp_path: Path) -> JobConfig:
     )
 
 
-def forbidden() -> NoReturn:
-    raise AssertionError("a cluster was started")
+@pytest.fixture(autouse=True)
+def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(**_: object) -> NoReturn:
+        raise AssertionError("a cluster was started")
+
+    monkeypatch.setattr(ray, "init", forbidden)
 
 
 def execute(prepared: PreparedRun) -> RunResult:
     messages = Messages()
-    return execute_run(prepared, "local", messages, forbidden, Phases(messages))
+    return execute_run(prepared, "local", messages, Phases(messages))
 
 
 def test_preparing_writes_nothing(job: JobConfig, tmp_path: Path) -> None:
@@ -142,7 +147,7 @@ def test_each_call_is_recorded_also_across_a_restart(job: JobConfig, tmp_path: P
         phases = Phases(print)
         phases.begin("checking", time.monotonic() - 7)
         command = ["job.toml", "s3://me:key@b/x"]
-        result = execute_run(prepared, "local", Messages(), forbidden, phases, command=command)
+        result = execute_run(prepared, "local", Messages(), phases, command=command)
         assert list(result.phases) == ["checking", "committing"]
     calls = CallHistory(prepared.output).calls()
     assert [call.is_restart for call in calls] == [False, False, True]

@@ -109,7 +109,7 @@ def test_rows_that_were_fitted_on_as_well_are_told() -> None:
 
 def test_rare_labels_are_refused() -> None:
     features, targets, facts = made_data(num_rows=60)
-    with pytest.raises(ConfigError, match="set min_rows"):
+    with pytest.raises(ConfigError, match="lower min_rows"):
         fit_heads(features, targets, facts, replace(OPTIONS, min_rows=8))
 
 
