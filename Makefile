@@ -25,7 +25,7 @@ demo: $(READY)
 
 # More workers than CPUs: much of the time is spent waiting for Ray to start.
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow and not browser" -n 3 --max-worker-restart 0
+	$(BIN)/python -m pytest -m "not slow and not browser" -n 4 --max-worker-restart 0
 
 # What takes longer: every Unicode character, larger samples, the width of XL.
 test-slow: $(READY)

@@ -34,7 +34,7 @@ def _generate(group: ShardGroup, directory: Path) -> list[Tensor]:
     return results
 
 
-@pytest.mark.parametrize("num_ranks", [2, 4])
+@pytest.mark.parametrize("num_ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_every_rank_returns_what_one_rank_would(tmp_path: Path, num_ranks: int) -> None:
     write_random_checkpoint(tmp_path, CONFIG, std=0.3)
     expected = _generate(ShardGroup(), tmp_path)

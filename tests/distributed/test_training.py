@@ -107,7 +107,7 @@ def _too_many_ranks(group: ShardGroup, directory: Path) -> None:
             XLMRobertaXLForMaskedLM.from_pretrained(directory, group=group, **overrides)
 
 
-@pytest.mark.parametrize("num_ranks", [2, 4])
+@pytest.mark.parametrize("num_ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_training_with_dropout(directory: Path, num_ranks: int) -> None:
     run_on_ranks(num_ranks, _train, directory)
 

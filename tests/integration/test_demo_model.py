@@ -72,7 +72,9 @@ def predictions(group: ShardGroup, directory: str, dtype: str) -> dict[str, list
 @pytest.fixture(
     scope="module",
     params=[
-        *((size, dtype) for size in (1, 2) for dtype in ("float32", "bfloat16", "float8")),
+        *((1, dtype) for dtype in ("float32", "bfloat16", "float8")),
+        (2, "float32"),
+        *(pytest.param((2, dtype), marks=pytest.mark.slow) for dtype in ("bfloat16", "float8")),
         *(pytest.param((size, "int8"), marks=needs_vnni) for size in (1, 2)),
     ],
     ids=str,
