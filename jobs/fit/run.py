@@ -6,6 +6,7 @@ from pathlib import Path
 from jobs.fit.features.feature_runs import Runner
 from jobs.fit.features.labelled_rows import labelled_rows
 from jobs.fit.features.storage_rounding import largest_change
+from jobs.fit.figures.part_figures import PartFigures
 from jobs.fit.fit_page import write_report
 from jobs.fit.head_features import HeadFeatures, features_of_heads, naming, options_of
 from jobs.fit.saved_head import save_head
@@ -82,17 +83,20 @@ def _tell_rounding(name: str, result: FitResult, found: HeadFeatures, messages: 
 
 def summary(name: str, result: FitResult, directory: Path) -> str:
     """A head in a few lines, for standard output."""
-    figures = [
-        f"  {metric} {figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"
-        + (f", {result.test.baseline[metric]:.4f} without looking" if metric in result.test.baseline else "")
-        for metric, figure in result.test.overall.items()
-    ]
+    figures = [_shown_figure(metric, result.test) for metric in result.test.overall]
     head = (
         f"{name}: {result.chosen.name}, fitted on {result.parts['fit']:,} rows, tested on "
         f"{result.test.num_rows:,}; written to {directory}"
     )
     look = [] if result.probe is None else [_shown_look(result.probe)]
     return "\n".join([head, *figures, *look])
+
+
+def _shown_figure(metric: str, test: PartFigures) -> str:
+    figure = test.overall[metric]
+    others = {"without looking": test.baseline, "by a list of the words fitted on": test.word_list}
+    shown = [f"{values[metric]:.4f} {name}" for name, values in others.items() if metric in values]
+    return ", ".join([f"  {metric} {figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})", *shown])
 
 
 def _shown_look(probe: LayerProbe) -> str:

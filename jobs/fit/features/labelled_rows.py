@@ -70,8 +70,8 @@ def labelled_rows(
     if source.words is None:
         found = _of_texts(rows, problem, is_there)
     else:
-        lengths = [0 if words is None else len(words) for words in _values(parts, source.words, "input.words")]
-        found = _of_words(rows, np.array(lengths, dtype=np.int64), is_there)
+        words = [some or [] for some in _values(parts, source.words, "input.words")]
+        found = _of_words(rows, words, is_there)
     require_variety(found.targets, field, head)
     return found
 
@@ -85,11 +85,12 @@ def _of_texts(rows: _Rows, problem: Problem, is_there: NDArray[np.bool_]) -> Lab
     return LabelledRows(targets_of(known, problem), facts, _counted(rows.reasons))
 
 
-def _of_words(rows: _Rows, lengths: NDArray[np.int64], is_there: NDArray[np.bool_]) -> LabelledRows:
+def _of_words(rows: _Rows, words: Sequence[Sequence[str]], is_there: NDArray[np.bool_]) -> LabelledRows:
     """One entry for each word; those of a sentence whose labels are not as many as its words have none."""
     reasons = list(rows.reasons)
     tags: list[list[Any]] = []
-    for row, (labels, length) in enumerate(zip(rows.labels, lengths.tolist(), strict=True)):
+    lengths = [len(some) for some in words]
+    for row, (labels, length) in enumerate(zip(rows.labels, lengths, strict=True)):
         if reasons[row] is None and len(labels) != length:
             reasons[row] = OTHER_COUNT
         tags.append([None] * length if reasons[row] is not None else labels)
@@ -106,6 +107,7 @@ def _of_words(rows: _Rows, lengths: NDArray[np.int64], is_there: NDArray[np.bool
         None if rows.languages is None else of_words(rows.languages),
         None if rows.parts is None else of_words(rows.parts),
         sentences,
+        list(chain.from_iterable(words)),
     )
     return LabelledRows(targets_of(known, "single"), facts, _counted(reasons))
 

@@ -11,6 +11,7 @@ import pytest
 from jobs.fit.fit_page import fit_page, write_report
 from jobs.fit.fitted_head import Problem
 from jobs.fit.labels.targets import RowFacts, Targets
+from jobs.fit.run import summary
 from jobs.fit.search.fit_result import FitResult
 from jobs.fit.search.layer_probe import probe_layers
 from jobs.fit.search.options import FitOptions
@@ -82,6 +83,9 @@ def test_tags_of_words_are_set_against_a_word_list() -> None:
     assert listed.values["all rows"] == pytest.approx(100 * result.test.word_list["entity_f1"])
     assert isinstance(heads, Table)
     assert "at most 2 passes" in heads.caption
+    shown = summary("ner", result, Path("fitted/ner"))
+    [line] = [line for line in shown.splitlines() if line.startswith("  entity_f1")]
+    assert line.endswith(f", {result.test.word_list['entity_f1']:.4f} by a list of the words fitted on")
 
 
 def test_without_curve_and_probe() -> None:

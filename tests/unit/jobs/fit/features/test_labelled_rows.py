@@ -83,6 +83,7 @@ def test_words_have_labels_of_their_own(tmp_path: Path) -> None:
     assert found.targets.values.tolist() == [1, 0, -1, 0, -1, -1, -1]
     assert found.facts.sentences is not None
     assert found.facts.sentences.tolist() == [0, 0, 1, 2, 2, 4, 4]
+    assert found.facts.words == ["a", "b", "c", "d", "e", "f", ""]
     assert found.facts.languages == ["en", "en", "de", "fr", "fr", "es", "es"]
     assert found.left_out == {OTHER_COUNT: 1, NO_LABEL: 1, "with an error (no_text)": 1}
 
