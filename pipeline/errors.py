@@ -1,4 +1,4 @@
-"""The exceptions of the pipeline, by how they are handled.
+"""The exceptions of the pipeline, by how they are handled, and the exit codes of commands that end with one.
 
 Each message names the field, what was found, what was expected and the remedy. None contains a row's text.
 """

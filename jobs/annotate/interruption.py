@@ -1,6 +1,7 @@
 """Turn SIGTERM and Ctrl-C into a KeyboardInterrupt, with a deadline for the shutdown."""
 
 import os
+import select
 import signal
 import threading
 from contextlib import suppress
@@ -49,9 +50,9 @@ class Interruption:
 def _end_at_once(grace_s: float) -> None:
     """End the process, whatever it is at."""
     # Straight to the file descriptor: a thread that hangs may hold the lock of the stream.
-    text = (
-        f"interrupted: ended after {grace_s:g} s of shutting down; run the same command again to go on from here\n"
-    )
-    with suppress(OSError):
-        os.write(_STANDARD_ERROR, text.encode())
+    text = f"interrupted: ended after {grace_s:g} s of shutting down\n"
+    with suppress(OSError, ValueError):
+        # Nor does it wait for a reader who has stopped.
+        if select.select([], [_STANDARD_ERROR], [], 0)[1]:
+            os.write(_STANDARD_ERROR, text.encode())
     os._exit(INTERRUPTED)

@@ -40,7 +40,7 @@ def fit(settings: FitSettings, command: str, address: str) -> int:
 
 def _require_folder(folder: Path) -> None:
     """Raise ConfigError where no folder can be made; nothing is made yet."""
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         found = "cannot be written to" if nearest.is_dir() else "is no folder"
         raise ConfigError(f"output.path: {nearest} {found}, expected a folder for the heads; choose another")

@@ -134,7 +134,7 @@ def _watched(
     phases: Phases,
     wait: RoomWait,
 ) -> Iterator[None]:
-    """Display the progress meanwhile, and end the process where there is none for so long."""
+    """Display the progress meanwhile, and end the process if there is none for `stall_timeout_s`."""
     with (
         ProgressDisplay(counter, work, messages, phases),
         Watchdog(
@@ -215,7 +215,10 @@ def _settled(counter: ActorHandle[Any], num_ended: int) -> Counts:
 def _ended(counter: ActorHandle[Any]) -> tuple[Tally, Mapping[str, bytes]]:
     """End the run's actor; returns the tally and the records that it has kept."""
     tally: Tally = get_result(counter.tally.remote())
-    records: Mapping[str, bytes] = get_result(counter.records.remote())
+    records: Mapping[str, bytes] = {}
+    # Without them the records are read; nothing that is done depends on this.
+    with suppress(RayError):
+        records = get_result(counter.records.remote(), timeout_s=COUNTER_TIMEOUT_S)
     ray.kill(counter)
     return tally, records
 

@@ -30,11 +30,12 @@ LOOPBACK = "127.0.0.1"
 class _OwnSession(services.ConsolePopen):
     """A server of Ray that gets no signal sent to the group of this process, such as by `timeout`.
 
-    Otherwise it would be gone while the run shuts down, which then waits for it. It ends with this process.
+    Otherwise it would be gone while the run shuts down, which then waits for it. It ends with this process, where
+    the kernel can see to that; elsewhere Ray ends the whole group.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options, start_new_session=True)
+        super().__init__(*arguments, **options, start_new_session=utils.detect_fate_sharing_support())
 
 
 class _FixedCluster(ClusterAutoscaler):

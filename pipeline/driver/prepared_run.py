@@ -1,6 +1,7 @@
 """Prepare a run: check the job, plan its fragments and find its folder.
 
-Nothing is written and Ray is not started, so an invalid job is refused before any work.
+Nothing is written and nothing is started; at most a cluster is asked for its size. So an invalid job is refused
+before any work.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -5,10 +5,8 @@ from pipeline.monitoring.tallies import Tally
 from pipeline.replica.leaders import Leaders
 
 MAX_RECORD_BYTES = 64 * 2**20
-"""Of records that are kept, about 130,000: in all 90 MiB here, and at the end as much in the driver.
-
-Others are read from the store.
-"""
+"""The most bytes of records to keep, of some 130,000 parts: 90 MiB in this process, twice that while the driver
+fetches them. Records beyond it are read from the store."""
 
 
 class RunActor(ProgressCounter, Leaders):
@@ -36,7 +34,7 @@ class RunActor(ProgressCounter, Leaders):
         if record is None:
             return
         path, content = record
-        # Of two attempts, the last one has written what is there.
+        # Of two attempts at a part; which of them was the last, the sizes in the listing tell.
         before = self._records.pop(path, b"")
         self._num_record_bytes -= len(before)
         if self._num_record_bytes + len(content) <= MAX_RECORD_BYTES:

@@ -28,6 +28,7 @@ from pipeline.tasks.sections import AddedLater, FromList, InputColumn, NonEmpty,
 from pipeline.tasks.vector_columns import (
     NOT_FINITE_IN_FLOAT16,
     VectorDtype,
+    dtype_problems,
     exceed_float16,
     finish_vectors,
     token_vectors_column,
@@ -110,8 +111,8 @@ class EmbeddingHead(TextHeadSection):
     joined: Annotated[Literal["pair", "translation"], AddedLater()] = Field(
         default="pair",
         description='"pair" or "translation": how both texts of a pair are joined. "translation" is as '
-        "`translation-quality` reads a translation (`text`) and its source (`text_pair`), cut to one window: then "
-        "both heads share a pass.",
+        "`translation-quality` reads a translation (`text`) and its source (`text_pair`), cut to one window. It "
+        'shares a pass with such a head of the same model that has no `reference` and `blank = "error"`.',
         examples=["pair"],
     )
     scale: Annotated[
@@ -138,6 +139,16 @@ class EmbeddingHead(TextHeadSection):
         """Whether there is one vector for a text."""
         return self.level == "sentence" and self.words is None
 
+    def _disagreements_of_translation(self) -> list[str]:
+        cut = 'joined = "translation", which cuts a pair to one window; remove one of the two'
+        parted = {"window": self.window, "stride": self.stride}
+        if "truncate" in self.model_fields_set and not self.truncate:
+            parted["truncate"] = self.truncate
+        found = [f"{name}: found {str(value).lower()} and {cut}" for name, value in parted.items() if value is not None]
+        if self.text_pair is None:
+            found.append('text_pair: found none and joined = "translation", expected the column with the source')
+        return found
+
     def _disagreements(self) -> list[str]:
         problems = super()._disagreements()
         problems += [
@@ -151,11 +162,8 @@ class EmbeddingHead(TextHeadSection):
                 f'text_pair: found "{self.text_pair}" and level = "token", expected one vector for both texts; '
                 "remove one of the two"
             )
-        if self.joined == "translation" and (self.text_pair is None or self.window or self.stride is not None):
-            problems.append(
-                'joined: found "translation", expected text_pair beside it, and neither window nor stride, as a '
-                "pair is cut to what the model takes; correct these, or remove joined"
-            )
+        if self.joined == "translation":
+            problems += self._disagreements_of_translation()
         if self.layer is not None and self.layers is not None:
             problems.append(
                 f"layer: found {self.layer}, expected none beside layers, which names all that are wanted; remove "
@@ -171,16 +179,7 @@ class EmbeddingHead(TextHeadSection):
                 f'pooling: found "{self.pooling}", expected none where level is token, as every token keeps its '
                 "vector; remove it"
             )
-        if self.dtype == "int8" and not self.normalize:
-            problems.append(
-                'dtype: found "int8" and normalize = false, expected vectors of length 1, whose numbers lie '
-                'between -1 and 1; write normalize = true, or dtype = "float16"'
-            )
-        if self.dtype == "ubinary" and (self.dimensions or 8) % 8:
-            problems.append(
-                f"dimensions: found {self.dimensions}, expected a multiple of 8 where dtype is ubinary, which "
-                "packs 8 dimensions in a byte; write for example dimensions = 256"
-            )
+        problems += dtype_problems(self.dtype, normalize=self.normalize, dimensions=self.dimensions)
         return problems
 
     def num_dimensions(self, hidden_size: int) -> int:

@@ -47,6 +47,22 @@ def word_vectors_column(
     return list_column(place_rows(vectors, words, int(word_offsets[-1])), word_offsets)
 
 
+def dtype_problems(dtype: VectorDtype, *, normalize: bool, dimensions: int | None) -> list[str]:
+    """What is wrong with a dtype and these options beside it."""
+    problems = []
+    if dtype == "int8" and not normalize:
+        problems.append(
+            'dtype: found "int8" and normalize = false, expected vectors of length 1, whose numbers lie '
+            'between -1 and 1; write normalize = true, or dtype = "float16"'
+        )
+    if dtype == "ubinary" and (dimensions or 8) % 8:
+        problems.append(
+            f"dimensions: found {dimensions}, expected a multiple of 8 where dtype is ubinary, which "
+            "packs 8 dimensions in a byte; write for example dimensions = 256"
+        )
+    return problems
+
+
 def finish_vectors(
     values: NDArray[np.float32], *, dimensions: int, normalize: bool, dtype: VectorDtype
 ) -> Vectors:

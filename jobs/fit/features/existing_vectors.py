@@ -25,6 +25,7 @@ _NEEDED: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "level": (("sentence",), "vectors of texts or words"),
     "pooling": (("mean", "cls", "max"), "the states of a layer"),
     "scale": ((None,), "vectors as the model gives them"),
+    "joined": (("pair", None), "pairs joined as a classifier reads them"),
 }
 
 

@@ -107,9 +107,15 @@ def _of_words(rows: _Rows, words: Sequence[Sequence[str]], is_there: NDArray[np.
         None if rows.languages is None else of_words(rows.languages),
         None if rows.parts is None else of_words(rows.parts),
         sentences,
-        list(chain.from_iterable(words)),
+        _flat(words),
     )
     return LabelledRows(targets_of(known, "single"), facts, _counted(reasons))
+
+
+def _flat(words: Sequence[Sequence[str]]) -> list[str]:
+    """All words in turn; equal ones are one object, as most of a corpus are the same few."""
+    known: dict[str, str] = {}
+    return [known.setdefault(word, word) for word in chain.from_iterable(words)]
 
 
 def _read(parts: AnnotatedParts, settings: FitSettings, head: FitHead, source: FeatureSource) -> _Rows:

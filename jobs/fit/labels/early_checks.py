@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from jobs.fit.labels.label_columns import problem_of, require_variety, targets_of
-from jobs.fit.labels.split_column import given_parts
+from jobs.fit.labels.split_column import named_parts
 from jobs.fit.labels.splits import PARTS
 from jobs.fit.settings import FitHead, FitSettings
 from pipeline.errors import FragmentError, InputError
@@ -27,8 +27,7 @@ def check_labels(settings: FitSettings, plan: "Plan") -> None:
     if not plan.num_rows:
         raise InputError("input.path: found no rows, expected rows with labels; name other files")
     if settings.input.split is not None:
-        parts = list(_values(plan, plan.carried_schema.field(settings.input.split)))
-        given_parts(parts, range(len(parts)), settings.seed)
+        named_parts(list(_values(plan, plan.carried_schema.field(settings.input.split))))
     for name, head in settings.heads.items():
         field = f"heads.{name}.label"
         column = plan.carried_schema.field(head.label)

@@ -18,6 +18,18 @@ def given_parts(values: Sequence[Any], groups: Sequence[Hashable], seed: int) ->
 
     Raises InputError for another value, or where nobody names "fit" or "test".
     """
+    parts = named_parts(values)
+    has_choose, has_calibrate = "choose" in parts, "calibrate" in parts
+    if has_choose and has_calibrate:
+        return parts
+    return [
+        _drawn(part, hashed(group, seed), has_choose, has_calibrate)
+        for part, group in zip(parts, groups, strict=True)
+    ]
+
+
+def named_parts(values: Sequence[Any]) -> list[str]:
+    """The part that each value names; "" for null. Raises InputError like `given_parts`."""
     parts = ["" if value is None else _SYNONYMS.get(str(value), str(value)) for value in values]
     for found in sorted(set(parts) - {*PARTS, ""}):
         raise InputError(
@@ -30,13 +42,7 @@ def given_parts(values: Sequence[Any], groups: Sequence[Hashable], seed: int) ->
                 f"input.split: found no row of {needed!r}, expected some; correct the column, or leave the "
                 "setting out, which draws all parts"
             )
-    has_choose, has_calibrate = "choose" in parts, "calibrate" in parts
-    if has_choose and has_calibrate:
-        return parts
-    return [
-        _drawn(part, hashed(group, seed), has_choose, has_calibrate)
-        for part, group in zip(parts, groups, strict=True)
-    ]
+    return parts
 
 
 def _drawn(part: str, place: float, has_choose: bool, has_calibrate: bool) -> str:

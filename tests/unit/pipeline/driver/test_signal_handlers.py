@@ -11,6 +11,7 @@ import pytest
 import ray
 from ray import _raylet as compiled
 from ray._private import utils
+from ray._private.node import Node
 
 from pipeline.driver.ray_connection import ray_cluster
 from pipeline.driver.signal_handlers import kept_signal_handlers
@@ -68,8 +69,20 @@ def test_handlers_come_back_after_a_shutdown(received: list[int], monkeypatch: p
     assert received == [signal.SIGTERM]
 
 
+def test_handlers_come_back_before_servers_are_waited_for(
+    received: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Node, "kill_all_processes", lambda node, **_: send())
+    with kept_signal_handlers():
+        ignore_unknown_to_python()
+        send()
+        assert not received
+        Node.kill_all_processes(object(), allow_graceful=True)
+        assert received == [signal.SIGTERM]
+
+
 def test_functions_of_ray_are_replaced_within_the_block_only() -> None:
-    before = _raylet.CoreWorker, utils.set_sigterm_handler
+    before = _raylet.CoreWorker, utils.set_sigterm_handler, Node.kill_all_processes
     with kept_signal_handlers():
         assert _raylet.CoreWorker is not before[0]
-    assert (_raylet.CoreWorker, utils.set_sigterm_handler) == before
+    assert (_raylet.CoreWorker, utils.set_sigterm_handler, Node.kill_all_processes) == before

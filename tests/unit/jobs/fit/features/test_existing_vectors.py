@@ -90,6 +90,7 @@ def test_several_layers(trunk: Path, tmp_path: Path) -> None:
         ({"dtype": "int8"}, 'dtype = "int8", expected floating-point numbers'),
         ({"pooling": "pooler"}, 'pooling = "pooler", expected the states of a layer'),
         ({"scale": [2.0] * 32}, "expected vectors as the model gives them"),
+        ({"joined": "translation"}, "expected pairs joined as a classifier reads them"),
         ({"task": "masked-lm-loss"}, "found no embedding head 'vector'"),
     ],
 )
