@@ -144,7 +144,7 @@ class EmbeddingHead(TextHeadSection):
         parted = {"window": self.window, "stride": self.stride}
         if "truncate" in self.model_fields_set and not self.truncate:
             parted["truncate"] = self.truncate
-        found = [f"{name}: found {str(value).lower()} and {cut}" for name, value in parted.items() if value is not None]
+        found = [f"{name}: found {str(at).lower()} and {cut}" for name, at in parted.items() if at is not None]
         if self.text_pair is None:
             found.append('text_pair: found none and joined = "translation", expected the column with the source')
         return found
