@@ -79,7 +79,7 @@ def hold_rows(
             values = np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
     start = 0
     for block in view_blocks(features, view, rows):
-        values[start : start + len(block)] = scaling.of(block)
+        scaling.write(block, values[start : start + len(block)])
         start += len(block)
     return HeldRows(values)
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from jobs.fit.fitted_head import Floats
 
 _RELATIVE_ROUNDING = 1e-6
+_NUMBERS_AT_A_TIME = 2**16
+"""In fp64 they take half a MiB, and stay in the cache."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +24,12 @@ class Scaling:
     mean: Floats
     inverse: Floats
 
-    def of(self, values: NDArray[np.floating]) -> Floats:
-        """Standardised values `[n, size]`."""
-        return (values - self.mean) * self.inverse
+    def write(self, values: NDArray[np.floating], out: NDArray[np.floating]) -> None:
+        """Write the standardised values `[n, size]` to `out`."""
+        num_rows = max(1, _NUMBERS_AT_A_TIME // values.shape[1])
+        for start in range(0, len(values), num_rows):
+            rows = slice(start, start + num_rows)
+            out[rows] = (values[rows] - self.mean) * self.inverse
 
     def folded(self, weight: Floats, bias: Floats) -> tuple[Floats, Floats]:
         """Weight `[K, size]` and bias `[K]` on standardised features, as those on features as they are."""
