@@ -17,10 +17,10 @@ from pydantic.fields import FieldInfo
 from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig
+from pipeline.exit_codes import DONE
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 from pipeline.tasks.sections import TextHeadSection
 
-DONE = 0
 NONE = "—"
 _INTRODUCTION = f"""\
 # Settings

@@ -17,6 +17,7 @@ from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.console import facts_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import PipelineError
+from pipeline.exit_codes import DONE, NOT_FINISHED, PARTLY, REFUSED
 from pipeline.failures import FragmentFailure
 from pipeline.output.call_history import CallRecord, Extent
 from pipeline.output.output_folder import OutputFolder
@@ -25,8 +26,7 @@ from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import number_of
 
-REFUSED = 2
-EXIT_CODES = {"complete": 0, "partly": 3, "running": 5, "unfinished": 5}
+EXIT_CODES = {"complete": DONE, "partly": PARTLY, "running": NOT_FINISHED, "unfinished": NOT_FINISHED}
 _MAX_SHOWN = 10
 
 

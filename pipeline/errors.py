@@ -1,4 +1,4 @@
-"""The exceptions of the pipeline, by how they are handled, and the exit codes of commands that end with one.
+"""The exceptions of the pipeline, by how they are handled.
 
 Each message names the field, what was found, what was expected and the remedy. None contains a row's text.
 """
@@ -45,22 +45,3 @@ class LeaseLostError(JobError, OutputError):
             f"output.path: {root}: the lease is lost: it could not be renewed in time, or another run has taken "
             "it; see who writes there, then run the job again: finished parts are kept"
         )
-
-
-FAILED, REFUSED, NO_ROOM, INTERRUPTED = 1, 2, 4, 130
-"""Exit codes of commands that an error ends, as the README lists them."""
-
-
-def exit_code_of(error: BaseException) -> int:
-    """The exit code of a command that this error ends."""
-    if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
-    if isinstance(error, NoRoomError):
-        return NO_ROOM
-    return REFUSED if isinstance(error, ConfigError | InputError) else FAILED
-
-
-def ending_of(error: PipelineError) -> str:
-    """The error as a command tells it, after a word for its exit code."""
-    word = {REFUSED: "refused", NO_ROOM: "no room"}.get(exit_code_of(error), "failed")
-    return f"{word}: {error}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.annotate.exit_report import DONE, PARTLY, report_failures
+from jobs.annotate.exit_report import report_failures
 from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.annotate.submission import refuse_lost_output
@@ -17,7 +17,8 @@ from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
-from pipeline.errors import INTERRUPTED, REFUSED, ConfigError, PipelineError, ending_of, exit_code_of
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.exit_codes import DONE, INTERRUPTED, PARTLY, REFUSED, ending_of, exit_code_of
 from pipeline.monitoring.messages import Messages, opened_log
 from pipeline.monitoring.phases import Phases, process_began
 

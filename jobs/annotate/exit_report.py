@@ -4,13 +4,13 @@ import glob
 import json
 from collections.abc import Callable, Mapping, Sequence
 
+from pipeline.exit_codes import DONE, PARTLY
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
 from pipeline.monitoring.origin import Origin
 from pipeline.output.output_folder import FAILED
 from pipeline.storage.printable import number_of
 
-DONE, PARTLY = 0, 3
 _MAX_SHOWN = 20
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Self
 
-from pipeline.errors import INTERRUPTED
+from pipeline.exit_codes import INTERRUPTED
 
 GRACE_S = 30.0
 _STANDARD_ERROR = 2

@@ -2,7 +2,7 @@
 
 import os
 
-from jobs.annotate.exit_report import PARTLY, report_failures
+from jobs.annotate.exit_report import report_failures
 from jobs.annotate.preview_report import print_counts, print_rows, print_whole_job, read_preview, read_texts
 from jobs.annotate.submission import refuse_lost_output
 from jobs.terminal.console import plain_console
@@ -13,6 +13,7 @@ from pipeline.driver.prepared_run import RunOptions, prepare_run
 from pipeline.driver.preview_job import Selection, write_preview_rows
 from pipeline.driver.run import execute_run
 from pipeline.driver.token_estimate import estimate_tokens
+from pipeline.exit_codes import PARTLY
 from pipeline.heads.preflight import require_runnable
 from pipeline.heads.resolve import resolve_heads
 from pipeline.heads.shared_trunks import share_trunks

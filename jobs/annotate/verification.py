@@ -1,7 +1,7 @@
 """`--verify`: print whether the parts of an output are as they were written."""
 
-from jobs.annotate.exit_report import DONE, PARTLY
 from pipeline.errors import InputError
+from pipeline.exit_codes import DONE, PARTLY
 from pipeline.monitoring.messages import Messages
 from pipeline.output.manifest import Manifest
 from pipeline.output.output_path import open_output

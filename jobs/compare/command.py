@@ -25,6 +25,7 @@ from jobs.compare.report import Comparison, print_comparison, write_json
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import InputError, OutputError
+from pipeline.exit_codes import DONE, REFUSED
 from pipeline.fragments import PartName
 from pipeline.output.output_folder import OutputFolder
 from pipeline.storage.filesystem_uris import without_secret
@@ -32,7 +33,6 @@ from pipeline.storage.locations import resolve_path
 from pipeline.storage.printable import number_of
 from pipeline.storage.retries import retry_transient
 
-DONE, REFUSED = 0, 2
 _MAX_SHOWN = 3
 
 

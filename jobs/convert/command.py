@@ -14,8 +14,8 @@ from pathlib import Path
 
 from jobs.terminal.arguments import add_version
 from jobs.terminal.streams import accept_any_text
+from pipeline.exit_codes import DONE, REFUSED
 
-DONE, REFUSED = 0, 2
 DTYPES = ("float32", "bfloat16", "float16")
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from jobs.demo.checks import first_problem
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
+from pipeline.exit_codes import FAILED
 
 WORKSPACE = Path("demo")
-FAILED = 1
 
 
 def main() -> int:

@@ -9,15 +9,14 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 
 from jobs.annotate.command import main as annotate
-from jobs.annotate.exit_report import DONE
 from jobs.demo.show import COLUMNS, NARROWEST, print_next_steps, print_output, throughput_line
 from jobs.terminal.console import plain_console
+from pipeline.exit_codes import DONE, FAILED
 from pipeline.output.output_folder import SUCCESS
 
 PACKAGE = Path(__file__).parent
 JOB_FILE, XL_JOB_FILE = "job.toml", "xl.toml"
 OUTPUT = "annotated"
-FAILED = 1
 
 
 def write_jobs(workspace: Path) -> tuple[Path, Path]:

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.annotate.exit_report import DONE
 from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.evaluate.local_files import require_writable
@@ -28,7 +27,8 @@ from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_se
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
-from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.exit_codes import DONE, INTERRUPTED, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
 
 _BY_TASK = re.compile(r"\w+=")

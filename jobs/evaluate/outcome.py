@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from jobs.annotate.exit_report import DONE, PARTLY
 from jobs.evaluate.benchmarks.all_benchmarks import BENCHMARKS
 from jobs.evaluate.benchmarks.mt_quality import KIND, left_out
 from jobs.evaluate.benchmarks.own_data import NAME, recorded_task
@@ -31,6 +30,7 @@ from jobs.evaluate.tables import as_csv, as_markdown, print_result
 from jobs.evaluate.task_scores import NUM_RESAMPLES, ScoredTask, score_task, task_result
 from jobs.report.render import render_page
 from pipeline.errors import ConfigError
+from pipeline.exit_codes import DONE, PARTLY
 from pipeline.output.output_folder import MANIFEST
 from pipeline.output.versions import versions
 from pipeline.storage.printable import printable

@@ -21,7 +21,8 @@ from jobs.fit.settings import load_settings, shown_settings
 from jobs.terminal.arguments import add_version, utf8_text
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
-from pipeline.errors import INTERRUPTED, ConfigError, PipelineError, ending_of, exit_code_of
+from pipeline.errors import ConfigError, PipelineError
+from pipeline.exit_codes import INTERRUPTED, ending_of, exit_code_of
 from pipeline.storage.filesystem_uris import without_secret
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import version
 
-_REFUSED = 2
+from pipeline.exit_codes import REFUSED
 
 
 def add_version(parser: ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def parse_known(parser: ArgumentParser, arguments: Sequence[str] | None) -> Name
         nearest = get_close_matches(unknown[0].partition("=")[0], known, n=1)
         remedy = f"did you mean {nearest[0]}?" if nearest else "leave it out"
         parser.exit(
-            _REFUSED,
+            REFUSED,
             f"refused: {unknown[0]}: found an argument that {parser.prog} does not know, expected those that "
             f"--help lists; {remedy}\n",
         )

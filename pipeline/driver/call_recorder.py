@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from uuid import uuid4
 
-from pipeline.errors import LeaseLostError, OutputError, PipelineError, exit_code_of
+from pipeline.errors import LeaseLostError, OutputError, PipelineError
+from pipeline.exit_codes import exit_code_of
 from pipeline.monitoring.progress_counter import Counts
 from pipeline.monitoring.repeated import repeated
 from pipeline.monitoring.tallies import Tally

@@ -12,6 +12,7 @@ from pipeline.driver.local_device import require_local_device
 from pipeline.driver.part_metadata import part_metadata
 from pipeline.driver.prepared_run import PreparedRun
 from pipeline.errors import ConfigError
+from pipeline.exit_codes import DONE, PARTLY
 from pipeline.failures import FragmentFailure
 from pipeline.fragments import Fragment
 from pipeline.input.fragment_table import FragmentSelection
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from pipeline.replica.deployment import Deployment
     from pipeline.replica.room import RoomWait
 
-DONE, PARTLY = 0, 3
-"""Exit codes of runs that were not ended early: whether all could be done."""
 _MAX_FAILED_FILES = 100
 
 

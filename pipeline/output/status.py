@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from pipeline.errors import InputError
+from pipeline.exit_codes import PARTLY
 from pipeline.failures import FragmentFailure
 from pipeline.output.call_history import CallHistory, CallRecord, Extent
 from pipeline.output.claim import Claim
@@ -18,8 +19,6 @@ from pipeline.output.run_id import run_id
 from pipeline.storage.printable import printable
 from pipeline.storage.store_files import CLAIM_SUFFIX
 
-PARTLY = 3
-"""Exit code of a call that could not do all."""
 State = Literal["complete", "partly", "running", "unfinished"]
 
 

@@ -22,7 +22,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "pipeline": [
         {"errors", "row_errors", "fragments", "ray_actors", "arrays"},
-        {"columns", "storage"},
+        {"columns", "exit_codes", "storage"},
         {"failures"},
         {"tasks"},
         {"config", "monitoring"},

@@ -15,13 +15,12 @@ from jobs.report.annotation.figures import read_figures
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import ConfigError, PipelineError
+from pipeline.exit_codes import DONE, REFUSED
 from pipeline.output.call_history import CallHistory
 from pipeline.output.output_folder import OutputFolder
 from pipeline.output.status import read_status
 from pipeline.storage.filesystem_uris import without_secret
 from pipeline.storage.locations import resolve_path
-
-DONE, REFUSED = 0, 2
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:

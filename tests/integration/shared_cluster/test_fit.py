@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.demo.run import PACKAGE
-from pipeline.errors import INTERRUPTED
+from pipeline.exit_codes import INTERRUPTED
 from tests.example_jobs import CONFIGS, FIT
 from tests.integration.cluster import Cluster
 from tests.integration.processes import wait_for

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from jobs.annotate.exit_report import DONE, PARTLY, how_to_read, report_failures
+from jobs.annotate.exit_report import how_to_read, report_failures
+from pipeline.exit_codes import DONE, PARTLY
 from pipeline.failures import FragmentFailure
 from pipeline.input.planning import FailedFile
 from pipeline.monitoring.messages import Messages

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from jobs.annotate.interruption import INTERRUPTED, Interruption
+from jobs.annotate.interruption import Interruption
+from pipeline.exit_codes import INTERRUPTED
 
 
 def send(number: signal.Signals) -> None:

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.fit.command import main
-from pipeline.errors import REFUSED
+from pipeline.exit_codes import REFUSED
 from tests.example_jobs import CONFIGS, FIT
 from tests.tiny_tokenizer import SENTENCES
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint

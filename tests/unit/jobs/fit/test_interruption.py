@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.driver.identity import weights_digest
-from pipeline.errors import INTERRUPTED
+from pipeline.exit_codes import INTERRUPTED
 from tests.unit.pipeline.compute_fixtures import tiny_checkpoint
 
 NUM_ROWS, SIZE = 6000, 32
