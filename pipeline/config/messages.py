@@ -15,6 +15,7 @@ from pipeline.errors import ConfigError
 from pipeline.tasks.all_tasks import HEAD_SECTIONS
 
 _MAX_PROBLEMS = 10
+_MAX_PROBLEM_CHARS = 700
 _TYPE_NAMES = {bool: "boolean", int: "integer", float: "float", str: "string", list: "array", dict: "table"}
 
 
@@ -36,10 +37,17 @@ def config_error(
 
 def error_of(file: str, lines: list[str]) -> ConfigError:
     """One ConfigError for all problems of a job file."""
+    lines = [_without_middle(line) for line in lines]
     if len(lines) == 1:
         return ConfigError(f"{file}: {lines[0]}")
     more = [f"and {len(lines) - _MAX_PROBLEMS} more"] if len(lines) > _MAX_PROBLEMS else []
     return ConfigError("\n  ".join([f"{file}: {len(lines)} problems", *lines[:_MAX_PROBLEMS], *more]))
+
+
+def _without_middle(problem: str) -> str:
+    """A problem without the middle of a value that is far too long: field and remedy are at its ends."""
+    half = _MAX_PROBLEM_CHARS // 2
+    return problem if len(problem) <= _MAX_PROBLEM_CHARS else f"{problem[:half]} … {problem[-half:]}"
 
 
 def _problems(details: ErrorDetails, data: Mapping[str, Any], root: type[BaseModel]) -> Iterable[tuple[str, str]]:

@@ -231,6 +231,16 @@ def test_long_values_and_keys_are_shown_shortened(tmp_path: Path) -> None:
         assert len(str(caught.value)) < 2000
 
 
+def test_long_values_of_options_that_do_not_go_together_are_shown_shortened(tmp_path: Path) -> None:
+    long = "x" * 100_000
+    heads = f'[heads.kind]\ntask = "zero-shot-classification"\nlabels = ["a", "b"]\nlabels_column = "{long}"'
+    [line] = problems(tmp_path, f"{MINIMAL}\n{heads}")
+    assert line.startswith('heads.kind.labels_column: found "xxx')
+    assert " … " in line
+    assert line.endswith(", expected one of the two; remove one")
+    assert len(line) < 1000
+
+
 def test_of_many_problems_the_first_are_told(tmp_path: Path) -> None:
     path = tmp_path / "job.toml"
     path.write_text("".join(f"a{i} = 1\n" for i in range(500)) + MINIMAL, encoding="utf-8")
