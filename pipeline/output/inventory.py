@@ -85,7 +85,8 @@ class Inventory:
         self._written = WrittenRecords(written or {})
         self._manifest = Manifest(folder)
         self.has_all_counts = self._manifest.has_all_counts()
-        stems = [stem for path, size in folder.list_files() if (stem := self._enter(path, size)) is not None]
+        listed = folder.list_files(has_links=True)
+        stems = [stem for path, size in listed if (stem := self._enter(path, size)) is not None]
         self._read_file_records(stems)
         self._read_part_records()
         self._drop_needless_staged()

@@ -132,14 +132,15 @@ class OutputFolder:
         with _reported(f"{self._shown(path)} cannot be deleted", "check the permissions"):
             retry_transient(lambda: self.files.delete(self._below_top(path)))
 
-    def list_files(self, folder: str = "") -> Iterator[tuple[str, int]]:
+    def list_files(self, folder: str = "", *, has_links: bool = False) -> Iterator[tuple[str, int]]:
         """Path and size in bytes of every file below a folder, which need not exist.
 
-        Files of a restarted output and incomplete files are left out. Subfolders are listed one at a time, which
-        bounds the memory needed.
+        Files of a restarted output and incomplete files are left out, and links unless `has_links`: then they are
+        files of 0 bytes, to be replaced or deleted. Subfolders are listed one at a time, which bounds the memory
+        needed.
         """
         folders = []
-        for path, size in self._list(folder, recursive=False):
+        for path, size in self._list(folder, recursive=False, has_links=has_links):
             if path.rpartition("/")[2] in (RESTART, WORKSPACES):
                 continue
             if size is not None:
@@ -147,14 +148,14 @@ class OutputFolder:
             else:
                 folders.append(path)
         for path in sorted(folders):
-            for below, size in self._list(path, recursive=True):
+            for below, size in self._list(path, recursive=True, has_links=has_links):
                 if size is not None:
                     yield below, size
 
-    def _list(self, folder: str, *, recursive: bool) -> list[tuple[str, int | None]]:
+    def _list(self, folder: str, *, recursive: bool, has_links: bool = False) -> list[tuple[str, int | None]]:
         path = self._below_top(folder) if folder else self.prefix.rstrip("/")
         with _reported(f"{self._shown(folder)} cannot be listed", "check the path and the permissions"):
-            found = retry_transient(lambda: list(self.files.list(path, recursive=recursive)))
+            found = retry_transient(lambda: list(self.files.list(path, recursive=recursive, has_links=has_links)))
         return [(path.removeprefix(self.prefix), size) for path, size in found]
 
     def make_folder(self, path: str) -> None:

@@ -103,7 +103,7 @@ def replace_output(output: OutputFolder) -> None:
 
 
 def _delete_old(output: OutputFolder) -> None:
-    parts = (path for path, _ in output.list_files() if PartName.parse(path) is not None)
+    parts = (path for path, _ in output.list_files(has_links=True) if PartName.parse(path) is not None)
     call_in_threads(output.delete, (path for path in parts if not path.startswith("_")))
     made = Manifest(output).made_folders()
     output.delete_empty_folders(kept=[LEASE], made=made)

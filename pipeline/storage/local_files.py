@@ -157,8 +157,11 @@ class LocalFiles:
         with suppress(FileNotFoundError, NotADirectoryError):
             os.unlink(self._whole(path))
 
-    def list(self, path: str, *, recursive: bool) -> Iterator[tuple[str, int | None]]:
-        """Path and size in bytes of every file in a folder, of folders with None, in no order; without links."""
+    def list(self, path: str, *, recursive: bool, has_links: bool = False) -> Iterator[tuple[str, int | None]]:
+        """Path and size in bytes of every file in a folder, of folders with None, in no order.
+
+        Links are left out, or are files of 0 bytes.
+        """
         try:
             entries = list(os.scandir(self._whole(path) if path else self.root))
         except FileNotFoundError:
@@ -168,10 +171,12 @@ class LocalFiles:
             if entry.is_dir(follow_symlinks=False):
                 yield below, None
                 if recursive:
-                    yield from self.list(below, recursive=True)
+                    yield from self.list(below, recursive=True, has_links=has_links)
             elif entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):
                     yield below, entry.stat(follow_symlinks=False).st_size
+            elif has_links and entry.is_symlink():
+                yield below, 0
 
     def _complete_moves(self, workspace: str) -> Iterator[str]:
         """Complete the moves of a workspace in this one, and of those it had taken over; yields their targets."""

@@ -122,8 +122,8 @@ class StoreFiles:
             elif kind == fs.FileType.Directory:
                 self.filesystem.delete_dir(whole)
 
-    def list(self, path: str, *, recursive: bool) -> Iterator[tuple[str, int | None]]:
-        """Path and size in bytes of every object in a folder, of folders with None, in no order."""
+    def list(self, path: str, *, recursive: bool, has_links: bool = False) -> Iterator[tuple[str, int | None]]:
+        """Path and size in bytes of every object in a folder, of folders with None, in no order; no links."""
         whole = self._whole(path) if path else self.root
         prefix_size = len(self.root.rstrip("/")) + 1
         with as_os_errors():
