@@ -179,6 +179,10 @@ class Disk:
         """Flush the changes of names in a folder, and all that they rest on."""
         needed = {folder}
         for change in reversed(self._journal):
+            if change.kind == "replace":
+                # What is needed below a folder was needed below its old name before.
+                old, new = change.paths
+                needed |= {old + path[len(new) :] for path in needed if path.startswith(f"{new}/")}
             parents = {posixpath.dirname(path) for path in change.paths}
             if not change.is_flushed and (parents & needed or set(change.paths) & needed):
                 change.is_flushed = True
