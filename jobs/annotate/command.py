@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.annotate.exit_report import report_failures
-from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.annotate.submission import refuse_lost_output
 from jobs.annotate.verification import print_verification
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
+from jobs.terminal.interruption import Interruption
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.config.job import JobConfig, load_job_config
@@ -24,6 +24,7 @@ from pipeline.monitoring.phases import Phases, process_began
 
 if TYPE_CHECKING:
     from pipeline.driver.prepared_run import PreparedRun
+    from pipeline.driver.run import RunResult
     from pipeline.monitoring.cluster_state import ClusterState
 
 
@@ -174,8 +175,6 @@ def run_job(job: JobConfig, options: argparse.Namespace, messages: Messages, pha
         return print_verification(job.output.path, messages)
     refuse_lost_output(job.output.path, os.environ)
     # Imported late: it takes half a second, and mistakes in the job file are refused before that.
-    from jobs.annotate.json_report import result_json  # noqa: PLC0415
-    from jobs.annotate.summary import show_summary  # noqa: PLC0415
     from pipeline.driver.cluster_address import reachable_cluster  # noqa: PLC0415
     from pipeline.driver.fragment_size import replicas_on  # noqa: PLC0415
     from pipeline.driver.prepared_run import RunOptions, prepare_run  # noqa: PLC0415
@@ -204,6 +203,15 @@ def run_job(job: JobConfig, options: argparse.Namespace, messages: Messages, pha
         return run_preview(job, selection, options.preview_output, address, messages, phases)
     prepared = prepare_run(job, run_options, messages, count_replicas)
     result = execute_run(prepared, address, messages, phases, command=options.command)
+    return _report(prepared, result, options, messages)
+
+
+def _report(prepared: "PreparedRun", result: "RunResult", options: argparse.Namespace, messages: Messages) -> int:
+    """Tell how a run has ended; returns the exit code."""
+    # Imported late, as above.
+    from jobs.annotate.json_report import result_json  # noqa: PLC0415
+    from jobs.annotate.summary import show_summary  # noqa: PLC0415
+
     for line in prepared.plan.passed_over.lines:
         messages(line)
     if options.json:

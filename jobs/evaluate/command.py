@@ -19,12 +19,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.evaluate.local_files import require_writable
 from jobs.evaluate.pairs import parse_pairs
 from jobs.evaluate.settings import AS_GIVEN, EvaluationSettings, Labels, load_settings
 from jobs.terminal.arguments import add_version, parse_known, utf8_text
+from jobs.terminal.interruption import Interruption
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import ConfigError, PipelineError

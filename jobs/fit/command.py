@@ -15,10 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.annotate.interruption import Interruption
 from jobs.annotate.shown_secrets import refuse_shown_secrets
 from jobs.fit.settings import load_settings, shown_settings
 from jobs.terminal.arguments import add_version, utf8_text
+from jobs.terminal.interruption import Interruption
 from jobs.terminal.leaving import leave_quickly
 from jobs.terminal.streams import accept_any_text
 from pipeline.errors import ConfigError, PipelineError

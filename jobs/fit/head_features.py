@@ -19,8 +19,6 @@ from jobs.fit.settings import FitHead, FitSettings
 from model import XLMRobertaXLConfig
 from pipeline.errors import ConfigError
 
-_TASKS = ("text-classification", "token-classification")
-
 
 @dataclass(frozen=True)
 class HeadFeatures:
@@ -48,11 +46,12 @@ def features_of_heads(
     if settings.input.features is not None:
         parts, features, source = existing_features(settings, trunk)
         for name, head in settings.heads.items():
-            if (head.task == "token-classification") != (source.words is not None):
+            task = "text-classification" if source.words is None else "token-classification"
+            if head.task != task:
                 raise ConfigError(
                     f"heads.{name}.task: found {head.task!r}, expected one for the vectors "
                     f"{settings.input.column!r}, which are of {'texts' if source.words is None else 'words'}; "
-                    f'write task = "{_TASKS[source.words is not None]}", or name other vectors as input.column'
+                    f'write task = "{task}", or name other vectors as input.column'
                 )
         return {name: HeadFeatures(parts, features, source) for name in settings.heads}
     return _computed_features(settings, FeatureRuns.plan(settings, folder, runner.messages), runner)

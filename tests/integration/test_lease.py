@@ -14,7 +14,7 @@ from pipeline.output import lease
 from pipeline.output.claim import Claim
 from pipeline.output.lease import held_lease
 from pipeline.output.output_folder import OutputFolder
-from pipeline.storage.local_files import WORKSPACES
+from pipeline.storage.local_files import WORKSPACES, LocalFiles
 from pipeline.storage.locations import resolve_path
 from tests.integration.conftest import forbid_ray
 from tests.integration.corpus import Corpus, job_of, write_job
@@ -150,7 +150,8 @@ def test_a_claim_is_withdrawn_though_the_next_holder_has_taken_its_workspace(
         other = Claim.of_this_process(60)
         other_held = replace(held, claim=other.token)
         before(other_held, other)
-        held.files.take_over()  # type: ignore[union-attr]
+        assert isinstance(held.files, LocalFiles)
+        held.files.take_over()
         lease.give_back(other_held)
         assert claims(output) == [f"{LEASE}/{claim.token}.json"]
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jobs.annotate.interruption import Interruption
+from jobs.terminal.interruption import Interruption
 from pipeline.exit_codes import INTERRUPTED
 
 
@@ -46,7 +46,7 @@ def test_the_end_is_not_disturbed_by_further_signals() -> None:
 def test_an_end_that_takes_too_long_is_cut_short() -> None:
     program = """
 import os, signal, time
-from jobs.annotate.interruption import Interruption
+from jobs.terminal.interruption import Interruption
 with Interruption(grace_s=0.2):
     try:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -66,7 +66,7 @@ with Interruption(grace_s=0.2):
 def test_that_end_waits_for_no_reader() -> None:
     program = """
 import os
-from jobs.annotate import interruption
+from jobs.terminal import interruption
 os.set_blocking(2, False)
 try:
     while True:
