@@ -167,7 +167,7 @@ def refitted(data: SearchData, rows: ViewRows, gram: Floats, chosen: Trained, pl
     """
     penalty = chosen.candidate.penalty
     numbers, half = data.fit_rows[places], data.options.max_bytes // 2
-    held = rows.fit.taken(places, half, data.options.scratch)
+    held = hold_rows(data.features, rows.view, rows.scaling, numbers, half, data.options.scratch)
     if chosen.linear is None:
         return hidden_fit(data, rows, held, numbers, penalty).dense
     # Begun at the head fitted on all rows: the minimum is the same, and nearer.

@@ -41,15 +41,6 @@ class HeldRows:
             rows = slice(start, min(start + num_rows, len(self.values)))
             yield rows, self.values[rows].astype(np.float64)
 
-    def taken(self, places: RowNumbers, max_bytes: int, scratch: Path | None = None) -> "HeldRows":
-        """Some of the rows by their places, ascending; `max_bytes` and `scratch` are as of `hold_rows`."""
-        values = _room(len(places), self.values.shape[1], max_bytes, scratch)
-        num_rows = max(1, _NUMBERS_AT_A_TIME // self.values.shape[1])
-        for start in range(0, len(places), num_rows):
-            some = places[start : start + num_rows]
-            values[start : start + len(some)] = self.values[some]
-        return HeldRows(values)
-
     def sampled(self, max_rows: int) -> "HeldRows":
         """At most so many rows, evenly spaced."""
         return HeldRows(self.values[:: -(-len(self.values) // max_rows)])
@@ -80,20 +71,17 @@ def hold_rows(
     More than `max_bytes` go to a file without a name in `scratch`, mapped into memory: the system keeps as much of
     it there as it has room for.
     """
-    values = _room(len(rows), features.size, max_bytes, scratch)
+    shape = (len(rows), features.size)
+    if 4 * shape[0] * shape[1] <= max_bytes:
+        values: NDArray[np.float32] = np.empty(shape, dtype=np.float32)
+    else:
+        with tempfile.TemporaryFile(dir=scratch) as file:
+            values = np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
     start = 0
     for block in view_blocks(features, view, rows):
         scaling.write(block, values[start : start + len(block)])
         start += len(block)
     return HeldRows(values)
-
-
-def _room(num_rows: int, size: int, max_bytes: int, scratch: Path | None) -> NDArray[np.float32]:
-    """Room for rows, in memory or in a file; see `hold_rows`."""
-    if 4 * num_rows * size <= max_bytes:
-        return np.empty((num_rows, size), dtype=np.float32)
-    with tempfile.TemporaryFile(dir=scratch) as file:
-        return np.memmap(file, dtype=np.float32, mode="w+", shape=(num_rows, size))
 
 
 def gram_matrix(blocks: Sequence[Floats] | Iterator[Floats], size: int) -> Floats:
