@@ -146,7 +146,7 @@ class EmbeddingHead(TextHeadSection):
             parted["truncate"] = self.truncate
         found = [f"{name}: found {str(at).lower()} and {cut}" for name, at in parted.items() if at is not None]
         if self.text_pair is None:
-            found.append('text_pair: found none and joined = "translation", expected the column with the source')
+            found.append('text_pair: found none, expected the source for joined = "translation"; name one')
         return found
 
     def _disagreements(self) -> list[str]:

@@ -85,7 +85,7 @@ def test_float16_is_of_the_scaled_vector(trunk: Path, tmp_path: Path) -> None:
         ({"words": "w", "level": "token"}, "level: found"),
         ({"words": "w", "text_pair": "t"}, "text_pair: found"),
         ({"level": "token", "text_pair": "t"}, "text_pair: found"),
-        ({"joined": "translation"}, 'text_pair: found none and joined = "translation", expected the column'),
+        ({"joined": "translation"}, "text_pair: found none, expected the source for joined"),
         ({"joined": "translation", "text_pair": "t", "stride": 0}, "stride: found 0 and joined"),
         ({"joined": "translation", "text_pair": "t", "window": 64}, "window: found 64 and joined"),
         ({"joined": "translation", "text_pair": "t", "truncate": False}, "truncate: found false and joined"),
